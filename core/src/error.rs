@@ -1,0 +1,133 @@
+//! The errors of the engine: the fact first, the path last.
+
+use std::path::PathBuf;
+
+/// Shorthand for a result with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, in words for the person who asked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read, written or understood.
+    #[error("{fact}: {}", path.display())]
+    File {
+        /// What is wrong with it, without a trailing full stop.
+        fact: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A recipe asks for something that does not exist (a sparsity of 120 %, 9-bit weights, …).
+    #[error("{0}")]
+    Recipe(String),
+    /// A scenario asks for something that does not exist (zero devices, a PUE below 1, …).
+    #[error("{0}")]
+    Scenario(String),
+    /// An identifier is not in its catalogue.
+    #[error("no {what} is called '{id}'{}", nearest(near))]
+    Unknown {
+        /// The kind of thing looked up: "hardware", "region", "bundled model".
+        what: &'static str,
+        /// What was asked for.
+        id: String,
+        /// Close names that exist.
+        near: Vec<String>,
+    },
+    /// The hardware cannot run this model, and why.
+    #[error("{0}")]
+    Infeasible(String),
+    /// The work was superseded or cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// A tensor computation failed.
+    #[error("computation failed: {0}")]
+    Compute(String),
+}
+
+fn nearest(near: &[String]) -> String {
+    if near.is_empty() {
+        String::new()
+    } else {
+        format!("; did you mean {}?", near.join(" or "))
+    }
+}
+
+impl Error {
+    /// An error about a file.
+    pub fn file(fact: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self::File {
+            fact: fact.into(),
+            path: path.into(),
+        }
+    }
+
+    /// An unknown identifier, with up to three known ones that resemble it.
+    pub fn unknown<'a>(
+        what: &'static str,
+        id: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let wanted = id.to_lowercase();
+        let mut near: Vec<(usize, &str)> = known
+            .into_iter()
+            .map(|name| (edit_distance(&wanted, &name.to_lowercase()), name))
+            .filter(|(distance, name)| {
+                *distance <= 1 + wanted.len() / 3 || name.to_lowercase().contains(&wanted)
+            })
+            .collect();
+        near.sort();
+        Self::Unknown {
+            what,
+            id: id.to_owned(),
+            near: near
+                .into_iter()
+                .take(3)
+                .map(|(_, name)| name.to_owned())
+                .collect(),
+        }
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Compute(error.to_string())
+    }
+}
+
+/// Levenshtein distance in characters.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_suggests_what_resembles_it() {
+        let error = Error::unknown("region", "frence", ["france", "germany", "french-guiana"]);
+        assert_eq!(
+            error.to_string(),
+            "no region is called 'frence'; did you mean france?"
+        );
+    }
+
+    #[test]
+    fn a_file_error_ends_with_the_path() {
+        let error = Error::file("the header is cut short", "/a/b.safetensors");
+        assert_eq!(
+            error.to_string(),
+            "the header is cut short: /a/b.safetensors"
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! The engine of WattIf: it recompresses a model, measures what is left of its quality, and turns that measurement
+//! into time, energy and CO2e on hardware that need not be present.
+//!
+//! One path runs through the crate. A [`recipe::Recipe`] (how to compress) applied to a [`model::Model`] gives a
+//! [`measurement::Measurement`] (what is left); with a [`scenario::Scenario`] (where and how it runs) that gives a
+//! [`footprint::Footprint`] (what it costs). Only the first step needs the weights: everything after it is arithmetic.
+//!
+//! The crate prints nothing and knows nothing of the window.
+
+pub mod carbon;
+pub mod compress;
+pub mod engine;
+pub mod error;
+pub mod evaluate;
+pub mod footprint;
+pub mod formats;
+pub mod hardware;
+pub mod measurement;
+pub mod model;
+pub mod preset;
+pub mod profile;
+pub mod recipe;
+pub mod scenario;
+pub mod units;
+pub mod worker;
+
+pub use error::{Error, Result};
+
+/// Version of the formulas in METHODS.md. It changes whenever the same inputs would give other numbers.
+pub const METHOD_VERSION: u32 = 1;

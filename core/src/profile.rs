@@ -1,0 +1,210 @@
+//! What a model asks of a machine: its layers with their shapes, operations and, once a recipe is applied, the bits and
+//! zeros of their weights. Everything here is arithmetic on shapes; no weight is needed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::Pattern;
+use crate::units::Bytes;
+
+/// What one unit of work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// One image classified or generated.
+    Image,
+    /// One token read or generated.
+    Token,
+    /// One sample of any other kind.
+    Sample,
+}
+
+impl Unit {
+    /// The singular word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Token => "token",
+            Self::Sample => "sample",
+        }
+    }
+
+    /// The plural word for it.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Image => "images",
+            Self::Token => "tokens",
+            Self::Sample => "samples",
+        }
+    }
+}
+
+/// What a layer computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LayerKind {
+    /// A matrix product with weights `[out, in]`.
+    Linear,
+    /// A convolution with weights `[out, in, height, width]`.
+    Conv2d,
+    /// A table lookup with weights `[rows, width]`: bytes but no multiplications.
+    Embedding,
+    /// Normalisation, activation, pooling: few weights, work in proportion to the activations.
+    Elementwise,
+    /// The two products of attention with the cache: multiplications without weights.
+    Attention,
+}
+
+/// One layer of a network, from its shape alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Name, the same as the prefix of its tensors.
+    pub name: String,
+    /// What it computes.
+    pub kind: LayerKind,
+    /// Shape of the weight tensor, output dimension first; empty where there is none.
+    pub shape: Vec<usize>,
+    /// Parameters that are not in the weight tensor (biases, normalisation), kept at full precision.
+    pub other_parameters: u64,
+    /// Whether pruning and quantisation apply to the weight tensor.
+    pub compressible: bool,
+    /// Multiply-accumulates per unit of work, with no zero skipped.
+    pub macs: f64,
+    /// Elements read from activations per unit of work.
+    pub inputs: f64,
+    /// Elements written to activations per unit of work.
+    pub outputs: f64,
+    /// Elements of the key and value cache read per unit of work (attention only).
+    pub cache: f64,
+}
+
+impl Layer {
+    /// Number of elements of the weight tensor.
+    pub fn weights(&self) -> u64 {
+        if self.shape.is_empty() {
+            0
+        } else {
+            self.shape.iter().map(|&n| n as u64).product()
+        }
+    }
+
+    /// Number of weights that feed one output: the length of a row.
+    pub fn fan_in(&self) -> u64 {
+        self.shape.iter().skip(1).map(|&n| n as u64).product()
+    }
+}
+
+/// A layer after a recipe: what is stored and what could be skipped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerProfile {
+    /// The layer.
+    pub layer: Layer,
+    /// Weights that are not zero.
+    pub nonzero: u64,
+    /// Bits per weight.
+    pub weight_bits: u8,
+    /// Bits per activation that enters the layer.
+    pub activation_bits: u8,
+    /// Pattern of the zeros, if the layer was pruned.
+    pub pattern: Option<Pattern>,
+    /// Bytes of the layer in the exported file, scales, masks and other parameters included.
+    pub stored_bytes: u64,
+}
+
+impl LayerProfile {
+    /// Fraction of the weights that are zero.
+    pub fn sparsity(&self) -> f64 {
+        let weights = self.layer.weights();
+        if weights == 0 {
+            0.0
+        } else {
+            1.0 - self.nonzero as f64 / weights as f64
+        }
+    }
+
+    /// Bytes of the weights without any encoding of zeros: what dense hardware reads.
+    pub fn dense_bytes(&self) -> Bytes {
+        Bytes(
+            self.layer.weights() as f64 * f64::from(self.weight_bits) / 8.0
+                + self.layer.other_parameters as f64 * 4.0,
+        )
+    }
+}
+
+/// A whole model after a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelProfile {
+    /// Name of the model.
+    pub model: String,
+    /// What one unit of work is.
+    pub unit: Unit,
+    /// The layers in the order in which they run.
+    pub layers: Vec<LayerProfile>,
+    /// Bytes of the exported file's header.
+    pub header_bytes: u64,
+}
+
+impl ModelProfile {
+    /// All parameters, compressible or not.
+    pub fn parameters(&self) -> u64 {
+        self.layers
+            .iter()
+            .map(|l| l.layer.weights() + l.layer.other_parameters)
+            .sum()
+    }
+
+    /// Elements of all weight tensors that pruning and quantisation apply to.
+    pub fn weights(&self) -> u64 {
+        self.compressible().map(|l| l.layer.weights()).sum()
+    }
+
+    /// Those of [`Self::weights`] that are not zero.
+    pub fn nonzero_weights(&self) -> u64 {
+        self.compressible().map(|l| l.nonzero).sum()
+    }
+
+    /// Size of the exported file in bytes.
+    pub fn stored_bytes(&self) -> u64 {
+        self.header_bytes + self.layers.iter().map(|l| l.stored_bytes).sum::<u64>()
+    }
+
+    /// Multiply-accumulates per unit of work, no zero skipped.
+    pub fn macs(&self) -> f64 {
+        self.layers.iter().map(|l| l.layer.macs).sum()
+    }
+
+    /// Multiply-accumulates per unit of work with a nonzero weight (or without weights).
+    pub fn nonzero_macs(&self) -> f64 {
+        self.layers
+            .iter()
+            .map(|l| l.layer.macs * (1.0 - l.sparsity()))
+            .sum()
+    }
+
+    /// Bits and zeros together: Σ MACs × weight bits × activation bits × density, the "bit operations" of the
+    /// quantisation literature.
+    pub fn nominal_bit_operations(&self) -> f64 {
+        self.layers
+            .iter()
+            .map(|l| {
+                l.layer.macs
+                    * (1.0 - l.sparsity())
+                    * f64::from(l.weight_bits)
+                    * f64::from(l.activation_bits)
+            })
+            .sum()
+    }
+
+    /// Σ bits of nonzero weights: the nominal size, before any overhead of a file.
+    pub fn nominal_bits(&self) -> f64 {
+        self.layers
+            .iter()
+            .map(|l| {
+                l.nonzero as f64 * f64::from(l.weight_bits) + l.layer.other_parameters as f64 * 32.0
+            })
+            .sum()
+    }
+
+    fn compressible(&self) -> impl Iterator<Item = &LayerProfile> {
+        self.layers.iter().filter(|l| l.layer.compressible)
+    }
+}

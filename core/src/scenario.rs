@@ -1,0 +1,101 @@
+//! [`Scenario`]: where a model runs, how it is used and what electricity feeds it. None of it touches the weights.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Where and how a model runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenario {
+    /// Identifier of the hardware target, as `wattif hardware` lists it.
+    pub hardware: String,
+    /// Number of devices that share the model.
+    pub devices: u32,
+    /// Units of work processed together (images, sequences).
+    pub batch: u32,
+    /// Tokens of context that a language model attends to on average; ignored by other models.
+    pub context: u32,
+    /// Units of work per day.
+    pub demand_per_day: f64,
+    /// Identifier of the electricity grid, as `wattif regions` lists it.
+    pub region: String,
+    /// Power usage effectiveness: energy of the building / energy of the machines, at least 1.
+    pub pue: f64,
+    /// Years that a device is used before it is replaced; spreads its embodied emissions.
+    pub lifetime_years: f64,
+    /// Fraction of its life that a device is busy, above 0 and at most 1.
+    pub utilization: f64,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            hardware: "nvidia-h100-sxm".to_owned(),
+            devices: 1,
+            batch: 1,
+            context: 128,
+            demand_per_day: 1e6,
+            region: "WORLD".to_owned(),
+            pue: 1.2,
+            lifetime_years: 4.0,
+            utilization: 0.5,
+        }
+    }
+}
+
+impl Scenario {
+    /// Checks every number; identifiers are checked where they are looked up.
+    ///
+    /// # Errors
+    /// [`Error::Scenario`] naming the first field that is out of range, its value and what is allowed.
+    pub fn validate(&self) -> Result<()> {
+        let whole = |name: &str, value: u32, most: u32| {
+            if (1..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(Error::Scenario(format!(
+                    "{name} is {value}; it must lie between 1 and {most}"
+                )))
+            }
+        };
+        let real = |name: &str, value: f64, least: f64, most: f64| {
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(Error::Scenario(format!(
+                    "{name} is {value}; it must lie between {least} and {most}"
+                )))
+            }
+        };
+        whole("the number of devices", self.devices, 4096)?;
+        whole("the batch size", self.batch, 65536)?;
+        whole("the context length", self.context, 1 << 22)?;
+        real("the demand per day", self.demand_per_day, 0.0, 1e18)?;
+        real("the PUE", self.pue, 1.0, 5.0)?;
+        real("the lifetime in years", self.lifetime_years, 0.1, 50.0)?;
+        real("the utilisation", self.utilization, 0.001, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pue_below_one_is_refused() {
+        let scenario = Scenario {
+            pue: 0.9,
+            ..Scenario::default()
+        };
+        assert_eq!(
+            scenario.validate().map_err(|error| error.to_string()),
+            Err("the PUE is 0.9; it must lie between 1 and 5".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_default_is_valid() {
+        assert_eq!(Scenario::default().validate(), Ok(()));
+    }
+}
