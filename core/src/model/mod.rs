@@ -7,8 +7,17 @@ use std::str::FromStr;
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
+
+mod architecture;
+mod cnn;
+mod gpt;
+
+pub use architecture::Architecture;
+pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
+pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 
 /// Tensors by name; f32, contiguous, on the CPU.
 pub type Tensors = BTreeMap<String, Tensor>;
@@ -35,7 +44,7 @@ impl fmt::Display for ModelReference {
 impl FromStr for ModelReference {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self> {
         Ok(match text.strip_prefix("bundled:") {
             Some(name) => Self::Bundled(name.to_owned()),
             None => Self::File(PathBuf::from(text)),
@@ -52,7 +61,75 @@ impl From<ModelReference> for String {
 impl TryFrom<String> for ModelReference {
     type Error = Error;
 
-    fn try_from(text: String) -> Result<Self, Error> {
+    fn try_from(text: String) -> Result<Self> {
         text.parse()
     }
+}
+
+/// A model: its architecture, its tensors and where they are from.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Where it is from.
+    pub reference: ModelReference,
+    /// Name on screen.
+    pub name: String,
+    /// How it runs.
+    pub architecture: Architecture,
+    /// Its weights.
+    pub tensors: Tensors,
+    /// SHA-256 of the tensors, hexadecimal; see [`tensors_hash`].
+    pub hash: String,
+}
+
+impl Model {
+    /// Puts a model together and hashes it.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] naming the first tensor that is missing, unknown or of another shape than the architecture
+    /// needs.
+    pub fn new(
+        reference: ModelReference,
+        name: impl Into<String>,
+        architecture: Architecture,
+        tensors: Tensors,
+    ) -> Result<Self> {
+        if let Some(fact) = architecture.mismatch(&tensors) {
+            return Err(Error::Compute(fact));
+        }
+        let hash = tensors_hash(&tensors)?;
+        Ok(Self {
+            reference,
+            name: name.into(),
+            architecture,
+            tensors,
+            hash,
+        })
+    }
+}
+
+/// SHA-256, hexadecimal, of every tensor's name, shape and values (little-endian f32) in the order of the names.
+///
+/// # Errors
+/// [`Error::Compute`] if a tensor is not f32.
+pub fn tensors_hash(tensors: &Tensors) -> Result<String> {
+    let mut hasher = Sha256::new();
+    for (name, tensor) in tensors {
+        hasher.update((name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update((tensor.dims().len() as u64).to_le_bytes());
+        for &dim in tensor.dims() {
+            hasher.update((dim as u64).to_le_bytes());
+        }
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        hasher.update(&bytes);
+    }
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }

@@ -1,0 +1,447 @@
+//! [`Architecture`]: the family and shape of a network: its layers, tensors, students and how it runs.
+
+use candle_core::{D, DType, Device, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{CnnConfig, GptConfig, Tensors};
+use crate::error::{Error, Result};
+use crate::profile::{Layer, Unit};
+
+/// How a model runs: the family and its shape.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// A convolutional classifier.
+    Cnn(CnnConfig),
+    /// A byte language model.
+    Gpt(GptConfig),
+}
+
+impl Architecture {
+    /// Key under which the architecture stands as JSON in the metadata of a safetensors file.
+    pub const METADATA_KEY: &'static str = "wattif.architecture";
+
+    /// What one unit of work is.
+    pub const fn unit(&self) -> Unit {
+        match self {
+            Self::Cnn(_) => Unit::Image,
+            Self::Gpt(_) => Unit::Token,
+        }
+    }
+
+    /// Name of the family.
+    pub const fn family(&self) -> &'static str {
+        match self {
+            Self::Cnn(_) => "convolutional classifier",
+            Self::Gpt(_) => "byte language model",
+        }
+    }
+
+    /// The layers in the order in which they run, with their work per [`Self::unit`]. A convolution's or a matrix's
+    /// weight tensor is `{name}.weight`; batch and layer normalisation have their tensors in `other_parameters`. A
+    /// token attends to the full context.
+    pub fn layers(&self) -> Vec<Layer> {
+        match self {
+            Self::Cnn(config) => config.layers(),
+            Self::Gpt(config) => config.layers(),
+        }
+    }
+
+    /// Elements of all tensors, the running statistics of batch normalisation included: what has to be stored.
+    pub fn parameters(&self) -> u64 {
+        count(&self.tensor_shapes())
+    }
+
+    /// Names and shapes of all tensors in the order in which they run.
+    pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        match self {
+            Self::Cnn(config) => config.tensor_shapes(),
+            Self::Gpt(config) => config.tensor_shapes(),
+        }
+    }
+
+    /// What is wrong with the tensors, if anything: the first that is missing, has another shape or is unknown.
+    pub fn mismatch(&self, tensors: &Tensors) -> Option<String> {
+        let shapes = self.tensor_shapes();
+        for (name, expected) in &shapes {
+            match tensors.get(name) {
+                None => {
+                    return Some(format!(
+                        "tensor '{name}' is missing; a {} needs it with shape {expected:?}",
+                        self.family()
+                    ));
+                }
+                Some(tensor) if tensor.dims() != expected.as_slice() => {
+                    return Some(format!(
+                        "tensor '{name}' has shape {:?}, expected {expected:?}",
+                        tensor.dims()
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        let unknown = tensors
+            .keys()
+            .find(|name| !shapes.iter().any(|(known, _)| known == *name))?;
+        Some(format!(
+            "tensor '{unknown}' does not belong to a {}",
+            self.family()
+        ))
+    }
+
+    /// The student of `ratio` times this network's parameters, as near as whole channels allow, and what was done:
+    /// students are narrower, never shallower. From ratio 1 on it is the network itself.
+    pub fn student(&self, ratio: f64) -> (Self, String) {
+        if ratio >= 1.0 {
+            return (self.clone(), "the original network".to_owned());
+        }
+        let wanted = ratio.max(0.0) * self.parameters() as f64;
+        match self {
+            Self::Cnn(config) => {
+                let student = config.narrowed(wanted);
+                let what = format!(
+                    "narrower: {} → {} channels",
+                    config.channels(),
+                    student.channels()
+                );
+                (Self::Cnn(student), what)
+            }
+            Self::Gpt(config) => {
+                let student = config.narrowed(wanted);
+                let what = format!(
+                    "narrower: width {} → {}, hidden {} → {}",
+                    config.width, student.width, config.hidden, student.hidden
+                );
+                (Self::Gpt(student), what)
+            }
+        }
+    }
+
+    /// Random weights from a seed, as training starts from: He's normal distribution for convolutions (He et al. 2015,
+    /// <https://arxiv.org/abs/1502.01852>), standard deviation 1/√in for matrices and 0.02 for embeddings and residual
+    /// projections divided by √(2·blocks) as in GPT-2; normalisation starts as the identity.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if a tensor cannot be made.
+    pub fn initial_tensors(&self, seed: u64) -> Result<Tensors> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut tensors = Tensors::new();
+        for (name, shape) in self.tensor_shapes() {
+            let len = shape.iter().product();
+            let values = match self.initial_deviation(&name, &shape) {
+                Some(deviation) => (0..len)
+                    .map(|_| (normal(&mut rng) * deviation) as f32)
+                    .collect(),
+                None if name.ends_with("weight") || name.ends_with("running_var") => vec![1.0; len],
+                None => vec![0.0; len],
+            };
+            tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
+        }
+        Ok(tensors)
+    }
+
+    /// Standard deviation of a tensor's initial values; none for vectors, which start constant.
+    fn initial_deviation(&self, name: &str, shape: &[usize]) -> Option<f64> {
+        if shape.len() < 2 {
+            return None;
+        }
+        let fan_in: usize = shape[1..].iter().product();
+        Some(match self {
+            Self::Cnn(_) if shape.len() == 4 => (2.0 / fan_in as f64).sqrt(),
+            Self::Gpt(_) if name.starts_with('w') => 0.02,
+            Self::Gpt(config) if name.ends_with("proj.weight") => {
+                (1.0 / fan_in as f64).sqrt() / (2.0 * config.blocks as f64).sqrt()
+            }
+            _ => (1.0 / fan_in as f64).sqrt(),
+        })
+    }
+
+    /// Runs the network. Images `[n, channels, size, size]` (f32, 0 to 1) give logits `[n, classes]`; tokens `[n, t]`
+    /// (u32, t at most the context) give logits `[n, t, vocabulary]` for the token that follows each.
+    ///
+    /// With fewer than 32 `activation_bits` what enters each compressible matrix is rounded: 16 to half precision,
+    /// fewer to symmetric integers with one scale per image or token, taken from its largest absolute value.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if a tensor is missing or a shape does not fit.
+    pub fn forward(
+        &self,
+        tensors: &Tensors,
+        input: &Tensor,
+        activation_bits: u8,
+    ) -> Result<Tensor> {
+        match self {
+            Self::Cnn(config) => config.forward(tensors, input, activation_bits),
+            Self::Gpt(config) => config.forward(tensors, input, activation_bits),
+        }
+    }
+}
+
+/// A tensor by name.
+pub(super) fn get<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a Tensor> {
+    tensors
+        .get(name)
+        .ok_or_else(|| Error::Compute(format!("tensor '{name}' is missing")))
+}
+
+pub(super) fn count(shapes: &[(String, Vec<usize>)]) -> u64 {
+    shapes
+        .iter()
+        .map(|(_, shape)| shape.iter().map(|&n| n as u64).product::<u64>())
+        .sum()
+}
+
+/// A sample of the standard normal distribution (Box and Muller 1958).
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
+}
+
+/// Rounds activations whose last `inner` dimensions share a scale. 32 bits change nothing, 16 round to half precision,
+/// fewer to the integers from -(2^(bits-1) - 1) to 2^(bits-1) - 1 times a scale that maps the largest absolute value
+/// onto the last of them.
+pub(super) fn quantize_activations(x: &Tensor, inner: usize, bits: u8) -> Result<Tensor> {
+    match bits {
+        32.. => return Ok(x.clone()),
+        16..32 => return Ok(x.to_dtype(DType::F16)?.to_dtype(DType::F32)?),
+        _ => {}
+    }
+    let steps = f64::from((1u32 << (u32::from(bits.max(2)) - 1)) - 1);
+    let outer = x.rank() - inner;
+    let rows: usize = x.dims()[..outer].iter().product();
+    let flat = x.reshape((rows, ()))?;
+    let largest = flat.abs()?.max_keepdim(D::Minus1)?;
+    // A row of zeros stays zero whatever its scale is.
+    let scale = (largest.maximum(f64::from(f32::MIN_POSITIVE))? / steps)?;
+    let rounded = flat.broadcast_div(&scale)?.round()?;
+    Ok(rounded.broadcast_mul(&scale)?.reshape(x.shape())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BATCH_NORM_EPSILON, Model, ModelReference, tensors_hash};
+
+    fn both() -> [Architecture; 2] {
+        [
+            Architecture::Cnn(CnnConfig::fashion()),
+            Architecture::Gpt(GptConfig::bytes()),
+        ]
+    }
+
+    fn input(architecture: &Architecture) -> Tensor {
+        match architecture {
+            Architecture::Cnn(config) => {
+                let size = config.size;
+                Tensor::rand(0f32, 1.0, (3, 1, size, size), &Device::Cpu).unwrap()
+            }
+            Architecture::Gpt(_) => {
+                Tensor::from_vec((0..40u32).collect::<Vec<_>>(), (2, 20), &Device::Cpu).unwrap()
+            }
+        }
+    }
+
+    #[test]
+    fn the_layers_hold_exactly_the_tensors() {
+        for architecture in both() {
+            for ratio in [1.0, 0.3] {
+                let (architecture, _) = architecture.student(ratio);
+                let layers = architecture.layers();
+                let held: u64 = layers
+                    .iter()
+                    .map(|l| l.weights() + l.other_parameters)
+                    .sum();
+                assert_eq!(held, architecture.parameters());
+                let tensors = architecture.initial_tensors(1).unwrap();
+                assert_eq!(architecture.mismatch(&tensors), None);
+                for layer in layers.iter().filter(|layer| layer.compressible) {
+                    let weight = &tensors[&format!("{}.weight", layer.name)];
+                    assert_eq!(weight.dims(), layer.shape.as_slice(), "{}", layer.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bundled_shapes_are_as_documented() {
+        let [cnn, gpt] = both();
+        let weights: u64 = cnn.layers().iter().map(Layer::weights).sum();
+        assert_eq!(weights, 98_192);
+        assert_eq!((cnn.parameters(), gpt.parameters()), (99_162, 505_536));
+        let macs: f64 = cnn.layers().iter().map(|layer| layer.macs).sum();
+        assert!((5.4e6..6e6).contains(&macs), "{macs}");
+    }
+
+    #[test]
+    fn forward_gives_finite_logits_of_the_promised_shape() {
+        for architecture in both() {
+            let tensors = architecture.initial_tensors(1).unwrap();
+            let x = input(&architecture);
+            for bits in [32, 16, 8, 2] {
+                let logits = architecture.forward(&tensors, &x, bits).unwrap();
+                match architecture {
+                    Architecture::Cnn(_) => assert_eq!(logits.dims(), [3, 10]),
+                    Architecture::Gpt(_) => assert_eq!(logits.dims(), [2, 20, 256]),
+                }
+                let values = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                assert!(values.iter().all(|value| value.is_finite()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_convolution_agrees_with_candles() {
+        /// Single precision over sums of 1,152 products.
+        const TOLERANCE: f32 = 1e-3;
+        let architecture = Architecture::Cnn(CnnConfig::fashion());
+        let tensors = architecture.initial_tensors(2).unwrap();
+        let images = input(&architecture);
+        let mut x = images.clone();
+        for n in 1..=4 {
+            x = x
+                .conv2d(&tensors[&format!("conv{n}.weight")], 1, 1, 1, 1)
+                .unwrap();
+            x = (x / (1.0 + BATCH_NORM_EPSILON).sqrt())
+                .unwrap()
+                .relu()
+                .unwrap();
+            if n <= 2 {
+                x = x.max_pool2d(2).unwrap();
+            }
+        }
+        let pooled = x.mean((2, 3)).unwrap();
+        let expected = pooled.matmul(&tensors["head.weight"].t().unwrap()).unwrap();
+        let found = architecture.forward(&tensors, &images, 32).unwrap();
+        let worst = (found - expected)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .flatten_all()
+            .unwrap();
+        assert!(worst.max(0).unwrap().to_scalar::<f32>().unwrap() < TOLERANCE);
+    }
+
+    #[test]
+    fn a_token_does_not_see_the_ones_after_it() {
+        /// The same sums in the same order but for the length of the masked rows.
+        const TOLERANCE: f32 = 1e-4;
+        let architecture = Architecture::Gpt(GptConfig::bytes());
+        let tensors = architecture.initial_tensors(3).unwrap();
+        let x = input(&architecture);
+        let long = architecture.forward(&tensors, &x, 32).unwrap();
+        let short = x.narrow(1, 0, 7).unwrap().contiguous().unwrap();
+        let short = architecture.forward(&tensors, &short, 32).unwrap();
+        let worst = (long.narrow(1, 0, 7).unwrap() - short)
+            .unwrap()
+            .abs()
+            .unwrap();
+        let worst = worst
+            .flatten_all()
+            .unwrap()
+            .max(0)
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap();
+        assert!(worst < TOLERANCE, "{worst}");
+        let whole = architecture.forward(
+            &tensors,
+            &x.narrow(1, 0, 1)
+                .unwrap()
+                .contiguous()
+                .unwrap()
+                .repeat((1, 129))
+                .unwrap(),
+            32,
+        );
+        assert_eq!(
+            whole.unwrap_err().to_string(),
+            "computation failed: 129 tokens are more than the context of 128"
+        );
+    }
+
+    #[test]
+    fn a_student_has_the_wanted_share_of_parameters() {
+        /// Whole channels cannot hit every count; relative to the student.
+        const TOLERANCE: f64 = 0.03;
+        for architecture in both() {
+            for percent in 5..100 {
+                let ratio = f64::from(percent) / 100.0;
+                let (student, what) = architecture.student(ratio);
+                let found = student.parameters() as f64 / architecture.parameters() as f64;
+                assert!(
+                    (found / ratio - 1.0).abs() < TOLERANCE,
+                    "{ratio}: {found}, {what}"
+                );
+                assert!(what.starts_with("narrower: "), "{what}");
+            }
+            assert_eq!(architecture.student(1.0).0, architecture);
+        }
+    }
+
+    #[test]
+    fn activation_rounding_is_within_half_a_step() {
+        let x = Tensor::rand(-3f32, 1.0, (5, 40), &Device::Cpu).unwrap();
+        for bits in 2..=8u8 {
+            let rounded = quantize_activations(&x, 1, bits).unwrap();
+            let steps = f64::from((1i32 << (bits - 1)) - 1);
+            let half_step = 3.0 / steps / 2.0 * 1.0001;
+            let error = (rounded - &x)
+                .unwrap()
+                .abs()
+                .unwrap()
+                .flatten_all()
+                .unwrap();
+            let worst = f64::from(error.max(0).unwrap().to_scalar::<f32>().unwrap());
+            assert!(worst <= half_step, "{bits} bits: {worst} > {half_step}");
+        }
+    }
+
+    #[test]
+    fn the_hash_sees_names_shapes_and_values() {
+        let architecture = Architecture::Cnn(CnnConfig::fashion());
+        let first = tensors_hash(&architecture.initial_tensors(1).unwrap()).unwrap();
+        assert_eq!(first.len(), 64);
+        assert_eq!(
+            first,
+            tensors_hash(&architecture.initial_tensors(1).unwrap()).unwrap()
+        );
+        assert_ne!(
+            first,
+            tensors_hash(&architecture.initial_tensors(2).unwrap()).unwrap()
+        );
+        let mut renamed = architecture.initial_tensors(1).unwrap();
+        let bias = renamed.remove("head.bias").unwrap();
+        renamed.insert("head.bios".to_owned(), bias);
+        assert_ne!(first, tensors_hash(&renamed).unwrap());
+    }
+
+    #[test]
+    fn a_wrong_tensor_is_named() {
+        let architecture = Architecture::Cnn(CnnConfig::fashion());
+        let mut tensors = architecture.initial_tensors(1).unwrap();
+        tensors.insert("head.bias".to_owned(), tensors["bn1.bias"].clone());
+        let error = Model::new(
+            ModelReference::Bundled("x".into()),
+            "x",
+            architecture,
+            tensors,
+        );
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "computation failed: tensor 'head.bias' has shape [16], expected [10]"
+        );
+    }
+
+    #[test]
+    fn an_architecture_survives_json() {
+        for architecture in both() {
+            let text = serde_json::to_string(&architecture).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Architecture>(&text).unwrap(),
+                architecture
+            );
+        }
+    }
+}

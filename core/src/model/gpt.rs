@@ -1,0 +1,266 @@
+//! The byte language model: a pre-norm transformer decoder with learned positions, GELU and an untied head, after the
+//! GPT-2 layout without biases in the linear layers.
+//!
+//! Tensors: `wte.weight [256, d]`, `wpe.weight [context, d]`, per block i from 0 `h.{i}.ln_1.weight` and `.bias [d]`,
+//! `h.{i}.attn.qkv.weight [3d, d]` (query, key, value, each head by head), `h.{i}.attn.proj.weight [d, d]`, `h.{i}.ln_2.*`,
+//! `h.{i}.mlp.fc.weight [hidden, d]`, `h.{i}.mlp.proj.weight [d, hidden]`, then `ln_f.*` and `head.weight [256, d]`.
+//! All matrices are compressible, both embedding tables included, because their bytes are stored and read as well;
+//! normalisation stays in single precision.
+
+use candle_core::{D, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::Tensors;
+use super::architecture::{count, get, quantize_activations};
+use crate::error::{Error, Result};
+use crate::profile::{Layer, LayerKind};
+
+/// Added to the variance in layer normalisation (as in GPT-2).
+pub const LAYER_NORM_EPSILON: f64 = 1e-5;
+
+/// Shape of a byte language model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GptConfig {
+    /// Number of different tokens; 256 for bytes.
+    pub vocabulary: usize,
+    /// The most tokens that are looked back on.
+    pub context: usize,
+    /// Width of the residual stream, a multiple of `heads`.
+    pub width: usize,
+    /// Attention heads per block.
+    pub heads: usize,
+    /// Width of the hidden layer of each block.
+    pub hidden: usize,
+    /// Number of blocks.
+    pub blocks: usize,
+}
+
+impl GptConfig {
+    /// The bundled language model: bytes, context 128, width 96, 4 heads, 4 blocks; 505,536 parameters.
+    pub fn bytes() -> Self {
+        Self {
+            vocabulary: 256,
+            context: 128,
+            width: 96,
+            heads: 4,
+            hidden: 384,
+            blocks: 4,
+        }
+    }
+
+    /// Names and shapes of all tensors.
+    pub(super) fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let d = self.width;
+        let mut shapes = vec![
+            ("wte.weight".to_owned(), vec![self.vocabulary, d]),
+            ("wpe.weight".to_owned(), vec![self.context, d]),
+        ];
+        let norm = |shapes: &mut Vec<(String, Vec<usize>)>, name: String| {
+            shapes.push((format!("{name}.weight"), vec![d]));
+            shapes.push((format!("{name}.bias"), vec![d]));
+        };
+        for i in 0..self.blocks {
+            norm(&mut shapes, format!("h.{i}.ln_1"));
+            shapes.push((format!("h.{i}.attn.qkv.weight"), vec![3 * d, d]));
+            shapes.push((format!("h.{i}.attn.proj.weight"), vec![d, d]));
+            norm(&mut shapes, format!("h.{i}.ln_2"));
+            shapes.push((format!("h.{i}.mlp.fc.weight"), vec![self.hidden, d]));
+            shapes.push((format!("h.{i}.mlp.proj.weight"), vec![d, self.hidden]));
+        }
+        norm(&mut shapes, "ln_f".to_owned());
+        shapes.push(("head.weight".to_owned(), vec![self.vocabulary, d]));
+        shapes
+    }
+
+    /// The layers, per token, with attention over the full context. The GELU counts with the layer before it and
+    /// residual additions with the layer that they follow.
+    pub(super) fn layers(&self) -> Vec<Layer> {
+        let d = self.width;
+        let mut layers = vec![
+            self.table("wte", self.vocabulary),
+            self.table("wpe", self.context),
+        ];
+        for i in 0..self.blocks {
+            layers.push(self.norm(format!("h.{i}.ln_1")));
+            layers.push(linear(format!("h.{i}.attn.qkv"), 3 * d, d));
+            layers.push(self.attention(format!("h.{i}.attn")));
+            layers.push(linear(format!("h.{i}.attn.proj"), d, d));
+            layers.push(self.norm(format!("h.{i}.ln_2")));
+            layers.push(linear(format!("h.{i}.mlp.fc"), self.hidden, d));
+            layers.push(linear(format!("h.{i}.mlp.proj"), d, self.hidden));
+        }
+        layers.push(self.norm("ln_f".to_owned()));
+        layers.push(linear("head".to_owned(), self.vocabulary, d));
+        layers
+    }
+
+    fn table(&self, name: &str, rows: usize) -> Layer {
+        Layer {
+            name: name.to_owned(),
+            kind: LayerKind::Embedding,
+            shape: vec![rows, self.width],
+            other_parameters: 0,
+            compressible: true,
+            macs: 0.0,
+            inputs: 1.0,
+            outputs: self.width as f64,
+            cache: 0.0,
+        }
+    }
+
+    fn norm(&self, name: String) -> Layer {
+        let d = self.width as f64;
+        Layer {
+            name,
+            kind: LayerKind::Elementwise,
+            shape: Vec::new(),
+            other_parameters: 2 * self.width as u64,
+            compressible: false,
+            // One multiply-add each for the variance and for scale and shift.
+            macs: 2.0 * d,
+            inputs: d,
+            outputs: d,
+            cache: 0.0,
+        }
+    }
+
+    /// Query times keys and weights times values: two products of `context x width` each.
+    fn attention(&self, name: String) -> Layer {
+        let d = self.width as f64;
+        let products = 2.0 * self.context as f64 * d;
+        Layer {
+            name,
+            kind: LayerKind::Attention,
+            shape: Vec::new(),
+            other_parameters: 0,
+            compressible: false,
+            macs: products,
+            inputs: 3.0 * d,
+            outputs: d,
+            cache: products,
+        }
+    }
+
+    /// The network whose parameters come nearest to `wanted`: the width in proportion (a multiple of the heads), then
+    /// the hidden width, within 3 to 5 times the width or as the original's if that is outside.
+    pub(super) fn narrowed(&self, wanted: f64) -> Self {
+        let original = self.hidden as f64 / self.width as f64;
+        let mut best = (f64::INFINITY, self.clone());
+        for width in (self.heads..=self.width).step_by(self.heads) {
+            let with = |hidden: usize| Self {
+                width,
+                hidden,
+                ..self.clone()
+            };
+            let fixed = count(&with(0).tensor_shapes()) as f64;
+            let per_hidden = (2 * self.blocks * width) as f64;
+            let low = (0.75 * original * width as f64).ceil();
+            let high = (1.25 * original * width as f64).floor();
+            let hidden = ((wanted - fixed) / per_hidden).round().clamp(low, high);
+            let candidate = with(hidden as usize);
+            let miss = (count(&candidate.tensor_shapes()) as f64 - wanted).abs() / wanted;
+            // Of those that hit, the one that keeps the original's proportions best.
+            let shape = (hidden / width as f64 / original - 1.0).abs();
+            let score = miss.max(0.005) + 0.01 * shape;
+            if score < best.0 {
+                best = (score, candidate);
+            }
+        }
+        best.1
+    }
+
+    /// Logits `[n, t, vocabulary]` for the token after each of `[n, t]` tokens (u32), t at most the context.
+    pub(super) fn forward(
+        &self,
+        tensors: &Tensors,
+        tokens: &Tensor,
+        activation_bits: u8,
+    ) -> Result<Tensor> {
+        let (n, t) = tokens.dims2()?;
+        if t > self.context {
+            return Err(Error::Compute(format!(
+                "{t} tokens are more than the context of {}",
+                self.context
+            )));
+        }
+        let linear = |x: &Tensor, name: &str| -> Result<Tensor> {
+            let x = quantize_activations(x, 1, activation_bits)?;
+            Ok(x.matmul(&get(tensors, &format!("{name}.weight"))?.t()?)?)
+        };
+        let words = get(tensors, "wte.weight")?.index_select(&tokens.flatten_all()?, 0)?;
+        let positions = get(tensors, "wpe.weight")?.narrow(0, 0, t)?;
+        let mut x = words
+            .reshape((n, t, self.width))?
+            .broadcast_add(&positions)?
+            .reshape((n * t, self.width))?; // [n·t, d]
+        let mask = causal_mask(t)?;
+        for i in 0..self.blocks {
+            let normed = layer_norm(&x, tensors, &format!("h.{i}.ln_1"))?;
+            let qkv = linear(&normed, &format!("h.{i}.attn.qkv"))?;
+            let mixed = self.attend(&qkv.reshape((n, t, 3, self.heads, ()))?, &mask)?;
+            x = (x + linear(&mixed, &format!("h.{i}.attn.proj"))?)?;
+            let normed = layer_norm(&x, tensors, &format!("h.{i}.ln_2"))?;
+            let hidden = linear(&normed, &format!("h.{i}.mlp.fc"))?.gelu()?;
+            x = (x + linear(&hidden, &format!("h.{i}.mlp.proj"))?)?;
+        }
+        let normed = layer_norm(&x, tensors, "ln_f")?;
+        Ok(linear(&normed, "head")?.reshape((n, t, self.vocabulary))?)
+    }
+
+    /// Causal attention: `[n, t, 3, heads, d/heads]` → `[n·t, d]`.
+    fn attend(&self, qkv: &Tensor, mask: &Tensor) -> Result<Tensor> {
+        let (n, t, ..) = qkv.dims5()?;
+        let part = |i: usize| {
+            qkv.narrow(2, i, 1)?
+                .squeeze(2)?
+                .transpose(1, 2)?
+                .contiguous()
+        };
+        let (q, k, v) = (part(0)?, part(1)?, part(2)?); // [n, heads, t, d/heads]
+        let scale = 1.0 / ((self.width / self.heads) as f64).sqrt();
+        let scores = (q.matmul(&k.t()?)? * scale)?.broadcast_add(mask)?; // [n, heads, t, t]
+        let weights = candle_nn::ops::softmax_last_dim(&scores)?;
+        let mixed = weights.matmul(&v)?.transpose(1, 2)?; // [n, t, heads, d/heads]
+        Ok(mixed.reshape((n * t, self.width))?)
+    }
+}
+
+/// 0 where a token may look, minus infinity where it may not: `[t, t]`.
+fn causal_mask(t: usize) -> Result<Tensor> {
+    let mask: Vec<f32> = (0..t * t)
+        .map(|i| {
+            if i % t > i / t {
+                f32::NEG_INFINITY
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    Ok(Tensor::from_vec(mask, (t, t), &candle_core::Device::Cpu)?)
+}
+
+/// Layer normalisation of `[rows, d]` with the named scale and shift.
+fn layer_norm(x: &Tensor, tensors: &Tensors, name: &str) -> Result<Tensor> {
+    let weight = get(tensors, &format!("{name}.weight"))?;
+    let bias = get(tensors, &format!("{name}.bias"))?;
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    let deviation = (variance + LAYER_NORM_EPSILON)?.sqrt()?;
+    let normed = centred.broadcast_div(&deviation)?;
+    Ok(normed.broadcast_mul(weight)?.broadcast_add(bias)?)
+}
+
+fn linear(name: String, outputs: usize, inputs: usize) -> Layer {
+    Layer {
+        name,
+        kind: LayerKind::Linear,
+        shape: vec![outputs, inputs],
+        other_parameters: 0,
+        compressible: true,
+        macs: (outputs * inputs) as f64,
+        inputs: inputs as f64,
+        outputs: outputs as f64,
+        cache: 0.0,
+    }
+}
