@@ -1,1 +1,5 @@
-fn main() {}
+//! `wattif` without arguments is the window; with a command it is the command line.
+
+fn main() -> std::process::ExitCode {
+    wattif::cli::main()
+}

@@ -1,0 +1,146 @@
+//! The command line: the same engine as the window, for scripts.
+//!
+//! Arguments become ready-to-run values here and nowhere else. Exit codes are a contract: 0 done, 1 asked for something
+//! impossible, 2 wrong usage or environment.
+
+mod out;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use wattif_core::Error;
+use wattif_core::model::ModelReference;
+
+use crate::app;
+use out::complain;
+
+/// What a model asked for is, for exit codes: something that cannot be done.
+const IMPOSSIBLE: u8 = 1;
+/// A name, file or value that is not there, or a machine that lacks something.
+const USAGE: u8 = 2;
+
+/// Explore what compressing an AI model really does to its quality, speed, energy and carbon.
+///
+/// Without a command, WattIf opens its window: on FILE if one is given, else on a bundled model. The commands do the
+/// same work and print the same numbers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wattif",
+    version,
+    after_help = "Exit codes: 0 done, 1 asked for something impossible, 2 wrong usage or environment."
+)]
+struct Arguments {
+    /// A preset (.ron) or a model (.safetensors) to open in the window
+    file: Option<PathBuf>,
+}
+
+/// The program: reads the arguments, does what they say, and turns errors into exit codes.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are not errors; clap knows which stream and code they take. A closed pipe is no news.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    match window(arguments.file.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("wattif: {error:#}"));
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// What the engine was asked for and cannot do is 1; everything else is the caller's or the machine's.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Error>() {
+        Some(
+            Error::Recipe(_)
+            | Error::Scenario(_)
+            | Error::Infeasible(_)
+            | Error::Compute(_)
+            | Error::Cancelled,
+        ) => IMPOSSIBLE,
+        Some(Error::File { .. } | Error::Unknown { .. }) | None => USAGE,
+    }
+}
+
+/// Opens the window on a file or on the bundled model.
+fn window(file: Option<&Path>) -> anyhow::Result<()> {
+    let start = match file {
+        None => app::Start::default(),
+        Some(file) => start(file)?,
+    };
+    let equivalent = match file {
+        None => "wattif report --model bundled:fashion-cnn".to_owned(),
+        Some(file) if start.preset.is_some() => {
+            format!("wattif report --preset {}", file.display())
+        }
+        Some(file) => format!("wattif report --model {}", file.display()),
+    };
+    if !display_is_there() {
+        anyhow::bail!("there is no display to open a window on; on the command line: {equivalent}");
+    }
+    app::run(start)
+        .with_context(|| format!("no window could be opened; on the command line: {equivalent}"))
+}
+
+/// What a file is by its name; whether it can be read is the window's to say, where the session goes on.
+fn start(file: &Path) -> anyhow::Result<app::Start> {
+    if !file.exists() {
+        let name = file.to_string_lossy();
+        if file.extension().is_none() && file.components().count() == 1 {
+            let known = [
+                "report", "models", "hardware", "regions", "preset", "export", "bench",
+            ];
+            return Err(Error::unknown("command or file", &name, known).into());
+        }
+        return Err(Error::file("there is no such file", file).into());
+    }
+    let is = |ending: &str| {
+        file.extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
+    };
+    if is("ron") {
+        Ok(app::Start {
+            preset: Some(file.to_owned()),
+            ..app::Start::default()
+        })
+    } else if is("safetensors") {
+        Ok(app::Start {
+            model: Some(ModelReference::File(file.to_owned())),
+            ..app::Start::default()
+        })
+    } else {
+        Err(Error::file(
+            "this is neither a preset (.ron) nor a model (.safetensors)",
+            file,
+        )
+        .into())
+    }
+}
+
+/// Whether a window has somewhere to appear, as far as the environment says.
+fn display_is_there() -> bool {
+    if cfg!(any(target_os = "windows", target_os = "macos")) {
+        return true;
+    }
+    ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_argument_parser_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

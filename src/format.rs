@@ -1,0 +1,250 @@
+//! Numbers as text: SI prefixes, units always, and no more digits than the number deserves.
+
+use wattif_core::units::Range;
+
+/// The minus sign, as wide as a plus.
+pub const MINUS: &str = "−";
+
+/// A value with an SI prefix and three significant digits: `si(0.00123, "J")` is "1.23 mJ".
+pub fn si(value: f64, unit: &str) -> String {
+    if value == 0.0 {
+        return format!("0 {unit}");
+    }
+    if !value.is_finite() {
+        return "–".to_owned();
+    }
+    let (scaled, prefix) = prefixed(value);
+    format!("{} {prefix}{unit}", significant(scaled, 3))
+}
+
+/// Three values under the prefix of the middle one, and the unit with that prefix, for columns.
+pub fn si_range(range: Range<f64>, unit: &str) -> ([String; 3], String) {
+    let factor = if range.typical == 0.0 || !range.typical.is_finite() {
+        (1.0, "")
+    } else {
+        let (scaled, prefix) = prefixed(range.typical);
+        (range.typical / scaled, prefix)
+    };
+    (
+        [range.low, range.typical, range.high].map(|value| significant(value / factor.0, 3)),
+        format!("{}{unit}", factor.1),
+    )
+}
+
+/// A value divided by the power of 1000 that leaves it between 1 and 1000, and the prefix for that power.
+fn prefixed(value: f64) -> (f64, &'static str) {
+    const PREFIXES: [&str; 15] = [
+        "a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T", "P", "E", "Z", "Y",
+    ];
+    let rounded = round_significant(value.abs(), 3);
+    let power = (rounded.log10() / 3.0).floor().clamp(-6.0, 8.0);
+    // The clamp keeps the index within the table.
+    let index = (power + 6.0) as usize;
+    (value / 1000_f64.powf(power), PREFIXES[index])
+}
+
+/// A rate of units of work: "12.3 k images/s".
+pub fn rate(value: f64, units: &str) -> String {
+    if !value.is_finite() {
+        return "–".to_owned();
+    }
+    if value == 0.0 {
+        return format!("0 {units}/s");
+    }
+    if (0.1..1000.0).contains(&value) {
+        return format!("{} {units}/s", significant(value, 3));
+    }
+    let (scaled, prefix) = prefixed(value);
+    format!("{} {prefix} {units}/s", significant(scaled, 3))
+}
+
+/// A mass of gas: grams with a prefix up to kilograms, then tonnes.
+pub fn grams(value: f64) -> String {
+    if value.abs() >= 1e6 {
+        si(value / 1e6, "t")
+    } else {
+        si(value, "g")
+    }
+}
+
+/// An amount of data in decimal units, as file managers count.
+pub fn bytes(value: f64) -> String {
+    if value.abs() < 1000.0 {
+        format!("{value:.0} B")
+    } else {
+        si(value, "B")
+    }
+}
+
+/// A large round number in words people say: "1 million", "250 k" stays "250,000".
+pub fn amount(value: f64) -> String {
+    let words = [(1e12, "trillion"), (1e9, "billion"), (1e6, "million")];
+    for (size, word) in words {
+        if value >= size * 0.9995 {
+            return format!("{} {word}", trimmed(value / size, 3));
+        }
+    }
+    count(value)
+}
+
+/// A whole number with its thousands apart: "1,234,567".
+pub fn count(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if value <= -0.5 {
+        format!("{MINUS}{text}")
+    } else {
+        text
+    }
+}
+
+/// A value with this many significant digits, without an exponent.
+pub fn significant(value: f64, digits: i32) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let rounded = round_significant(value, digits);
+    let magnitude = rounded.abs().log10().floor() as i32;
+    let decimals = usize::try_from(digits - 1 - magnitude).unwrap_or(0);
+    signed_text(rounded, decimals)
+}
+
+/// Like [`significant`], without zeros at the end.
+pub fn trimmed(value: f64, digits: i32) -> String {
+    let text = significant(value, digits);
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// A value with fixed decimals and a real minus sign.
+pub fn signed_text(value: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", value.abs());
+    let zero = text.chars().all(|c| matches!(c, '0' | '.'));
+    if value < 0.0 && !zero {
+        format!("{MINUS}{text}")
+    } else {
+        text
+    }
+}
+
+/// A fraction in percent with fixed decimals: "89.7 %".
+pub fn percent(fraction: f64, decimals: usize) -> String {
+    format!("{} %", signed_text(fraction * 100.0, decimals))
+}
+
+/// A saving as people say it: 0.75 saved is "−75 %", growth "+12 %", a tie "±0 %".
+pub fn saving(fraction: f64) -> String {
+    if !fraction.is_finite() {
+        return "–".to_owned();
+    }
+    let change = -fraction * 100.0;
+    let decimals = usize::from(change < -99.0 && change > -100.0);
+    if change.abs() < 0.5 && decimals == 0 {
+        "±0 %".to_owned()
+    } else if change > 0.0 {
+        format!(
+            "+{} %",
+            significant(change, if change < 10.0 { 1 } else { 2 })
+        )
+    } else {
+        format!("{MINUS}{:.decimals$} %", change.abs())
+    }
+}
+
+/// A factor against the original: "1.8×".
+pub fn times(ratio: f64) -> String {
+    if !ratio.is_finite() {
+        return "–".to_owned();
+    }
+    format!(
+        "{}×",
+        significant(ratio, if ratio >= 100.0 { 3 } else { 2 })
+    )
+}
+
+/// How many decimals a value deserves whose uncertainty is `half`: the first digit of the uncertainty is the last shown.
+pub fn decimals_for(half: f64, most: usize) -> usize {
+    if !(half.is_finite() && half > 0.0) {
+        return most;
+    }
+    let place = -half.log10().floor();
+    if place <= 0.0 {
+        0
+    } else {
+        (place as usize).min(most)
+    }
+}
+
+fn round_significant(value: f64, digits: i32) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let scale = 10_f64.powi(digits - 1 - value.abs().log10().floor() as i32);
+    (value * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_change_at_thousands_also_after_rounding() {
+        assert_eq!(si(0.001_234, "J"), "1.23 mJ");
+        assert_eq!(si(999.96, "W"), "1.00 kW");
+        assert_eq!(si(1.2e-7, "g"), "120 ng");
+        assert_eq!(si(0.0, "g"), "0 g");
+        assert_eq!(grams(2.5e6), "2.50 t");
+        assert_eq!(bytes(812.0), "812 B");
+        assert_eq!(rate(12_345.0, "images"), "12.3 k images/s");
+    }
+
+    #[test]
+    fn a_range_shares_the_prefix_of_its_middle() {
+        let (texts, unit) = si_range(
+            Range {
+                low: 900.0,
+                typical: 1200.0,
+                high: 15_000.0,
+            },
+            "W",
+        );
+        assert_eq!(texts, ["0.900", "1.20", "15.0"]);
+        assert_eq!(unit, "kW");
+    }
+
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!(count(1_234_567.0), "1,234,567");
+        assert_eq!(count(-1000.0), "−1,000");
+        assert_eq!(count(999.0), "999");
+        assert_eq!(amount(1e6), "1 million");
+        assert_eq!(amount(250_000.0), "250,000");
+    }
+
+    #[test]
+    fn a_saving_is_never_rounded_to_everything() {
+        assert_eq!(saving(0.75), "−75 %");
+        assert_eq!(saving(0.9968), "−99.7 %");
+        assert_eq!(saving(0.0), "±0 %");
+        assert_eq!(saving(-0.12), "+12 %");
+        assert_eq!(saving(f64::NAN), "–");
+    }
+
+    #[test]
+    fn digits_follow_the_uncertainty() {
+        assert_eq!(decimals_for(0.6, 3), 1);
+        assert_eq!(decimals_for(0.03, 3), 2);
+        assert_eq!(decimals_for(12.0, 3), 0);
+        assert_eq!(percent(0.8974, 1), "89.7 %");
+        assert_eq!(signed_text(-0.04, 1), "0.0");
+    }
+}
