@@ -1,1 +1,14 @@
-//! Evaluation.
+//! Quality of a model on held-out data: accuracy or bits per byte with its interval, always paired with the original on
+//! the same samples.
+//!
+//! A measurement is a sequence of short steps ([`Accumulator::step`]) through an [`EvaluationSet`] whose order is random
+//! but fixed, so that it can be read, shown or dropped after any of them. [`Baseline`] holds the original's answers.
+
+mod accumulator;
+mod baseline;
+mod set;
+pub mod statistics;
+
+pub use accumulator::Accumulator;
+pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
+pub use set::{COARSE_CONTEXTS, COARSE_IMAGES, EvaluationSet, ImageSet, TextSet};

@@ -1,0 +1,175 @@
+//! [`Baseline`]: what the original answers, sample by sample, for everything else to be paired with.
+
+use rayon::prelude::*;
+
+use super::set::EvaluationSet;
+use crate::error::{Error, Result};
+use crate::model::{Architecture, Tensors};
+
+/// Predictions of text whose whole distribution is kept for the divergence. With 256 f32 each that is 16.8 MB; all of
+/// the bundled text would be 67 MB. The order of the contexts is random, so these are a fair sample.
+pub const DIVERGENCE_PREDICTIONS: usize = 16_384;
+
+/// The original's answers on a whole [`EvaluationSet`].
+#[derive(Debug, Clone)]
+pub struct Baseline {
+    items: Vec<Answers>,
+}
+
+/// What a network answers to one item.
+#[derive(Debug, Clone)]
+pub(super) struct Answers {
+    /// Log-probabilities (natural) `[predictions, classes]`; empty where only the score was kept.
+    pub(super) log_probabilities: Vec<f32>,
+    /// The most probable class of the item's last prediction.
+    pub(super) class: usize,
+    /// Mean code length of the targets in bits per prediction.
+    pub(super) bits: f64,
+}
+
+impl Baseline {
+    /// Runs the original, unrounded, on all of the set.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if the network and the set do not fit or the outputs are not finite.
+    pub fn measure(
+        architecture: &Architecture,
+        tensors: &Tensors,
+        set: &EvaluationSet,
+    ) -> Result<Self> {
+        set.check(architecture)?;
+        let mut items: Vec<Answers> = Vec::with_capacity(set.items());
+        let mut kept = 0;
+        while items.len() < set.items() {
+            let step = set.step(items.len());
+            for mut answers in answer(architecture, tensors, 32, set, step)? {
+                if matches!(set, EvaluationSet::Text(_)) && kept >= DIVERGENCE_PREDICTIONS {
+                    answers.log_probabilities = Vec::new();
+                }
+                kept += set.samples(1) as usize;
+                items.push(answers);
+            }
+        }
+        Ok(Self { items })
+    }
+
+    pub(super) fn answers(&self, item: usize) -> Option<&Answers> {
+        self.items.get(item)
+    }
+}
+
+/// Runs a network on some items of a set.
+pub(super) fn answer(
+    architecture: &Architecture,
+    tensors: &Tensors,
+    activation_bits: u8,
+    set: &EvaluationSet,
+    items: std::ops::Range<usize>,
+) -> Result<Vec<Answers>> {
+    let logits = architecture.forward(tensors, &set.input(items.clone())?, activation_bits)?;
+    let classes = logits.dims().last().copied().unwrap_or(0);
+    let logits = logits.flatten_all()?.to_vec1::<f32>()?;
+    if classes == 0 || items.is_empty() || !logits.iter().all(|value| value.is_finite()) {
+        return Err(Error::Compute(
+            "the network's outputs are not finite numbers".to_owned(),
+        ));
+    }
+    let per_item = logits.len() / items.len();
+    let first = items.start;
+    Ok(logits
+        .par_chunks(per_item)
+        .enumerate()
+        .map(|(i, logits)| score(logits.to_vec(), classes, set.targets(first + i)))
+        .collect())
+}
+
+/// Turns the logits of an item into log-probabilities and scores them.
+fn score(mut logits: Vec<f32>, classes: usize, targets: &[u8]) -> Answers {
+    let mut nats = 0.0;
+    let mut class = 0;
+    for (row, &target) in logits.chunks_exact_mut(classes).zip(targets) {
+        log_softmax(row);
+        class = largest(row);
+        // A class the network does not have has no probability at all; sets are checked against this.
+        nats -= row
+            .get(usize::from(target))
+            .map_or(f64::NEG_INFINITY, |&p| f64::from(p));
+    }
+    Answers {
+        log_probabilities: logits,
+        class,
+        bits: nats / std::f64::consts::LN_2 / targets.len() as f64,
+    }
+}
+
+/// Logits to natural log-probabilities, in place.
+fn log_softmax(row: &mut [f32]) {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row.iter().map(|&x| f64::from((x - largest).exp())).sum();
+    let log_sum = largest + sum.ln() as f32;
+    for value in row {
+        *value -= log_sum;
+    }
+}
+
+/// Index of the largest value; the first of equals.
+fn largest(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, value) in row.iter().enumerate() {
+        if *value > row[best] {
+            best = i;
+        }
+    }
+    best
+}
+
+/// Mean Kullback-Leibler divergence D(original ‖ other) of the predictions of one item, in nats per prediction; none
+/// where a distribution was not kept.
+pub(super) fn divergence(original: &Answers, other: &Answers, predictions: usize) -> Option<f64> {
+    let (p, q) = (&original.log_probabilities, &other.log_probabilities);
+    if p.is_empty() || p.len() != q.len() {
+        return None;
+    }
+    let sum: f64 = p
+        .iter()
+        .zip(q)
+        .map(|(&p, &q)| f64::from(p.exp() * (p - q)))
+        .sum();
+    Some(sum / predictions as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Single precision.
+    const TOLERANCE: f64 = 1e-6;
+
+    #[test]
+    fn a_score_is_the_code_length_of_the_targets() {
+        // Probabilities 1/4, 1/4, 1/2 twice; targets cost 2 and 1 bits.
+        let logits = vec![1.0, 1.0, 1.0 + 2f32.ln(), 0.0, 0.0, 2f32.ln()];
+        let answers = score(logits, 3, &[0, 2]);
+        assert!((answers.bits - 1.5).abs() < TOLERANCE);
+        assert_eq!(answers.class, 2);
+    }
+
+    #[test]
+    fn divergence_is_that_of_the_textbook() {
+        let item = |p: [f32; 2]| Answers {
+            log_probabilities: p.map(f32::ln).to_vec(),
+            class: 0,
+            bits: 0.0,
+        };
+        let (p, q) = (item([0.36, 0.64]), item([0.5, 0.5]));
+        let expected = 0.36 * (0.36f64 / 0.5).ln() + 0.64 * (0.64f64 / 0.5).ln();
+        let found = divergence(&p, &q, 1).unwrap();
+        assert!((found - expected).abs() < TOLERANCE, "{found} {expected}");
+        assert_eq!(divergence(&p, &p, 1), Some(0.0));
+    }
+
+    #[test]
+    fn a_tie_goes_to_the_first() {
+        assert_eq!(largest(&[0.0, 2.0, 2.0, 1.0]), 1);
+    }
+}

@@ -1,0 +1,253 @@
+//! [`EvaluationSet`]: the held-out data, in an order of which every prefix is a fair sample.
+
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::{Error, Result};
+use crate::model::{Architecture, CnnConfig, GptConfig};
+
+/// Images of the first, coarse measurement.
+pub const COARSE_IMAGES: usize = 256;
+/// Contexts of text of the first, coarse measurement; their number is also that of independent blocks behind its
+/// interval.
+pub const COARSE_CONTEXTS: usize = 8;
+/// Images of one step of a measurement; with the bundled model well below 50 ms.
+const IMAGES_PER_STEP: usize = 128;
+/// Contexts of one step.
+const CONTEXTS_PER_STEP: usize = 8;
+/// Seed of the order in which samples are taken; the same for every model, so that measurements are paired.
+const ORDER_SEED: u64 = 20_260_921;
+
+/// Held-out data that a model is measured on. It hands out *items*: an image, or a context of text with a prediction
+/// for each of its bytes.
+#[derive(Debug, Clone)]
+pub enum EvaluationSet {
+    /// Labelled images.
+    Images(ImageSet),
+    /// Text, predicted byte by byte.
+    Text(TextSet),
+}
+
+/// Labelled images of one size.
+#[derive(Debug, Clone)]
+pub struct ImageSet {
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+    channels: usize,
+    size: usize,
+    order: Vec<usize>,
+}
+
+/// Text cut into contexts that do not overlap; every byte but the first is predicted once, from the bytes before it in
+/// its own context. The first bytes of a context are therefore harder than in running text, for every model alike.
+#[derive(Debug, Clone)]
+pub struct TextSet {
+    bytes: Vec<u8>,
+    context: usize,
+    order: Vec<usize>,
+}
+
+impl EvaluationSet {
+    /// Labelled images for a classifier: `pixels` are `[n, channels, size, size]` with 255 as white.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if the pixels and labels do not fit each other and the network, or there are fewer than two.
+    pub fn images(config: &CnnConfig, pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
+        let (channels, size) = (config.input_channels, config.size);
+        let expected = labels.len() * channels * size * size;
+        if pixels.len() != expected || labels.len() < 2 {
+            return Err(Error::Compute(format!(
+                "{} labels need {expected} pixels in {channels} x {size} x {size}, not {}",
+                labels.len(),
+                pixels.len()
+            )));
+        }
+        if let Some(label) = labels.iter().find(|&&l| usize::from(l) >= config.classes) {
+            return Err(Error::Compute(format!(
+                "an image is of class {label}, but the network tells {} classes apart",
+                config.classes
+            )));
+        }
+        let order = shuffled(labels.len());
+        Ok(Self::Images(ImageSet {
+            pixels,
+            labels,
+            channels,
+            size,
+            order,
+        }))
+    }
+
+    /// Text for a byte language model.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if the network's tokens are not bytes or the text is shorter than two contexts.
+    pub fn text(config: &GptConfig, bytes: Vec<u8>) -> Result<Self> {
+        let context = config.context;
+        if config.vocabulary != 256 {
+            return Err(Error::Compute(format!(
+                "the network has {} tokens; only bytes (256) can be measured",
+                config.vocabulary
+            )));
+        }
+        let contexts = bytes.len().saturating_sub(1) / context.max(1);
+        if context == 0 || contexts < 2 {
+            return Err(Error::Compute(format!(
+                "{} bytes of text are fewer than two contexts of {context}",
+                bytes.len()
+            )));
+        }
+        Ok(Self::Text(TextSet {
+            bytes,
+            context,
+            order: shuffled(contexts),
+        }))
+    }
+
+    /// Number of samples: images, or predicted bytes.
+    pub fn len(&self) -> u64 {
+        self.samples(self.items())
+    }
+
+    /// Whether there is nothing to measure on; never so for a set that was made.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Samples of the coarse measurement.
+    pub fn coarse(&self) -> u64 {
+        match self {
+            Self::Images(_) => self.samples(COARSE_IMAGES.min(self.items())),
+            Self::Text(_) => self.samples(COARSE_CONTEXTS.min(self.items())),
+        }
+    }
+
+    /// Number of items.
+    pub(super) fn items(&self) -> usize {
+        match self {
+            Self::Images(images) => images.order.len(),
+            Self::Text(text) => text.order.len(),
+        }
+    }
+
+    /// Samples in this many items.
+    pub(super) fn samples(&self, items: usize) -> u64 {
+        let each = match self {
+            Self::Images(_) => 1,
+            Self::Text(text) => text.context,
+        };
+        (items * each) as u64
+    }
+
+    /// The items of the step that begins at item `from`.
+    pub(super) fn step(&self, from: usize) -> Range<usize> {
+        let size = match self {
+            Self::Images(_) => IMAGES_PER_STEP,
+            Self::Text(_) => CONTEXTS_PER_STEP,
+        };
+        // A single item left over would be a step without a spread.
+        let to = if from + size + 1 >= self.items() {
+            self.items()
+        } else {
+            from + size
+        };
+        from..to
+    }
+
+    /// What the network is given for these items: `[n, channels, size, size]` (f32, 0 to 1) or `[n, context]` (u32).
+    pub(super) fn input(&self, items: Range<usize>) -> Result<Tensor> {
+        let n = items.len();
+        Ok(match self {
+            Self::Images(images) => {
+                let values: Vec<f32> = images.order[items]
+                    .iter()
+                    .flat_map(|&index| images.pixels(index))
+                    .map(|&pixel| f32::from(pixel) / 255.0)
+                    .collect();
+                let shape = (n, images.channels, images.size, images.size);
+                Tensor::from_vec(values, shape, &Device::Cpu)?
+            }
+            Self::Text(text) => {
+                let tokens: Vec<u32> = text.order[items]
+                    .iter()
+                    .flat_map(|&index| &text.bytes[index * text.context..][..text.context])
+                    .map(|&byte| u32::from(byte))
+                    .collect();
+                Tensor::from_vec(tokens, (n, text.context), &Device::Cpu)?
+            }
+        })
+    }
+
+    /// The right answers for an item: one class, or the bytes that follow.
+    pub(super) fn targets(&self, item: usize) -> &[u8] {
+        match self {
+            Self::Images(images) => {
+                let index = images.order[item];
+                &images.labels[index..=index]
+            }
+            Self::Text(text) => {
+                let start = text.order[item] * text.context + 1;
+                &text.bytes[start..][..text.context]
+            }
+        }
+    }
+
+    /// Checks that a network reads this set's inputs and answers in its terms.
+    pub(super) fn check(&self, architecture: &Architecture) -> Result<()> {
+        let fits = match (self, architecture) {
+            (Self::Images(images), Architecture::Cnn(config)) => {
+                (images.channels, images.size) == (config.input_channels, config.size)
+            }
+            (Self::Text(text), Architecture::Gpt(config)) => {
+                text.context <= config.context && config.vocabulary == 256
+            }
+            _ => false,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(Error::Compute(format!(
+                "a {} of this shape cannot be measured on these data",
+                architecture.family()
+            )))
+        }
+    }
+}
+
+impl ImageSet {
+    /// Pixels of an image, `[channels, size, size]`, 255 as white; `index` counts as in [`crate::measurement::Example`].
+    /// Empty beyond the last image.
+    pub fn pixels(&self, index: usize) -> &[u8] {
+        let len = self.channels * self.size * self.size;
+        self.pixels
+            .get(index * len..(index + 1) * len)
+            .unwrap_or(&[])
+    }
+
+    /// Height and width in pixels.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Index of an item's image.
+    pub(super) fn index(&self, item: usize) -> usize {
+        self.order[item]
+    }
+}
+
+impl TextSet {
+    /// The whole text.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn shuffled(n: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(ORDER_SEED));
+    order
+}
