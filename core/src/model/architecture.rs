@@ -1,5 +1,7 @@
 //! [`Architecture`]: the family and shape of a network: its layers, tensors, students and how it runs.
 
+use std::collections::BTreeMap;
+
 use candle_core::{D, DType, Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -64,31 +66,87 @@ impl Architecture {
 
     /// What is wrong with the tensors, if anything: the first that is missing, has another shape or is unknown.
     pub fn mismatch(&self, tensors: &Tensors) -> Option<String> {
+        let found = tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor.dims()))
+            .collect();
+        self.mismatch_of_shapes(&found)
+    }
+
+    /// [`Self::mismatch`] from the names and shapes alone.
+    pub fn mismatch_of_shapes(&self, found: &BTreeMap<&str, &[usize]>) -> Option<String> {
         let shapes = self.tensor_shapes();
         for (name, expected) in &shapes {
-            match tensors.get(name) {
+            match found.get(name.as_str()) {
                 None => {
                     return Some(format!(
                         "tensor '{name}' is missing; a {} needs it with shape {expected:?}",
                         self.family()
                     ));
                 }
-                Some(tensor) if tensor.dims() != expected.as_slice() => {
+                Some(shape) if *shape != expected.as_slice() => {
                     return Some(format!(
-                        "tensor '{name}' has shape {:?}, expected {expected:?}",
-                        tensor.dims()
+                        "tensor '{name}' has shape {shape:?}, expected {expected:?}"
                     ));
                 }
                 Some(_) => {}
             }
         }
-        let unknown = tensors
+        let unknown = found
             .keys()
             .find(|name| !shapes.iter().any(|(known, _)| known == *name))?;
         Some(format!(
             "tensor '{unknown}' does not belong to a {}",
             self.family()
         ))
+    }
+
+    /// What is wrong with a configuration that came from outside, if anything: a size that is zero or absurd, heads that
+    /// do not divide the width. One that passes can be asked for its shapes and layers.
+    pub fn implausible(&self) -> Option<String> {
+        /// Far above any network that this engine can run, far below where products of two sizes overflow.
+        const LARGEST: usize = 1 << 20;
+        /// The same for repeated parts, each of which costs memory to list.
+        const MOST_PARTS: usize = 1024;
+        let (sizes, parts) = match self {
+            Self::Cnn(config) => {
+                let mut sizes = vec![
+                    ("input channels", config.input_channels),
+                    ("image size", config.size),
+                    ("classes", config.classes),
+                ];
+                sizes.extend(config.stages.iter().map(|s| ("channels", s.channels)));
+                (sizes, ("stages", config.stages.len()))
+            }
+            Self::Gpt(config) => (
+                vec![
+                    ("vocabulary", config.vocabulary),
+                    ("context", config.context),
+                    ("width", config.width),
+                    ("heads", config.heads),
+                    ("hidden width", config.hidden),
+                ],
+                ("blocks", config.blocks),
+            ),
+        };
+        for (what, size) in sizes {
+            if !(1..=LARGEST).contains(&size) {
+                return Some(format!("{what} of {size}"));
+            }
+        }
+        if !(1..=MOST_PARTS).contains(&parts.1) {
+            return Some(format!("{} {}", parts.1, parts.0));
+        }
+        match self {
+            Self::Gpt(config) if !config.width.is_multiple_of(config.heads) => Some(format!(
+                "a width of {} that {} heads do not divide",
+                config.width, config.heads
+            )),
+            Self::Cnn(config) if config.final_size() == 0 => {
+                Some("more pooling than the image has pixels".to_owned())
+            }
+            _ => None,
+        }
     }
 
     /// The student of `ratio` times this network's parameters, as near as whole channels allow, and what was done:

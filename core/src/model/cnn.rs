@@ -61,6 +61,14 @@ impl CnnConfig {
         }
     }
 
+    /// Height and width of the image after the last stage.
+    pub(super) fn final_size(&self) -> usize {
+        self.stages
+            .iter()
+            .filter(|stage| stage.pool)
+            .fold(self.size, |size, _| size / 2)
+    }
+
     /// Names and shapes of all tensors.
     pub(super) fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
         let mut shapes = Vec::new();

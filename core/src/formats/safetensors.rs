@@ -1,0 +1,259 @@
+//! Safetensors: eight bytes of header length, a JSON header with a shape and place for each tensor, then the data
+//! (<https://huggingface.co/docs/safetensors/index#format>).
+//!
+//! The header is checked against the file and the architecture before any tensor is read, and tensors are read one by
+//! one, so that neither a lying header nor a large file of another model costs memory.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
+
+use candle_core::{Device, Tensor};
+use half::{bf16, f16};
+use safetensors::Dtype;
+use serde::Deserialize;
+
+use crate::model::{Architecture, CnnConfig, GptConfig, Tensors};
+
+/// The longest header that is read; the reference implementation has the same limit.
+const LONGEST_HEADER: u64 = 100_000_000;
+/// Bytes before the header.
+const PREFIX: u64 = 8;
+/// PyTorch counts batches in its batch normalisation; inference has no use for it.
+const IGNORED: &str = ".num_batches_tracked";
+
+/// Why a file cannot be opened.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// The operating system says so.
+    Reading(std::io::Error),
+    /// What is in it.
+    Content(String),
+}
+
+impl From<std::io::Error> for Problem {
+    fn from(error: std::io::Error) -> Self {
+        Self::Reading(error)
+    }
+}
+
+type Result<T> = std::result::Result<T, Problem>;
+
+fn wrong<T>(fact: impl Into<String>) -> Result<T> {
+    Err(Problem::Content(fact.into()))
+}
+
+#[derive(Debug)]
+struct Header {
+    metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, Entry>,
+    /// Where the data begin in the file.
+    data: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data_offsets: (u64, u64),
+}
+
+/// Reads a model of `len` bytes from the beginning of a file.
+pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<(Architecture, Tensors)> {
+    let mut header = read_header(file, len)?;
+    header.tensors.retain(|name, _| !name.ends_with(IGNORED));
+    let architecture = architecture(&header)?;
+    let shapes = header
+        .tensors
+        .iter()
+        .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
+        .collect();
+    if let Some(fact) = architecture.mismatch_of_shapes(&shapes) {
+        return wrong(fact);
+    }
+    let mut tensors = Tensors::new();
+    for (name, entry) in &header.tensors {
+        let values = read_values(file, header.data, name, entry)?;
+        check_values(name, &values)?;
+        let tensor = Tensor::from_vec(values, entry.shape.as_slice(), &Device::Cpu)
+            .map_err(|error| Problem::Content(error.to_string()))?;
+        tensors.insert(name.clone(), tensor);
+    }
+    Ok((architecture, tensors))
+}
+
+fn read_header(file: &mut impl Read, len: u64) -> Result<Header> {
+    if len < PREFIX {
+        return wrong(format!(
+            "the file is cut short: {len} bytes are fewer than the 8 that every safetensors file begins with"
+        ));
+    }
+    let mut prefix = [0; PREFIX as usize];
+    file.read_exact(&mut prefix)?;
+    let header_len = u64::from_le_bytes(prefix);
+    let rest = len - PREFIX;
+    if header_len > rest {
+        return wrong(format!(
+            "this is no safetensors file or it is cut short: its header should be {header_len} bytes long, but only {rest} follow"
+        ));
+    }
+    if header_len > LONGEST_HEADER {
+        return wrong(format!(
+            "the header is {header_len} bytes long; more than {LONGEST_HEADER} are not read"
+        ));
+    }
+    let mut text = vec![0; header_len as usize];
+    file.read_exact(&mut text)?;
+    let mut fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&text)
+        .map_err(|error| Problem::Content(format!("the header is damaged ({error})")))?;
+    let metadata = match fields.remove("__metadata__") {
+        Some(metadata) => serde_json::from_value(metadata)
+            .map_err(|error| Problem::Content(format!("the metadata are damaged ({error})")))?,
+        None => BTreeMap::new(),
+    };
+    let mut tensors = BTreeMap::new();
+    for (name, field) in fields {
+        let entry: Entry = serde_json::from_value(field).map_err(|error| {
+            Problem::Content(format!(
+                "the header of tensor '{name}' is damaged ({error})"
+            ))
+        })?;
+        tensors.insert(name, entry);
+    }
+    check_places(&tensors, rest - header_len)?;
+    Ok(Header {
+        metadata,
+        tensors,
+        data: PREFIX + header_len,
+    })
+}
+
+/// The tensors must fill the data without gap or overlap, each with as many bytes as its shape needs.
+fn check_places(tensors: &BTreeMap<String, Entry>, available: u64) -> Result<()> {
+    let mut places: Vec<(&String, &Entry)> = tensors.iter().collect();
+    places.sort_by_key(|(_, entry)| entry.data_offsets);
+    let mut expected = 0;
+    for (name, entry) in places {
+        let (start, end) = entry.data_offsets;
+        let shape = &entry.shape;
+        let bits = shape
+            .iter()
+            .try_fold(entry.dtype.bitsize() as u64, |bits, &n| {
+                bits.checked_mul(n as u64)
+            });
+        let Some(bytes) = bits.map(|bits| bits.div_ceil(8)) else {
+            return wrong(format!("tensor '{name}' has the absurd shape {shape:?}"));
+        };
+        if end.checked_sub(start) != Some(bytes) {
+            return wrong(format!(
+                "tensor '{name}' of shape {shape:?} needs {bytes} bytes, but its place is from {start} to {end}"
+            ));
+        }
+        if start != expected {
+            return wrong(format!(
+                "tensor '{name}' begins at byte {start} of the data, expected {expected}"
+            ));
+        }
+        if end > available {
+            return wrong(format!(
+                "the file is cut short: tensor '{name}' ends at byte {end} of the data, of which there are {available}"
+            ));
+        }
+        expected = end;
+    }
+    if expected != available {
+        return wrong(format!(
+            "{} bytes after the last tensor belong to nothing",
+            available - expected
+        ));
+    }
+    Ok(())
+}
+
+/// The architecture in the metadata, or the bundled one that has most of the file's tensor names.
+fn architecture(header: &Header) -> Result<Architecture> {
+    if let Some(text) = header.metadata.get(Architecture::METADATA_KEY) {
+        let architecture: Architecture = serde_json::from_str(text).map_err(|error| {
+            Problem::Content(format!(
+                "the architecture in the metadata is damaged ({error})"
+            ))
+        })?;
+        return match architecture.implausible() {
+            Some(fact) => wrong(format!("the architecture in the metadata has {fact}")),
+            None => Ok(architecture),
+        };
+    }
+    let known = [
+        Architecture::Cnn(CnnConfig::fashion()),
+        Architecture::Gpt(GptConfig::bytes()),
+    ];
+    let best = known
+        .into_iter()
+        .map(|architecture| {
+            let shapes = architecture.tensor_shapes();
+            let found = shapes
+                .iter()
+                .filter(|(name, _)| header.tensors.contains_key(name))
+                .count();
+            (found, architecture)
+        })
+        .max_by_key(|(found, _)| *found);
+    match (best, header.tensors.first_key_value()) {
+        (Some((1.., architecture)), _) => Ok(architecture),
+        (_, None) => wrong("the file holds no tensors"),
+        (_, Some((name, _))) => wrong(format!(
+            "this is a model of a family that cannot be run: none of its {} tensors is known, the first is '{name}'",
+            header.tensors.len()
+        )),
+    }
+}
+
+fn read_values(
+    file: &mut (impl Read + Seek),
+    data: u64,
+    name: &str,
+    entry: &Entry,
+) -> Result<Vec<f32>> {
+    if !matches!(entry.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+        return wrong(format!(
+            "tensor '{name}' is of type {}; only F32, F16 and BF16 can be opened",
+            entry.dtype
+        ));
+    }
+    let (start, end) = entry.data_offsets;
+    // Both were checked against the length of the file.
+    let mut bytes = vec![0; (end - start) as usize];
+    file.seek(SeekFrom::Start(data + start))?;
+    file.read_exact(&mut bytes)?;
+    let halves = || bytes.as_chunks::<2>().0.iter();
+    Ok(match entry.dtype {
+        Dtype::F16 => halves().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
+        Dtype::BF16 => halves().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
+        _ => bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|&b| f32::from_le_bytes(b))
+            .collect(),
+    })
+}
+
+fn check_values(name: &str, values: &[f32]) -> Result<()> {
+    let count = |wrong: fn(&f32) -> bool| values.iter().filter(|value| wrong(value)).count();
+    let n = count(|value| !value.is_finite());
+    if n > 0 {
+        return wrong(format!(
+            "tensor '{name}' has {n} of {} values that are not finite (NaN or infinite)",
+            values.len()
+        ));
+    }
+    if name.ends_with("running_var") {
+        let n = count(|value| *value < 0.0);
+        if n > 0 {
+            return wrong(format!(
+                "tensor '{name}' has {n} of {} values below zero, which no variance is",
+                values.len()
+            ));
+        }
+    }
+    Ok(())
+}
