@@ -1,0 +1,158 @@
+//! One pass over a layer: each row is pruned, rounded and counted while it is in the cache, and written into a tensor
+//! that exists already. Element by element with candle's operations the same takes a pass and a fresh result for each
+//! step.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use candle_core::{CpuStorage, InplaceOp1, Layout, Storage, Tensor};
+use half::f16;
+use rayon::prelude::*;
+
+use super::layout::Matrix;
+use super::prune::{self, Cut};
+use super::quantize;
+use crate::error::{Error, Result};
+
+/// Weights that one task handles: enough to outweigh handing it out, few enough that two threads share a small layer.
+const TASK: usize = 1 << 15;
+
+/// What sets weights of a layer to zero.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Prune {
+    None,
+    Cut(Cut),
+    TwoOfFour,
+}
+
+/// What to do to a layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job {
+    pub(super) matrix: Matrix,
+    pub(super) prune: Prune,
+    pub(super) bits: u8,
+    /// Weights per scale.
+    pub(super) group: usize,
+}
+
+impl Job {
+    /// Writes the compressed `weights` over `out`, and their scales over `scales` (row by row; without meaning at 16 and
+    /// 32 bits). Returns the weights that are not zero, and the scales.
+    pub(super) fn run(
+        self,
+        weights: &Tensor,
+        out: &Tensor,
+        mut scales: Vec<f16>,
+    ) -> Result<(u64, Vec<f16>)> {
+        let (storage, layout) = weights.storage_and_layout();
+        scales.resize(self.matrix.rows * self.groups(), f16::ZERO);
+        let pass = Pass {
+            job: self,
+            weights: numbers(&storage, layout)?,
+            scales: Cell::new(scales),
+            nonzero: Cell::new(0),
+        };
+        out.inplace_op1(&pass)?;
+        Ok((pass.nonzero.get(), pass.scales.into_inner()))
+    }
+
+    /// Scales of a row; one unused one where there are none.
+    fn groups(&self) -> usize {
+        if self.bits <= 8 {
+            self.matrix.groups_per_row(self.group)
+        } else {
+            1
+        }
+    }
+
+    /// Compresses the row that begins at weight number `first` of the layer.
+    fn row(&self, first: usize, weights: &[f32], out: &mut [f32], scales: &mut [f16]) -> u64 {
+        match self.prune {
+            Prune::None => prune::cut(weights, first, Cut::NONE, out),
+            Prune::Cut(cut) => prune::cut(weights, first, cut, out),
+            Prune::TwoOfFour => prune::cut_two_of_four(weights, out),
+        }
+        match self.bits {
+            32 => quantize::count_nonzero(out),
+            16 => quantize::to_half(out),
+            bits => quantize::to_integers(out, self.group, bits, scales),
+        }
+    }
+}
+
+/// A [`Job`] in the form that candle lets write into a tensor.
+struct Pass<'a> {
+    job: Job,
+    weights: &'a [f32],
+    scales: Cell<Vec<f16>>,
+    nonzero: Cell<u64>,
+}
+
+impl InplaceOp1 for Pass<'_> {
+    fn name(&self) -> &'static str {
+        "compress"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let CpuStorage::F32(out) = storage else {
+            candle_core::bail!("compressed weights go into a single precision tensor");
+        };
+        let Some(out) = contiguous(layout).and_then(|range| out.get_mut(range)) else {
+            candle_core::bail!("compressed weights go into a contiguous tensor");
+        };
+        let job = self.job;
+        let (fan_in, groups) = (job.matrix.fan_in.max(1), job.groups().max(1));
+        let rows = (TASK / fan_in).max(1);
+        let mut scales = self.scales.take();
+        let nonzero = self
+            .weights
+            .par_chunks(rows * fan_in)
+            .zip(out.par_chunks_mut(rows * fan_in))
+            .zip(scales.par_chunks_mut(rows * groups))
+            .enumerate()
+            .map(|(task, ((weights, out), scales))| {
+                let mut first = task * rows * fan_in;
+                let mut nonzero = 0;
+                for ((weights, out), scales) in weights
+                    .chunks(fan_in)
+                    .zip(out.chunks_mut(fan_in))
+                    .zip(scales.chunks_mut(groups))
+                {
+                    nonzero += job.row(first, weights, out, scales);
+                    first += fan_in;
+                }
+                nonzero
+            })
+            .sum();
+        self.scales.set(scales);
+        self.nonzero.set(nonzero);
+        Ok(())
+    }
+}
+
+/// Weights that are not zero, or `None` if one is not finite.
+pub(super) fn check(weights: &[f32]) -> Option<u64> {
+    weights
+        .par_chunks(TASK)
+        .map(|chunk| {
+            let finite = chunk.iter().fold(true, |all, w| all & w.is_finite());
+            finite.then(|| quantize::count_nonzero(chunk))
+        })
+        .sum()
+}
+
+/// The numbers of a contiguous single precision tensor on the CPU.
+pub(super) fn numbers<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32]> {
+    let found = match storage {
+        Storage::Cpu(CpuStorage::F32(all)) => contiguous(layout).and_then(|range| all.get(range)),
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        Error::Compute("weights must be contiguous single precision numbers on the CPU".to_owned())
+    })
+}
+
+fn contiguous(layout: &Layout) -> Option<Range<usize>> {
+    let (start, end) = layout.contiguous_offsets()?;
+    Some(start..end)
+}

@@ -1,0 +1,244 @@
+//! Writing the packed file that [`super::layout`] describes.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use sha2::{Digest, Sha256};
+
+use super::layout::{self, Contents, NO_CHECKSUM, Storage, Zeros};
+use super::plan::Planner;
+use super::{Compressed, with_numbers};
+use crate::error::{Error, Result};
+use crate::recipe::Recipe;
+
+/// Writes compressed tensors to a file beside `path` and then moves it there. `scales` are those of each compressible
+/// layer. Returns the bytes of the file.
+pub(super) fn write(
+    planner: &Planner,
+    recipe: &Recipe,
+    compressed: &Compressed,
+    scales: &BTreeMap<usize, &[f16]>,
+    path: &Path,
+) -> Result<u64> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let written = write_partial(planner, recipe, compressed, scales, &partial).and_then(|bytes| {
+        match fs::rename(&partial, path) {
+            Ok(()) => Ok(bytes),
+            Err(error) => Err(Error::file(format!("cannot be written ({error})"), path)),
+        }
+    });
+    if written.is_err() {
+        // The error that matters is the first one.
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+fn write_partial(
+    planner: &Planner,
+    recipe: &Recipe,
+    compressed: &Compressed,
+    scales: &BTreeMap<usize, &[f16]>,
+    path: &Path,
+) -> Result<u64> {
+    let failed = |error: std::io::Error| Error::file(format!("cannot be written ({error})"), path);
+    let nonzero: Vec<u64> = compressed
+        .profile
+        .layers
+        .iter()
+        .map(|l| l.nonzero)
+        .collect();
+    let entries = planner.entries(recipe, &nonzero);
+    let header = layout::header(&planner.metadata(recipe), &entries);
+    let mut out = Hashing {
+        file: BufWriter::new(File::create(path).map_err(failed)?),
+        hash: Sha256::new(),
+        bytes: 0,
+    };
+    out.put(&(header.len() as u64).to_le_bytes())
+        .map_err(failed)?;
+    out.put(header.as_bytes()).map_err(failed)?;
+    for (file, entry) in planner.tensors().iter().zip(&entries) {
+        let Some(tensor) = compressed.tensors.get(&file.name) else {
+            return Err(Error::Compute(format!("tensor {} is missing", file.name)));
+        };
+        let bytes = with_numbers(&tensor.contiguous()?, |weights| {
+            let contents = file
+                .compressible
+                .map(|layer| (planner.contents(recipe, layer, nonzero[layer]), layer));
+            match (entry.storage, contents) {
+                (Storage::Packed(zeros), Some((contents, layer))) => {
+                    let scales = scales.get(&layer).copied().unwrap_or_default();
+                    Packer { contents, zeros }.pack(entry.shape, weights, scales)
+                }
+                (Storage::Half, _) => weights
+                    .iter()
+                    .flat_map(|&w| f16::from_f32(w).to_le_bytes())
+                    .collect(),
+                _ => weights.iter().flat_map(|w| w.to_le_bytes()).collect(),
+            }
+        })?;
+        if bytes.len() as u64 != entry.bytes {
+            return Err(Error::Compute(format!(
+                "tensor {} packs into {} bytes, planned were {}",
+                file.name,
+                bytes.len(),
+                entry.bytes
+            )));
+        }
+        out.put(&bytes).map_err(failed)?;
+    }
+    let digest = hex(&out.hash.finalize());
+    // The placeholder is found from behind: an architecture's text comes before it.
+    if let Some(at) = header.rfind(NO_CHECKSUM) {
+        let at = (size_of::<u64>() + at) as u64;
+        out.file.seek(SeekFrom::Start(at)).map_err(failed)?;
+        out.file.write_all(digest.as_bytes()).map_err(failed)?;
+    }
+    out.file.flush().map_err(failed)?;
+    Ok(out.bytes)
+}
+
+/// A digest as lower-case hexadecimal digits.
+pub(super) fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Hashing {
+    file: BufWriter<File>,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Hashing {
+    fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+}
+
+/// Packs the weights of one tensor.
+struct Packer {
+    contents: Contents,
+    zeros: Zeros,
+}
+
+impl Packer {
+    fn pack(&self, shape: &[usize], weights: &[f32], scales: &[f16]) -> Vec<u8> {
+        let Contents {
+            matrix,
+            bits,
+            group,
+            ..
+        } = self.contents;
+        let mut out = vec![self.zeros.tag(), bits, shape.len() as u8, 0];
+        for &n in [&group].into_iter().chain(shape) {
+            out.extend((n as u32).to_le_bytes());
+        }
+        if bits <= 8 {
+            out.extend(scales.iter().flat_map(|scale| scale.to_le_bytes()));
+        }
+        let groups = matrix.groups_per_row(group);
+        let code = |i: usize| {
+            let weight = weights[i];
+            match bits {
+                32 => weight.to_bits(),
+                16 => u32::from(f16::from_f32(weight).to_bits()),
+                _ => {
+                    let scale = scales[i / matrix.fan_in * groups + i % matrix.fan_in / group];
+                    integer_code(weight, scale.to_f32(), bits)
+                }
+            }
+        };
+        let mut codes = BitWriter::default();
+        match self.zeros {
+            Zeros::Coded => {
+                for i in 0..weights.len() {
+                    codes.put(code(i), bits);
+                }
+            }
+            Zeros::Bitmap => {
+                let mut map = BitWriter::default();
+                for (i, &weight) in weights.iter().enumerate() {
+                    map.put(u32::from(weight != 0.0), 1);
+                    if weight != 0.0 {
+                        codes.put(code(i), bits);
+                    }
+                }
+                out.append(&mut map.finish());
+            }
+            Zeros::TwoOfFour => {
+                let mut index = BitWriter::default();
+                for row in 0..matrix.rows {
+                    for four in (0..matrix.fan_in).step_by(4) {
+                        let width = (matrix.fan_in - four).min(4);
+                        let start = row * matrix.fan_in + four;
+                        for slot in kept(&weights[start..start + width]) {
+                            index.put(slot as u32, 2);
+                            codes.put(if slot < width { code(start + slot) } else { 0 }, bits);
+                        }
+                    }
+                }
+                out.append(&mut index.finish());
+            }
+        }
+        out.append(&mut codes.finish());
+        out
+    }
+}
+
+/// The positions of the (at most two) nonzero weights of a four, filled up with others.
+fn kept(four: &[f32]) -> [usize; 2] {
+    let mut slots = (0..4).filter(|&i| four.get(i).is_some_and(|&w| w != 0.0));
+    match (slots.next(), slots.next()) {
+        (Some(a), Some(b)) => [a, b],
+        (Some(0), None) | (None, _) => [0, 1],
+        (Some(a), None) => [0, a],
+    }
+}
+
+/// The code of a rounded weight as `bits` bits: two's complement, or the sign at 1 bit.
+fn integer_code(weight: f32, scale: f32, bits: u8) -> u32 {
+    if bits == 1 {
+        return u32::from(weight < 0.0);
+    }
+    if weight == 0.0 {
+        return 0;
+    }
+    // Exact: a code of 7 bits times a scale of 11 significant bits is an f32 without rounding.
+    let code = (weight / scale).round() as i8;
+    u32::from(code.cast_unsigned()) & ((1 << bits) - 1)
+}
+
+/// Appends numbers of a few bits, the first in the lowest bits.
+#[derive(Default)]
+struct BitWriter {
+    bytes: Vec<u8>,
+    pending: u64,
+    filled: u32,
+}
+
+impl BitWriter {
+    fn put(&mut self, value: u32, bits: u8) {
+        self.pending |= u64::from(value) << self.filled;
+        self.filled += u32::from(bits);
+        while self.filled >= 8 {
+            self.bytes.push(self.pending as u8);
+            self.pending >>= 8;
+            self.filled -= 8;
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.filled > 0 {
+            self.bytes.push(self.pending as u8);
+        }
+        self.bytes
+    }
+}

@@ -1,0 +1,297 @@
+//! What a recipe would give, from shapes alone: the curves that are drawn over the whole range of a slider before
+//! anything is measured.
+
+use super::layout::{self, Contents, Entry, Matrix, NO_CHECKSUM, Storage};
+use crate::error::{Error, Result};
+use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
+use crate::recipe::{Pattern, Recipe};
+
+/// Everything that the arithmetic of compression needs to know of a model: its layers and the names and shapes of its
+/// tensors. A [`super::Compressor`] has one too, so that planned and counted profiles differ in the zeros only.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    model: String,
+    unit: Unit,
+    layers: Vec<Layer>,
+    tensors: Vec<FileTensor>,
+    /// The metadata of the file up to the recipe, as JSON.
+    metadata: String,
+}
+
+/// A tensor in the order in which the file holds them.
+#[derive(Debug, Clone)]
+pub(super) struct FileTensor {
+    pub(super) name: String,
+    pub(super) shape: Vec<usize>,
+    /// The layer that it belongs to.
+    layer: Option<usize>,
+    /// The layer whose compressible weight it is.
+    pub(super) compressible: Option<usize>,
+}
+
+impl Planner {
+    /// Takes what is needed of a model. `tensors` are all names and shapes that the file will hold; the weight tensor of
+    /// a layer is called `{layer}.weight`. `architecture` is kept in the file's metadata.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if a compressible layer has no weight tensor or one of another shape.
+    pub fn new(
+        model: &str,
+        unit: Unit,
+        layers: &[Layer],
+        tensors: &[(String, Vec<usize>)],
+        architecture: &str,
+    ) -> Result<Self> {
+        let planner = Self::assemble(model, unit, layers, tensors, architecture);
+        for (i, layer) in layers.iter().enumerate() {
+            if !layer.compressible {
+                continue;
+            }
+            let Some(file) = planner.tensors.iter().find(|f| f.compressible == Some(i)) else {
+                return Err(Error::Compute(format!(
+                    "layer {0} has no tensor {0}.weight",
+                    layer.name
+                )));
+            };
+            if file.shape != layer.shape {
+                return Err(Error::Compute(format!(
+                    "tensor {} has shape {:?}, its layer expects {:?}",
+                    file.name, file.shape, layer.shape
+                )));
+            }
+        }
+        Ok(planner)
+    }
+
+    fn assemble(
+        model: &str,
+        unit: Unit,
+        layers: &[Layer],
+        tensors: &[(String, Vec<usize>)],
+        architecture: &str,
+    ) -> Self {
+        let tensors = tensors
+            .iter()
+            .map(|(name, shape)| FileTensor {
+                layer: owner(layers, name),
+                compressible: name
+                    .strip_suffix(".weight")
+                    .and_then(|prefix| layers.iter().position(|l| l.name == prefix))
+                    .filter(|&i| layers[i].compressible),
+                name: name.clone(),
+                shape: shape.clone(),
+            })
+            .collect();
+        let mut metadata = String::new();
+        for (key, value) in [
+            ("format", "wattif"),
+            ("wattif.version", layout::FORMAT_VERSION),
+            ("wattif.model", model),
+            ("wattif.architecture", architecture),
+        ] {
+            layout::push_string(&mut metadata, key);
+            metadata.push(':');
+            layout::push_string(&mut metadata, value);
+            metadata.push(',');
+        }
+        Self {
+            model: model.to_owned(),
+            unit,
+            layers: layers.to_vec(),
+            tensors,
+            metadata,
+        }
+    }
+
+    /// The layers in the order in which they run.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The profile that a valid recipe leads to, without touching a weight; microseconds.
+    ///
+    /// The zeros are those of pruning. With layer scope and with 2:4 their number is exact; with global scope the same
+    /// fraction is taken in each layer, which is right in total but not layer by layer. Weights that are zero already
+    /// and those that rounding to few bits makes zero are not known from shapes: nonzero weights and stored bytes are
+    /// upper bounds there, and exactly what [`super::Compressor::compress`] gives otherwise (16 and 32 bits, and 1 bit,
+    /// where no weight rounds to zero).
+    pub fn plan(&self, recipe: &Recipe) -> ModelProfile {
+        let recipe = recipe.canonical();
+        let nonzero: Vec<u64> = self
+            .layers
+            .iter()
+            .map(|layer| {
+                let zeros = if layer.compressible {
+                    pruned(&recipe, Matrix::of(&layer.shape))
+                } else {
+                    0
+                };
+                layer.weights() - zeros
+            })
+            .collect();
+        self.profile(&recipe, &nonzero)
+    }
+
+    /// The profile of a recipe once the nonzero weights of each layer are known.
+    pub(super) fn profile(&self, recipe: &Recipe, nonzero: &[u64]) -> ModelProfile {
+        let entries = self.entries(recipe, nonzero);
+        let metadata = self.metadata(recipe);
+        let header = layout::header(&metadata, &entries);
+        let mut header_bytes = (size_of::<u64>() + header.len()) as u64;
+        let mut stored = vec![0; self.layers.len()];
+        for (file, entry) in self.tensors.iter().zip(&entries) {
+            match file.layer {
+                Some(layer) => stored[layer] += entry.bytes,
+                None => header_bytes += entry.bytes,
+            }
+        }
+        let layers = self
+            .layers
+            .iter()
+            .zip(nonzero.iter().zip(stored))
+            .map(|(layer, (&nonzero, stored_bytes))| LayerProfile {
+                nonzero,
+                weight_bits: if layer.compressible {
+                    recipe.quantization.weight_bits
+                } else {
+                    32
+                },
+                activation_bits: activation_bits(layer.kind, recipe),
+                pattern: pattern(recipe, layer),
+                stored_bytes,
+                layer: layer.clone(),
+            })
+            .collect();
+        ModelProfile {
+            model: self.model.clone(),
+            unit: self.unit,
+            layers,
+            header_bytes,
+        }
+    }
+
+    /// The tensors in the order of the file.
+    pub(super) fn tensors(&self) -> &[FileTensor] {
+        &self.tensors
+    }
+
+    /// How each tensor is stored, in the order of the file.
+    pub(super) fn entries(&self, recipe: &Recipe, nonzero: &[u64]) -> Vec<Entry<'_>> {
+        self.tensors
+            .iter()
+            .map(|file| {
+                let (storage, bytes) = match file.compressible {
+                    None => {
+                        let elements: usize = file.shape.iter().product();
+                        (Storage::Single, 4 * elements as u64)
+                    }
+                    Some(i) => self.contents(recipe, i, nonzero[i]).smallest(),
+                };
+                Entry {
+                    name: &file.name,
+                    shape: &file.shape,
+                    storage,
+                    bytes,
+                }
+            })
+            .collect()
+    }
+
+    pub(super) fn contents(&self, recipe: &Recipe, layer: usize, nonzero: u64) -> Contents {
+        let layer = &self.layers[layer];
+        let matrix = Matrix::of(&layer.shape);
+        Contents {
+            matrix,
+            nonzero,
+            bits: recipe.quantization.weight_bits,
+            group: matrix.group(recipe.quantization.group),
+            pattern: pattern(recipe, layer),
+        }
+    }
+
+    /// The inside of the `__metadata__` object, with room for a checksum.
+    pub(super) fn metadata(&self, recipe: &Recipe) -> String {
+        let mut metadata = self.metadata.clone();
+        metadata.push_str("\"wattif.recipe\":");
+        // A recipe of numbers and unit variants always has a JSON text.
+        layout::push_string(
+            &mut metadata,
+            &serde_json::to_string(recipe).unwrap_or_default(),
+        );
+        metadata.push_str(",\"wattif.sha256\":\"");
+        metadata.push_str(NO_CHECKSUM);
+        metadata.push('"');
+        metadata
+    }
+}
+
+/// The profile of a recipe when only the layers of a model are known, not the names of its tensors: each layer counts as
+/// one weight tensor and one of all other parameters. Otherwise as [`Planner::plan`].
+pub fn plan(model: &str, unit: Unit, layers: &[Layer], recipe: &Recipe) -> ModelProfile {
+    let mut tensors = Vec::new();
+    for layer in layers {
+        if layer.weights() > 0 {
+            tensors.push((format!("{}.weight", layer.name), layer.shape.clone()));
+        }
+        if layer.other_parameters > 0 {
+            let shape = vec![usize::try_from(layer.other_parameters).unwrap_or(usize::MAX)];
+            tensors.push((format!("{}.bias", layer.name), shape));
+        }
+    }
+    Planner::assemble(model, unit, layers, &tensors, "").plan(recipe)
+}
+
+/// The layer with the longest name that is a dotted prefix of a tensor's name.
+fn owner(layers: &[Layer], tensor: &str) -> Option<usize> {
+    layers
+        .iter()
+        .enumerate()
+        .filter(|(_, layer)| {
+            tensor
+                .strip_prefix(layer.name.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+        .max_by_key(|(_, layer)| layer.name.len())
+        .map(|(i, _)| i)
+}
+
+/// Weights of a matrix that pruning sets to zero.
+pub(super) fn pruned(recipe: &Recipe, matrix: Matrix) -> u64 {
+    if recipe.pruning.sparsity == 0.0 {
+        return 0;
+    }
+    match recipe.pruning.pattern {
+        Pattern::Unstructured => fraction(recipe.pruning.sparsity, matrix.len() as u64),
+        Pattern::TwoOfFour => {
+            // A last group of one or two fits as it is; one of three loses its smallest.
+            let rest = usize::from(matrix.fan_in % 4 == 3);
+            (matrix.rows * (matrix.fan_in / 4 * 2 + rest)) as u64
+        }
+    }
+}
+
+/// The whole number of weights that a sparsity means.
+pub(super) fn fraction(sparsity: f64, weights: u64) -> u64 {
+    (sparsity * weights as f64).round() as u64
+}
+
+/// The pattern of the zeros that a recipe puts into a layer. Rows of one or two weights have no four to take two from.
+pub(super) fn pattern(recipe: &Recipe, layer: &Layer) -> Option<Pattern> {
+    if !layer.compressible || recipe.pruning.sparsity == 0.0 {
+        return None;
+    }
+    match recipe.pruning.pattern {
+        Pattern::TwoOfFour if layer.fan_in() < 3 => None,
+        pattern => Some(pattern),
+    }
+}
+
+/// Bits of the activations that enter a layer. Integers are used where they meet weights in a product; everything else
+/// stays a floating-point number.
+fn activation_bits(kind: LayerKind, recipe: &Recipe) -> u8 {
+    let bits = recipe.quantization.activation_bits;
+    match kind {
+        LayerKind::Linear | LayerKind::Conv2d => bits,
+        LayerKind::Embedding | LayerKind::Elementwise | LayerKind::Attention => bits.max(16),
+    }
+}

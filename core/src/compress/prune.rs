@@ -1,0 +1,295 @@
+//! Magnitude pruning: the weights of smallest absolute value become zero, exactly as many as were asked for.
+//!
+//! The threshold is found without sorting. The bits of |w|, read as an integer, are ordered like |w| itself, so a
+//! histogram of their upper half finds the bin that holds the threshold, and a second one, of the lower halves within
+//! that bin, finds the threshold. The first histogram does not depend on the slider and is kept.
+
+use rayon::prelude::*;
+
+/// Everything but the sign.
+const MAGNITUDE: u32 = 0x7fff_ffff;
+/// Low bits that the first histogram ignores.
+const FINE_BITS: u32 = 16;
+const COARSE_BINS: usize = 1 << (31 - FINE_BITS);
+const FINE_BINS: usize = 1 << FINE_BITS;
+/// Weights that one task of a pass handles.
+const CHUNK: usize = 1 << 18;
+/// Weights that are looked at together in search of one that belongs to a rare bin.
+const BLOCK: usize = 32;
+
+/// The bits of |w|, which order like |w|.
+pub(super) const fn magnitude(weight: f32) -> u32 {
+    weight.to_bits() & MAGNITUDE
+}
+
+/// How often each upper half of the bits of |w| occurs.
+#[derive(Debug, Clone)]
+pub(super) struct Histogram(Vec<u32>);
+
+impl Histogram {
+    /// Counts finite weights.
+    pub(super) fn of(weights: &[f32]) -> Self {
+        Self(count(weights, COARSE_BINS, |chunk, bins| {
+            for &weight in chunk {
+                bins[(magnitude(weight) >> FINE_BITS) as usize] += 1;
+            }
+        }))
+    }
+}
+
+/// Which weights of a layer become zero: those with a magnitude below `threshold`, and those with exactly this
+/// magnitude that come before `index`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Bits of |w|.
+    pub(super) threshold: u32,
+    /// Position in the layer.
+    pub(super) index: usize,
+}
+
+impl Cut {
+    /// Nothing becomes zero.
+    pub(super) const NONE: Self = Self {
+        threshold: 0,
+        index: 0,
+    };
+}
+
+/// The cuts that set exactly the `zeros` smallest of all weights of these layers to zero; of equal ones those that come
+/// first.
+pub(super) fn cuts(layers: &[(&[f32], &Histogram)], zeros: u64) -> Vec<Cut> {
+    if zeros == 0 {
+        return vec![Cut::NONE; layers.len()];
+    }
+    let mut below = 0;
+    let Some(bin) = (0..COARSE_BINS).find(|&bin| {
+        let here: u64 = layers.iter().map(|(_, h)| u64::from(h.0[bin])).sum();
+        let found = below + here >= zeros;
+        if !found {
+            below += here;
+        }
+        found
+    }) else {
+        // More zeros than weights: all of them.
+        let all = Cut {
+            threshold: MAGNITUDE + 1,
+            index: 0,
+        };
+        return vec![all; layers.len()];
+    };
+    let coarse = bin as u32;
+    let mut fine = vec![0u64; FINE_BINS];
+    for (weights, histogram) in layers {
+        if histogram.0[bin] > 0 {
+            for (total, here) in fine.iter_mut().zip(count_fine(weights, coarse)) {
+                *total += u64::from(here);
+            }
+        }
+    }
+    let mut low = 0;
+    while below + fine[low] < zeros {
+        below += fine[low];
+        low += 1;
+    }
+    let threshold = (coarse << FINE_BITS) | low as u32;
+    let ties = zeros - below;
+    if ties == fine[low] {
+        let cut = Cut {
+            threshold: threshold + 1,
+            index: 0,
+        };
+        return vec![cut; layers.len()];
+    }
+    share_ties(layers, threshold, ties)
+}
+
+/// Lets the first `ties` of the weights with this magnitude become zero.
+fn share_ties(layers: &[(&[f32], &Histogram)], threshold: u32, mut ties: u64) -> Vec<Cut> {
+    layers
+        .iter()
+        .map(|(weights, _)| {
+            let mut index = 0;
+            if ties > 0 {
+                let equal: Vec<usize> = weights
+                    .par_chunks(CHUNK)
+                    .map(|chunk| chunk.iter().filter(|&&w| magnitude(w) == threshold).count())
+                    .collect();
+                for (chunk, &equal) in weights.chunks(CHUNK).zip(&equal) {
+                    if (equal as u64) < ties {
+                        ties -= equal as u64;
+                        index += chunk.len();
+                        continue;
+                    }
+                    for &weight in chunk {
+                        if ties == 0 {
+                            break;
+                        }
+                        index += 1;
+                        ties -= u64::from(magnitude(weight) == threshold);
+                    }
+                    break;
+                }
+            }
+            Cut { threshold, index }
+        })
+        .collect()
+}
+
+/// How often each lower half occurs among the weights with a given upper half.
+fn count_fine(weights: &[f32], coarse: u32) -> Vec<u32> {
+    count(weights, FINE_BINS, |chunk, bins| {
+        let is_here = |weight: f32| magnitude(weight) >> FINE_BITS == coarse;
+        for block in chunk.chunks(BLOCK) {
+            // Few weights lie in the bin; testing a block at once without a branch keeps the pass at memory speed.
+            if block
+                .iter()
+                .fold(false, |any, &weight| any | is_here(weight))
+            {
+                for &weight in block {
+                    if is_here(weight) {
+                        bins[magnitude(weight) as usize % FINE_BINS] += 1;
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn count(weights: &[f32], bins: usize, into: impl Fn(&[f32], &mut [u32]) + Sync) -> Vec<u32> {
+    if weights.len() <= CHUNK {
+        let mut counts = vec![0; bins];
+        into(weights, &mut counts);
+        return counts;
+    }
+    weights
+        .par_chunks(CHUNK)
+        .fold(
+            || vec![0; bins],
+            |mut counts, chunk| {
+                into(chunk, &mut counts);
+                counts
+            },
+        )
+        .reduce(
+            || vec![0; bins],
+            |mut a, b| {
+                for (a, b) in a.iter_mut().zip(b) {
+                    *a += b;
+                }
+                a
+            },
+        )
+}
+
+/// Copies consecutive weights of a layer, the first of which is number `first`, with those that the cut hits as zero.
+/// Zeros come out positive.
+pub(super) fn cut(weights: &[f32], first: usize, cut: Cut, out: &mut [f32]) {
+    let ties = cut.index.clamp(first, first + weights.len()) - first;
+    let (weights_before, weights_after) = weights.split_at(ties);
+    let (out_before, out_after) = out.split_at_mut(ties);
+    copy_from(weights_before, cut.threshold + 1, out_before);
+    copy_from(weights_after, cut.threshold, out_after);
+}
+
+/// Copies the weights whose magnitude is at least `lowest`.
+fn copy_from(weights: &[f32], lowest: u32, out: &mut [f32]) {
+    for (out, &weight) in out.iter_mut().zip(weights) {
+        // Adding zero turns -0 into 0.
+        *out = if magnitude(weight) >= lowest {
+            weight + 0.0
+        } else {
+            0.0
+        };
+    }
+}
+
+/// Copies a row with the two smallest of each four as zero, of equal ones those that come first. The row counts as
+/// padded with zeros to a multiple of four: a last one or two stay, of a last three the smallest becomes zero.
+pub(super) fn cut_two_of_four(weights: &[f32], out: &mut [f32]) {
+    let mut fours = weights.chunks_exact(4);
+    let mut outs = out.chunks_exact_mut(4);
+    for (out, w) in outs.by_ref().zip(fours.by_ref()) {
+        let [a, b, c, d] = [w[0], w[1], w[2], w[3]].map(magnitude);
+        // 1 where the later of two is at least as large.
+        let (ab, ac, ad) = (u32::from(b >= a), u32::from(c >= a), u32::from(d >= a));
+        let (bc, bd, cd) = (u32::from(c >= b), u32::from(d >= b), u32::from(d >= c));
+        let larger = [
+            ab + ac + ad,
+            1 - ab + bc + bd,
+            2 - ac - bc + cd,
+            3 - ad - bd - cd,
+        ];
+        for i in 0..4 {
+            out[i] = if larger[i] < 2 { w[i] + 0.0 } else { 0.0 };
+        }
+    }
+    let (rest, out) = (fours.remainder(), outs.into_remainder());
+    copy_from(rest, 0, out);
+    if rest.len() == 3 {
+        let smallest = (0..3).min_by_key(|&i| magnitude(rest[i])).unwrap_or(0);
+        out[smallest] = 0.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pruned(layers: &[&[f32]], zeros: u64) -> Vec<Vec<f32>> {
+        let histograms: Vec<Histogram> = layers.iter().map(|w| Histogram::of(w)).collect();
+        let pairs: Vec<_> = layers.iter().copied().zip(&histograms).collect();
+        cuts(&pairs, zeros)
+            .into_iter()
+            .zip(layers)
+            .map(|(c, w)| {
+                // In two pieces, so that positions within a layer matter.
+                let mut out = vec![f32::NAN; w.len()];
+                let half = w.len() / 2;
+                cut(&w[..half], 0, c, &mut out[..half]);
+                cut(&w[half..], half, c, &mut out[half..]);
+                out
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_smallest_become_zero_and_of_equal_ones_the_first() {
+        let w = [0.5, -0.1, 0.1, 3.0, -0.1, 0.2];
+        assert_eq!(pruned(&[&w], 0)[0], w);
+        assert_eq!(pruned(&[&w], 2)[0], [0.5, 0.0, 0.0, 3.0, -0.1, 0.2]);
+        assert_eq!(pruned(&[&w], 4)[0], [0.5, 0.0, 0.0, 3.0, 0.0, 0.0]);
+        assert_eq!(pruned(&[&w], 6)[0], [0.0; 6]);
+    }
+
+    #[test]
+    fn a_global_threshold_takes_the_smallest_of_all_layers() {
+        let (small, large) = ([0.1, -0.2, 0.3], [1.0, 0.2, -2.0, 0.2]);
+        assert_eq!(
+            pruned(&[&small, &large], 3),
+            [vec![0.0, 0.0, 0.3], vec![1.0, 0.0, -2.0, 0.2]]
+        );
+    }
+
+    #[test]
+    fn ties_across_chunks_are_counted_exactly() {
+        let w = vec![0.25f32; 2 * CHUNK + 17];
+        for zeros in [1, CHUNK, CHUNK + 1, w.len() - 1] {
+            let out = pruned(&[&w], zeros as u64).remove(0);
+            assert!(out[..zeros].iter().all(|&w| w == 0.0));
+            assert!(out[zeros..].iter().all(|&w| w == 0.25));
+        }
+    }
+
+    #[test]
+    fn two_of_four_keeps_the_two_largest() {
+        let w = [1.0, -4.0, 2.0, 3.0, 0.5, 0.5, 0.5, 0.5, 7.0, -1.0, 2.0];
+        let mut out = [f32::NAN; 11];
+        cut_two_of_four(&w, &mut out);
+        assert_eq!(
+            out,
+            [0.0, -4.0, 0.0, 3.0, 0.0, 0.0, 0.5, 0.5, 7.0, 0.0, 2.0]
+        );
+        cut_two_of_four(&w[..10], &mut out[..10]);
+        assert_eq!(out[8..10], [7.0, -1.0]);
+    }
+}

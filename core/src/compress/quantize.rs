@@ -1,0 +1,191 @@
+//! Symmetric integer quantisation, round to nearest: w ≈ scale × code.
+//!
+//! From 2 to 8 bits a group of weights shares scale = max|w| / (2^(bits-1) - 1), stored in half precision, and codes lie
+//! between -(2^(bits-1) - 1) and +(2^(bits-1) - 1): zero stays zero. At 1 bit the code is the sign and the scale the mean
+//! |w| of the group's nonzero weights (Rastegari et al., XNOR-Net, 2016); zeros left by pruning stay zeros and are
+//! kept apart from the codes. At 16 bits weights are rounded to half precision. Weights beyond the range of half
+//! precision (65,504) end at its largest number.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use super::prune::magnitude;
+
+/// Adding and subtracting 1.5 × 2^23 rounds an f32 of magnitude up to 2^22 to the nearest integer, ties to even, on any
+/// processor and without a call.
+const ROUND: f32 = 12_582_912.0;
+/// Sums of |w| are taken in this many independent parts, so that they are quick and the same on every processor.
+const LANES: usize = 16;
+
+/// The largest code of a width from 2 to 8 bits; at 1 bit the code is ±1.
+pub(super) const fn largest_code(bits: u8) -> f32 {
+    if bits < 2 {
+        1.0
+    } else {
+        ((1u16 << (bits - 1)) - 1) as f32
+    }
+}
+
+/// Rounds a row in place to 1 to 8 bits, one scale for each `group` consecutive weights (the last group may be shorter).
+/// Returns the weights that are not zero.
+pub(super) fn to_integers(row: &mut [f32], group: usize, bits: u8, scales: &mut [f16]) -> u64 {
+    let mut nonzero = 0;
+    for (weights, scale) in row.chunks_mut(group).zip(scales) {
+        nonzero += if bits == 1 {
+            *scale = mean_scale(weights);
+            to_signs(weights, scale.to_f32())
+        } else {
+            *scale = absmax_scale(weights, bits);
+            to_codes(weights, scale.to_f32(), bits)
+        };
+    }
+    nonzero
+}
+
+/// Rounds a row in place to half precision and returns the weights that are not zero.
+pub(super) fn to_half(row: &mut [f32]) -> u64 {
+    let mut halves = [f16::ZERO; 256];
+    let limit = f16::MAX.to_f32();
+    for weights in row.chunks_mut(halves.len()) {
+        for weight in &mut *weights {
+            *weight = weight.clamp(-limit, limit);
+        }
+        let halves = &mut halves[..weights.len()];
+        halves.convert_from_f32_slice(weights);
+        halves.convert_to_f32_slice(weights);
+        for weight in weights {
+            // A small negative weight may have become -0.
+            *weight += 0.0;
+        }
+    }
+    count_nonzero(row)
+}
+
+/// Weights that are not zero.
+pub(super) fn count_nonzero(row: &[f32]) -> u64 {
+    // A u32 counter for each piece keeps the loop in vector registers.
+    row.chunks(1 << 16)
+        .map(|piece| piece.iter().map(|&w| u32::from(w != 0.0)).sum::<u32>())
+        .map(u64::from)
+        .sum()
+}
+
+/// The step, rounded up to half precision: so the largest weight never needs a code beyond the largest, and no weight
+/// ends further than half a step away.
+fn absmax_scale(weights: &[f32], bits: u8) -> f16 {
+    let largest = weights.iter().fold(0, |largest, &w| {
+        let w = magnitude(w);
+        if w > largest { w } else { largest }
+    });
+    let step = f32::from_bits(largest) / largest_code(bits);
+    let scale = f16::from_f32(step);
+    if scale >= f16::INFINITY {
+        f16::MAX
+    } else if scale.to_f32() < step && scale < f16::MAX {
+        f16::from_bits(scale.to_bits() + 1)
+    } else {
+        scale
+    }
+}
+
+/// Mean |w| of the nonzero weights in half precision; not zero unless all weights are.
+fn mean_scale(weights: &[f32]) -> f16 {
+    let mut sums = [0f32; LANES];
+    let mut pieces = weights.chunks_exact(LANES);
+    for piece in pieces.by_ref() {
+        for (sum, w) in sums.iter_mut().zip(piece) {
+            *sum += w.abs();
+        }
+    }
+    for (sum, w) in sums.iter_mut().zip(pieces.remainder()) {
+        *sum += w.abs();
+    }
+    let sum: f64 = sums.iter().map(|&sum| f64::from(sum)).sum();
+    let nonzero = count_nonzero(weights);
+    if nonzero == 0 {
+        return f16::ZERO;
+    }
+    f16::from_f64(sum / nonzero as f64).clamp(f16::MIN_POSITIVE_SUBNORMAL, f16::MAX)
+}
+
+fn to_codes(weights: &mut [f32], scale: f32, bits: u8) -> u64 {
+    if scale == 0.0 {
+        // Only a group of zeros has no step.
+        weights.fill(0.0);
+        return 0;
+    }
+    let inverse = 1.0 / scale;
+    let limit = largest_code(bits);
+    let mut nonzero = 0;
+    for piece in weights.chunks_mut(1 << 16) {
+        let mut count = 0u32;
+        for weight in piece {
+            // The limit matters only to weights beyond the range of a half precision scale.
+            let code = (*weight * inverse).clamp(-limit, limit) + ROUND - ROUND;
+            *weight = code * scale;
+            count += u32::from(code != 0.0);
+        }
+        nonzero += u64::from(count);
+    }
+    nonzero
+}
+
+fn to_signs(weights: &mut [f32], scale: f32) -> u64 {
+    for weight in &mut *weights {
+        *weight = if *weight == 0.0 {
+            0.0
+        } else {
+            scale.copysign(*weight)
+        };
+    }
+    count_nonzero(weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_bits_have_seven_levels() {
+        let mut row = [-3.0, -2.4, -0.5, 0.0, 0.6, 1.5, 2.5, 3.0];
+        let mut scales = [f16::ZERO];
+        assert_eq!(to_integers(&mut row, 8, 3, &mut scales), 6);
+        assert_eq!(scales[0].to_f32(), 1.0);
+        // Ties go to the even code.
+        assert_eq!(row, [-3.0, -2.0, 0.0, 0.0, 1.0, 2.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn one_bit_is_the_sign_times_the_mean_of_what_is_left() {
+        let mut row = [1.0, 0.0, -3.0, 0.5, 0.5];
+        let mut scales = [f16::ZERO; 2];
+        assert_eq!(to_integers(&mut row, 3, 1, &mut scales), 4);
+        assert_eq!(row, [2.0, 0.0, -2.0, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn extreme_weights_stay_finite() {
+        let extreme = [
+            f32::MAX,
+            -f32::MAX,
+            f32::MIN_POSITIVE,
+            1e-45,
+            -1e-45,
+            0.0,
+            1e30,
+            1.0,
+        ];
+        for bits in 1..=8 {
+            for group in [8, 3] {
+                let mut row = extreme;
+                let mut scales = [f16::ZERO; 3];
+                to_integers(&mut row, group, bits, &mut scales);
+                assert!(row.iter().all(|w| w.is_finite()), "{bits} bits: {row:?}");
+            }
+        }
+        let mut row = extreme;
+        to_half(&mut row);
+        assert_eq!(row, [65504.0, -65504.0, 0.0, 0.0, 0.0, 0.0, 65504.0, 1.0]);
+        assert!(row.iter().all(|w| w.to_bits() != (-0f32).to_bits()));
+    }
+}

@@ -1,0 +1,435 @@
+//! What holds between planning, compressing, packing and unpacking.
+
+use candle_core::{Device, Tensor};
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::profile::{Layer, LayerKind, Unit};
+use crate::recipe::Group;
+
+/// An f32 quotient is off by a few units in its last place: 127 steps times 2^-22.
+const HALF_STEP_TOLERANCE: f32 = 0.5 + 127.0 / 4_194_304.0;
+/// A scale in half precision is rounded up by at most 2^-10 of itself.
+const SCALE_TOLERANCE: f32 = 1.0 / 1024.0;
+
+fn layer(name: &str, kind: LayerKind, shape: &[usize], other: u64, compressible: bool) -> Layer {
+    Layer {
+        name: name.to_owned(),
+        kind,
+        shape: shape.to_vec(),
+        other_parameters: other,
+        compressible,
+        macs: shape.iter().product::<usize>() as f64,
+        inputs: 1.0,
+        outputs: 1.0,
+        cache: 0.0,
+    }
+}
+
+/// A network of awkward shapes: rows of 9, 2 and 35 weights, normalisation, a bias, a table that stays as it is, and a
+/// tensor that belongs to no layer.
+fn network(seed: u64) -> (Planner, Tensors) {
+    let layers = [
+        layer("conv", LayerKind::Conv2d, &[16, 1, 3, 3], 0, true),
+        layer("bn", LayerKind::Elementwise, &[], 32, false),
+        layer("mix", LayerKind::Linear, &[40, 35], 40, true),
+        layer("pair", LayerKind::Linear, &[24, 2], 0, true),
+        layer("table", LayerKind::Embedding, &[8, 6], 0, false),
+        layer("attention", LayerKind::Attention, &[], 0, false),
+        layer("head", LayerKind::Linear, &[10, 64], 10, true),
+    ];
+    let shapes = [
+        ("bn.bias", vec![16]),
+        ("bn.weight", vec![16]),
+        ("conv.weight", vec![16, 1, 3, 3]),
+        ("head.bias", vec![10]),
+        ("head.weight", vec![10, 64]),
+        ("mix.bias", vec![40]),
+        ("mix.weight", vec![40, 35]),
+        ("pair.weight", vec![24, 2]),
+        ("steps", vec![1]),
+        ("table.weight", vec![8, 6]),
+    ]
+    .map(|(name, shape)| (name.to_owned(), shape));
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut tensors = Tensors::new();
+    for (i, (name, shape)) in shapes.iter().enumerate() {
+        let n = shape.iter().product::<usize>();
+        let size = 0.01 * (1 + i) as f32;
+        let numbers: Vec<f32> = (0..n)
+            .map(|_| match rng.random_range(0..20) {
+                // Ties and large weights occur.
+                0 => size,
+                1 => -8.0 * size,
+                _ => rng.random_range(-size..size),
+            })
+            .collect();
+        tensors.insert(
+            name.clone(),
+            Tensor::from_vec(numbers, shape.clone(), &Device::Cpu).unwrap(),
+        );
+    }
+    let planner = Planner::new("test", Unit::Image, &layers, &shapes, "{\"a\":1}").unwrap();
+    (planner, tensors)
+}
+
+fn compressor(seed: u64) -> Compressor {
+    let (planner, tensors) = network(seed);
+    Compressor::new(planner, &tensors).unwrap()
+}
+
+fn recipe(sparsity: f64, pattern: Pattern, scope: Scope, bits: u8, group: Group) -> Recipe {
+    let mut recipe = Recipe::default();
+    recipe.pruning.sparsity = sparsity;
+    recipe.pruning.pattern = pattern;
+    recipe.pruning.scope = scope;
+    recipe.quantization.weight_bits = bits;
+    recipe.quantization.group = group;
+    recipe
+}
+
+/// Every kind of recipe once.
+fn grid() -> Vec<Recipe> {
+    let mut all = Vec::new();
+    for bits in Recipe::WEIGHT_BITS {
+        for group in [Group::Channel, Group::Size(8), Group::Size(32)] {
+            for sparsity in [0.0, 0.3, 0.5, 0.99] {
+                for scope in [Scope::Layer, Scope::Global] {
+                    all.push(recipe(sparsity, Pattern::Unstructured, scope, bits, group));
+                }
+            }
+            all.push(recipe(0.5, Pattern::TwoOfFour, Scope::Layer, bits, group));
+        }
+    }
+    all
+}
+
+fn numbers(tensors: &Tensors, name: &str) -> Vec<f32> {
+    tensors[name].flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn bits(tensors: &Tensors) -> Vec<(String, Vec<usize>, Vec<u32>)> {
+    tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let bits = numbers(tensors, name).iter().map(|w| w.to_bits()).collect();
+            (name.clone(), tensor.dims().to_vec(), bits)
+        })
+        .collect()
+}
+
+fn go(compressor: &mut Compressor, recipe: &Recipe) -> Compressed {
+    compressor.compress(recipe, &|| false).unwrap()
+}
+
+#[test]
+fn the_identity_shares_every_tensor() {
+    let (planner, tensors) = network(1);
+    let mut compressor = Compressor::new(planner, &tensors).unwrap();
+    let same = go(&mut compressor, &Recipe::default());
+    assert_eq!(bits(&same.tensors), bits(&tensors));
+    for (name, tensor) in &tensors {
+        assert_eq!(tensor.id(), same.tensors[name].id(), "{name}");
+    }
+}
+
+#[test]
+fn the_file_has_the_stated_size_and_gives_the_same_tensors_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packed.safetensors");
+    let mut compressor = compressor(2);
+    for recipe in grid() {
+        let compressed = go(&mut compressor, &recipe);
+        let written = compressor.export(&recipe, &path).unwrap();
+        assert_eq!(written, compressed.profile.stored_bytes(), "{recipe:?}");
+        assert_eq!(written, path.metadata().unwrap().len(), "{recipe:?}");
+        let unpacked = unpack(&path).unwrap();
+        assert_eq!(
+            bits(&unpacked.tensors),
+            bits(&compressed.tensors),
+            "{recipe:?}"
+        );
+        assert_eq!(unpacked.recipe, recipe.canonical());
+        assert_eq!(unpacked.model, "test");
+        assert_eq!(unpacked.architecture, "{\"a\":1}");
+    }
+    let files = folder.path().read_dir().unwrap().count();
+    assert_eq!(files, 1, "nothing but the file is left behind");
+}
+
+#[test]
+fn an_uncompressed_export_is_an_ordinary_safetensors_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plain.safetensors");
+    let (planner, tensors) = network(3);
+    let mut compressor = Compressor::new(planner, &tensors).unwrap();
+    compressor.export(&Recipe::default(), &path).unwrap();
+    let loaded = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+    assert_eq!(bits(&loaded.into_iter().collect()), bits(&tensors));
+}
+
+#[test]
+fn a_damaged_file_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packed.safetensors");
+    for pattern in [Pattern::Unstructured, Pattern::TwoOfFour] {
+        let recipe = recipe(0.5, pattern, Scope::Layer, 3, Group::Size(8));
+        compressor(4).export(&recipe, &path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for length in (0..bytes.len()).step_by(7) {
+            assert!(unpack::parse(&bytes[..length]).is_err(), "{length} bytes");
+        }
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            assert!(unpack::parse(&flipped).is_err(), "byte {at}");
+        }
+    }
+    std::fs::write(&path, "no model").unwrap();
+    let error = unpack(&path).unwrap_err().to_string();
+    assert!(error.ends_with("packed.safetensors"), "{error}");
+    assert!(unpack(&folder.path().join("missing")).is_err());
+}
+
+#[test]
+fn planned_and_counted_agree_where_the_plan_is_exact() {
+    let mut compressor = compressor(5);
+    for recipe in grid() {
+        let counted = go(&mut compressor, &recipe).profile;
+        let planned = compressor.planner().plan(&recipe);
+        let wide = [1, 16, 32].contains(&recipe.quantization.weight_bits);
+        if wide && (recipe.pruning.scope == Scope::Layer || recipe.pruning.sparsity == 0.0) {
+            assert_eq!(planned, counted, "{recipe:?}");
+        }
+        if recipe.pruning.scope == Scope::Layer {
+            for (planned, counted) in planned.layers.iter().zip(&counted.layers) {
+                assert!(planned.nonzero >= counted.nonzero, "{recipe:?}");
+                assert!(planned.stored_bytes >= counted.stored_bytes, "{recipe:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_global_threshold_zeroes_the_exact_total() {
+    let mut compressor = compressor(6);
+    for percent in 1..100 {
+        let recipe = recipe(
+            f64::from(percent) / 100.0,
+            Pattern::Unstructured,
+            Scope::Global,
+            32,
+            Group::Channel,
+        );
+        let profile = go(&mut compressor, &recipe).profile;
+        let zeros = profile.weights() - profile.nonzero_weights();
+        let wanted = (recipe.pruning.sparsity * profile.weights() as f64).round() as u64;
+        assert_eq!(zeros, wanted);
+    }
+}
+
+#[test]
+fn two_of_four_holds_in_every_four_and_says_where_it_does_not_apply() {
+    let mut compressor = compressor(7);
+    for bits in [32, 4, 1] {
+        let recipe = recipe(0.5, Pattern::TwoOfFour, Scope::Layer, bits, Group::Channel);
+        let Compressed { tensors, profile } = go(&mut compressor, &recipe);
+        for layer in profile.layers {
+            let expected = match layer.layer.name.as_str() {
+                "conv" | "mix" | "head" => Some(Pattern::TwoOfFour),
+                _ => None,
+            };
+            assert_eq!(layer.pattern, expected, "{}", layer.layer.name);
+            if expected.is_some() {
+                let numbers = numbers(&tensors, &format!("{}.weight", layer.layer.name));
+                for row in numbers.chunks(layer.layer.fan_in() as usize) {
+                    for four in row.chunks(4) {
+                        let nonzero = four.iter().filter(|&&w| w != 0.0).count();
+                        assert!(nonzero <= 2, "{} {four:?}", layer.layer.name);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn kept_tensors_are_safe_and_recycled_ones_are_written_again() {
+    let mut compressor = compressor(8);
+    let four = recipe(0.3, Pattern::Unstructured, Scope::Layer, 4, Group::Channel);
+    let two = recipe(0.6, Pattern::Unstructured, Scope::Global, 2, Group::Size(8));
+    let first = go(&mut compressor, &four);
+    let (id, before) = (first.tensors["mix.weight"].id(), bits(&first.tensors));
+    let second = go(&mut compressor, &two);
+    assert_eq!(bits(&first.tensors), before);
+    compressor.recycle(second.clone());
+    let third = go(&mut compressor, &four);
+    assert_eq!(
+        third.tensors["mix.weight"].id(),
+        second.tensors["mix.weight"].id()
+    );
+    assert_ne!(third.tensors["mix.weight"].id(), id);
+    assert_eq!(bits(&third.tensors), before);
+    // The original itself is never written to.
+    let same = go(&mut compressor, &Recipe::default());
+    compressor.recycle(same);
+    go(&mut compressor, &two);
+    let (_, tensors) = network(8);
+    assert_eq!(
+        bits(&go(&mut compressor, &Recipe::default()).tensors),
+        bits(&tensors)
+    );
+}
+
+#[test]
+fn compression_stops_when_told_to() {
+    let result = compressor(9).compress(
+        &recipe(0.5, Pattern::Unstructured, Scope::Global, 4, Group::Channel),
+        &|| true,
+    );
+    assert_eq!(result.err(), Some(Error::Cancelled));
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_refused_by_name() {
+    let (planner, tensors) = network(10);
+    let message = |change: &dyn Fn(&mut Tensors)| {
+        let mut tensors = tensors.clone();
+        change(&mut tensors);
+        Compressor::new(planner.clone(), &tensors)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        message(&|t| drop(t.remove("mix.weight"))),
+        "computation failed: tensor mix.weight is missing"
+    );
+    let put = |t: &mut Tensors, w: Vec<f32>, shape: &[usize]| {
+        let tensor = Tensor::from_vec(w, shape, &Device::Cpu).unwrap();
+        t.insert("pair.weight".to_owned(), tensor);
+    };
+    assert_eq!(
+        message(&|t| put(t, vec![1.0; 48], &[48, 1])),
+        "computation failed: tensor pair.weight is F32 [48, 1], expected F32 [24, 2]"
+    );
+    assert_eq!(
+        message(&|t| put(t, vec![f32::NAN; 48], &[24, 2])),
+        "computation failed: tensor pair.weight holds a number that is not finite"
+    );
+}
+
+#[test]
+fn a_plan_from_layers_alone_has_the_same_layers() {
+    let (planner, _) = network(11);
+    for recipe in grid() {
+        let (from_layers, exact) = (
+            plan("test", Unit::Image, planner.layers(), &recipe),
+            planner.plan(&recipe),
+        );
+        assert_eq!(from_layers.layers, exact.layers);
+    }
+}
+
+fn any_recipe() -> impl Strategy<Value = Recipe> {
+    (
+        0.0..0.99f64,
+        prop_oneof![Just(Scope::Layer), Just(Scope::Global)],
+        proptest::sample::select(&Recipe::WEIGHT_BITS[..]),
+        proptest::sample::select(
+            &[
+                Group::Channel,
+                Group::Size(8),
+                Group::Size(16),
+                Group::Size(64),
+            ][..],
+        ),
+    )
+        .prop_map(|(sparsity, scope, bits, group)| {
+            recipe(sparsity, Pattern::Unstructured, scope, bits, group)
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn zeros_stay_zeros_and_no_weight_moves_further_than_half_a_step(seed: u64, recipe in any_recipe()) {
+        let mut compressor = compressor(seed);
+        let mut wide = recipe;
+        wide.quantization.weight_bits = 32;
+        let pruned = go(&mut compressor, &wide).tensors;
+        let rounded = go(&mut compressor, &recipe).tensors;
+        let Quantization { weight_bits, group, .. } = recipe.quantization;
+        for name in ["conv.weight", "mix.weight", "pair.weight", "head.weight"] {
+            let matrix = Matrix::of(pruned[name].dims());
+            let (before, after) = (numbers(&pruned, name), numbers(&rounded, name));
+            for (before, after) in before.chunks(matrix.fan_in).zip(after.chunks(matrix.fan_in)) {
+                let group = matrix.group(group);
+                for (before, after) in before.chunks(group).zip(after.chunks(group)) {
+                    let largest = before.iter().fold(0f32, |a, w| a.max(w.abs()));
+                    let step = largest / quantize::largest_code(weight_bits.min(8)) * (1.0 + SCALE_TOLERANCE);
+                    for (&b, &a) in before.iter().zip(after) {
+                        prop_assert!(b != 0.0 || a.to_bits() == 0, "{name}: {b} became {a}");
+                        let bound = match weight_bits {
+                            32 => 0.0,
+                            16 => b.abs() / 2048.0,
+                            1 => f32::INFINITY,
+                            _ => step * HALF_STEP_TOLERANCE,
+                        };
+                        prop_assert!((a - b).abs() <= bound, "{name}: {b} became {a}, step {step}");
+                        prop_assert!(a == 0.0 || a.signum() == b.signum());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_zeros_never_raise_operations_or_bytes(seed: u64, a in any_recipe(), more in 0.0..0.99f64) {
+        let mut compressor = compressor(seed);
+        let mut b = a;
+        b.pruning.sparsity = a.pruning.sparsity.max(more);
+        // Group maxima change only when a whole group goes; one-bit scales change always, but not what is stored.
+        let (few, many) = (go(&mut compressor, &a).profile, go(&mut compressor, &b).profile);
+        prop_assert!(many.nonzero_macs() <= few.nonzero_macs());
+        prop_assert!(many.nominal_bits() <= few.nominal_bits());
+        // A mask of a pruned one-bit layer costs more than the zeros that it saves.
+        if a.quantization.weight_bits > 1 {
+            prop_assert!(data_bytes(&many) <= data_bytes(&few));
+        }
+    }
+
+    /// From 8 to 2 bits. The step to 1 bit is apart: there no kept weight rounds to zero, so that a pruned layer can need
+    /// more than at 2 bits, where absmax rounds most weights to zero. From 16 to 8 scales come in, which rows of
+    /// two weights do not pay back.
+    #[test]
+    fn fewer_bits_never_raise_stored_bytes(seed: u64, mut recipe in any_recipe()) {
+        let mut compressor = compressor(seed);
+        let mut last = u64::MAX;
+        for bits in (2..=8).rev() {
+            recipe.quantization.weight_bits = bits;
+            let bytes = go(&mut compressor, &recipe).profile.stored_bytes();
+            prop_assert!(bytes <= last, "{bytes} at {bits} bits, {last} at one more");
+            last = bytes;
+        }
+    }
+
+    #[test]
+    fn fewer_bits_never_raise_planned_bytes(mut recipe in any_recipe()) {
+        let (planner, _) = network(0);
+        let mut last = u64::MAX;
+        for bits in (1..=8).rev() {
+            recipe.quantization.weight_bits = bits;
+            let bytes = planner.plan(&recipe).stored_bytes();
+            prop_assert!(bytes <= last);
+            last = bytes;
+        }
+    }
+}
+
+/// Stored bytes without the header, whose length changes with the digits of the recipe.
+fn data_bytes(profile: &crate::profile::ModelProfile) -> u64 {
+    profile.layers.iter().map(|l| l.stored_bytes).sum()
+}

@@ -1,0 +1,251 @@
+//! Reading a packed file back. Every byte is covered by the checksum, and every length is checked before it is used.
+
+use std::fs;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use half::f16;
+use safetensors::{Dtype, SafeTensors};
+use sha2::{Digest, Sha256};
+
+use super::layout::{FORMAT_VERSION, Matrix, NO_CHECKSUM, PREFIX, Zeros};
+use super::pack::hex;
+use crate::error::{Error, Result};
+use crate::model::Tensors;
+use crate::recipe::Recipe;
+
+/// What a packed file holds.
+#[derive(Debug, Clone)]
+pub struct Unpacked {
+    /// Name of the model.
+    pub model: String,
+    /// The architecture, as it was given to the [`super::Planner`].
+    pub architecture: String,
+    /// The recipe that led to these weights.
+    pub recipe: Recipe,
+    /// All tensors in single precision, the same as [`super::Compressed::tensors`].
+    pub tensors: Tensors,
+}
+
+/// Reads a file that [`super::Compressor::export`] wrote.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read, is not a packed file of this version, or differs in a single bit from what was
+/// written.
+pub fn unpack(path: &Path) -> Result<Unpacked> {
+    let bytes =
+        fs::read(path).map_err(|error| Error::file(format!("cannot be read ({error})"), path))?;
+    parse(&bytes).map_err(|fact| Error::file(fact, path))
+}
+
+/// Reads the bytes of a packed file; the error is the fact without the path.
+pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Unpacked, String> {
+    let damaged = |error: safetensors::SafeTensorError| format!("the file is damaged ({error})");
+    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let strings = metadata
+        .metadata()
+        .as_ref()
+        .ok_or("this is not a packed model of WattIf")?;
+    let string = |key: &str| {
+        strings
+            .get(key)
+            .map(String::as_str)
+            .ok_or_else(|| format!("this is not a packed model of WattIf: it has no {key}"))
+    };
+    let version = string("wattif.version")?;
+    if version != FORMAT_VERSION {
+        return Err(format!(
+            "packed format {version} is not known; this program reads format {FORMAT_VERSION}"
+        ));
+    }
+    check(bytes, size_of::<u64>() + header, string("wattif.sha256")?)?;
+    let recipe = serde_json::from_str(string("wattif.recipe")?)
+        .map_err(|error| format!("its recipe cannot be read ({error})"))?;
+    let mut tensors = Tensors::new();
+    for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.iter() {
+        let (numbers, shape) = match view.dtype() {
+            Dtype::F32 => (singles(view.data()), view.shape().to_vec()),
+            Dtype::F16 => (halves(view.data()), view.shape().to_vec()),
+            Dtype::U8 => packed(view.data())
+                .ok_or_else(|| format!("tensor {name} is not packed correctly"))?,
+            other => return Err(format!("tensor {name} has the unexpected type {other}")),
+        };
+        let tensor = Tensor::from_vec(numbers, shape, &Device::Cpu)
+            .map_err(|error| format!("tensor {name} cannot be built ({error})"))?;
+        tensors.insert(name.to_owned(), tensor);
+    }
+    Ok(Unpacked {
+        model: string("wattif.model")?.to_owned(),
+        architecture: string("wattif.architecture")?.to_owned(),
+        recipe,
+        tensors,
+    })
+}
+
+/// Compares the checksum of the file, taken with zeros in its own place, with what the file states.
+fn check(bytes: &[u8], data: usize, stated: &str) -> std::result::Result<(), String> {
+    let header = bytes.get(..data).unwrap_or_default();
+    let at = header
+        .windows(NO_CHECKSUM.len())
+        .rposition(|window| window == stated.as_bytes())
+        .ok_or("the checksum is damaged")?;
+    let mut hash = Sha256::new();
+    hash.update(&bytes[..at]);
+    hash.update(NO_CHECKSUM);
+    hash.update(&bytes[at + NO_CHECKSUM.len()..]);
+    if hex(&hash.finalize()) == stated {
+        Ok(())
+    } else {
+        Err("the file is damaged: its checksum does not match".to_owned())
+    }
+}
+
+fn singles(bytes: &[u8]) -> Vec<f32> {
+    let (numbers, _) = bytes.as_chunks();
+    numbers
+        .iter()
+        .map(|&bytes| f32::from_le_bytes(bytes))
+        .collect()
+}
+
+fn halves(bytes: &[u8]) -> Vec<f32> {
+    let (numbers, _) = bytes.as_chunks();
+    numbers
+        .iter()
+        .map(|&bytes| f16::from_le_bytes(bytes).to_f32())
+        .collect()
+}
+
+/// The weights and shape of a packed tensor; `None` if its lengths do not fit together.
+fn packed(bytes: &[u8]) -> Option<(Vec<f32>, Vec<usize>)> {
+    let (prefix, mut rest) = bytes.split_at_checked(PREFIX as usize)?;
+    let zeros = Zeros::from_tag(prefix[0])?;
+    let bits = prefix[1];
+    if !Recipe::WEIGHT_BITS.contains(&bits) {
+        return None;
+    }
+    let group = u32::from_le_bytes(prefix[4..8].try_into().ok()?) as usize;
+    let (dimensions, _) = take(&mut rest, 4 * usize::from(prefix[2]))?.as_chunks();
+    let shape: Vec<usize> = dimensions
+        .iter()
+        .map(|&n| u32::from_le_bytes(n) as usize)
+        .collect();
+    // A bitmap needs a bit for each weight, anything else more: so the file itself bounds the memory asked for.
+    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+    if group == 0 || n.div_ceil(8) > bytes.len() {
+        return None;
+    }
+    let matrix = Matrix::of(&shape);
+    let scales = if bits <= 8 {
+        let groups = matrix.rows.checked_mul(matrix.groups_per_row(group))?;
+        halves(take(&mut rest, groups.checked_mul(2)?)?)
+    } else {
+        Vec::new()
+    };
+    let decoder = Decoder {
+        matrix,
+        bits,
+        group,
+        scales,
+    };
+    Some((decoder.weights(zeros, rest)?, shape))
+}
+
+fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(n)?;
+    *rest = left;
+    Some(taken)
+}
+
+struct Decoder {
+    matrix: Matrix,
+    bits: u8,
+    /// Weights per scale.
+    group: usize,
+    scales: Vec<f32>,
+}
+
+impl Decoder {
+    fn weights(&self, zeros: Zeros, rest: &[u8]) -> Option<Vec<f32>> {
+        let n = self.matrix.len();
+        let mut weights = vec![0.0; n];
+        match zeros {
+            Zeros::Coded => self.fill(&mut weights, 0..n, rest)?,
+            Zeros::Bitmap => {
+                let (map, codes) = rest.split_at_checked(n.div_ceil(8))?;
+                let nonzero = (0..n).filter(|i| map[i / 8] >> (i % 8) & 1 == 1);
+                self.fill(&mut weights, nonzero, codes)?;
+            }
+            Zeros::TwoOfFour => {
+                let fours = self.matrix.fours_per_row();
+                let slots = 2 * self.matrix.rows * fours;
+                let (index, codes) = rest.split_at_checked(slots.div_ceil(4))?;
+                let positions = (0..slots).map(|slot| {
+                    let (row, four) = (slot / 2 / fours, slot / 2 % fours);
+                    let column = 4 * four + usize::from(index[slot / 4] >> (2 * (slot % 4)) & 3);
+                    // A slot in the padding of the row belongs to no weight.
+                    if column < self.matrix.fan_in {
+                        row * self.matrix.fan_in + column
+                    } else {
+                        n
+                    }
+                });
+                self.fill(&mut weights, positions, codes)?;
+            }
+        }
+        Some(weights)
+    }
+
+    /// Puts the codes one after the other where `positions` say, and checks that they are used up.
+    fn fill(
+        &self,
+        weights: &mut [f32],
+        positions: impl Iterator<Item = usize>,
+        codes: &[u8],
+    ) -> Option<()> {
+        let bits = usize::from(self.bits);
+        let mut used = 0;
+        for position in positions {
+            let code = read_bits(codes, used, bits)?;
+            used += bits;
+            if let Some(weight) = weights.get_mut(position) {
+                *weight = self.weight(position, code)?;
+            }
+        }
+        (codes.len() == used.div_ceil(8)).then_some(())
+    }
+
+    fn weight(&self, position: usize, code: u32) -> Option<f32> {
+        if self.bits == 32 {
+            return Some(f32::from_bits(code));
+        }
+        if self.bits == 16 {
+            return Some(f16::from_bits(code as u16).to_f32());
+        }
+        let groups = self.matrix.groups_per_row(self.group);
+        let fan_in = self.matrix.fan_in;
+        let scale = *self
+            .scales
+            .get(position / fan_in * groups + position % fan_in / self.group)?;
+        if self.bits == 1 {
+            return Some(if code == 1 { -scale } else { scale });
+        }
+        // The sign is the highest of the code's bits.
+        let unused = 32 - u32::from(self.bits);
+        let code = (code << unused).cast_signed() >> unused;
+        // A product with zero must not become -0.
+        Some(code as f32 * scale + 0.0)
+    }
+}
+
+/// The `bits` bits from bit number `start`, the first lowest.
+fn read_bits(bytes: &[u8], start: usize, bits: usize) -> Option<u32> {
+    let first = start / 8;
+    let last = (start + bits).div_ceil(8);
+    let window = bytes.get(first..last)?;
+    let value = window
+        .iter()
+        .rev()
+        .fold(0u64, |value, &byte| value << 8 | u64::from(byte));
+    Some((value >> (start % 8)) as u32 & ((1u64 << bits) - 1) as u32)
+}
