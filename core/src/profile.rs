@@ -39,7 +39,7 @@ impl Unit {
 }
 
 /// What a layer computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerKind {
     /// A matrix product with weights `[out, in]`.
@@ -67,17 +67,23 @@ pub struct Layer {
     pub other_parameters: u64,
     /// Whether pruning and quantisation apply to the weight tensor.
     pub compressible: bool,
-    /// Multiply-accumulates per unit of work, with no zero skipped.
+    /// Multiply-accumulates per unit of work, with no zero skipped. Attention of a language model (unit: token) is
+    /// counted at [`Self::REFERENCE_CONTEXT`] tokens of context.
     pub macs: f64,
     /// Elements read from activations per unit of work.
     pub inputs: f64,
     /// Elements written to activations per unit of work.
     pub outputs: f64,
-    /// Elements of the key and value cache read per unit of work (attention only).
+    /// Elements of the key and value cache read per unit of work (attention only), at
+    /// [`Self::REFERENCE_CONTEXT`] tokens of context.
     pub cache: f64,
 }
 
 impl Layer {
+    /// Tokens of context at which the attention layers of language models count their multiply-accumulates and cache
+    /// elements; both grow in proportion to the context, so a footprint rescales them to its scenario.
+    pub const REFERENCE_CONTEXT: f64 = 128.0;
+
     /// Number of elements of the weight tensor.
     pub fn weights(&self) -> u64 {
         if self.shape.is_empty() {

@@ -1,1 +1,163 @@
-//! Hardware.
+//! [`HardwareTarget`]: a device with its constants, and one cost model per class of device.
+//!
+//! The constants live in `assets/hardware/*.ron`, one file per device, each number with its source; the formulas are in
+//! METHODS.md.
+
+mod catalogue;
+mod cost;
+mod figure;
+mod fpga;
+mod neuromorphic;
+mod processor;
+mod this_cpu;
+
+pub use catalogue::{catalogue, find, parse};
+pub(crate) use cost::{Cost, Machine, Request};
+pub use figure::{Figure, Trust};
+pub use fpga::Fpga;
+pub use neuromorphic::Neuromorphic;
+pub use processor::{Link, Memory, Precision, Processor, WeightStorage};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::units::{GramsCo2e, Range, Watts};
+
+/// The kind of a device, for grouping, filters and marker shapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum HardwareClass {
+    /// Graphics processor of a data centre or workstation.
+    Gpu,
+    /// Graphics processor of an embedded board.
+    EdgeGpu,
+    /// Tensor processing unit.
+    Tpu,
+    /// Other chip made for inference.
+    Asic,
+    /// Processor that executes a graph out of distributed on-chip memory.
+    GraphProcessor,
+    /// Field-programmable gate array.
+    Fpga,
+    /// Event-driven chip of spiking neurons.
+    Neuromorphic,
+    /// General-purpose processor.
+    Cpu,
+}
+
+impl HardwareClass {
+    /// All classes, in the order of the menus.
+    pub const ALL: [Self; 8] = [
+        Self::Gpu,
+        Self::EdgeGpu,
+        Self::Tpu,
+        Self::Asic,
+        Self::GraphProcessor,
+        Self::Fpga,
+        Self::Neuromorphic,
+        Self::Cpu,
+    ];
+
+    /// The name on screen.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gpu => "GPU",
+            Self::EdgeGpu => "Edge GPU",
+            Self::Tpu => "TPU",
+            Self::Asic => "ASIC",
+            Self::GraphProcessor => "Graph processor",
+            Self::Fpga => "FPGA",
+            Self::Neuromorphic => "Neuromorphic",
+            Self::Cpu => "CPU",
+        }
+    }
+}
+
+/// A device on which a model could run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HardwareTarget {
+    /// Identifier, the same as the name of its file.
+    pub id: String,
+    /// Name on screen.
+    pub name: String,
+    /// Kind of device.
+    pub class: HardwareClass,
+    /// Year of introduction.
+    pub year: u16,
+    /// Most power that the device may draw.
+    pub power_limit: Figure<Watts>,
+    /// Power that flows whether or not work is done, for as long as it takes.
+    pub static_power: Figure<Watts>,
+    /// Emissions of making one device; `None` where nobody published any.
+    pub embodied: Option<Figure<GramsCo2e>>,
+    /// What a reader of the numbers should know.
+    #[serde(default)]
+    pub notes: String,
+    /// The constants of its cost model.
+    pub model: CostModel,
+}
+
+/// The cost model of a class of devices, with its constants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum CostModel {
+    /// Fetches weights and operands from memories: GPU, TPU, ASIC, graph processor, CPU.
+    Processor(Processor),
+    /// Lays multipliers out in programmable logic.
+    Fpga(Fpga),
+    /// Passes spikes between neurons that hold their own synapses.
+    Neuromorphic(Neuromorphic),
+}
+
+/// Emissions of making a device whose maker published none, per watt of its power limit, in grams. From 0.1 kg/W (a
+/// small chip in a shared housing) to 2 kg/W (a whole server counted on few chips); 0.35 kg/W lies between the 164 kg
+/// and 273 kg given for 700 W accelerators with 80 GB (NVIDIA HGX H100 product carbon footprint; `EcoLogits` 0.11.3).
+const EMBODIED_PER_WATT: Range<f64> = Range {
+    low: 100.0,
+    typical: 350.0,
+    high: 2000.0,
+};
+
+impl HardwareTarget {
+    /// Time and energy of one unit of work.
+    pub(crate) fn cost(&self, request: &Request<'_>) -> Result<Cost> {
+        match &self.model {
+            CostModel::Processor(processor) => processor.cost(self, request),
+            CostModel::Fpga(fpga) => fpga.cost(self, request),
+            CostModel::Neuromorphic(chip) => chip.cost(self, request),
+        }
+    }
+
+    /// The widest weights that this device can hold, where it cannot hold everything.
+    pub(crate) fn widest_bits(&self) -> Option<u8> {
+        match &self.model {
+            CostModel::Processor(processor) => processor.widest_bits(),
+            CostModel::Fpga(_) => None,
+            CostModel::Neuromorphic(chip) => Some(chip.max_weight_bits),
+        }
+    }
+
+    /// Emissions of making one device; where nobody published them, a wide range by power limit, never zero.
+    pub fn embodied_range(&self) -> Range<GramsCo2e> {
+        match &self.embodied {
+            Some(figure) => figure.range(),
+            None => EMBODIED_PER_WATT.map(|grams| GramsCo2e(grams * self.power_limit.typical.0)),
+        }
+    }
+
+    /// Checks what the types cannot: signs, order of ranges, that each precision has an energy.
+    fn check(&self) -> std::result::Result<(), String> {
+        self.power_limit.check("power_limit")?;
+        self.static_power.check("static_power")?;
+        if self.static_power.typical >= self.power_limit.typical {
+            return Err("static_power is not below power_limit".to_owned());
+        }
+        if let Some(embodied) = &self.embodied {
+            embodied.check("embodied")?;
+        }
+        match &self.model {
+            CostModel::Processor(processor) => processor.check(),
+            CostModel::Fpga(fpga) => fpga.check(),
+            CostModel::Neuromorphic(chip) => chip.check(),
+        }
+    }
+}

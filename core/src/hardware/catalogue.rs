@@ -1,0 +1,172 @@
+//! The devices that ship with the program. Adding one: a file in `assets/hardware/` and its name in the list below.
+
+use std::sync::OnceLock;
+
+use super::HardwareTarget;
+use super::this_cpu;
+use crate::error::{Error, Result};
+
+macro_rules! files {
+    ($($id:literal),* $(,)?) => {
+        &[$(($id, include_str!(concat!("../../../assets/hardware/", $id, ".ron")))),*]
+    };
+}
+
+/// Identifier and text of every device file, in the order of the menus.
+const FILES: &[(&str, &str)] = files![
+    "this-cpu",
+    "amd-epyc-7763",
+    "nvidia-v100-sxm2",
+    "nvidia-a100-sxm4-40gb",
+    "nvidia-a100-sxm4-80gb",
+    "nvidia-a100-pcie-80gb",
+    "nvidia-h100-sxm",
+    "nvidia-h100-pcie",
+    "nvidia-h200-sxm",
+    "nvidia-b200-sxm",
+    "nvidia-l4",
+    "nvidia-l40s",
+    "nvidia-a40",
+    "nvidia-t4",
+    "nvidia-rtx-4090",
+    "nvidia-jetson-agx-orin-64gb",
+    "nvidia-jetson-agx-orin-32gb",
+    "nvidia-jetson-orin-nx-16gb",
+    "nvidia-jetson-orin-nano-8gb",
+    "amd-mi300x",
+    "google-tpu-v2",
+    "google-tpu-v3",
+    "google-tpu-v4",
+    "google-tpu-v4i",
+    "google-tpu-v5e",
+    "google-tpu-v5p",
+    "google-tpu-v6e",
+    "google-coral-edge-tpu",
+    "groq-groqchip-1",
+    "graphcore-gc200",
+    "qualcomm-cloud-ai-100-pro",
+    "amd-alveo-u250",
+    "amd-alveo-u280",
+    "amd-zcu104",
+    "digilent-pynq-z1",
+    "ibm-truenorth",
+    "intel-loihi-1",
+    "intel-loihi-2",
+    "spinnaker-1",
+];
+
+/// Reads a device from the text of its file.
+///
+/// # Errors
+/// [`Error::File`] with line, column and field when the text does not follow the schema or a value makes no sense.
+pub fn parse(text: &str, path: &str) -> Result<HardwareTarget> {
+    let options =
+        ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+    let target: HardwareTarget = options
+        .from_str(text)
+        .map_err(|error| Error::file(format!("line {error}"), path))?;
+    target.check().map_err(|fact| Error::file(fact, path))?;
+    Ok(target)
+}
+
+/// All devices.
+///
+/// # Errors
+/// [`Error::File`] when a file that ships with the program is broken.
+pub fn catalogue() -> Result<&'static [HardwareTarget]> {
+    static CATALOGUE: OnceLock<Result<Vec<HardwareTarget>>> = OnceLock::new();
+    let loaded = CATALOGUE.get_or_init(|| {
+        FILES
+            .iter()
+            .map(|(id, text)| {
+                let target = parse(text, &format!("assets/hardware/{id}.ron"))?;
+                Ok(if *id == "this-cpu" {
+                    this_cpu::detect(target)
+                } else {
+                    target
+                })
+            })
+            .collect()
+    });
+    match loaded {
+        Ok(targets) => Ok(targets),
+        Err(error) => Err(error.clone()),
+    }
+}
+
+/// The device with an identifier.
+///
+/// # Errors
+/// [`Error::Unknown`] with names that resemble it.
+pub fn find(id: &str) -> Result<&'static HardwareTarget> {
+    let all = catalogue()?;
+    all.iter()
+        .find(|target| target.id.eq_ignore_ascii_case(id))
+        .ok_or_else(|| Error::unknown("hardware", id, all.iter().map(|target| target.id.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hardware::HardwareClass;
+
+    #[test]
+    fn every_file_is_read_and_carries_its_own_name() {
+        let all = catalogue().unwrap();
+        assert_eq!(all.len(), FILES.len());
+        for ((id, _), target) in FILES.iter().zip(all) {
+            assert_eq!(*id, target.id);
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_in_the_list() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/hardware");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let id = path.file_stem().unwrap().to_string_lossy().into_owned();
+            assert!(
+                FILES.iter().any(|(known, _)| *known == id),
+                "{id} is not in the list"
+            );
+        }
+    }
+
+    #[test]
+    fn every_class_has_a_device() {
+        let all = catalogue().unwrap();
+        for class in HardwareClass::ALL {
+            assert!(
+                all.iter().any(|target| target.class == class),
+                "{}",
+                class.name()
+            );
+        }
+    }
+
+    #[test]
+    fn a_broken_file_names_line_and_field() {
+        let good = FILES.iter().find(|(id, _)| *id == "nvidia-t4").unwrap().1;
+        let cases = [
+            (
+                good.replace("launch:", "lunch:"),
+                "Unexpected field named `lunch`",
+            ),
+            (good.replacen("trust: ", "trust: Hearsay", 1), "Hearsay"),
+            (
+                good.replacen("typical: 70.0", "typical: -70.0", 1),
+                "power_limit is not a finite number",
+            ),
+        ];
+        for (text, expected) in cases {
+            let message = parse(&text, "mine.ron").unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+            assert!(message.ends_with(": mine.ron"), "{message}");
+        }
+        let message = parse(&good.replace("launch:", "lunch:"), "mine.ron")
+            .unwrap_err()
+            .to_string();
+        let line = good.lines().position(|l| l.contains("launch:")).unwrap() + 1;
+        assert!(message.contains(&format!("line {line}:")), "{message}");
+    }
+}

@@ -1,0 +1,229 @@
+//! Cost of the spiking version of a network on an event-driven chip.
+//!
+//! Rate-coded conversion: each unit of work is presented for T time steps; a neuron spikes in a fraction of them (its
+//! activity, assumed here). Energy = synaptic events + neuron updates + routing + static power × time, memory traffic
+//! inside each of them. See METHODS.md.
+
+use serde::{Deserialize, Serialize};
+
+use super::HardwareTarget;
+use super::cost::{Cost, Machine, Request};
+use super::figure::{Corner, Figure};
+use crate::error::{Error, Result};
+use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::profile::{LayerKind, LayerProfile};
+use crate::units::{Joules, Range, Seconds};
+
+/// Constants of a neuromorphic chip.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Neuromorphic {
+    /// Cores of a chip.
+    pub cores: Figure<f64>,
+    /// Neurons of a core.
+    pub neurons_per_core: Figure<f64>,
+    /// Synapses that one core holds, at `synapse_bits` each.
+    pub synapses_per_core: Figure<f64>,
+    /// Bits of a synapse behind `synapses_per_core`; narrower weights do not raise the number.
+    pub synapse_bits: u8,
+    /// Widest weight that a synapse can have.
+    pub max_weight_bits: u8,
+    /// Most inputs of one neuron.
+    pub max_fan_in: Figure<f64>,
+    /// Energy of one synaptic event, the read of its weight included.
+    pub energy_per_event: Figure<Joules>,
+    /// Energy of one neuron update in one time step.
+    pub energy_per_update: Figure<Joules>,
+    /// Energy to carry one spike to one core.
+    pub energy_per_spike: Figure<Joules>,
+    /// Shortest time step.
+    pub step: Figure<Seconds>,
+    /// Time steps that one unit of work is presented for.
+    pub steps: Figure<f64>,
+    /// Spikes per neuron and time step.
+    pub activity: Figure<f64>,
+}
+
+/// Bits of the index that says which neuron a synapse leads to, beside its weight.
+const SYNAPSE_INDEX_BITS: f64 = 6.0;
+
+impl Neuromorphic {
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        self.cores.check("cores")?;
+        self.neurons_per_core.check("neurons_per_core")?;
+        self.synapses_per_core.check("synapses_per_core")?;
+        self.max_fan_in.check("max_fan_in")?;
+        self.energy_per_event.check("energy_per_event")?;
+        self.energy_per_update.check("energy_per_update")?;
+        self.energy_per_spike.check("energy_per_spike")?;
+        self.step.check("step")?;
+        self.steps.check("steps")?;
+        self.activity.check("activity")
+    }
+
+    /// Says why the network cannot be mapped, if so.
+    fn mappable(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<()> {
+        let refuse = |fact: String| {
+            Err(Error::Infeasible(format!(
+                "not mappable to {}: {fact}",
+                target.name
+            )))
+        };
+        if let Some(layer) = request.first(LayerKind::Attention) {
+            return refuse(format!(
+                "{} multiplies activations by activations, and a synapse multiplies by a stored weight; the \
+                 normalisation and activation functions around it have no rate-coded form here either",
+                layer.layer.name
+            ));
+        }
+        if request.scenario.devices > 1 {
+            return refuse(
+                "the number of chips follows from the network; set the number of devices to 1"
+                    .to_owned(),
+            );
+        }
+        for layer in weighted(request) {
+            let name = &layer.layer.name;
+            if layer.weight_bits > self.max_weight_bits {
+                return refuse(format!(
+                    "{name} has weights of {} bits, a synapse holds {}; set weight bits to {} or fewer",
+                    layer.weight_bits, self.max_weight_bits, self.max_weight_bits
+                ));
+            }
+            let fan_in = layer.layer.fan_in() as f64 * (1.0 - layer.sparsity());
+            let most = self.max_fan_in.typical;
+            if fan_in > most {
+                return refuse(format!(
+                    "a neuron of {name} has {fan_in:.0} inputs that are not zero, a core takes {most:.0}: {:.1} times \
+                     too many",
+                    fan_in / most
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Cores that a layer occupies.
+    fn cores_for(&self, layer: &LayerProfile, synapses: f64) -> f64 {
+        let by_neurons = layer.layer.outputs / self.neurons_per_core.typical;
+        // A core's inputs are shared by its neurons; together they must not exceed what one core takes.
+        let bits = f64::from(layer.weight_bits.min(self.synapse_bits));
+        let room = self.synapses_per_core.typical
+            * (f64::from(self.synapse_bits) + SYNAPSE_INDEX_BITS)
+            / (bits + SYNAPSE_INDEX_BITS);
+        by_neurons.max(synapses / room).ceil().max(1.0)
+    }
+
+    pub(super) fn cost(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<Cost> {
+        self.mappable(target, request)?;
+        let ideal = request.machine != Machine::FileReader;
+        let mut cores = 0.0;
+        let mut synapses_total = 0.0;
+        let mut neurons = 0.0;
+        let mut weight_bytes = 0.0;
+        let mut per_layer = Vec::new();
+        for layer in weighted(request) {
+            let density = if ideal { 1.0 - layer.sparsity() } else { 1.0 };
+            // Shared convolution weights are written out: every multiply-accumulate is a synapse of its own.
+            let synapses = layer.layer.macs * density;
+            let used = self.cores_for(layer, synapses);
+            cores += used;
+            synapses_total += synapses;
+            neurons += layer.layer.outputs;
+            weight_bytes += synapses * (f64::from(layer.weight_bits) + SYNAPSE_INDEX_BITS) / 8.0;
+            per_layer.push((layer, synapses, used));
+        }
+        let chips = (cores / self.cores.typical).ceil().max(1.0);
+        let depth = per_layer.len() as f64;
+
+        let mut seconds = [0.0; 3];
+        let mut latency = [0.0; 3];
+        let mut joules = [0.0; 3];
+        let mut breakdown = EnergyBreakdown::default();
+        let mut layers = Vec::with_capacity(per_layer.len());
+        for (i, corner) in Corner::ALL.into_iter().enumerate() {
+            let steps = self.steps.cost(corner);
+            let activity = self.activity.cost(corner);
+            let step = self.step.cost(corner).0;
+            // Layers work on successive units like a pipeline.
+            seconds[i] = steps * step;
+            latency[i] = (steps + depth) * step;
+            let events = |synapses: f64| synapses * activity * steps;
+            let mut energy = EnergyBreakdown {
+                static_power: Joules(target.static_power.cost(corner).0 * chips * seconds[i]),
+                ..EnergyBreakdown::default()
+            };
+            for (layer, synapses, used) in &per_layer {
+                let updates = layer.layer.outputs * steps;
+                let synaptic = events(*synapses) * self.energy_per_event.cost(corner).0;
+                let update = updates * self.energy_per_update.cost(corner).0;
+                // A spike goes to every core of the layer that may listen to it.
+                let routed = layer.layer.inputs * activity * steps * used;
+                let routing = routed * self.energy_per_spike.cost(corner).0;
+                energy.on_chip += Joules(synaptic);
+                energy.compute += Joules(update);
+                energy.interconnect += Joules(routing);
+                if corner == Corner::Typical {
+                    layers.push(LayerCost {
+                        layer: layer.layer.name.clone(),
+                        time: Seconds(seconds[i] / depth),
+                        energy: Joules(synaptic + update + routing),
+                        bound: Bound::Overhead,
+                    });
+                }
+            }
+            joules[i] = energy.total().0;
+            if corner == Corner::Typical {
+                breakdown = energy;
+            }
+        }
+        let range = |[low, typical, high]: [f64; 3]| Range { low, typical, high };
+        let (steps, activity) = (self.steps.typical, self.activity.typical);
+        Ok(Cost {
+            time: range(seconds).map(Seconds),
+            latency: range(latency).map(Seconds),
+            energy: range(joules).map(Joules),
+            breakdown,
+            layers,
+            devices: chips as u64,
+            weight_bytes,
+            executed: synapses_total * self.activity.typical * self.steps.typical,
+            time_formula: format!(
+                "{steps} time steps × {:.2e} s = {:.3e} s per unit (latency: + {depth} layers); the number of steps is \
+                 assumed",
+                self.step.typical.0, seconds[1]
+            ),
+            energy_formula: format!(
+                "{synapses_total:.3e} synapses × {activity} spikes per step (assumed) × {steps} steps × {:.2e} J = \
+                 {:.3e} J + {neurons:.0} neurons × {steps} steps × {:.2e} J = {:.3e} J + routing {:.3e} J + {chips} \
+                 chip(s) × {} W × {:.3e} s = {:.3e} J static",
+                self.energy_per_event.typical.0,
+                breakdown.on_chip.0,
+                self.energy_per_update.typical.0,
+                breakdown.compute.0,
+                breakdown.interconnect.0,
+                target.static_power.typical.0,
+                seconds[1],
+                breakdown.static_power.0
+            ),
+            notes: vec![
+                format!(
+                    "{steps} time steps per unit bound the speed, whatever the size of the weights"
+                ),
+                format!(
+                    "the network fills {cores:.0} cores on {chips} chip(s); spikes per neuron and step are assumed to \
+                     be {activity}, not measured"
+                ),
+            ],
+        })
+    }
+}
+
+/// Layers that become synapses.
+fn weighted<'a>(request: &Request<'a>) -> impl Iterator<Item = &'a LayerProfile> {
+    request
+        .profile
+        .layers
+        .iter()
+        .filter(|l| matches!(l.layer.kind, LayerKind::Linear | LayerKind::Conv2d))
+}
