@@ -58,6 +58,7 @@ impl Metric {
 
 /// A number with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Interval {
     /// The estimate.
     pub value: f64,
@@ -69,6 +70,7 @@ pub struct Interval {
 
 /// Measured quality of one compressed model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Quality {
     /// What is counted.
     pub metric: Metric,

@@ -198,6 +198,7 @@ impl From<KilowattHours> for Joules {
 
 /// A quantity with its uncertainty: low ≤ typical ≤ high.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Range<T> {
     /// The optimistic end.
     pub low: T,

@@ -46,11 +46,7 @@ pub fn open(path: &Path) -> Result<Model> {
         .map_err(|error| Error::file(error.to_string(), path))
 }
 
-fn read(
-    file: &mut (impl Read + Seek),
-    len: u64,
-    path: &Path,
-) -> Result<(Architecture, Tensors)> {
+fn read(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<(Architecture, Tensors)> {
     let mut head = Vec::new();
     file.by_ref()
         .take(HEAD)
