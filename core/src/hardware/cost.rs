@@ -11,6 +11,8 @@ pub(crate) struct Request<'a> {
     pub(crate) scenario: &'a Scenario,
     /// What the machine is allowed to exploit.
     pub(crate) machine: Machine,
+    /// Whether somebody will read the explanation; writing it takes longer than the arithmetic.
+    pub(crate) explain: bool,
 }
 
 /// The three machines that the three savings compare.
@@ -32,6 +34,15 @@ impl Request<'_> {
             (layer.macs * factor, layer.cache * factor)
         } else {
             (layer.macs, layer.cache)
+        }
+    }
+
+    /// The explanation, if it was asked for.
+    pub(crate) fn explained(&self, write: impl FnOnce() -> Explanation) -> Explanation {
+        if self.explain {
+            write()
+        } else {
+            Explanation::default()
         }
     }
 
@@ -58,9 +69,16 @@ pub(crate) struct Cost {
     pub(crate) weight_bytes: f64,
     /// Multiply-accumulates (or synaptic events) executed.
     pub(crate) executed: f64,
-    /// How the typical time and energy came about, with the values.
-    pub(crate) time_formula: String,
-    pub(crate) energy_formula: String,
+    /// Empty unless it was asked for.
+    pub(crate) explanation: Explanation,
+}
+
+/// How a cost came about, in words.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Explanation {
+    /// Formulas of the typical time and energy, with the values.
+    pub(crate) time: String,
+    pub(crate) energy: String,
     /// What limits the speed, then what of the recipe the device could not use; clauses without full stops.
     pub(crate) notes: Vec<String>,
 }

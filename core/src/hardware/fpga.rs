@@ -7,8 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::HardwareTarget;
-use super::cost::{Cost, Machine, Request};
+use super::cost::{Cost, Explanation, Machine, Request};
 use super::figure::{Corner, Figure};
+use super::per_operation::HOROWITZ_45NM;
 use super::processor::Memory;
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
@@ -157,18 +158,24 @@ impl Fpga {
             devices: 1,
             weight_bytes: layout.weight_bytes,
             executed: layout.executed,
-            time_formula: layout.time_formula(seconds[1]),
-            energy_formula: format!(
+            explanation: request.explained(|| Explanation {
+            time: layout.time_formula(seconds[1]),
+            energy: format!(
                 "arithmetic {:.3e} J + block memory {:.3e} J + board memory {:.3e} J + {} W × {:.3e} s = {:.3e} J \
-                 static",
+                 static; bare arithmetic at 45 nm (Horowitz 2014) would be {:.3e} J",
                 breakdown.compute.0,
                 breakdown.on_chip.0,
                 breakdown.memory.0,
                 target.static_power.typical.0,
                 seconds[1],
-                breakdown.static_power.0
+                breakdown.static_power.0,
+                layout.executed
+                    * HOROWITZ_45NM
+                        .multiply_accumulate(layout.widths.0.max(layout.widths.1))
+                        .0,
             ),
             notes: layout.notes(),
+            }),
         })
     }
 }

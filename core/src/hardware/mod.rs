@@ -8,6 +8,7 @@ mod cost;
 mod figure;
 mod fpga;
 mod neuromorphic;
+mod per_operation;
 mod processor;
 mod this_cpu;
 

@@ -3,17 +3,20 @@
 //! Each layer is a roofline (Williams, Waterman, Patterson, CACM 52(4), 2009): the longest of arithmetic, memory and
 //! on-chip traffic, plus the cost of starting it and of exchanging its result. See METHODS.md.
 
+mod plan;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::cost::{Cost, Machine, Request};
+use self::plan::Plan;
+use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
+use super::per_operation::keras_spiking_cpu;
 use super::{HardwareClass, HardwareTarget};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
-use crate::profile::{LayerKind, LayerProfile};
-use crate::recipe::Pattern;
+use crate::profile::LayerKind;
 use crate::units::{Bytes, BytesPerSecond, Joules, OpsPerSecond, Range, Seconds, Watts};
 
 /// A number format that arithmetic units compute in.
@@ -131,16 +134,14 @@ pub struct Processor {
     pub cannot: BTreeMap<LayerKind, String>,
 }
 
-/// Part of the on-chip memory that a program can count on; the rest holds code, buffers and other data. Assumed.
-const USABLE_ON_CHIP: f64 = 0.5;
-/// Operations to unpack one weight that is stored narrower than it is computed: a shift or mask and a
-/// multiplication by the scale.
-const UNPACK_OPS: f64 = 2.0;
-/// Bits that say where one kept weight of a 2:4 group lies (NVIDIA A100 white paper, 2020).
-const TWO_OF_FOUR_INDEX_BITS: f64 = 2.0;
+/// How many [`Precision`]s there are.
+const FORMATS: usize = 6;
 
 /// The constants of one corner, looked up once per footprint.
 struct Rates {
+    /// By [`Precision`] as a number.
+    peak: [f64; FORMATS],
+    energy_per_op: [f64; FORMATS],
     bandwidth: f64,
     on_chip_bandwidth: f64,
     energy_memory: f64,
@@ -271,7 +272,7 @@ impl Processor {
             let rates = self.rates(target, corner);
             let mut total = Total::default();
             for (layer, demand) in request.profile.layers.iter().zip(&demands) {
-                let (time, energy, bound) = self.layer(demand, &rates, corner, devices, &mut total);
+                let (time, energy, bound) = Self::layer(demand, &rates, devices, &mut total);
                 if corner == Corner::Typical {
                     layers.push(LayerCost {
                         layer: layer.layer.name.clone(),
@@ -302,9 +303,12 @@ impl Processor {
             },
             energy: per_unit(joules).map(Joules),
             breakdown: typical.breakdown.scaled(1.0 / batch),
-            time_formula: self.time_formula(&demands, &typical, devices, batch),
-            energy_formula: energy_formula(&demands, &typical, target, devices, batch),
-            notes: plan.notes(&typical),
+            explanation: request.explained(|| Explanation {
+                time: self.time_formula(&demands, &typical, devices, batch),
+                energy: energy_formula(&demands, &typical, target, devices, batch)
+                    + &quoted_elsewhere(target, request),
+                notes: plan.notes(&typical),
+            }),
             layers,
             devices: u64::from(devices),
             weight_bytes: plan.weight_bytes,
@@ -314,12 +318,21 @@ impl Processor {
 
     fn rates(&self, target: &HardwareTarget, corner: Corner) -> Rates {
         let bandwidth_efficiency = self.bandwidth_efficiency.gain(corner);
+        let mut peak = [f64::INFINITY; FORMATS];
+        let mut energy_per_op = [0.0; FORMATS];
+        for (precision, figure) in &self.peak {
+            peak[*precision as usize] = figure.gain(corner).0;
+        }
+        for (precision, figure) in &self.energy_per_op {
+            energy_per_op[*precision as usize] = figure.cost(corner).0;
+        }
         // Unpacking runs on the widest general arithmetic units.
-        let vector = self.peak.keys().next_back().copied();
-        let figure = |map: &BTreeMap<Precision, _>| vector.and_then(|p| map.get(&p).cloned());
-        let vector_peak: Option<Figure<OpsPerSecond>> = figure(&self.peak);
-        let vector_energy = vector.and_then(|p| self.energy_per_op.get(&p));
+        let vector = self.peak.keys().next_back().map_or(0, |p| *p as usize);
         Rates {
+            vector_peak: peak[vector],
+            vector_energy: energy_per_op[vector],
+            peak,
+            energy_per_op,
             bandwidth: self
                 .memory
                 .as_ref()
@@ -343,30 +356,16 @@ impl Processor {
                 .as_ref()
                 .map_or(0.0, |l| l.energy_per_byte.cost(corner).0),
             sparse_speedup: self.two_of_four.as_ref().map_or(1.0, |s| s.gain(corner)),
-            vector_peak: vector_peak.map_or(f64::INFINITY, |f| f.gain(corner).0),
-            vector_energy: vector_energy.map_or(0.0, |f| f.cost(corner).0),
             static_power: target.static_power.cost(corner).0,
             power_limit: target.power_limit.range().high.0,
         }
     }
 
     /// Time and dynamic energy of one layer for a batch, and what limits it.
-    fn layer(
-        &self,
-        demand: &Demand,
-        rates: &Rates,
-        corner: Corner,
-        devices: u32,
-        total: &mut Total,
-    ) -> (f64, f64, Bound) {
+    fn layer(demand: &Demand, rates: &Rates, devices: u32, total: &mut Total) -> (f64, f64, Bound) {
         let n = f64::from(devices);
-        let (peak, energy_per_op) = match (
-            self.peak.get(&demand.precision),
-            self.energy_per_op.get(&demand.precision),
-        ) {
-            (Some(peak), Some(energy)) => (peak.gain(corner).0, energy.cost(corner).0),
-            _ => (f64::INFINITY, 0.0),
-        };
+        let format = demand.precision as usize;
+        let (peak, energy_per_op) = (rates.peak[format], rates.energy_per_op[format]);
         let speedup = if demand.sparse {
             rates.sparse_speedup
         } else {
@@ -462,6 +461,20 @@ fn energy_formula(
     )
 }
 
+/// What a well-known table of energies per operation would give, where it has this class of device.
+fn quoted_elsewhere(target: &HardwareTarget, request: &Request<'_>) -> String {
+    if target.class != HardwareClass::Cpu {
+        return String::new();
+    }
+    let layers = &request.profile.layers;
+    let synapses: f64 = layers.iter().map(|l| request.work(&l.layer).0).sum();
+    let neurons: f64 = layers.iter().map(|l| l.layer.outputs).sum();
+    let energy = keras_spiking_cpu(synapses, neurons).0;
+    format!(
+        "; KerasSpiking's 8.6 nJ per operation of a 2013 CPU would give {energy:.3e} J per unit"
+    )
+}
+
 impl Total {
     fn energy(&self) -> f64 {
         self.breakdown.total().0
@@ -491,315 +504,4 @@ impl Total {
             .max_by(|a, b| self.by_bound[*a as usize].total_cmp(&self.by_bound[*b as usize]))
             .unwrap_or(Bound::Compute)
     }
-}
-
-/// How one model lies on the device: widths, what stays on the chip.
-struct Plan<'a> {
-    processor: &'a Processor,
-    request: &'a Request<'a>,
-    target_name: &'a str,
-    class: HardwareClass,
-    batch: f64,
-    devices: f64,
-    /// Width that layers without weights compute at.
-    ambient: Precision,
-    weight_bytes: f64,
-    cache_bytes: f64,
-    activation_bytes: f64,
-    weights_on_chip: bool,
-    activations_on_chip: bool,
-}
-
-impl<'a> Plan<'a> {
-    fn new(
-        processor: &'a Processor,
-        target: &'a HardwareTarget,
-        request: &'a Request<'a>,
-    ) -> Result<Self> {
-        let mut plan = Self {
-            processor,
-            request,
-            target_name: &target.name,
-            class: target.class,
-            batch: f64::from(request.scenario.batch),
-            devices: f64::from(request.scenario.devices),
-            ambient: Precision::Fp32,
-            weight_bytes: 0.0,
-            cache_bytes: 0.0,
-            activation_bytes: 0.0,
-            weights_on_chip: false,
-            activations_on_chip: false,
-        };
-        let needed = request
-            .profile
-            .layers
-            .iter()
-            .filter(|l| l.layer.compressible)
-            .map(needed_bits)
-            .max();
-        plan.ambient = plan.precision_for(needed.unwrap_or(32), "the model")?;
-        let native = f64::from(plan.ambient.bits()) / 8.0;
-        let mut widest: f64 = 0.0;
-        for layer in &request.profile.layers {
-            plan.weight_bytes += plan.weight_bytes(layer)?;
-            plan.cache_bytes += request.work(&layer.layer).1 * plan.batch * native;
-            widest = widest.max((layer.layer.inputs + layer.layer.outputs) * plan.batch * native);
-        }
-        plan.activation_bytes = widest;
-        let room = processor.on_chip.capacity.typical.0 * USABLE_ON_CHIP * plan.devices;
-        plan.weights_on_chip =
-            processor.memory.is_none() || plan.weight_bytes + plan.cache_bytes <= room;
-        plan.activations_on_chip = processor.memory.is_none() || widest <= room;
-        Ok(plan)
-    }
-
-    /// The format in which something of the given width is computed.
-    fn precision_for(&self, needed: u8, what: &str) -> Result<Precision> {
-        let formats = || self.processor.peak.keys().copied();
-        let exact = formats()
-            .filter(|p| p.bits() >= needed && (needed > 8 || p.holds_integers()))
-            .min_by_key(|p| p.bits());
-        // 32-bit values on a machine with 16-bit matrix units are rounded by its software; that changes no quality
-        // that anybody has measured, which cannot be said of 8 bits.
-        let rounded = || formats().find(|p| p.bits() >= 16);
-        exact.or_else(rounded).ok_or_else(|| {
-            let widest = formats().max_by_key(|p| p.bits()).map_or(0, Precision::bits);
-            Error::Infeasible(format!(
-                "{} computes with at most {widest} bits, {what} needs {needed}: set weight bits and activation bits \
-                 to {widest} or fewer",
-                self.target_name
-            ))
-        })
-    }
-
-    fn precision(&self, layer: &LayerProfile) -> Result<Precision> {
-        match layer.layer.kind {
-            LayerKind::Linear | LayerKind::Conv2d => {
-                self.precision_for(needed_bits(layer), &layer.layer.name)
-            }
-            _ => Ok(self.ambient),
-        }
-    }
-
-    /// Whether the zeros of a layer lie where this device can skip them.
-    fn sparse(&self, layer: &LayerProfile) -> bool {
-        self.processor.two_of_four.is_some()
-            && layer.pattern == Some(Pattern::TwoOfFour)
-            && matches!(layer.layer.kind, LayerKind::Linear | LayerKind::Conv2d)
-            && layer.sparsity() > 0.49
-            && self.request.machine == Machine::Real
-    }
-
-    /// Bits that one weight takes in the device's memory.
-    fn storage_bits(&self, layer: &LayerProfile) -> Result<f64> {
-        let stored = layer.weight_bits;
-        if self.processor.weight_storage == WeightStorage::Packed
-            || self.request.machine != Machine::Real
-        {
-            let widest = self.processor.peak.keys().map(|p| p.bits()).max();
-            return Ok(f64::from(stored.min(widest.unwrap_or(32))));
-        }
-        let computed = self.precision(layer)?.bits();
-        let widths = self.processor.peak.keys().map(|p| p.bits());
-        let native = widths.filter(|bits| *bits >= stored).min();
-        Ok(f64::from(native.unwrap_or(computed).min(computed)))
-    }
-
-    /// Bytes of a layer's weights as they lie in the device's memory.
-    fn weight_bytes(&self, layer: &LayerProfile) -> Result<f64> {
-        let weights = layer.layer.weights() as f64;
-        let others = layer.layer.other_parameters as f64 * f64::from(self.ambient.bits()) / 8.0;
-        let bits = self.storage_bits(layer)?;
-        Ok(match self.request.machine {
-            Machine::FileReader => layer.stored_bytes as f64,
-            Machine::Ideal => layer.nonzero as f64 * f64::from(layer.weight_bits) / 8.0 + others,
-            Machine::Real if self.sparse(layer) => {
-                weights / 2.0 * (bits + TWO_OF_FOUR_INDEX_BITS) / 8.0 + others
-            }
-            Machine::Real => weights * bits / 8.0 + others,
-        })
-    }
-
-    fn demand(&self, layer: &LayerProfile) -> Result<Demand> {
-        let shape = &layer.layer;
-        let (macs, cache) = self.request.work(shape);
-        let precision = self.precision(layer)?;
-        let storage_bits = self.storage_bits(layer)?;
-        let native = f64::from(precision.bits()) / 8.0;
-        let mut ops = 2.0 * macs * self.batch * self.padding(layer);
-        let mut weights = self.weight_bytes(layer)?;
-        let mut activations = (shape.inputs + shape.outputs) * self.batch * native;
-        let mut unpack_ops = 0.0;
-        match self.request.machine {
-            Machine::Ideal => {
-                // An operation on fewer bits costs in proportion to both widths, a skipped one nothing.
-                let width = f64::from(precision.bits());
-                let share = |bits: u8| (f64::from(bits) / width).min(1.0);
-                ops *= (1.0 - layer.sparsity())
-                    * share(layer.weight_bits)
-                    * share(layer.activation_bits);
-                activations *= share(layer.activation_bits);
-            }
-            Machine::Real if shape.macs > 0.0 && storage_bits < f64::from(precision.bits()) => {
-                unpack_ops = UNPACK_OPS * shape.weights() as f64;
-            }
-            _ => {}
-        }
-        if shape.kind == LayerKind::Embedding {
-            // A lookup reads one row per unit, not the table.
-            let rows = shape.shape.first().map_or(1.0, |&rows| rows as f64);
-            weights *= (self.batch / rows).min(1.0);
-        }
-        let cache = cache * self.batch * native;
-        let exchange =
-            self.devices > 1.0 && matches!(shape.kind, LayerKind::Linear | LayerKind::Conv2d);
-        let mut memory_bytes = 0.0;
-        if !self.weights_on_chip {
-            memory_bytes += weights + cache;
-        }
-        if !self.activations_on_chip {
-            memory_bytes += activations;
-        }
-        Ok(Demand {
-            precision,
-            ops,
-            unpack_ops,
-            sparse: self.sparse(layer),
-            memory_bytes,
-            on_chip_bytes: weights + cache + activations,
-            // Each device sends its part of the result to all others.
-            link_bytes: if exchange {
-                shape.outputs * self.batch * native * (self.devices - 1.0)
-            } else {
-                0.0
-            },
-            exchanges: f64::from(u8::from(exchange)),
-            // Element-wise layers are fused into their neighbours by every serving stack.
-            launches: f64::from(u8::from(shape.kind != LayerKind::Elementwise)),
-        })
-    }
-
-    /// How many more operations a matrix unit executes because the layer is padded up to its size.
-    fn padding(&self, layer: &LayerProfile) -> f64 {
-        let shape = &layer.layer;
-        let matrix = matches!(shape.kind, LayerKind::Linear | LayerKind::Conv2d);
-        match self.processor.tile {
-            Some((rows, columns)) if matrix && self.request.machine != Machine::Ideal => {
-                let pad = |size: f64, tile: u32| {
-                    let tile = f64::from(tile);
-                    if size > 0.0 {
-                        (size / tile).ceil() * tile / size
-                    } else {
-                        1.0
-                    }
-                };
-                let outputs = shape.shape.first().map_or(0.0, |&n| n as f64);
-                pad(shape.fan_in() as f64, rows) * pad(outputs, columns)
-            }
-            _ => 1.0,
-        }
-    }
-
-    fn check_capacity(&self, target: &HardwareTarget) -> Result<()> {
-        let (capacity, usable) = match &self.processor.memory {
-            Some(memory) => (memory.capacity.typical.0, 1.0),
-            None => (self.processor.on_chip.capacity.typical.0, 0.9),
-        };
-        let needed = self.weight_bytes + self.cache_bytes + self.activation_bytes;
-        if needed <= capacity * usable * self.devices {
-            return Ok(());
-        }
-        let gigabytes = |bytes: f64| format!("{:.3} GB", bytes / 1e9);
-        let devices = (needed / (capacity * usable)).ceil();
-        let cache = if self.cache_bytes > 0.0 {
-            format!(", a cache of {}", gigabytes(self.cache_bytes))
-        } else {
-            String::new()
-        };
-        Err(Error::Infeasible(format!(
-            "weights of {}{cache} and activations of {} do not fit in the {} of {} × {}: {devices} devices needed",
-            gigabytes(self.weight_bytes),
-            gigabytes(self.activation_bytes),
-            gigabytes(capacity * usable * self.devices),
-            self.devices,
-            target.name,
-        )))
-    }
-
-    fn notes(&self, total: &Total) -> Vec<String> {
-        let class = self.class.name();
-        let share = |bound: Bound| {
-            100.0 * total.by_bound[bound as usize] / total.seconds.max(f64::MIN_POSITIVE)
-        };
-        let bound = total.bound();
-        let share = share(bound).min(100.0);
-        let mut notes = vec![match bound {
-            Bound::Compute => format!("arithmetic bounds {share:.0} % of the time"),
-            Bound::Memory if self.weights_on_chip => {
-                format!("on-chip memory bandwidth bounds {share:.0} % of the time")
-            }
-            Bound::Memory => format!("memory bandwidth bounds {share:.0} % of the time"),
-            Bound::Overhead => format!(
-                "starting layers takes {share:.0} % of the time, so smaller weights change little; a larger batch would"
-            ),
-            Bound::Interconnect => {
-                format!("the link between devices takes {share:.0} % of the time")
-            }
-        }];
-        let layers = || {
-            self.request
-                .profile
-                .layers
-                .iter()
-                .filter(|l| l.layer.compressible)
-        };
-        if layers().any(|l| l.pattern.is_some() && l.sparsity() > 0.0 && !self.sparse(l)) {
-            let two_of_four = layers().any(|l| l.pattern == Some(Pattern::TwoOfFour));
-            notes.push(if two_of_four {
-                format!("this {class} has no 2:4 arithmetic, so the zeros give it nothing")
-            } else {
-                format!("unstructured zeros give this {class} nothing: it multiplies by them")
-            });
-        }
-        let main = layers().max_by(|a, b| a.layer.macs.total_cmp(&b.layer.macs));
-        if let Some(layer) = main
-            && let (Ok(precision), Ok(stored)) = (self.precision(layer), self.storage_bits(layer))
-        {
-            let name = precision.name();
-            let (weights, width) = (f64::from(layer.weight_bits), f64::from(precision.bits()));
-            if stored < width {
-                let fewer = 100.0 * (1.0 - stored / width);
-                notes.push(format!(
-                    "{stored}-bit weights are computed as {name}: {fewer:.0} % fewer bytes than {name}, no fewer \
-                     operations"
-                ));
-            } else if weights < width {
-                notes.push(format!(
-                    "{weights}-bit weights are stored and computed as {name} here"
-                ));
-            } else if weights > width {
-                notes.push(format!(
-                    "{weights}-bit weights are rounded to {name}, its widest format"
-                ));
-            }
-            if layer.activation_bits < precision.bits() {
-                notes.push(format!(
-                    "{}-bit activations travel as {name}",
-                    layer.activation_bits
-                ));
-            }
-        }
-        notes
-    }
-}
-
-/// Width at which a layer has to be computed. Activations that were left alone are 32 bits in the recipe, but kernels
-/// for narrower weights compute with 16-bit activations, so they count as 16 there.
-fn needed_bits(layer: &LayerProfile) -> u8 {
-    let activations = if layer.weight_bits <= 16 {
-        layer.activation_bits.min(16)
-    } else {
-        layer.activation_bits
-    };
-    layer.weight_bits.max(activations)
 }
