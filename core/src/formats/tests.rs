@@ -243,7 +243,7 @@ fn a_tensor_that_does_not_fit_is_named() {
         (
             broken(|p| {
                 p.tensors
-                    .push(("conv9.weight".to_owned(), json!("F32"), vec![1], vec![0; 4]))
+                    .push(("conv9.weight".to_owned(), json!("F32"), vec![1], vec![0; 4]));
             }),
             "tensor 'conv9.weight' does not belong to a convolutional classifier",
         ),
@@ -258,7 +258,7 @@ fn a_tensor_that_does_not_fit_is_named() {
         (
             broken(|p| {
                 p.tensor("conv1.weight").3[8..16]
-                    .copy_from_slice(&[0, 0, 0x80, 0x7f, 0, 0, 0x80, 0xff])
+                    .copy_from_slice(&[0, 0, 0x80, 0x7f, 0, 0, 0x80, 0xff]);
             }),
             "tensor 'conv1.weight' has 2 of 18 values that are not finite (NaN or infinite)",
         ),

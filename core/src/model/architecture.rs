@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{CnnConfig, GptConfig, Tensors};
+use super::{CnnConfig, GptConfig, Network, Tensors};
 use crate::error::{Error, Result};
 use crate::profile::{Layer, Unit};
 
@@ -230,10 +230,7 @@ impl Architecture {
         input: &Tensor,
         activation_bits: u8,
     ) -> Result<Tensor> {
-        match self {
-            Self::Cnn(config) => config.forward(tensors, input, activation_bits),
-            Self::Gpt(config) => config.forward(tensors, input, activation_bits),
-        }
+        Network::new(self, tensors, activation_bits)?.run(input)
     }
 }
 
@@ -255,26 +252,6 @@ pub(super) fn count(shapes: &[(String, Vec<usize>)]) -> u64 {
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
-}
-
-/// Rounds activations whose last `inner` dimensions share a scale. 32 bits change nothing, 16 round to half precision,
-/// fewer to the integers from -(2^(bits-1) - 1) to 2^(bits-1) - 1 times a scale that maps the largest absolute value
-/// onto the last of them.
-pub(super) fn quantize_activations(x: &Tensor, inner: usize, bits: u8) -> Result<Tensor> {
-    match bits {
-        32.. => return Ok(x.clone()),
-        16..32 => return Ok(x.to_dtype(DType::F16)?.to_dtype(DType::F32)?),
-        _ => {}
-    }
-    let steps = f64::from((1u32 << (u32::from(bits.max(2)) - 1)) - 1);
-    let outer = x.rank() - inner;
-    let rows: usize = x.dims()[..outer].iter().product();
-    let flat = x.reshape((rows, ()))?;
-    let largest = flat.abs()?.max_keepdim(D::Minus1)?;
-    // A row of zeros stays zero whatever its scale is.
-    let scale = (largest.maximum(f64::from(f32::MIN_POSITIVE))? / steps)?;
-    let rounded = flat.broadcast_div(&scale)?.round()?;
-    Ok(rounded.broadcast_mul(&scale)?.reshape(x.shape())?)
 }
 
 #[cfg(test)]
@@ -435,24 +412,6 @@ mod tests {
                 assert!(what.starts_with("narrower: "), "{what}");
             }
             assert_eq!(architecture.student(1.0).0, architecture);
-        }
-    }
-
-    #[test]
-    fn activation_rounding_is_within_half_a_step() {
-        let x = Tensor::rand(-3f32, 1.0, (5, 40), &Device::Cpu).unwrap();
-        for bits in 2..=8u8 {
-            let rounded = quantize_activations(&x, 1, bits).unwrap();
-            let steps = f64::from((1i32 << (bits - 1)) - 1);
-            let half_step = 3.0 / steps / 2.0 * 1.0001;
-            let error = (rounded - &x)
-                .unwrap()
-                .abs()
-                .unwrap()
-                .flatten_all()
-                .unwrap();
-            let worst = f64::from(error.max(0).unwrap().to_scalar::<f32>().unwrap());
-            assert!(worst <= half_step, "{bits} bits: {worst} > {half_step}");
         }
     }
 

@@ -8,12 +8,9 @@
 //! Activations are kept as `[n, height, width, channels]`, so that a convolution is one matrix product over all pixels
 //! of all images and everything else runs along contiguous channels.
 
-use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::Tensors;
-use super::architecture::{count, get, quantize_activations};
-use crate::error::Result;
+use super::architecture::count;
 use crate::profile::{Layer, LayerKind};
 
 /// Added to the variance in batch normalisation (the default of the framework that the tensor names follow).
@@ -177,63 +174,4 @@ impl CnnConfig {
             .collect();
         channels.join("-")
     }
-
-    /// Logits `[n, classes]` of images `[n, channels, size, size]` with values from 0 to 1.
-    pub(super) fn forward(
-        &self,
-        tensors: &Tensors,
-        images: &Tensor,
-        activation_bits: u8,
-    ) -> Result<Tensor> {
-        let mut x = images.permute((0, 2, 3, 1))?.contiguous()?; // [n, h, w, c]
-        for (i, stage) in self.stages.iter().enumerate() {
-            let n = i + 1;
-            x = quantize_activations(&x, 3, activation_bits)?;
-            x = convolve(&x, get(tensors, &format!("conv{n}.weight"))?)?;
-            let (scale, shift) = normalization(tensors, n)?;
-            x = x.broadcast_mul(&scale)?.broadcast_add(&shift)?.relu()?;
-            if stage.pool {
-                x = max_pool(&x)?;
-            }
-        }
-        let x = quantize_activations(&x.mean((1, 2))?, 1, activation_bits)?; // [n, c]
-        let logits = x.matmul(&get(tensors, "head.weight")?.t()?)?;
-        Ok(logits.broadcast_add(get(tensors, "head.bias")?)?)
-    }
-}
-
-/// Scale and shift `[c]` that batch normalisation n comes down to once its statistics are fixed.
-fn normalization(tensors: &Tensors, n: usize) -> Result<(Tensor, Tensor)> {
-    let part = |name: &str| get(tensors, &format!("bn{n}.{name}"));
-    let deviation = (part("running_var")? + BATCH_NORM_EPSILON)?.sqrt()?;
-    let scale = (part("weight")? / deviation)?;
-    let shift = (part("bias")? - (part("running_mean")? * &scale)?)?;
-    Ok((scale, shift))
-}
-
-/// 3x3 convolution with padding 1: `[n, h, w, in]` with `[out, in, 3, 3]` → `[n, h, w, out]`.
-fn convolve(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    let (n, h, w, c) = x.dims4()?;
-    let padded = x.pad_with_zeros(1, 1, 1)?.pad_with_zeros(2, 1, 1)?;
-    let mut taps = Vec::with_capacity(9);
-    for dy in 0..3 {
-        for dx in 0..3 {
-            taps.push(padded.narrow(1, dy, h)?.narrow(2, dx, w)?);
-        }
-    }
-    let columns = Tensor::cat(&taps, D::Minus1)?.reshape((n * h * w, 9 * c))?;
-    let outputs = weight.dim(0)?;
-    let kernel = weight.permute((0, 2, 3, 1))?.reshape((outputs, 9 * c))?;
-    Ok(columns.matmul(&kernel.t()?)?.reshape((n, h, w, outputs))?)
-}
-
-/// 2x2 max pooling with stride 2: `[n, h, w, c]` → `[n, h/2, w/2, c]`; an odd last row or column is dropped.
-fn max_pool(x: &Tensor) -> Result<Tensor> {
-    let (n, h, w, c) = x.dims4()?;
-    let even = x
-        .narrow(1, 0, h / 2 * 2)?
-        .narrow(2, 0, w / 2 * 2)?
-        .contiguous()?;
-    let rows = even.reshape((n, h / 2, 2, w / 2, 2, c))?;
-    Ok(rows.max(4)?.max(2)?)
 }

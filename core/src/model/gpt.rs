@@ -7,12 +7,9 @@
 //! All matrices are compressible, both embedding tables included, because their bytes are stored and read as well;
 //! normalisation stays in single precision.
 
-use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::Tensors;
-use super::architecture::{count, get, quantize_activations};
-use crate::error::{Error, Result};
+use super::architecture::count;
 use crate::profile::{Layer, LayerKind};
 
 /// Added to the variance in layer normalisation (as in GPT-2).
@@ -169,86 +166,6 @@ impl GptConfig {
         }
         best.1
     }
-
-    /// Logits `[n, t, vocabulary]` for the token after each of `[n, t]` tokens (u32), t at most the context.
-    pub(super) fn forward(
-        &self,
-        tensors: &Tensors,
-        tokens: &Tensor,
-        activation_bits: u8,
-    ) -> Result<Tensor> {
-        let (n, t) = tokens.dims2()?;
-        if t > self.context {
-            return Err(Error::Compute(format!(
-                "{t} tokens are more than the context of {}",
-                self.context
-            )));
-        }
-        let linear = |x: &Tensor, name: &str| -> Result<Tensor> {
-            let x = quantize_activations(x, 1, activation_bits)?;
-            Ok(x.matmul(&get(tensors, &format!("{name}.weight"))?.t()?)?)
-        };
-        let words = get(tensors, "wte.weight")?.index_select(&tokens.flatten_all()?, 0)?;
-        let positions = get(tensors, "wpe.weight")?.narrow(0, 0, t)?;
-        let mut x = words
-            .reshape((n, t, self.width))?
-            .broadcast_add(&positions)?
-            .reshape((n * t, self.width))?; // [n·t, d]
-        let mask = causal_mask(t)?;
-        for i in 0..self.blocks {
-            let normed = layer_norm(&x, tensors, &format!("h.{i}.ln_1"))?;
-            let qkv = linear(&normed, &format!("h.{i}.attn.qkv"))?;
-            let mixed = self.attend(&qkv.reshape((n, t, 3, self.heads, ()))?, &mask)?;
-            x = (x + linear(&mixed, &format!("h.{i}.attn.proj"))?)?;
-            let normed = layer_norm(&x, tensors, &format!("h.{i}.ln_2"))?;
-            let hidden = linear(&normed, &format!("h.{i}.mlp.fc"))?.gelu()?;
-            x = (x + linear(&hidden, &format!("h.{i}.mlp.proj"))?)?;
-        }
-        let normed = layer_norm(&x, tensors, "ln_f")?;
-        Ok(linear(&normed, "head")?.reshape((n, t, self.vocabulary))?)
-    }
-
-    /// Causal attention: `[n, t, 3, heads, d/heads]` → `[n·t, d]`.
-    fn attend(&self, qkv: &Tensor, mask: &Tensor) -> Result<Tensor> {
-        let (n, t, ..) = qkv.dims5()?;
-        let part = |i: usize| {
-            qkv.narrow(2, i, 1)?
-                .squeeze(2)?
-                .transpose(1, 2)?
-                .contiguous()
-        };
-        let (q, k, v) = (part(0)?, part(1)?, part(2)?); // [n, heads, t, d/heads]
-        let scale = 1.0 / ((self.width / self.heads) as f64).sqrt();
-        let scores = (q.matmul(&k.t()?)? * scale)?.broadcast_add(mask)?; // [n, heads, t, t]
-        let weights = candle_nn::ops::softmax_last_dim(&scores)?;
-        let mixed = weights.matmul(&v)?.transpose(1, 2)?; // [n, t, heads, d/heads]
-        Ok(mixed.reshape((n * t, self.width))?)
-    }
-}
-
-/// 0 where a token may look, minus infinity where it may not: `[t, t]`.
-fn causal_mask(t: usize) -> Result<Tensor> {
-    let mask: Vec<f32> = (0..t * t)
-        .map(|i| {
-            if i % t > i / t {
-                f32::NEG_INFINITY
-            } else {
-                0.0
-            }
-        })
-        .collect();
-    Ok(Tensor::from_vec(mask, (t, t), &candle_core::Device::Cpu)?)
-}
-
-/// Layer normalisation of `[rows, d]` with the named scale and shift.
-fn layer_norm(x: &Tensor, tensors: &Tensors, name: &str) -> Result<Tensor> {
-    let weight = get(tensors, &format!("{name}.weight"))?;
-    let bias = get(tensors, &format!("{name}.bias"))?;
-    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-    let deviation = (variance + LAYER_NORM_EPSILON)?.sqrt()?;
-    let normed = centred.broadcast_div(&deviation)?;
-    Ok(normed.broadcast_mul(weight)?.broadcast_add(bias)?)
 }
 
 fn linear(name: String, outputs: usize, inputs: usize) -> Layer {

@@ -14,9 +14,11 @@ use crate::error::{Error, Result};
 mod architecture;
 mod cnn;
 mod gpt;
+mod inference;
 
 pub use architecture::Architecture;
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
+pub(crate) use inference::Network;
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 
 /// Tensors by name; f32, contiguous, on the CPU.

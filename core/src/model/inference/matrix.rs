@@ -1,0 +1,344 @@
+//! Matrix products with prepared weights, on one core.
+//!
+//! Weights are laid out once in *panels* of up to three vectors of outputs, input by input; the product then keeps a
+//! tile of up to eight rows by one panel in registers (Goto and van de Geijn 2008,
+//! <https://doi.org/10.1145/1356052.1356053>). The rows may be the windows of an image, so that a convolution needs no
+//! copy of them. Samples are spread over cores one level up, where nothing has to be synchronised.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Weights `[outputs, inputs]`, laid out for [`Product`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Matrix {
+    outputs: usize,
+    inputs: usize,
+    /// Numbers per vector of this machine.
+    lanes: usize,
+    /// Panels one after another; each `[inputs, vectors · lanes]`, filled up with zeros.
+    panels: Vec<f32>,
+}
+
+impl Matrix {
+    /// Lays out `[outputs, inputs]`.
+    pub(super) fn new(outputs: usize, inputs: usize, weights: &[f32]) -> Self {
+        let mut matrix = Self::default();
+        matrix.fill(outputs, inputs, weights, inputs, 1);
+        matrix
+    }
+
+    /// Lays out other weights in the same memory: the one of output o and input i is `weights[o · by_output + i ·
+    /// by_input]`.
+    pub(super) fn fill(
+        &mut self,
+        outputs: usize,
+        inputs: usize,
+        weights: &[f32],
+        by_output: usize,
+        by_input: usize,
+    ) {
+        self.outputs = outputs;
+        self.inputs = inputs;
+        self.lanes = lanes();
+        self.panels.clear();
+        self.panels
+            .resize(outputs.div_ceil(self.lanes) * self.lanes * inputs, 0.0);
+        for (columns, place) in panels(outputs, self.lanes) {
+            let width = columns.len();
+            let panel = &mut self.panels[place * inputs..][..width * inputs];
+            let filled = width.min(outputs - columns.start);
+            for (i, row) in panel.chunks_exact_mut(width).enumerate() {
+                for (j, value) in row[..filled].iter_mut().enumerate() {
+                    *value = weights[(columns.start + j) * by_output + i * by_input];
+                }
+            }
+        }
+    }
+}
+
+/// The columns of each panel (the last may reach beyond the outputs) and where it begins, in numbers per input.
+fn panels(outputs: usize, lanes: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let vectors = outputs.div_ceil(lanes);
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let width = match vectors - at {
+            0 => return None,
+            // Two and two are faster than three and one.
+            4 => 2,
+            left => left.min(3),
+        };
+        let columns = at * lanes..(at + width) * lanes;
+        at += width;
+        let start = columns.start;
+        Some((columns, start))
+    })
+}
+
+/// Where the rows of a matrix lie: `width` of them one after another in a line, `step` numbers apart, and lines `line`
+/// numbers apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows {
+    pub(super) first: usize,
+    pub(super) step: usize,
+    pub(super) width: usize,
+    pub(super) line: usize,
+}
+
+impl Rows {
+    /// Rows at equal distances.
+    pub(super) const fn every(step: usize) -> Self {
+        Self {
+            first: 0,
+            step,
+            width: usize::MAX,
+            line: 0,
+        }
+    }
+
+    /// The pixels of an image of `size` x `size` with `channels`, inside a border of one.
+    pub(super) const fn inside_border(size: usize, channels: usize) -> Self {
+        let line = (size + 2) * channels;
+        Self {
+            first: line + channels,
+            step: channels,
+            width: size,
+            line,
+        }
+    }
+
+    /// The same from another place on.
+    pub(super) const fn from(self, first: usize) -> Self {
+        Self { first, ..self }
+    }
+
+    pub(super) const fn start(&self, row: usize) -> usize {
+        self.first + row / self.width * self.line + row % self.width * self.step
+    }
+}
+
+/// What happens to a product before it is stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Finish<'a> {
+    /// Nothing.
+    Store,
+    /// It is added to what is there.
+    Add,
+    /// `max(0, product · scale + shift)`; both as long as the outputs.
+    ScaleShiftRelu(&'a [f32], &'a [f32]),
+}
+
+/// `out[row, o] = Σ_i rows[row, i] · weights[o, i]`.
+#[derive(Debug)]
+pub(super) struct Product<'a> {
+    /// What the rows are in.
+    pub(super) values: &'a [f32],
+    pub(super) rows: Rows,
+    pub(super) count: usize,
+    /// A row consists of this many pieces, as far apart as the second number says.
+    pub(super) pieces: (usize, usize),
+    pub(super) weights: &'a Matrix,
+    /// Only the first inputs take part; all of them unless the row is one piece.
+    pub(super) inputs: usize,
+    /// Only the first outputs are calculated.
+    pub(super) outputs: usize,
+    pub(super) out: &'a mut [f32],
+    pub(super) out_rows: Rows,
+    pub(super) finish: Finish<'a>,
+}
+
+impl<'a> Product<'a> {
+    /// A product of `count` rows that lie one after another, whole, into the same kind of rows.
+    pub(super) fn new(
+        values: &'a [f32],
+        count: usize,
+        weights: &'a Matrix,
+        out: &'a mut [f32],
+    ) -> Self {
+        Self {
+            values,
+            rows: Rows::every(weights.inputs),
+            count,
+            pieces: (1, 0),
+            weights,
+            inputs: weights.inputs,
+            outputs: weights.outputs,
+            out,
+            out_rows: Rows::every(weights.outputs),
+            finish: Finish::Store,
+        }
+    }
+
+    pub(super) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+/// Numbers per vector of this machine.
+fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let weights = self.weights;
+        for (columns, place) in panels(weights.outputs, S::F32_LANES) {
+            if columns.start >= self.outputs {
+                break;
+            }
+            let panel = &weights.panels[place * weights.inputs..][..columns.len() * self.inputs];
+            let panel = S::as_simd_f32s(panel).0;
+            // As many sums as there are registers for, beside a panel's vectors and one of the row.
+            match columns.len() / S::F32_LANES {
+                3 => self.panel::<S, 4, 3>(simd, panel, columns.start),
+                2 => self.panel::<S, 6, 2>(simd, panel, columns.start),
+                _ => self.panel::<S, 8, 1>(simd, panel, columns.start),
+            }
+        }
+    }
+}
+
+impl Product<'_> {
+    /// All rows by one panel of `V` vectors, whose first column is `column`.
+    #[inline(always)]
+    fn panel<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        panel: &[S::f32s],
+        column: usize,
+    ) {
+        let mut row = 0;
+        while row + R <= self.count {
+            self.tile::<S, R, V>(simd, panel, row, column);
+            row += R;
+        }
+        while row + 2 <= self.count {
+            self.tile::<S, 2, V>(simd, panel, row, column);
+            row += 2;
+        }
+        if row < self.count {
+            self.tile::<S, 1, V>(simd, panel, row, column);
+        }
+    }
+
+    /// `R` rows by `V` vectors of outputs.
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        panel: &[S::f32s],
+        row: usize,
+        column: usize,
+    ) {
+        let (pieces, apart) = self.pieces;
+        let len = self.inputs / pieces;
+        let starts: [usize; R] = std::array::from_fn(|i| self.rows.start(row + i));
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        for (piece, panel) in panel.chunks_exact(len * V).enumerate() {
+            let rows: [&[f32]; R] =
+                std::array::from_fn(|i| &self.values[starts[i] + piece * apart..][..len]);
+            for (i, weights) in panel.chunks_exact(V).enumerate() {
+                for r in 0..R {
+                    let value = simd.splat_f32s(rows[r][i]);
+                    for v in 0..V {
+                        sums[r][v] = simd.mul_add_e_f32s(value, weights[v], sums[r][v]);
+                    }
+                }
+            }
+        }
+        let end = self.outputs.min(column + V * S::F32_LANES);
+        for (r, sums) in sums.iter().enumerate() {
+            let start = self.out_rows.start(row + r);
+            let out = &mut self.out[start + column..start + end];
+            for (v, (out, &sum)) in out.chunks_mut(S::F32_LANES).zip(sums).enumerate() {
+                let at = column + v * S::F32_LANES;
+                let finished = match self.finish {
+                    Finish::Store => sum,
+                    Finish::Add => simd.add_f32s(simd.partial_load_f32s(out), sum),
+                    Finish::ScaleShiftRelu(scale, shift) => {
+                        let scale = simd.partial_load_f32s(&scale[at..][..out.len()]);
+                        let shift = simd.partial_load_f32s(&shift[at..][..out.len()]);
+                        // Not fused, as in the plain path.
+                        let value = simd.add_f32s(simd.mul_f32s(sum, scale), shift);
+                        simd.max_f32s(value, simd.splat_f32s(0.0))
+                    }
+                };
+                simd.partial_store_f32s(out, finished);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sums of up to a hundred products of numbers below one, in another order.
+    const TOLERANCE: f32 = 1e-4;
+
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n)
+            .map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 2003.0 - 0.5)
+            .collect()
+    }
+
+    #[test]
+    fn the_product_is_that_of_the_definition_for_every_size() {
+        for outputs in [1, 7, 8, 9, 16, 23, 24, 31, 33, 57, 100] {
+            for count in 1..14 {
+                for inputs in [1, 2, 9, 96] {
+                    let (a, w) = (numbers(count * inputs, 1), numbers(outputs * inputs, 2));
+                    let matrix = Matrix::new(outputs, inputs, &w);
+                    let mut out = vec![1.0; count * outputs];
+                    let mut product = Product::new(&a, count, &matrix, &mut out);
+                    product.finish = Finish::Add;
+                    product.run();
+                    for (at, found) in out.iter().enumerate() {
+                        let (row, o) = (at / outputs, at % outputs);
+                        let expected: f32 = (0..inputs)
+                            .map(|i| a[row * inputs + i] * w[o * inputs + i])
+                            .sum();
+                        assert!((found - 1.0 - expected).abs() < TOLERANCE);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_first_inputs_and_outputs_take_part_if_so_asked() {
+        let (count, inputs, outputs) = (5, 40, 70);
+        let (a, w) = (numbers(count * inputs, 3), numbers(outputs * inputs, 4));
+        // Laid out the other way round.
+        let mut matrix = Matrix::default();
+        matrix.fill(outputs, inputs, &w, 1, outputs);
+        for (some_inputs, some_outputs) in [(40, 70), (1, 1), (33, 47), (8, 8), (16, 50)] {
+            let mut out = vec![9.0; count * outputs];
+            let mut product = Product::new(&a, count, &matrix, &mut out);
+            (product.inputs, product.outputs) = (some_inputs, some_outputs);
+            product.run();
+            for (at, &found) in out.iter().enumerate() {
+                let (row, o) = (at / outputs, at % outputs);
+                let expected: f32 = if o < some_outputs {
+                    (0..some_inputs)
+                        .map(|i| a[row * inputs + i] * w[i * outputs + o])
+                        .sum()
+                } else {
+                    9.0
+                };
+                assert!((found - expected).abs() < TOLERANCE, "{row} {o}");
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The same networks in plain tensor operations, one after another: the oracle of the fast path.
+
+use candle_core::{D, DType, Device, Tensor};
+
+use super::super::architecture::get;
+use super::super::{
+    Architecture, BATCH_NORM_EPSILON, CnnConfig, GptConfig, LAYER_NORM_EPSILON, Tensors,
+};
+use crate::error::Result;
+
+/// As [`Architecture::forward`].
+pub(super) fn forward(
+    architecture: &Architecture,
+    tensors: &Tensors,
+    input: &Tensor,
+    activation_bits: u8,
+) -> Result<Tensor> {
+    match architecture {
+        Architecture::Cnn(config) => cnn(config, tensors, input, activation_bits),
+        Architecture::Gpt(config) => gpt(config, tensors, input, activation_bits),
+    }
+}
+
+/// Logits `[n, classes]` of images `[n, channels, size, size]` with values from 0 to 1.
+fn cnn(
+    config: &CnnConfig,
+    tensors: &Tensors,
+    images: &Tensor,
+    activation_bits: u8,
+) -> Result<Tensor> {
+    let mut x = images.permute((0, 2, 3, 1))?.contiguous()?; // [n, h, w, c]
+    for (i, stage) in config.stages.iter().enumerate() {
+        let n = i + 1;
+        x = quantize_activations(&x, 3, activation_bits)?;
+        x = convolve(&x, get(tensors, &format!("conv{n}.weight"))?)?;
+        let (scale, shift) = normalization(tensors, n)?;
+        x = x.broadcast_mul(&scale)?.broadcast_add(&shift)?.relu()?;
+        if stage.pool {
+            x = max_pool(&x)?;
+        }
+    }
+    let x = quantize_activations(&x.mean((1, 2))?, 1, activation_bits)?; // [n, c]
+    let logits = x.matmul(&get(tensors, "head.weight")?.t()?)?;
+    Ok(logits.broadcast_add(get(tensors, "head.bias")?)?)
+}
+
+/// Scale and shift `[c]` that batch normalisation n comes down to once its statistics are fixed.
+fn normalization(tensors: &Tensors, n: usize) -> Result<(Tensor, Tensor)> {
+    let part = |name: &str| get(tensors, &format!("bn{n}.{name}"));
+    let deviation = (part("running_var")? + BATCH_NORM_EPSILON)?.sqrt()?;
+    let scale = (part("weight")? / deviation)?;
+    let shift = (part("bias")? - (part("running_mean")? * &scale)?)?;
+    Ok((scale, shift))
+}
+
+/// 3x3 convolution with padding 1: `[n, h, w, in]` with `[out, in, 3, 3]` → `[n, h, w, out]`.
+fn convolve(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let (n, h, w, c) = x.dims4()?;
+    let padded = x.pad_with_zeros(1, 1, 1)?.pad_with_zeros(2, 1, 1)?;
+    let mut taps = Vec::with_capacity(9);
+    for dy in 0..3 {
+        for dx in 0..3 {
+            taps.push(padded.narrow(1, dy, h)?.narrow(2, dx, w)?);
+        }
+    }
+    let columns = Tensor::cat(&taps, D::Minus1)?.reshape((n * h * w, 9 * c))?;
+    let outputs = weight.dim(0)?;
+    let kernel = weight.permute((0, 2, 3, 1))?.reshape((outputs, 9 * c))?;
+    Ok(columns.matmul(&kernel.t()?)?.reshape((n, h, w, outputs))?)
+}
+
+/// 2x2 max pooling with stride 2: `[n, h, w, c]` → `[n, h/2, w/2, c]`; an odd last row or column is dropped.
+fn max_pool(x: &Tensor) -> Result<Tensor> {
+    let (n, h, w, c) = x.dims4()?;
+    let even = x
+        .narrow(1, 0, h / 2 * 2)?
+        .narrow(2, 0, w / 2 * 2)?
+        .contiguous()?;
+    let rows = even.reshape((n, h / 2, 2, w / 2, 2, c))?;
+    Ok(rows.max(4)?.max(2)?)
+}
+
+/// Logits `[n, t, vocabulary]` for the token after each of `[n, t]` tokens (u32), t at most the context.
+fn gpt(
+    config: &GptConfig,
+    tensors: &Tensors,
+    tokens: &Tensor,
+    activation_bits: u8,
+) -> Result<Tensor> {
+    let (n, t) = tokens.dims2()?;
+    let linear = |x: &Tensor, name: &str| -> Result<Tensor> {
+        let x = quantize_activations(x, 1, activation_bits)?;
+        Ok(x.matmul(&get(tensors, &format!("{name}.weight"))?.t()?)?)
+    };
+    let words = get(tensors, "wte.weight")?.index_select(&tokens.flatten_all()?, 0)?;
+    let positions = get(tensors, "wpe.weight")?.narrow(0, 0, t)?;
+    let mut x = words
+        .reshape((n, t, config.width))?
+        .broadcast_add(&positions)?
+        .reshape((n * t, config.width))?; // [n·t, d]
+    let mask = causal_mask(t)?;
+    for i in 0..config.blocks {
+        let normed = layer_norm(&x, tensors, &format!("h.{i}.ln_1"))?;
+        let qkv = linear(&normed, &format!("h.{i}.attn.qkv"))?;
+        let mixed = attend(config, &qkv.reshape((n, t, 3, config.heads, ()))?, &mask)?;
+        x = (x + linear(&mixed, &format!("h.{i}.attn.proj"))?)?;
+        let normed = layer_norm(&x, tensors, &format!("h.{i}.ln_2"))?;
+        let hidden = linear(&normed, &format!("h.{i}.mlp.fc"))?.gelu()?;
+        x = (x + linear(&hidden, &format!("h.{i}.mlp.proj"))?)?;
+    }
+    let normed = layer_norm(&x, tensors, "ln_f")?;
+    Ok(linear(&normed, "head")?.reshape((n, t, config.vocabulary))?)
+}
+
+/// Causal attention: `[n, t, 3, heads, d/heads]` → `[n·t, d]`.
+fn attend(config: &GptConfig, qkv: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    let (n, t, ..) = qkv.dims5()?;
+    let part = |i: usize| {
+        qkv.narrow(2, i, 1)?
+            .squeeze(2)?
+            .transpose(1, 2)?
+            .contiguous()
+    };
+    let (q, k, v) = (part(0)?, part(1)?, part(2)?); // [n, heads, t, d/heads]
+    let scale = 1.0 / ((config.width / config.heads) as f64).sqrt();
+    let scores = (q.matmul(&k.t()?)? * scale)?.broadcast_add(mask)?; // [n, heads, t, t]
+    let weights = candle_nn::ops::softmax_last_dim(&scores)?;
+    let mixed = weights.matmul(&v)?.transpose(1, 2)?; // [n, t, heads, d/heads]
+    Ok(mixed.reshape((n * t, config.width))?)
+}
+
+/// 0 where a token may look, minus infinity where it may not: `[t, t]`.
+fn causal_mask(t: usize) -> Result<Tensor> {
+    let mask: Vec<f32> = (0..t * t)
+        .map(|i| {
+            if i % t > i / t {
+                f32::NEG_INFINITY
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    Ok(Tensor::from_vec(mask, (t, t), &Device::Cpu)?)
+}
+
+/// Layer normalisation of `[rows, d]` with the named scale and shift.
+fn layer_norm(x: &Tensor, tensors: &Tensors, name: &str) -> Result<Tensor> {
+    let weight = get(tensors, &format!("{name}.weight"))?;
+    let bias = get(tensors, &format!("{name}.bias"))?;
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    let deviation = (variance + LAYER_NORM_EPSILON)?.sqrt()?;
+    let normed = centred.broadcast_div(&deviation)?;
+    Ok(normed.broadcast_mul(weight)?.broadcast_add(bias)?)
+}
+
+/// Rounds activations whose last `inner` dimensions share a scale. 32 bits change nothing, 16 round to half precision,
+/// fewer to the integers from -(2^(bits-1) - 1) to 2^(bits-1) - 1 times a scale that maps the largest absolute value
+/// onto the last of them.
+pub(super) fn quantize_activations(x: &Tensor, inner: usize, bits: u8) -> Result<Tensor> {
+    match bits {
+        32.. => return Ok(x.clone()),
+        16..32 => return Ok(x.to_dtype(DType::F16)?.to_dtype(DType::F32)?),
+        _ => {}
+    }
+    let steps = f64::from((1u32 << (u32::from(bits.max(2)) - 1)) - 1);
+    let outer = x.rank() - inner;
+    let rows: usize = x.dims()[..outer].iter().product();
+    let flat = x.reshape((rows, ()))?;
+    let largest = flat.abs()?.max_keepdim(D::Minus1)?;
+    // A row of zeros stays zero whatever its scale is.
+    let scale = (largest.maximum(f64::from(f32::MIN_POSITIVE))? / steps)?;
+    let rounded = flat.broadcast_div(&scale)?.round()?;
+    Ok(rounded.broadcast_mul(&scale)?.reshape(x.shape())?)
+}
+
+#[test]
+fn activation_rounding_is_within_half_a_step() {
+    let x = Tensor::rand(-3f32, 1.0, (5, 40), &Device::Cpu).unwrap();
+    for bits in 2..=8u8 {
+        let rounded = quantize_activations(&x, 1, bits).unwrap();
+        let steps = f64::from((1i32 << (bits - 1)) - 1);
+        let half_step = 3.0 / steps / 2.0 * 1.0001;
+        let error = (rounded - &x)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .flatten_all()
+            .unwrap();
+        let worst = f64::from(error.max(0).unwrap().to_scalar::<f32>().unwrap());
+        assert!(worst <= half_step, "{bits} bits: {worst} > {half_step}");
+    }
+}
