@@ -4,6 +4,7 @@
 
 mod fuse;
 mod layout;
+pub mod distill;
 mod pack;
 mod plan;
 mod prune;

@@ -1,0 +1,134 @@
+//! The training passes of the networks: the same functions as inference, differentiable, with the batch's statistics in
+//! batch normalisation.
+
+use std::collections::BTreeMap;
+
+use candle_core::{D, Tensor, Var};
+
+use super::ops::{BatchNormRelu, CausalSoftmax, Gelu, LayerNorm, MaxPool, Moments, Patches};
+use crate::error::{Error, Result};
+use crate::model::{Architecture, BATCH_NORM_EPSILON, CnnConfig, GptConfig, LAYER_NORM_EPSILON};
+
+/// Share of a batch's statistics in the running ones.
+const MOMENTUM: f64 = 0.1;
+
+/// Trainable tensors by name.
+pub(super) type Variables = BTreeMap<String, Var>;
+
+/// Logits `[rows, classes]` of one batch. A classifier's running statistics in `fixed` move towards the batch's.
+pub(super) fn logits(
+    architecture: &Architecture,
+    variables: &Variables,
+    fixed: &mut BTreeMap<String, Vec<f32>>,
+    input: &Tensor,
+) -> Result<Tensor> {
+    match architecture {
+        Architecture::Cnn(config) => cnn(config, variables, fixed, input),
+        Architecture::Gpt(config) => gpt(config, variables, input),
+    }
+}
+
+fn get<'a>(variables: &'a Variables, name: &str) -> Result<&'a Tensor> {
+    variables
+        .get(name)
+        .map(Var::as_tensor)
+        .ok_or_else(|| Error::Compute(format!("tensor '{name}' is missing")))
+}
+
+/// Images `[n, channels, size, size]` → `[n, classes]`.
+fn cnn(
+    config: &CnnConfig,
+    variables: &Variables,
+    fixed: &mut BTreeMap<String, Vec<f32>>,
+    images: &Tensor,
+) -> Result<Tensor> {
+    let mut x = images.permute((0, 2, 3, 1))?.contiguous()?; // [n, h, w, c]
+    for (i, stage) in config.stages.iter().enumerate() {
+        let (n, h, w, c) = x.dims4()?;
+        let weight = get(variables, &format!("conv{}.weight", i + 1))?;
+        let kernel = weight
+            .permute((0, 2, 3, 1))?
+            .reshape((stage.channels, 9 * c))?;
+        let sums = x.apply_op1(Patches)?.matmul(&kernel.t()?)?; // [n·h·w, out]
+        let moments = Moments::default();
+        let norm = BatchNormRelu {
+            moments: moments.clone(),
+            epsilon: BATCH_NORM_EPSILON as f32,
+        };
+        let scale = get(variables, &format!("bn{}.weight", i + 1))?;
+        let shift = get(variables, &format!("bn{}.bias", i + 1))?;
+        x = sums
+            .apply_op3(scale, shift, norm)?
+            .reshape((n, h, w, stage.channels))?;
+        track(fixed, i + 1, &moments, n * h * w);
+        if stage.pool {
+            x = x.apply_op1(MaxPool)?;
+        }
+    }
+    let (n, h, w, c) = x.dims4()?;
+    let pooled = x.reshape((n, h * w, c))?.mean(1)?;
+    let logits = pooled.matmul(&get(variables, "head.weight")?.t()?)?;
+    Ok(logits.broadcast_add(get(variables, "head.bias")?)?)
+}
+
+/// Moves the running statistics of normalisation `n` towards those of a batch with `rows` samples per channel.
+fn track(fixed: &mut BTreeMap<String, Vec<f32>>, n: usize, moments: &Moments, rows: usize) {
+    let Some((mean, variance)) = moments.get() else {
+        return;
+    };
+    let unbiased = rows as f64 / (rows.max(2) - 1) as f64;
+    for (part, batch, factor) in [
+        ("running_mean", mean, 1.0),
+        ("running_var", variance, unbiased),
+    ] {
+        if let Some(running) = fixed.get_mut(&format!("bn{n}.{part}")) {
+            for (running, &batch) in running.iter_mut().zip(batch) {
+                let batch = f64::from(batch) * factor;
+                *running = ((1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * batch) as f32;
+            }
+        }
+    }
+}
+
+/// Tokens `[n, t]` → `[n·t, vocabulary]`.
+fn gpt(config: &GptConfig, variables: &Variables, tokens: &Tensor) -> Result<Tensor> {
+    let (n, t) = tokens.dims2()?;
+    let d = config.width;
+    let linear = |x: &Tensor, name: String| -> Result<Tensor> {
+        Ok(x.matmul(&get(variables, &format!("{name}.weight"))?.t()?)?)
+    };
+    let norm = |x: &Tensor, name: String| -> Result<Tensor> {
+        let scale = get(variables, &format!("{name}.weight"))?;
+        let shift = get(variables, &format!("{name}.bias"))?;
+        let norm = LayerNorm {
+            epsilon: LAYER_NORM_EPSILON as f32,
+        };
+        Ok(x.apply_op3(scale, shift, norm)?)
+    };
+    let words = get(variables, "wte.weight")?.index_select(&tokens.flatten_all()?, 0)?;
+    let positions = get(variables, "wpe.weight")?.narrow(0, 0, t)?;
+    let mut x = words
+        .reshape((n, t, d))?
+        .broadcast_add(&positions)?
+        .reshape((n * t, d))?;
+    for i in 0..config.blocks {
+        let normed = norm(&x, format!("h.{i}.ln_1"))?;
+        let qkv = linear(&normed, format!("h.{i}.attn.qkv"))?
+            .reshape((n, t, 3, config.heads, d / config.heads))?
+            .permute((2, 0, 3, 1, 4))?
+            .contiguous()?; // [3, n, heads, t, d/heads]
+        let softmax = CausalSoftmax {
+            scale: 1.0 / ((d / config.heads) as f32).sqrt(),
+        };
+        let scores = qkv
+            .get(0)?
+            .matmul(&qkv.get(1)?.transpose(D::Minus1, D::Minus2)?)?;
+        let mixed = scores.apply_op1(softmax)?.matmul(&qkv.get(2)?)?;
+        let mixed = mixed.transpose(1, 2)?.reshape((n * t, d))?;
+        x = (x + linear(&mixed, format!("h.{i}.attn.proj"))?)?;
+        let normed = norm(&x, format!("h.{i}.ln_2"))?;
+        let hidden = linear(&normed, format!("h.{i}.mlp.fc"))?.apply_op1(Gelu)?;
+        x = (x + linear(&hidden, format!("h.{i}.mlp.proj"))?)?;
+    }
+    linear(&norm(&x, "ln_f".to_owned())?, "head".to_owned())
+}
