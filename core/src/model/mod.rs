@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 
 mod architecture;
+pub mod bundled;
 mod cnn;
 mod gpt;
 mod inference;

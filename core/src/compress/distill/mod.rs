@@ -20,11 +20,13 @@ mod loss;
 mod network;
 mod ops;
 mod optimizer;
+mod student;
 
 use batches::Batches;
 pub use batches::TrainingSet;
 use loss::Targets;
 use optimizer::AdamW;
+pub use student::{Student, StudentRecord};
 
 /// Share of the true labels in the loss of a student; the rest follows the teacher.
 pub const HARD_SHARE: f64 = 0.1;

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{D, Tensor, Var};
+use candle_core::{Tensor, Var};
 
-use super::ops::{BatchNormRelu, CausalSoftmax, Gelu, LayerNorm, MaxPool, Moments, Patches};
+use super::ops::{Attention, BatchNormRelu, Convolution, LayerNorm, MaxPool, Mlp, Moments};
 use crate::error::{Error, Result};
 use crate::model::{Architecture, BATCH_NORM_EPSILON, CnnConfig, GptConfig, LAYER_NORM_EPSILON};
 
@@ -49,7 +49,7 @@ fn cnn(
         let kernel = weight
             .permute((0, 2, 3, 1))?
             .reshape((stage.channels, 9 * c))?;
-        let sums = x.apply_op1(Patches)?.matmul(&kernel.t()?)?; // [n·h·w, out]
+        let sums = x.apply_op2(&kernel, Convolution::new(i > 0))?; // [n·h·w, out]
         let moments = Moments::default();
         let norm = BatchNormRelu {
             moments: moments.clone(),
@@ -113,22 +113,13 @@ fn gpt(config: &GptConfig, variables: &Variables, tokens: &Tensor) -> Result<Ten
         .reshape((n * t, d))?;
     for i in 0..config.blocks {
         let normed = norm(&x, format!("h.{i}.ln_1"))?;
-        let qkv = linear(&normed, format!("h.{i}.attn.qkv"))?
-            .reshape((n, t, 3, config.heads, d / config.heads))?
-            .permute((2, 0, 3, 1, 4))?
-            .contiguous()?; // [3, n, heads, t, d/heads]
-        let softmax = CausalSoftmax {
-            scale: 1.0 / ((d / config.heads) as f32).sqrt(),
-        };
-        let scores = qkv
-            .get(0)?
-            .matmul(&qkv.get(1)?.transpose(D::Minus1, D::Minus2)?)?;
-        let mixed = scores.apply_op1(softmax)?.matmul(&qkv.get(2)?)?;
-        let mixed = mixed.transpose(1, 2)?.reshape((n * t, d))?;
+        let mixed = linear(&normed, format!("h.{i}.attn.qkv"))?
+            .apply_op1(Attention::new(t, config.heads))?;
         x = (x + linear(&mixed, format!("h.{i}.attn.proj"))?)?;
         let normed = norm(&x, format!("h.{i}.ln_2"))?;
-        let hidden = linear(&normed, format!("h.{i}.mlp.fc"))?.apply_op1(Gelu)?;
-        x = (x + linear(&hidden, format!("h.{i}.mlp.proj"))?)?;
+        let fc = get(variables, &format!("h.{i}.mlp.fc.weight"))?;
+        let proj = get(variables, &format!("h.{i}.mlp.proj.weight"))?;
+        x = (x + normed.apply_op3(fc, proj, Mlp::default())?)?;
     }
     linear(&norm(&x, "ln_f".to_owned())?, "head".to_owned())
 }

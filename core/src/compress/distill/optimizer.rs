@@ -34,7 +34,7 @@ impl AdamW {
         weight_decay: f64,
     ) -> Result<()> {
         self.steps += 1;
-        let mut squares = 0.0;
+        let mut squares = 0f64;
         for variable in variables.values() {
             if let Some(gradient) = gradients.get(variable) {
                 squares += with_values([gradient], |[g]| {

@@ -1,7 +1,7 @@
 //! Tests of training: gradients against finite differences, the training pass against inference, and whole trainings
 //! on tiny data.
 
-use super::ops::{BatchNormRelu, CausalSoftmax, Gelu, LayerNorm, MaxPool, Patches};
+use super::ops::{Attention, BatchNormRelu, Convolution, LayerNorm, MaxPool, Mlp};
 use super::*;
 use crate::model::{CnnConfig, GptConfig, ModelReference, Stage};
 
@@ -110,12 +110,27 @@ fn check_gradient(shape: &[usize], f: impl Fn(&Tensor) -> Tensor) {
 
 #[test]
 fn gradients_agree_with_differences() {
-    check_gradient(&[2, 3, 4, 2], |x| x.apply_op1(Patches).unwrap());
-    check_gradient(&[1, 4, 5, 2], |x| x.apply_op1(MaxPool).unwrap());
-    check_gradient(&[12], |x| x.apply_op1(Gelu).unwrap());
-    check_gradient(&[2, 4, 4], |x| {
-        x.apply_op1(CausalSoftmax { scale: 0.7 }).unwrap()
+    let (images, kernel) = (random(&[2, 3, 4, 2], 4.0), random(&[3, 18], 5.0));
+    check_gradient(&[2, 3, 4, 2], |x| {
+        x.apply_op2(&kernel, Convolution::new(true)).unwrap()
     });
+    check_gradient(&[3, 18], |k| {
+        images.apply_op2(k, Convolution::new(true)).unwrap()
+    });
+    check_gradient(&[1, 4, 5, 2], |x| x.apply_op1(MaxPool).unwrap());
+    check_gradient(&[6, 12], |x| x.apply_op1(Attention::new(3, 2)).unwrap());
+    let (rows, fc, proj) = (
+        random(&[5, 2], 6.0),
+        random(&[3, 2], 7.0),
+        random(&[2, 3], 8.0),
+    );
+    check_gradient(&[5, 2], |x| {
+        x.apply_op3(&fc, &proj, Mlp::default()).unwrap()
+    });
+    check_gradient(&[3, 2], |f| {
+        rows.apply_op3(f, &proj, Mlp::default()).unwrap()
+    });
+    check_gradient(&[2, 3], |p| rows.apply_op3(&fc, p, Mlp::default()).unwrap());
     let (scale, shift) = (random(&[4], 1.0), random(&[4], 2.0));
     let layer = || LayerNorm { epsilon: 1e-5 };
     let batch = || BatchNormRelu {

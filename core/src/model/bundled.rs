@@ -1,0 +1,303 @@
+//! The models that ship with the program, inside it: their weights, a ladder of trained students for each, held-out data
+//! to measure on and, apart from it, training data for students and calibration. `examples/train_bundled.rs` makes all
+//! of it again from published packages; `assets/README.md` says where the data is from.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use candle_core::{Device, Tensor};
+use safetensors::{Dtype, SafeTensors};
+
+use super::{Architecture, Model, ModelReference, Tensors};
+use crate::compress::distill::{Student, StudentRecord, TrainingSet};
+use crate::error::{Error, Result};
+
+/// A model that ships with the program.
+#[derive(Debug)]
+pub struct Bundled {
+    /// Identifier, as in `bundled:NAME`.
+    pub name: &'static str,
+    /// Name on screen.
+    pub title: &'static str,
+    /// What it is and what it was trained on, in one sentence.
+    pub summary: &'static str,
+    weights: &'static [u8],
+    students: &'static [&'static [u8]],
+}
+
+macro_rules! asset {
+    ($path:literal) => {
+        include_bytes!(concat!("../../../assets/", $path)).as_slice()
+    };
+}
+
+static MODELS: [Bundled; 2] = [
+    Bundled {
+        name: "fashion-cnn",
+        title: "Fashion classifier",
+        summary: "Convolutional network with batch normalisation that tells ten kinds of clothing apart in 28x28 grey \
+                  images (Fashion-MNIST)",
+        weights: asset!("models/fashion-cnn.safetensors"),
+        students: &[],
+    },
+    Bundled {
+        name: "tiny-gpt",
+        title: "Tiny language model",
+        summary: "Transformer that continues English prose byte by byte (Moby-Dick and State of the Union addresses)",
+        weights: asset!("models/tiny-gpt.safetensors"),
+        students: &[],
+    },
+];
+
+/// Names of the classes of Fashion-MNIST, in the order of the labels.
+pub const FASHION_CLASSES: [&str; 10] = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
+
+/// All bundled models.
+pub fn all() -> &'static [Bundled] {
+    &MODELS
+}
+
+/// A bundled model by its name.
+///
+/// # Errors
+/// [`Error::Unknown`] if there is none of that name.
+pub fn find(name: &str) -> Result<&'static Bundled> {
+    MODELS
+        .iter()
+        .find(|model| model.name == name)
+        .ok_or_else(|| Error::unknown("bundled model", name, MODELS.iter().map(|m| m.name)))
+}
+
+/// Loads a bundled model.
+///
+/// # Errors
+/// [`Error::Unknown`] if there is none of that name.
+pub fn load(name: &str) -> Result<Model> {
+    let bundled = find(name)?;
+    let (architecture, tensors, _) = parse(bundled.weights)?;
+    let reference = ModelReference::Bundled(name.to_owned());
+    Model::new(reference, bundled.title, architecture, tensors)
+}
+
+/// The students that ship with a model, largest first; none for a model that is not bundled or has other weights.
+///
+/// # Errors
+/// [`Error::Compute`] if the program's own data is damaged.
+pub fn students(model: &Model) -> Result<Vec<Student>> {
+    let ModelReference::Bundled(name) = &model.reference else {
+        return Ok(Vec::new());
+    };
+    let mut students = Vec::new();
+    for &bytes in find(name)?.students {
+        let (architecture, tensors, metadata) = parse(bytes)?;
+        let record: StudentRecord = json(&metadata, StudentRecord::METADATA_KEY)?;
+        if record.teacher == model.hash {
+            students.push(Student {
+                architecture,
+                tensors,
+                record,
+            });
+        }
+    }
+    Ok(students)
+}
+
+/// Held-out Fashion-MNIST test images, 200 of each class: pixels 0 to 255 `[2000, 28, 28]` and labels `[2000]`.
+///
+/// # Errors
+/// [`Error::Compute`] if the program's own data is damaged.
+pub fn evaluation_images() -> Result<(Vec<u8>, Vec<u8>)> {
+    Ok((
+        idx(asset!("data/fashion-evaluation-images.idx3-ubyte.gz"))?,
+        idx(asset!("data/fashion-evaluation-labels.idx1-ubyte.gz"))?,
+    ))
+}
+
+/// Held-out text, 64 KiB and one byte so that each of 65,536 bytes has one before it: the first half from the last tenth
+/// of Moby-Dick, the second from eight State of the Union addresses that training never sees.
+///
+/// # Errors
+/// [`Error::Compute`] if the program's own data is damaged.
+pub fn evaluation_text() -> Result<Vec<u8>> {
+    gunzip(asset!("data/text-evaluation.txt.gz"))
+}
+
+/// Data to train students of a network on: 8,000 Fashion-MNIST training images, 800 of each class, or 256 KiB of text.
+///
+/// # Errors
+/// [`Error::Compute`] if the program's own data is damaged.
+pub fn training_set(architecture: &Architecture) -> Result<TrainingSet> {
+    Ok(match architecture {
+        Architecture::Cnn(_) => TrainingSet::Images {
+            pixels: idx(asset!("data/fashion-training-images.idx3-ubyte.gz"))?,
+            labels: idx(asset!("data/fashion-training-labels.idx1-ubyte.gz"))?,
+        },
+        Architecture::Gpt(_) => TrainingSet::Text(gunzip(asset!("data/text-training.txt.gz"))?),
+    })
+}
+
+/// What [`training_set`] is, in words: "8,000 Fashion-MNIST training images".
+pub const fn training_set_name(architecture: &Architecture) -> &'static str {
+    match architecture {
+        Architecture::Cnn(_) => "8,000 Fashion-MNIST training images",
+        Architecture::Gpt(_) => "256 KiB of Moby-Dick and State of the Union addresses",
+    }
+}
+
+fn damaged(what: impl std::fmt::Display) -> Error {
+    Error::Compute(format!("the bundled data is damaged: {what}"))
+}
+
+fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut data = Vec::new();
+    flate2::read::GzDecoder::new(bytes)
+        .read_to_end(&mut data)
+        .map_err(damaged)?;
+    Ok(data)
+}
+
+/// The bytes of a gzipped IDX file (LeCun's format: magic, dimensions, data) of unsigned bytes.
+fn idx(bytes: &[u8]) -> Result<Vec<u8>> {
+    let data = gunzip(bytes)?;
+    let [0, 0, 8, rank, ..] = data[..] else {
+        return Err(damaged("no IDX file of bytes"));
+    };
+    let header = 4 + 4 * usize::from(rank);
+    let dims = data.get(4..header).ok_or_else(|| damaged("cut short"))?;
+    let len: usize = dims
+        .chunks_exact(4)
+        .map(|dim| dim.iter().fold(0, |n, &byte| n << 8 | usize::from(byte)))
+        .product();
+    match data.get(header..) {
+        Some(values) if values.len() == len => Ok(values.to_vec()),
+        _ => Err(damaged("cut short")),
+    }
+}
+
+fn json<T: serde::de::DeserializeOwned>(
+    metadata: &HashMap<String, String>,
+    key: &str,
+) -> Result<T> {
+    let text = metadata
+        .get(key)
+        .ok_or_else(|| damaged(format!("no {key}")))?;
+    serde_json::from_str(text).map_err(damaged)
+}
+
+/// A safetensors file of this project's own making.
+fn parse(bytes: &[u8]) -> Result<(Architecture, Tensors, HashMap<String, String>)> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let metadata = metadata.metadata().clone().unwrap_or_default();
+    let architecture = json(&metadata, Architecture::METADATA_KEY)?;
+    let mut tensors = Tensors::new();
+    for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(damaged(format!("tensor '{name}' is {}", view.dtype())));
+        }
+        let values: Vec<f32> = view
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
+        let tensor = Tensor::from_vec(values, view.shape(), &Device::Cpu)?;
+        tensors.insert(name.to_owned(), tensor);
+    }
+    Ok((architecture, tensors, metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_model_loads_and_runs() {
+        for bundled in all() {
+            let model = load(bundled.name).unwrap();
+            assert_eq!(model.architecture.mismatch(&model.tensors), None);
+            assert!(!bundled.summary.ends_with('.'));
+        }
+        assert_eq!(
+            load("tiny-gtp").unwrap_err().to_string(),
+            "no bundled model is called 'tiny-gtp'; did you mean tiny-gpt?"
+        );
+    }
+
+    #[test]
+    fn every_student_is_its_teachers_and_as_large_as_it_says() {
+        /// Whole channels cannot hit every count.
+        const TOLERANCE: f64 = 0.03;
+        for bundled in all() {
+            let model = load(bundled.name).unwrap();
+            let students = students(&model).unwrap();
+            assert_eq!(students.len(), bundled.students.len());
+            for student in students {
+                assert_eq!(student.architecture.mismatch(&student.tensors), None);
+                let ratio = student.record.ratio;
+                assert_eq!(
+                    (student.architecture.clone(), student.record.description),
+                    model.architecture.student(ratio)
+                );
+                let actual = student.architecture.parameters() as f64
+                    / model.architecture.parameters() as f64;
+                assert!((actual / ratio - 1.0).abs() < TOLERANCE);
+            }
+        }
+    }
+
+    #[test]
+    fn the_data_has_the_documented_sizes() {
+        let (pixels, labels) = evaluation_images().unwrap();
+        assert_eq!(pixels.len(), 2000 * 28 * 28);
+        for class in 0..10 {
+            assert_eq!(labels.iter().filter(|&&label| label == class).count(), 200);
+        }
+        assert_eq!(evaluation_text().unwrap().len(), 65_537);
+        for bundled in all() {
+            match training_set(&load(bundled.name).unwrap().architecture).unwrap() {
+                TrainingSet::Images { pixels, labels } => {
+                    assert_eq!((pixels.len(), labels.len()), (8000 * 28 * 28, 8000));
+                }
+                TrainingSet::Text(text) => assert_eq!(text.len(), 256 << 10),
+            }
+        }
+    }
+
+    #[test]
+    fn evaluation_and_training_images_share_nothing() {
+        let cnn = load("fashion-cnn").unwrap().architecture;
+        let TrainingSet::Images { pixels, .. } = training_set(&cnn).unwrap() else {
+            panic!("a classifier trains on images");
+        };
+        let training: HashSet<&[u8]> = pixels.chunks_exact(28 * 28).collect();
+        let (pixels, _) = evaluation_images().unwrap();
+        assert!(
+            pixels
+                .chunks_exact(28 * 28)
+                .all(|image| !training.contains(image))
+        );
+    }
+
+    #[test]
+    fn evaluation_and_training_text_share_no_window_of_64_bytes() {
+        let gpt = load("tiny-gpt").unwrap().architecture;
+        let TrainingSet::Text(training) = training_set(&gpt).unwrap() else {
+            panic!("a language model trains on text");
+        };
+        let windows: HashSet<&[u8]> = training.windows(64).collect();
+        let held_out = evaluation_text().unwrap();
+        assert!(held_out.windows(64).all(|window| !windows.contains(window)));
+    }
+}
