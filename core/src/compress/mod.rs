@@ -2,9 +2,9 @@
 //! really does it, [`Compressor::export`] writes the packed file whose size both state, and [`unpack`] reads it back.
 //! Distillation, which chooses the network before its weights are compressed, is apart.
 
+pub mod distill;
 mod fuse;
 mod layout;
-pub mod distill;
 mod pack;
 mod plan;
 mod prune;
