@@ -3,7 +3,7 @@
 
 use super::layout::{self, Contents, Entry, Matrix, NO_CHECKSUM, Storage};
 use crate::error::{Error, Result};
-use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
+use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
 use crate::recipe::{Pattern, Recipe};
 
 /// Everything that the arithmetic of compression needs to know of a model: its layers and the names and shapes of its
@@ -151,12 +151,17 @@ impl Planner {
             .zip(nonzero.iter().zip(stored))
             .map(|(layer, (&nonzero, stored_bytes))| LayerProfile {
                 nonzero,
+                // What enters the other layers is not rounded either: see `Architecture::forward`.
                 weight_bits: if layer.compressible {
                     recipe.quantization.weight_bits
                 } else {
                     32
                 },
-                activation_bits: activation_bits(layer.kind, recipe),
+                activation_bits: if layer.compressible {
+                    recipe.quantization.activation_bits
+                } else {
+                    32
+                },
                 pattern: pattern(recipe, layer),
                 stored_bytes,
                 layer: layer.clone(),
@@ -283,15 +288,5 @@ pub(super) fn pattern(recipe: &Recipe, layer: &Layer) -> Option<Pattern> {
     match recipe.pruning.pattern {
         Pattern::TwoOfFour if layer.fan_in() < 3 => None,
         pattern => Some(pattern),
-    }
-}
-
-/// Bits of the activations that enter a layer. Integers are used where they meet weights in a product; everything else
-/// stays a floating-point number.
-fn activation_bits(kind: LayerKind, recipe: &Recipe) -> u8 {
-    let bits = recipe.quantization.activation_bits;
-    match kind {
-        LayerKind::Linear | LayerKind::Conv2d => bits,
-        LayerKind::Embedding | LayerKind::Elementwise | LayerKind::Attention => bits.max(16),
     }
 }
