@@ -7,11 +7,12 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Storage, Tensor};
 use half::f16;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::layout::Matrix;
 use super::prune::{self, Cut};
-use super::quantize;
+use super::{quantize, wide};
 use crate::error::{Error, Result};
 
 /// Weights that one task handles: enough to outweigh handing it out, few enough that two threads share a small layer.
@@ -65,7 +66,24 @@ impl Job {
         }
     }
 
+    /// Compresses consecutive rows, the first of which begins at weight number `first` of the layer.
+    #[inline(always)]
+    fn rows(&self, mut first: usize, weights: &[f32], out: &mut [f32], scales: &mut [f16]) -> u64 {
+        let (fan_in, groups) = (self.matrix.fan_in.max(1), self.groups().max(1));
+        let mut nonzero = 0;
+        for ((weights, out), scales) in weights
+            .chunks(fan_in)
+            .zip(out.chunks_mut(fan_in))
+            .zip(scales.chunks_mut(groups))
+        {
+            nonzero += self.row(first, weights, out, scales);
+            first += fan_in;
+        }
+        nonzero
+    }
+
     /// Compresses the row that begins at weight number `first` of the layer.
+    #[inline(always)]
     fn row(&self, first: usize, weights: &[f32], out: &mut [f32], scales: &mut [f16]) -> u64 {
         match self.prune {
             Prune::None => prune::cut(weights, first, Cut::NONE, out),
@@ -111,22 +129,37 @@ impl InplaceOp1 for Pass<'_> {
             .zip(scales.par_chunks_mut(rows * groups))
             .enumerate()
             .map(|(task, ((weights, out), scales))| {
-                let mut first = task * rows * fan_in;
-                let mut nonzero = 0;
-                for ((weights, out), scales) in weights
-                    .chunks(fan_in)
-                    .zip(out.chunks_mut(fan_in))
-                    .zip(scales.chunks_mut(groups))
-                {
-                    nonzero += job.row(first, weights, out, scales);
-                    first += fan_in;
-                }
-                nonzero
+                wide::run(Rows {
+                    job,
+                    first: task * rows * fan_in,
+                    weights,
+                    out,
+                    scales,
+                })
             })
             .sum();
         self.scales.set(scales);
         self.nonzero.set(nonzero);
         Ok(())
+    }
+}
+
+/// What one task of a pass does.
+struct Rows<'a> {
+    job: Job,
+    first: usize,
+    weights: &'a [f32],
+    out: &'a mut [f32],
+    scales: &'a mut [f16],
+}
+
+impl WithSimd for Rows<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> u64 {
+        self.job
+            .rows(self.first, self.weights, self.out, self.scales)
     }
 }
 

@@ -18,6 +18,7 @@ const CHUNK: usize = 1 << 18;
 const BLOCK: usize = 32;
 
 /// The bits of |w|, which order like |w|.
+#[inline(always)]
 pub(super) const fn magnitude(weight: f32) -> u32 {
     weight.to_bits() & MAGNITUDE
 }
@@ -183,6 +184,7 @@ fn count(weights: &[f32], bins: usize, into: impl Fn(&[f32], &mut [u32]) + Sync)
 
 /// Copies consecutive weights of a layer, the first of which is number `first`, with those that the cut hits as zero.
 /// Zeros come out positive.
+#[inline(always)]
 pub(super) fn cut(weights: &[f32], first: usize, cut: Cut, out: &mut [f32]) {
     let ties = cut.index.clamp(first, first + weights.len()) - first;
     let (weights_before, weights_after) = weights.split_at(ties);
@@ -192,6 +194,7 @@ pub(super) fn cut(weights: &[f32], first: usize, cut: Cut, out: &mut [f32]) {
 }
 
 /// Copies the weights whose magnitude is at least `lowest`.
+#[inline(always)]
 fn copy_from(weights: &[f32], lowest: u32, out: &mut [f32]) {
     for (out, &weight) in out.iter_mut().zip(weights) {
         // Adding zero turns -0 into 0.
@@ -205,6 +208,7 @@ fn copy_from(weights: &[f32], lowest: u32, out: &mut [f32]) {
 
 /// Copies a row with the two smallest of each four as zero, of equal ones those that come first. The row counts as
 /// padded with zeros to a multiple of four: a last one or two stay, of a last three the smallest becomes zero.
+#[inline(always)]
 pub(super) fn cut_two_of_four(weights: &[f32], out: &mut [f32]) {
     let mut fours = weights.chunks_exact(4);
     let mut outs = out.chunks_exact_mut(4);

@@ -18,6 +18,7 @@ const ROUND: f32 = 12_582_912.0;
 const LANES: usize = 16;
 
 /// The largest code of a width from 2 to 8 bits; at 1 bit the code is ±1.
+#[inline(always)]
 pub(super) const fn largest_code(bits: u8) -> f32 {
     if bits < 2 {
         1.0
@@ -28,21 +29,23 @@ pub(super) const fn largest_code(bits: u8) -> f32 {
 
 /// Rounds a row in place to 1 to 8 bits, one scale for each `group` consecutive weights (the last group may be shorter).
 /// Returns the weights that are not zero.
+#[inline(always)]
 pub(super) fn to_integers(row: &mut [f32], group: usize, bits: u8, scales: &mut [f16]) -> u64 {
     let mut nonzero = 0;
     for (weights, scale) in row.chunks_mut(group).zip(scales) {
         nonzero += if bits == 1 {
             *scale = mean_scale(weights);
-            to_signs(weights, scale.to_f32())
+            to_signs(weights, widened(*scale))
         } else {
             *scale = absmax_scale(weights, bits);
-            to_codes(weights, scale.to_f32(), bits)
+            to_codes(weights, widened(*scale), bits)
         };
     }
     nonzero
 }
 
 /// Rounds a row in place to half precision and returns the weights that are not zero.
+#[inline(always)]
 pub(super) fn to_half(row: &mut [f32]) -> u64 {
     let mut halves = [f16::ZERO; 256];
     let limit = f16::MAX.to_f32();
@@ -62,6 +65,7 @@ pub(super) fn to_half(row: &mut [f32]) -> u64 {
 }
 
 /// Weights that are not zero.
+#[inline(always)]
 pub(super) fn count_nonzero(row: &[f32]) -> u64 {
     // A u32 counter for each piece keeps the loop in vector registers.
     row.chunks(1 << 16)
@@ -72,23 +76,46 @@ pub(super) fn count_nonzero(row: &[f32]) -> u64 {
 
 /// The step, rounded up to half precision: so the largest weight never needs a code beyond the largest, and no weight
 /// ends further than half a step away.
+#[inline(always)]
 fn absmax_scale(weights: &[f32], bits: u8) -> f16 {
     let largest = weights.iter().fold(0, |largest, &w| {
         let w = magnitude(w);
         if w > largest { w } else { largest }
     });
-    let step = f32::from_bits(largest) / largest_code(bits);
-    let scale = f16::from_f32(step);
-    if scale >= f16::INFINITY {
-        f16::MAX
-    } else if scale.to_f32() < step && scale < f16::MAX {
-        f16::from_bits(scale.to_bits() + 1)
+    half_above(f32::from_bits(largest) / largest_code(bits))
+}
+
+/// Bits of an f32's significand that half precision lacks.
+const EXTRA: u32 = 13;
+/// Difference of the exponents' offsets between f32 and half precision, in place.
+const OFFSET: u32 = (127 - 15) << 23;
+
+/// A half precision number that is positive or zero. Unlike the general conversion it is part of the loop around it.
+#[inline(always)]
+fn widened(half: f16) -> f32 {
+    let bits = u32::from(half.to_bits());
+    if half.to_bits() >= f16::MIN_POSITIVE.to_bits() {
+        f32::from_bits((bits << EXTRA) + OFFSET)
     } else {
-        scale
+        bits as f32 / 16_777_216.0
     }
 }
 
+/// The smallest half precision number that is not below a positive number, at most the largest there is.
+#[inline(always)]
+fn half_above(value: f32) -> f16 {
+    let bits = value.to_bits();
+    let half = if bits >= OFFSET + (1 << 23) {
+        (bits - OFFSET + (1 << EXTRA) - 1) >> EXTRA
+    } else {
+        // Below the normal numbers the step is 2^-24.
+        (value * 16_777_216.0).ceil() as u32
+    };
+    f16::from_bits(half.min(u32::from(f16::MAX.to_bits())) as u16)
+}
+
 /// Mean |w| of the nonzero weights in half precision; not zero unless all weights are.
+#[inline(always)]
 fn mean_scale(weights: &[f32]) -> f16 {
     let mut sums = [0f32; LANES];
     let mut pieces = weights.chunks_exact(LANES);
@@ -108,6 +135,7 @@ fn mean_scale(weights: &[f32]) -> f16 {
     f16::from_f64(sum / nonzero as f64).clamp(f16::MIN_POSITIVE_SUBNORMAL, f16::MAX)
 }
 
+#[inline(always)]
 fn to_codes(weights: &mut [f32], scale: f32, bits: u8) -> u64 {
     if scale == 0.0 {
         // Only a group of zeros has no step.
@@ -130,6 +158,7 @@ fn to_codes(weights: &mut [f32], scale: f32, bits: u8) -> u64 {
     nonzero
 }
 
+#[inline(always)]
 fn to_signs(weights: &mut [f32], scale: f32) -> u64 {
     for weight in &mut *weights {
         *weight = if *weight == 0.0 {
@@ -153,6 +182,19 @@ mod tests {
         assert_eq!(scales[0].to_f32(), 1.0);
         // Ties go to the even code.
         assert_eq!(row, [-3.0, -2.0, 0.0, 0.0, 1.0, 2.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn steps_are_rounded_up_to_half_precision() {
+        for bits in 0..f16::INFINITY.to_bits() {
+            let half = f16::from_bits(bits);
+            let value = half.to_f32();
+            assert_eq!(widened(half), value);
+            assert_eq!(half_above(value), half);
+            let above = f16::from_bits(bits + 1).min(f16::MAX);
+            assert_eq!(half_above(value.next_up()), above, "just above {value}");
+        }
+        assert_eq!(half_above(f32::MAX), f16::MAX);
     }
 
     #[test]
