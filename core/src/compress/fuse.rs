@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Storage, Tensor};
 use half::f16;
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::layout::Matrix;
 use super::prune::{self, Cut};
-use super::{quantize, wide};
+use super::quantize;
 use crate::error::{Error, Result};
 
 /// Weights that one task handles: enough to outweigh handing it out, few enough that two threads share a small layer.
@@ -129,7 +129,8 @@ impl InplaceOp1 for Pass<'_> {
             .zip(scales.par_chunks_mut(rows * groups))
             .enumerate()
             .map(|(task, ((weights, out), scales))| {
-                wide::run(Rows {
+                // Plain loops, compiled for what this processor has. Nothing is fused or reordered: all round alike.
+                Arch::new().dispatch(Rows {
                     job,
                     first: task * rows * fan_in,
                     weights,

@@ -12,7 +12,6 @@ mod quantize;
 #[cfg(test)]
 mod tests;
 mod unpack;
-mod wide;
 
 use std::collections::BTreeMap;
 use std::path::Path;
