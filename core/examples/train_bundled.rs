@@ -107,7 +107,7 @@ fn shortened(steps: u32) -> Result<u32> {
 fn teacher(file: &str, architecture: &Architecture, corpus: &Corpus, steps: u32) -> Result<()> {
     let schedule = Schedule::long(architecture, shortened(steps)?);
     let data = corpus.training(architecture);
-    let trained = train(None, architecture, data, &schedule, SEED, &mut |p| {
+    let trained = train(None, architecture, data, &schedule, SEED, &mut |p, _| {
         report(file, p)
     })?;
     let training = serde_json::json!({
@@ -134,7 +134,7 @@ fn student(file: &str, model: &Model, corpus: &Corpus, percent: u32, steps: u32)
     let schedule = Schedule::long(&architecture, shortened(steps)?);
     let data = corpus.training(&architecture);
     let guide = Some((model, TEMPERATURE));
-    let trained = train(guide, &architecture, data, &schedule, SEED, &mut |p| {
+    let trained = train(guide, &architecture, data, &schedule, SEED, &mut |p, _| {
         report(&file, p)
     })?;
     let record = StudentRecord {

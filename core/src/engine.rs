@@ -1,1 +1,449 @@
-//! Engine.
+//! [`Engine`]: one opened model with everything needed to recompress and measure it. The window's worker and the
+//! command line call the same functions here.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::compress::distill::{Student, StudentRecord, train_student};
+use crate::compress::{Compressed, Compressor, Planner};
+use crate::error::{Error, Result};
+use crate::evaluate::{Accumulator, Baseline, EvaluationSet};
+use crate::formats;
+use crate::measurement::{Depth, Measurement, StudentNote};
+use crate::model::{Architecture, Model, ModelReference, bundled};
+use crate::profile::ModelProfile;
+use crate::recipe::Recipe;
+use crate::students::Shelf;
+
+/// Follows a measurement while it runs.
+pub trait Observer {
+    /// Whether the refined result is no longer wanted. Asked between steps of about 50 ms, once the coarse result is
+    /// there.
+    fn cancelled(&self) -> bool;
+    /// Whether not even the coarse result is wanted. Asked between steps.
+    fn abandoned(&self) -> bool {
+        false
+    }
+    /// What is being done and which fraction of it is finished, 0 to 1.
+    fn progress(&self, what: &str, done: f64);
+    /// A result that is valid already and will be refined.
+    fn measured(&self, measurement: &Measurement);
+}
+
+/// An observer that does not look.
+#[derive(Debug, Clone, Copy)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn cancelled(&self) -> bool {
+        false
+    }
+    fn progress(&self, _: &str, _: f64) {}
+    fn measured(&self, _: &Measurement) {}
+}
+
+/// One report of a student's training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingReport {
+    /// How the student differs from the original.
+    pub description: String,
+    /// Updates done.
+    pub step: u32,
+    /// Updates planned.
+    pub steps: u32,
+    /// Loss of the last batch in nats per prediction.
+    pub loss: f64,
+    /// Seconds since the start.
+    pub seconds: f64,
+    /// Multiply-accumulates so far, the teacher's included.
+    pub macs: f64,
+    /// Quality on a small held-out subset, in the unit of the model's metric, where it was measured after this step.
+    pub quality: Option<f64>,
+}
+
+/// Measurements of quality on the way through a training.
+const QUALITY_CHECKS: u32 = 20;
+
+/// A network that recipes are applied to: the original or a student.
+struct Network {
+    architecture: Architecture,
+    description: String,
+    ratio: f64,
+    compressor: Mutex<Compressor>,
+}
+
+/// One opened model: weights, held-out data, finished students and finished measurements.
+pub struct Engine {
+    model: Arc<Model>,
+    set: EvaluationSet,
+    planner: Planner,
+    baseline: OnceLock<Baseline>,
+    shelf: Shelf,
+    /// Planners of students by the ratio asked for, in ten-thousandths.
+    planners: Mutex<HashMap<u32, Arc<Planner>>>,
+    networks: Mutex<HashMap<String, Arc<Network>>>,
+    store: Mutex<HashMap<String, Measurement>>,
+}
+
+impl Engine {
+    /// Opens a bundled model or a file, with the held-out data of its kind and every finished student.
+    ///
+    /// # Errors
+    /// What [`formats::open`] says of a damaged file, or an unknown bundled name.
+    pub fn open(reference: &ModelReference) -> Result<Self> {
+        let model = Arc::new(match reference {
+            ModelReference::Bundled(name) => bundled::load(name)?,
+            ModelReference::File(path) => formats::open(path)?,
+        });
+        Ok(Self {
+            set: evaluation_set(&model.architecture)?,
+            planner: planner(&model.name, &model.architecture)?,
+            shelf: Shelf::open(&model)?,
+            model,
+            baseline: OnceLock::new(),
+            planners: Mutex::default(),
+            networks: Mutex::default(),
+            store: Mutex::default(),
+        })
+    }
+
+    /// The original model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The students that are finished.
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// The held-out data.
+    pub fn evaluation_set(&self) -> &EvaluationSet {
+        &self.set
+    }
+
+    /// The profile that a recipe leads to, from shapes alone: no weight is touched, so zeros are planned, not counted.
+    /// Below ratio 1 it is the profile of the student that would be trained for exactly that ratio.
+    ///
+    /// # Errors
+    /// The recipe is out of range.
+    pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
+        recipe.validate()?;
+        let ratio = recipe.canonical().distillation.ratio;
+        if ratio >= 1.0 {
+            return Ok(self.planner.plan(recipe));
+        }
+        // The ratio lies between 0 and 1: no sign, no overflow.
+        let key = (ratio * 1e4).round() as u32;
+        let known = lock(&self.planners).get(&key).cloned();
+        let planner = match known {
+            Some(planner) => planner,
+            None => {
+                let (student, _) = self.model.architecture.student(ratio);
+                let planner = Arc::new(planner(&self.model.name, &student)?);
+                lock(&self.planners).insert(key, Arc::clone(&planner));
+                planner
+            }
+        };
+        Ok(planner.plan(recipe))
+    }
+
+    /// The best measurement of a recipe so far, of the network that stands for its ratio now.
+    pub fn known(&self, recipe: &Recipe) -> Option<Measurement> {
+        let student = self.student(recipe);
+        lock(&self.store)
+            .get(&store_key(recipe, student.as_deref()))
+            .cloned()
+    }
+
+    /// Compresses the weights as the recipe says and measures what is left, down to `depth`. Where no student of the
+    /// wanted ratio is finished, the nearest one stands in, and the measurement says so. The observer gets the coarse
+    /// result and then each one with twice the data on the way.
+    ///
+    /// # Errors
+    /// The recipe is out of range, [`Error::Cancelled`] if the observer wished so, or a computation failed.
+    pub fn measure(
+        &self,
+        recipe: &Recipe,
+        depth: Depth,
+        observer: &dyn Observer,
+    ) -> Result<Measurement> {
+        recipe.validate()?;
+        let recipe = recipe.canonical();
+        let student = self.student(&recipe);
+        let key = store_key(&recipe, student.as_deref());
+        let known = lock(&self.store).get(&key).cloned();
+        if let Some(known) = known
+            && known.depth >= depth
+        {
+            return Ok(known);
+        }
+        let baseline = self.baseline(observer)?;
+        let network = self.network(student.as_deref())?;
+        let compressed = lock(&network.compressor).compress(&recipe, &|| observer.abandoned())?;
+        let exact = student
+            .as_ref()
+            .is_none_or(|student| student.answers(&recipe.distillation, recipe.seed))
+            && (student.is_some() || recipe.distillation.ratio >= 1.0);
+        let run = Run {
+            engine: self,
+            recipe,
+            key,
+            network: &network,
+            compressed: &compressed,
+            exact,
+        };
+        let measured = run.measure(depth, baseline, observer);
+        lock(&network.compressor).recycle(compressed);
+        measured
+    }
+
+    /// Trains the student of the recipe's distillation settings and puts it on the shelf. `report` hears of every
+    /// update, about twenty times with the quality on the coarse subset; `stop` is asked after each.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if `stop` said so; the ratio is 1; the computation failed; or the finished student could not
+    /// be written to disk (it is on the shelf all the same).
+    pub fn train_student(
+        &self,
+        recipe: &Recipe,
+        report: &mut dyn FnMut(TrainingReport),
+        stop: &dyn Fn() -> bool,
+    ) -> Result<()> {
+        recipe.validate()?;
+        let recipe = recipe.canonical();
+        let distillation = recipe.distillation;
+        if distillation.ratio >= 1.0 {
+            return Err(Error::Recipe(
+                "the distillation ratio is 1; that is the original, which needs no training"
+                    .to_owned(),
+            ));
+        }
+        let (architecture, description) = self.model.architecture.student(distillation.ratio);
+        let data = bundled::training_set(&self.model.architecture)?;
+        let baseline = self.baseline(&Unobserved)?;
+        let trained = train_student(
+            &self.model,
+            &architecture,
+            &data,
+            &distillation,
+            recipe.seed,
+            &mut |progress, weights| {
+                let due = progress.step % (progress.steps / QUALITY_CHECKS).max(1) == 0;
+                let quality = due
+                    .then(|| self.quick_quality(baseline, &architecture, weights))
+                    .and_then(Result::ok);
+                report(TrainingReport {
+                    description: description.clone(),
+                    step: progress.step,
+                    steps: progress.steps,
+                    loss: progress.loss,
+                    seconds: progress.seconds,
+                    macs: progress.macs,
+                    quality,
+                });
+                if stop() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            },
+        )?;
+        self.shelf.add(Student {
+            architecture,
+            tensors: trained.tensors,
+            record: StudentRecord {
+                teacher: self.model.hash.clone(),
+                ratio: distillation.ratio,
+                temperature: distillation.temperature,
+                seed: recipe.seed,
+                description,
+                steps: u64::from(trained.steps),
+                macs: trained.macs,
+                seconds: trained.seconds,
+                data: bundled::training_set_name(&self.model.architecture).to_owned(),
+            },
+        })
+    }
+
+    /// Quality of weights on the coarse subset.
+    fn quick_quality(
+        &self,
+        baseline: &Baseline,
+        architecture: &Architecture,
+        weights: &dyn Fn() -> Result<crate::model::Tensors>,
+    ) -> Result<f64> {
+        let tensors = weights()?;
+        let mut accumulator = Accumulator::new(&self.set, baseline);
+        while accumulator.seen() < self.set.coarse()
+            && accumulator.step(architecture, &tensors, 32)?
+        {}
+        Ok(accumulator.quality().value)
+    }
+
+    /// Measures the original once; everything else is compared with it sample by sample.
+    fn baseline(&self, observer: &dyn Observer) -> Result<&Baseline> {
+        if let Some(baseline) = self.baseline.get() {
+            return Ok(baseline);
+        }
+        observer.progress("Measuring the original", 0.0);
+        let measured = Baseline::measure(&self.model.architecture, &self.model.tensors, &self.set)?;
+        Ok(self.baseline.get_or_init(|| measured))
+    }
+
+    /// The finished student that stands for a recipe's ratio; none where the original is nearest.
+    fn student(&self, recipe: &Recipe) -> Option<Arc<Student>> {
+        let distillation = recipe.canonical().distillation;
+        if distillation.ratio >= 1.0 {
+            None
+        } else {
+            self.shelf.nearest(&distillation, recipe.seed)
+        }
+    }
+
+    fn network(&self, student: Option<&Student>) -> Result<Arc<Network>> {
+        let id = network_id(student);
+        let known = lock(&self.networks).get(&id).cloned();
+        if let Some(network) = known {
+            return Ok(network);
+        }
+        let model = &self.model;
+        let (architecture, tensors, description) = match student {
+            None => (&model.architecture, &model.tensors, "the original"),
+            Some(student) => (
+                &student.architecture,
+                &student.tensors,
+                student.record.description.as_str(),
+            ),
+        };
+        let network = Arc::new(Network {
+            architecture: architecture.clone(),
+            description: description.to_owned(),
+            ratio: architecture.parameters() as f64 / model.architecture.parameters() as f64,
+            compressor: Mutex::new(Compressor::new(
+                planner(&model.name, architecture)?,
+                tensors,
+            )?),
+        });
+        lock(&self.networks).insert(id, Arc::clone(&network));
+        Ok(network)
+    }
+
+    /// Keeps the better of what is known and what is new, and returns it.
+    fn remember(&self, key: &str, new: Measurement) -> Measurement {
+        let mut store = lock(&self.store);
+        match store.get(key) {
+            Some(old) if old.depth > new.depth => old.clone(),
+            _ => {
+                store.insert(key.to_owned(), new.clone());
+                new
+            }
+        }
+    }
+}
+
+/// One measurement under way.
+struct Run<'a> {
+    engine: &'a Engine,
+    recipe: Recipe,
+    key: String,
+    network: &'a Network,
+    compressed: &'a Compressed,
+    exact: bool,
+}
+
+impl Run<'_> {
+    fn measure(
+        &self,
+        depth: Depth,
+        baseline: &Baseline,
+        observer: &dyn Observer,
+    ) -> Result<Measurement> {
+        let engine = self.engine;
+        let bits = self.recipe.quantization.activation_bits;
+        let mut accumulator = Accumulator::new(&engine.set, baseline);
+        let mut next_report = engine.set.coarse();
+        let mut reached = Depth::Coarse;
+        while accumulator.step(&self.network.architecture, &self.compressed.tensors, bits)? {
+            if observer.abandoned() {
+                return Err(Error::Cancelled);
+            }
+            let seen = accumulator.seen();
+            if seen < engine.set.coarse() {
+                continue;
+            }
+            if seen >= next_report {
+                next_report = seen * 2;
+                let measurement = engine.remember(&self.key, self.describe(reached, &accumulator));
+                if depth <= reached {
+                    return Ok(measurement);
+                }
+                observer.measured(&measurement);
+                reached = Depth::Partial;
+            }
+            if observer.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            observer.progress("Measuring quality", seen as f64 / engine.set.len() as f64);
+        }
+        let mut full = self.describe(Depth::Full, &accumulator);
+        observer.measured(&full);
+        full.examples = accumulator.lost_images().to_vec();
+        Ok(engine.remember(&self.key, full))
+    }
+
+    fn describe(&self, depth: Depth, accumulator: &Accumulator<'_>) -> Measurement {
+        Measurement {
+            recipe: self.recipe,
+            model_hash: self.engine.model.hash.clone(),
+            depth,
+            quality: accumulator.quality(),
+            profile: self.compressed.profile.clone(),
+            student: StudentNote {
+                wanted: self.recipe.distillation.ratio,
+                actual: self.network.ratio,
+                description: self.network.description.clone(),
+                exact: self.exact,
+            },
+            examples: Vec::new(),
+        }
+    }
+}
+
+/// The held-out data that ships for a family of models.
+fn evaluation_set(architecture: &Architecture) -> Result<EvaluationSet> {
+    match architecture {
+        Architecture::Cnn(config) => {
+            let (pixels, labels) = bundled::evaluation_images()?;
+            EvaluationSet::images(config, pixels, labels)
+        }
+        Architecture::Gpt(config) => EvaluationSet::text(config, bundled::evaluation_text()?),
+    }
+}
+
+fn planner(name: &str, architecture: &Architecture) -> Result<Planner> {
+    let json = serde_json::to_string(architecture)
+        .map_err(|error| Error::Compute(format!("the architecture cannot be written: {error}")))?;
+    Planner::new(
+        name,
+        architecture.unit(),
+        &architecture.layers(),
+        &architecture.tensor_shapes(),
+        &json,
+    )
+}
+
+fn network_id(student: Option<&Student>) -> String {
+    student.map_or_else(|| "original".to_owned(), Student::id)
+}
+
+/// Measurements are kept by what was measured: the recipe, and the network that stood for its ratio.
+fn store_key(recipe: &Recipe, student: Option<&Student>) -> String {
+    format!("{}@{}", recipe.key(), network_id(student))
+}
+
+/// A poisoned lock only means that another measurement panicked; the maps behind it are always whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -7,6 +7,7 @@
 //!
 //! The crate prints nothing and knows nothing of the window.
 
+pub mod benchmark;
 pub mod carbon;
 pub mod compress;
 pub mod engine;
@@ -21,6 +22,7 @@ pub mod preset;
 pub mod profile;
 pub mod recipe;
 pub mod scenario;
+pub mod students;
 pub mod units;
 pub mod worker;
 

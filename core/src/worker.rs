@@ -1,1 +1,354 @@
-//! Worker.
+//! [`Worker`]: one named thread that measures what the sliders ask for, newest first, and one that trains students.
+//!
+//! The mailbox holds a single wish: a newer recipe replaces an older one, whose coarse result is still finished and
+//! kept. When nothing is wished for, the worker fills in the positions that it was told may come next, then sleeps.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::engine::{Engine, Observer, TrainingReport};
+use crate::error::{Error, Result};
+use crate::measurement::{Depth, Measurement};
+use crate::model::ModelReference;
+use crate::recipe::Recipe;
+
+/// What the worker has to say.
+pub enum Event {
+    /// The model is open; recipes can be submitted.
+    Opened(Arc<Engine>),
+    /// A result, of the current recipe or of one filled in.
+    Measured(Box<Measurement>),
+    /// Work on the current recipe goes on.
+    Progress {
+        /// What is being done.
+        what: String,
+        /// Which fraction of it is finished, 0 to 1.
+        done: f64,
+    },
+    /// A student is being trained.
+    Training(Training),
+    /// Something did not work; the session goes on.
+    Failed {
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        error: Error,
+    },
+    /// Everything that was wished for is measured to the full depth.
+    Settled,
+    /// Everything that was to be filled in is measured too; the thread sleeps.
+    Idle,
+}
+
+/// News of a student's training.
+#[derive(Debug, Clone)]
+pub struct Training {
+    /// The recipe whose student is trained.
+    pub recipe: Recipe,
+    /// How far it is.
+    pub state: TrainingState,
+}
+
+/// How far a training is.
+#[derive(Debug, Clone)]
+pub enum TrainingState {
+    /// One report, with the loss and now and then the quality.
+    Running(TrainingReport),
+    /// The student is finished and on the shelf.
+    Finished,
+    /// It was cancelled; nothing was kept.
+    Cancelled,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    wish: Option<Recipe>,
+    fill: VecDeque<(Recipe, Depth)>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    mailbox: Mutex<Mailbox>,
+    changed: Condvar,
+    /// A newer wish waits; mirrors `mailbox.wish.is_some()` for the hot path.
+    superseded: AtomicBool,
+    stop_training: AtomicBool,
+    training: AtomicBool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Mailbox> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Handle to the measuring thread of one open model. Dropping it ends the thread after its current step.
+pub struct Worker {
+    shared: Arc<Shared>,
+    events: Receiver<Event>,
+    outbox: Outbox,
+}
+
+/// Sends events and wakes the window after each.
+#[derive(Clone)]
+struct Outbox {
+    sender: Sender<Event>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Outbox {
+    fn send(&self, event: Event) {
+        // The receiver is gone once the window has opened another model; nobody is left to tell.
+        if self.sender.send(event).is_ok() {
+            (self.wake)();
+        }
+    }
+
+    fn failed(&self, doing: impl Into<String>, error: Error) {
+        self.send(Event::Failed {
+            doing: doing.into(),
+            error,
+        });
+    }
+}
+
+impl Worker {
+    /// Starts the thread, which opens the model, measures the original and then waits for recipes. `wake` is called
+    /// after every event, from the worker's threads.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn open(
+        reference: ModelReference,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let (sender, events) = channel();
+        let shared = Arc::new(Shared::default());
+        let outbox = Outbox {
+            sender,
+            wake: Arc::new(wake),
+        };
+        let (thread_shared, thread_outbox) = (Arc::clone(&shared), outbox.clone());
+        thread::Builder::new()
+            .name("wattif-worker".to_owned())
+            .spawn(move || run(&reference, &thread_shared, &thread_outbox))
+            .map_err(|error| Error::Compute(format!("the worker thread did not start: {error}")))?;
+        Ok(Self {
+            shared,
+            events,
+            outbox,
+        })
+    }
+
+    /// Asks for a recipe, to the full depth. A wish that is still waiting is replaced; one being measured is finished
+    /// to its coarse result only.
+    pub fn submit(&self, recipe: Recipe) {
+        let mut mailbox = self.shared.lock();
+        mailbox.wish = Some(recipe);
+        self.shared.superseded.store(true, Ordering::Release);
+        drop(mailbox);
+        self.shared.changed.notify_all();
+    }
+
+    /// Replaces the list of positions to fill in when nothing is wished for, most interesting first.
+    pub fn fill(&self, positions: impl IntoIterator<Item = (Recipe, Depth)>) {
+        self.shared.lock().fill = positions.into_iter().collect();
+        self.shared.changed.notify_all();
+    }
+
+    /// The events since the last call, oldest first; never blocks.
+    pub fn events(&self) -> impl Iterator<Item = Event> + '_ {
+        self.events.try_iter()
+    }
+
+    /// Waits for the next event.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when none came in time.
+    pub fn wait(&self, limit: std::time::Duration) -> Result<Event> {
+        self.events
+            .recv_timeout(limit)
+            .map_err(|_| Error::Cancelled)
+    }
+
+    /// Whether a student is being trained.
+    pub fn is_training(&self) -> bool {
+        self.shared.training.load(Ordering::Acquire)
+    }
+
+    /// Trains the student of a recipe's distillation settings on a thread of its own and puts it on the shelf. Does
+    /// nothing while another training runs.
+    pub fn train(&self, engine: &Arc<Engine>, recipe: Recipe) {
+        if self.shared.training.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.shared.stop_training.store(false, Ordering::Release);
+        let (engine, shared, outbox) = (
+            Arc::clone(engine),
+            Arc::clone(&self.shared),
+            self.outbox.clone(),
+        );
+        let spawned = thread::Builder::new()
+            .name("wattif-trainer".to_owned())
+            .spawn(move || {
+                train(&engine, recipe, &shared, &outbox);
+            });
+        if let Err(error) = spawned {
+            self.shared.training.store(false, Ordering::Release);
+            self.outbox.failed(
+                "Training a student",
+                Error::Compute(format!("the trainer thread did not start: {error}")),
+            );
+        }
+    }
+
+    /// Ends the training after its current step; nothing of it is kept.
+    pub fn cancel_training(&self) {
+        self.shared.stop_training.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let mut mailbox = self.shared.lock();
+        mailbox.closed = true;
+        mailbox.wish = None;
+        self.shared.superseded.store(true, Ordering::Release);
+        self.shared.stop_training.store(true, Ordering::Release);
+        drop(mailbox);
+        self.shared.changed.notify_all();
+    }
+}
+
+/// The observer of the measuring thread: a newer wish, or any wish while filling in, supersedes the work.
+struct Watch<'a> {
+    shared: &'a Shared,
+    outbox: &'a Outbox,
+    filling: bool,
+}
+
+impl Observer for Watch<'_> {
+    fn cancelled(&self) -> bool {
+        self.shared.superseded.load(Ordering::Acquire)
+    }
+
+    fn abandoned(&self) -> bool {
+        self.filling && self.cancelled()
+    }
+
+    fn progress(&self, what: &str, done: f64) {
+        if !self.filling {
+            self.outbox.send(Event::Progress {
+                what: what.to_owned(),
+                done,
+            });
+        }
+    }
+
+    fn measured(&self, measurement: &Measurement) {
+        self.outbox
+            .send(Event::Measured(Box::new(measurement.clone())));
+    }
+}
+
+enum Task {
+    Wish(Recipe),
+    Fill(Recipe, Depth),
+}
+
+fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
+    let engine = match guarded(|| Engine::open(reference)) {
+        Ok(engine) => Arc::new(engine),
+        Err(error) => {
+            outbox.failed("Opening the model", error);
+            return;
+        }
+    };
+    outbox.send(Event::Opened(Arc::clone(&engine)));
+    let mut settled = true;
+    let mut idle = true;
+    while let Some(task) = next(shared, outbox, &mut settled, &mut idle) {
+        let (recipe, depth, filling) = match task {
+            Task::Wish(recipe) => (recipe, Depth::Full, false),
+            Task::Fill(recipe, depth) => (recipe, depth, true),
+        };
+        let watch = Watch {
+            shared,
+            outbox,
+            filling,
+        };
+        match guarded(|| engine.measure(&recipe, depth, &watch)) {
+            Ok(measurement) => outbox.send(Event::Measured(Box::new(measurement))),
+            Err(Error::Cancelled) => {}
+            Err(error) => outbox.failed("Measuring this configuration", error),
+        }
+    }
+}
+
+/// Takes the wish, else the next position to fill in, else says that all is done and sleeps; `None` ends the thread.
+fn next(shared: &Shared, outbox: &Outbox, settled: &mut bool, idle: &mut bool) -> Option<Task> {
+    let mut mailbox = shared.lock();
+    loop {
+        if mailbox.closed {
+            return None;
+        }
+        if let Some(recipe) = mailbox.wish.take() {
+            shared.superseded.store(false, Ordering::Release);
+            (*settled, *idle) = (false, false);
+            return Some(Task::Wish(recipe));
+        }
+        if !*settled {
+            *settled = true;
+            outbox.send(Event::Settled);
+        }
+        if let Some((recipe, depth)) = mailbox.fill.pop_front() {
+            *idle = false;
+            return Some(Task::Fill(recipe, depth));
+        }
+        if !*idle {
+            *idle = true;
+            outbox.send(Event::Idle);
+        }
+        mailbox = shared
+            .changed
+            .wait(mailbox)
+            .unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+fn train(engine: &Engine, recipe: Recipe, shared: &Shared, outbox: &Outbox) {
+    let report = |state| outbox.send(Event::Training(Training { recipe, state }));
+    let result = guarded(|| {
+        engine.train_student(
+            &recipe,
+            &mut |progress| report(TrainingState::Running(progress)),
+            &|| shared.stop_training.load(Ordering::Acquire),
+        )
+    });
+    shared.training.store(false, Ordering::Release);
+    match result {
+        Ok(()) => report(TrainingState::Finished),
+        Err(Error::Cancelled) => report(TrainingState::Cancelled),
+        Err(error) => {
+            report(TrainingState::Cancelled);
+            outbox.failed("Training a student", error);
+        }
+    }
+}
+
+/// candle can panic on shapes it did not expect; that ends the piece of work, not the program.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a library stopped without a reason".to_owned());
+        Err(Error::Compute(text))
+    })
+}

@@ -100,17 +100,29 @@ pub fn students(model: &Model) -> Result<Vec<Student>> {
     };
     let mut students = Vec::new();
     for &bytes in find(name)?.students {
-        let (architecture, tensors, metadata) = parse(bytes)?;
-        let record: StudentRecord = json(&metadata, StudentRecord::METADATA_KEY)?;
-        if record.teacher == model.hash {
-            students.push(Student {
-                architecture,
-                tensors,
-                record,
-            });
+        let student = read_student(bytes)?;
+        if student.record.teacher == model.hash {
+            students.push(student);
         }
     }
     Ok(students)
+}
+
+/// Reads a student from the bytes of its file.
+///
+/// # Errors
+/// [`Error::Compute`] saying what is wrong with them.
+pub(crate) fn read_student(bytes: &[u8]) -> Result<Student> {
+    let (architecture, tensors, metadata) = parse(bytes)?;
+    let record: StudentRecord = json(&metadata, StudentRecord::METADATA_KEY)?;
+    match architecture.mismatch(&tensors) {
+        Some(fact) => Err(Error::Compute(fact)),
+        None => Ok(Student {
+            architecture,
+            tensors,
+            record,
+        }),
+    }
 }
 
 /// Held-out Fashion-MNIST test images, 200 of each class: pixels 0 to 255 `[2000, 28, 28]` and labels `[2000]`.

@@ -19,8 +19,8 @@ mod inference;
 
 pub use architecture::Architecture;
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
-pub(crate) use inference::Network;
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
+pub(crate) use inference::Network;
 
 /// Tensors by name; f32, contiguous, on the CPU.
 pub type Tensors = BTreeMap<String, Tensor>;

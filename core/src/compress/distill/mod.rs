@@ -109,6 +109,10 @@ pub struct TrainingProgress {
     pub macs: f64,
 }
 
+/// Hears of every update and can end the training. The second argument gives the weights as they are now.
+pub type OnStep<'a> =
+    dyn FnMut(TrainingProgress, &dyn Fn() -> Result<Tensors>) -> ControlFlow<()> + 'a;
+
 /// A finished training.
 #[derive(Debug, Clone)]
 pub struct Trained {
@@ -134,7 +138,7 @@ pub fn train_student(
     data: &TrainingSet,
     recipe: &Distillation,
     seed: u64,
-    on_step: &mut dyn FnMut(TrainingProgress) -> ControlFlow<()>,
+    on_step: &mut OnStep<'_>,
 ) -> Result<Trained> {
     let schedule = Schedule::quick(student);
     let guide = Some((teacher, recipe.temperature));
@@ -151,7 +155,7 @@ pub fn train(
     data: &TrainingSet,
     schedule: &Schedule,
     seed: u64,
-    on_step: &mut dyn FnMut(TrainingProgress) -> ControlFlow<()>,
+    on_step: &mut OnStep<'_>,
 ) -> Result<Trained> {
     let start = Instant::now();
     let mut state = State::new(architecture, seed)?;
@@ -197,7 +201,7 @@ pub fn train(
             seconds: start.elapsed().as_secs_f64(),
             macs: per_step * f64::from(step + 1),
         };
-        if on_step(progress).is_break() {
+        if on_step(progress, &|| state.tensors(architecture)).is_break() {
             return Err(Error::Cancelled);
         }
     }
@@ -248,14 +252,14 @@ impl State {
         })
     }
 
-    fn tensors(self, architecture: &Architecture) -> Result<Tensors> {
+    fn tensors(&self, architecture: &Architecture) -> Result<Tensors> {
         let mut tensors = Tensors::new();
-        for (name, variable) in self.variables {
-            tensors.insert(name, variable.as_detached_tensor().copy()?);
+        for (name, variable) in &self.variables {
+            tensors.insert(name.clone(), variable.as_detached_tensor().copy()?);
         }
-        for (name, values) in self.fixed {
+        for (name, values) in &self.fixed {
             let len = values.len();
-            tensors.insert(name, Tensor::from_vec(values, len, &Device::Cpu)?);
+            tensors.insert(name.clone(), Tensor::from_slice(values, len, &Device::Cpu)?);
         }
         match architecture.mismatch(&tensors) {
             Some(fact) => Err(Error::Compute(fact)),

@@ -64,10 +64,17 @@ fn losses(
     seed: u64,
 ) -> Vec<f64> {
     let mut losses = Vec::new();
-    train(teacher, architecture, data, &quick(steps), seed, &mut |p| {
-        losses.push(p.loss);
-        ControlFlow::Continue(())
-    })
+    train(
+        teacher,
+        architecture,
+        data,
+        &quick(steps),
+        seed,
+        &mut |p, _| {
+            losses.push(p.loss);
+            ControlFlow::Continue(())
+        },
+    )
     .unwrap();
     losses
 }
@@ -253,7 +260,8 @@ fn training_lowers_the_loss() {
 #[test]
 fn a_student_comes_closer_to_its_teacher() {
     for (architecture, data) in cases() {
-        let mut run = |_: TrainingProgress| ControlFlow::Continue(());
+        let mut run =
+            |_: TrainingProgress, _: &dyn Fn() -> Result<Tensors>| ControlFlow::Continue(());
         let trained = train(None, &architecture, &data, &quick(40), 1, &mut run).unwrap();
         let reference = ModelReference::Bundled("teacher".into());
         let teacher = Model::new(reference, "teacher", architecture, trained.tensors).unwrap();
@@ -294,7 +302,7 @@ fn the_seed_decides_the_training() {
 #[test]
 fn a_training_stops_when_told() {
     let mut steps = 0;
-    let result = train(None, &tiny_gpt(), &chant(), &quick(100), 1, &mut |_| {
+    let result = train(None, &tiny_gpt(), &chant(), &quick(100), 1, &mut |_, _| {
         steps += 1;
         if steps == 3 {
             ControlFlow::Break(())
@@ -320,7 +328,7 @@ fn progress_counts_the_work_of_teacher_and_student() {
     let tensors = teacher.initial_tensors(1).unwrap();
     let teacher = Model::new(ModelReference::Bundled("t".into()), "t", teacher, tensors).unwrap();
     let mut last = None;
-    let mut hear = |progress| {
+    let mut hear = |progress: TrainingProgress, _: &dyn Fn() -> Result<Tensors>| {
         last = Some(progress);
         ControlFlow::Continue(())
     };
@@ -337,7 +345,7 @@ fn progress_counts_the_work_of_teacher_and_student() {
 
 #[test]
 fn data_that_does_not_suit_is_refused() {
-    let mut run = |_: TrainingProgress| ControlFlow::Continue(());
+    let mut run = |_: TrainingProgress, _: &dyn Fn() -> Result<Tensors>| ControlFlow::Continue(());
     let mut fact = |architecture: &Architecture, data: &TrainingSet| {
         let result = train(None, architecture, data, &quick(1), 1, &mut run);
         result.err().map(|error| error.to_string())

@@ -1,0 +1,166 @@
+//! [`Shelf`]: the finished students of a model, those that ship with it and those trained on this machine and kept on
+//! disk.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use candle_core::Tensor;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use crate::compress::distill::{Student, StudentRecord};
+use crate::error::{Error, Result};
+use crate::model::{Architecture, Model, bundled};
+use crate::recipe::Distillation;
+
+impl Student {
+    /// Whether this is the student that these settings ask for: the same ratio within half a step of the slider, and
+    /// the same temperature and seed.
+    pub fn answers(&self, wanted: &Distillation, seed: u64) -> bool {
+        (self.record.ratio - wanted.ratio).abs() < 0.005
+            && self.record.temperature == wanted.temperature
+            && self.record.seed == seed
+    }
+
+    /// A text that no other student of the same teacher has.
+    pub fn id(&self) -> String {
+        let StudentRecord {
+            ratio,
+            temperature,
+            seed,
+            ..
+        } = self.record;
+        format!("r{ratio}t{temperature}s{seed}")
+    }
+}
+
+/// The finished students of one model.
+pub struct Shelf {
+    folder: Option<PathBuf>,
+    students: RwLock<Vec<Arc<Student>>>,
+}
+
+impl Shelf {
+    /// The shipped students of `model`, and those in the cache folder that were trained for exactly these weights.
+    ///
+    /// # Errors
+    /// A shipped student is damaged. A damaged file in the cache folder is left alone and ignored: it can be trained
+    /// again.
+    pub fn open(model: &Model) -> Result<Self> {
+        let mut students: Vec<Arc<Student>> = bundled::students(model)?
+            .into_iter()
+            .map(Arc::new)
+            .collect();
+        let folder = cache_folder().map(|cache| cache.join("students").join(&model.hash[..16]));
+        let entries = folder
+            .as_ref()
+            .and_then(|folder| std::fs::read_dir(folder).ok());
+        for path in entries.into_iter().flatten().flatten().map(|e| e.path()) {
+            if let Ok(student) = read(&path)
+                && student.record.teacher == model.hash
+            {
+                students.push(Arc::new(student));
+            }
+        }
+        Ok(Self {
+            folder,
+            students: RwLock::new(students),
+        })
+    }
+
+    /// All finished students, in no particular order.
+    pub fn students(&self) -> Vec<Arc<Student>> {
+        self.students
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The student that these settings ask for, else the finished one of nearest ratio; `None` where the original
+    /// (ratio 1) is nearer than any student.
+    pub fn nearest(&self, wanted: &Distillation, seed: u64) -> Option<Arc<Student>> {
+        let students = self.students();
+        if let Some(exact) = students.iter().find(|s| s.answers(wanted, seed)) {
+            return Some(Arc::clone(exact));
+        }
+        let distance = |ratio: f64| (ratio - wanted.ratio).abs();
+        students
+            .into_iter()
+            .min_by(|a, b| distance(a.record.ratio).total_cmp(&distance(b.record.ratio)))
+            .filter(|student| distance(student.record.ratio) <= distance(1.0))
+    }
+
+    /// Adds a student and writes it to the cache folder, so that it is there the next time.
+    ///
+    /// # Errors
+    /// The file could not be written; the student is on the shelf all the same.
+    pub fn add(&self, student: Student) -> Result<()> {
+        let written = self.folder.as_ref().map(|folder| {
+            let path = folder.join(format!("{}.safetensors", student.id()));
+            std::fs::create_dir_all(folder)
+                .map_err(|error| Error::file(error.to_string(), folder))?;
+            write(&student, &path)
+        });
+        self.students
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::new(student));
+        written.unwrap_or(Ok(()))
+    }
+}
+
+/// Folder for what can be computed again: `$WATTIF_CACHE_DIR`, else the system's cache folder for `wattif`.
+fn cache_folder() -> Option<PathBuf> {
+    std::env::var_os("WATTIF_CACHE_DIR")
+        .map(PathBuf::from)
+        .or_else(|| {
+            directories::ProjectDirs::from("org", "wattif", "wattif")
+                .map(|dirs| dirs.cache_dir().to_owned())
+        })
+}
+
+fn read(path: &Path) -> Result<Student> {
+    let bytes = std::fs::read(path).map_err(|error| Error::file(error.to_string(), path))?;
+    bundled::read_student(&bytes).map_err(|error| Error::file(error.to_string(), path))
+}
+
+/// Writes a student beside its place and then moves it there, so that a half-written file is never read.
+fn write(student: &Student, path: &Path) -> Result<()> {
+    let unwritable = |error: &dyn std::fmt::Display| Error::file(error.to_string(), path);
+    let json = |error: serde_json::Error| unwritable(&error);
+    let metadata = HashMap::from([
+        (
+            Architecture::METADATA_KEY.to_owned(),
+            serde_json::to_string(&student.architecture).map_err(json)?,
+        ),
+        (
+            StudentRecord::METADATA_KEY.to_owned(),
+            serde_json::to_string(&student.record).map_err(json)?,
+        ),
+    ]);
+    let bytes: Vec<(&String, &Tensor, Vec<u8>)> = student
+        .tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            let bytes = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            Ok((name, tensor, bytes))
+        })
+        .collect::<Result<_>>()?;
+    let views: Vec<(&String, TensorView<'_>)> = bytes
+        .iter()
+        .map(|(name, tensor, bytes)| {
+            TensorView::new(Dtype::F32, tensor.dims().to_vec(), bytes)
+                .map(|view| (*name, view))
+                .map_err(|error| unwritable(&error))
+        })
+        .collect::<Result<_>>()?;
+    let beside = path.with_extension("part");
+    safetensors::serialize_to_file(views, Some(metadata), &beside)
+        .map_err(|error| unwritable(&error))?;
+    std::fs::rename(&beside, path).map_err(|error| unwritable(&error))
+}
