@@ -1,7 +1,11 @@
 //! What a recipe would give, from shapes alone: the curves that are drawn over the whole range of a slider before
 //! anything is measured.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::layout::{self, Contents, Entry, Matrix, NO_CHECKSUM, Storage};
+use super::survey::Survey;
 use crate::error::{Error, Result};
 use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
 use crate::recipe::{Pattern, Recipe};
@@ -16,6 +20,8 @@ pub struct Planner {
     tensors: Vec<FileTensor>,
     /// The metadata of the file up to the recipe, as JSON.
     metadata: String,
+    /// What is known of the weights, by layer.
+    survey: Arc<HashMap<String, Survey>>,
 }
 
 /// A tensor in the order in which the file holds them.
@@ -100,6 +106,7 @@ impl Planner {
             layers: layers.to_vec(),
             tensors,
             metadata,
+            survey: Arc::default(),
         }
     }
 
@@ -108,13 +115,29 @@ impl Planner {
         &self.layers
     }
 
+    /// The same for a network whose layers of the same name hold weights that are spread like those of `other`: of a
+    /// student, say, that is not trained yet.
+    #[must_use]
+    pub fn informed_by(mut self, other: &Self) -> Self {
+        self.survey = Arc::clone(&other.survey);
+        self
+    }
+
+    pub(super) fn with_survey(mut self, survey: HashMap<String, Survey>) -> Self {
+        self.survey = Arc::new(survey);
+        self
+    }
+
     /// The profile that a valid recipe leads to, without touching a weight; microseconds.
     ///
-    /// The zeros are those of pruning. With layer scope and with 2:4 their number is exact; with global scope the same
-    /// fraction is taken in each layer, which is right in total but not layer by layer. Weights that are zero already
-    /// and those that rounding to few bits makes zero are not known from shapes: nonzero weights and stored bytes are
-    /// upper bounds there, and exactly what [`super::Compressor::compress`] gives otherwise (16 and 32 bits, and 1 bit,
-    /// where no weight rounds to zero).
+    /// From shapes alone the zeros are those of pruning. With layer scope and with 2:4 their number is exact; with global
+    /// scope the same fraction is taken in each layer, which is right in total but not layer by layer. Weights that are
+    /// zero already and those that rounding to 2 to 8 bits makes zero are not known: nonzero weights and stored bytes
+    /// are upper bounds there, and exactly what [`super::Compressor::compress`] gives otherwise.
+    ///
+    /// After a [`super::Compressor::survey`] those zeros are counted too: exactly without pruning and with 2:4 (sampled
+    /// in layers of more than 131,072 weights), as an upper bound where unstructured pruning and rounding meet. With
+    /// global scope each layer then loses what the threshold takes of it, to a fraction of a percent.
     pub fn plan(&self, recipe: &Recipe) -> ModelProfile {
         let recipe = recipe.canonical();
         let nonzero: Vec<u64> = self
@@ -122,7 +145,12 @@ impl Planner {
             .iter()
             .map(|layer| {
                 let zeros = if layer.compressible {
-                    pruned(&recipe, Matrix::of(&layer.shape))
+                    let matrix = Matrix::of(&layer.shape);
+                    let pruned = pruned(&recipe, matrix);
+                    match self.survey.get(&layer.name) {
+                        Some(survey) => survey.zeros(&recipe, matrix, pruned),
+                        None => pruned,
+                    }
                 } else {
                     0
                 };

@@ -28,6 +28,19 @@ pub(super) const fn magnitude(weight: f32) -> u32 {
 pub(super) struct Histogram(Vec<u32>);
 
 impl Histogram {
+    /// Number of bins, of which the first holds the smallest weights.
+    pub(super) const BINS: usize = COARSE_BINS;
+
+    /// Weights in a bin.
+    pub(super) fn at(&self, bin: usize) -> u64 {
+        u64::from(self.0[bin])
+    }
+
+    /// All weights.
+    pub(super) fn total(&self) -> u64 {
+        self.0.iter().map(|&n| u64::from(n)).sum()
+    }
+
     /// Counts finite weights.
     pub(super) fn of(weights: &[f32]) -> Self {
         Self(count(weights, COARSE_BINS, |chunk, bins| {

@@ -158,6 +158,19 @@ fn to_codes(weights: &mut [f32], scale: f32, bits: u8) -> u64 {
     nonzero
 }
 
+/// How many of a group's weights [`to_integers`] would make (or leave) zero, from 2 bits on.
+pub(super) fn rounds_to_zero(weights: &[f32], bits: u8) -> u64 {
+    let scale = widened(absmax_scale(weights, bits));
+    if scale == 0.0 {
+        return weights.len() as u64;
+    }
+    let inverse = 1.0 / scale;
+    let zeros = weights
+        .iter()
+        .map(|w| u32::from(w * inverse + ROUND - ROUND == 0.0));
+    u64::from(zeros.sum::<u32>())
+}
+
 #[inline(always)]
 fn to_signs(weights: &mut [f32], scale: f32) -> u64 {
     for weight in &mut *weights {

@@ -1,0 +1,149 @@
+//! What shapes alone do not tell: how many weights are zero already, how many rounding makes zero, and how a global
+//! threshold spreads over the layers. Counted once for a model, so that planned curves run where the measured points will
+//! lie.
+
+use rayon::prelude::*;
+
+use super::layout::Matrix;
+use super::{prune, quantize};
+use crate::recipe::{Group, Pattern, Recipe, Scope};
+
+/// Weights of a layer that are looked at; larger layers are sampled in whole rows.
+const SAMPLE: usize = 1 << 17;
+/// The widths at which weights can round to zero.
+const BITS: std::ops::RangeInclusive<u8> = 2..=8;
+/// What weights can share a scale with, narrowest last.
+const GROUPS: [Group; 9] = [
+    Group::Channel,
+    Group::Size(1024),
+    Group::Size(512),
+    Group::Size(256),
+    Group::Size(128),
+    Group::Size(64),
+    Group::Size(32),
+    Group::Size(16),
+    Group::Size(8),
+];
+/// Steps of the table of global sparsities: one percent.
+const STEPS: usize = 100;
+
+/// Zeros by group and width.
+type Rounded = [[u64; 7]; GROUPS.len()];
+
+/// What is known of the weights of one layer.
+#[derive(Debug, Clone)]
+pub(super) struct Survey {
+    /// Fraction that is zero in the original.
+    zero: f64,
+    /// Fraction that rounding makes (or finds) zero, without pruning and after 2:4.
+    rounded: [[[f64; 7]; GROUPS.len()]; 2],
+    /// Fraction that a global sparsity of so many percent sets to zero; empty until it is known.
+    global: Vec<f64>,
+}
+
+impl Survey {
+    /// Looks at weights of which `nonzero` are not zero.
+    pub(super) fn of(weights: &[f32], matrix: Matrix, nonzero: u64) -> Self {
+        let every = matrix.len().div_ceil(SAMPLE).max(1);
+        let fan_in = matrix.fan_in.max(1);
+        let rows: Vec<&[f32]> = weights.chunks(fan_in).step_by(every).collect();
+        let looked_at = (rows.len() * fan_in).max(1) as f64;
+        let none = || [[[0; 7]; GROUPS.len()]; 2];
+        let counts = rows
+            .par_iter()
+            .map(|row| {
+                let mut pruned = vec![0.0; row.len()];
+                prune::cut_two_of_four(row, &mut pruned);
+                [rounded(row, matrix), rounded(&pruned, matrix)]
+            })
+            .reduce(none, |mut a, b| {
+                for (a, b) in a.as_flattened_mut().iter_mut().zip(b.as_flattened()) {
+                    for (a, b) in a.iter_mut().zip(b) {
+                        *a += b;
+                    }
+                }
+                a
+            });
+        Self {
+            zero: 1.0 - nonzero as f64 / matrix.len().max(1) as f64,
+            rounded: counts.map(|groups| groups.map(|bits| bits.map(|n| n as f64 / looked_at))),
+            global: Vec::new(),
+        }
+    }
+
+    /// Zeros that a recipe leaves in a layer of this shape: never more than it really does, up to what sampling misses.
+    pub(super) fn zeros(&self, recipe: &Recipe, matrix: Matrix, pruned: u64) -> u64 {
+        let n = matrix.len() as f64;
+        let pattern = recipe.pruning.pattern;
+        let is_pruned = recipe.pruning.sparsity > 0.0;
+        let known = match recipe.quantization.weight_bits {
+            bits if BITS.contains(&bits) => {
+                let pattern = usize::from(is_pruned && pattern == Pattern::TwoOfFour);
+                let group = GROUPS
+                    .iter()
+                    .position(|&group| group == recipe.quantization.group)
+                    .unwrap_or(0);
+                self.rounded[pattern][group][usize::from(bits - BITS.start())]
+            }
+            _ => self.zero,
+        };
+        let is_global = is_pruned
+            && pattern == Pattern::Unstructured
+            && recipe.pruning.scope == Scope::Global
+            && !self.global.is_empty();
+        let pruned = if is_global {
+            let at = recipe.pruning.sparsity * STEPS as f64;
+            let low = (at as usize).min(STEPS - 1);
+            let (a, b) = (self.global[low], self.global[low + 1]);
+            (n * (a + (b - a) * (at - low as f64))).round() as u64
+        } else {
+            pruned
+        };
+        // The smallest weights are the ones that both take, so that the zeros of pruning and of rounding mostly coincide.
+        pruned
+            .max((n * known).round() as u64)
+            .min(matrix.len() as u64)
+    }
+}
+
+/// Weights of a row that are zero after rounding.
+fn rounded(row: &[f32], matrix: Matrix) -> Rounded {
+    GROUPS.map(|group| {
+        let group = matrix.group(group);
+        let mut zeros = [0; 7];
+        for weights in row.chunks(group) {
+            for (zeros, bits) in zeros.iter_mut().zip(BITS) {
+                *zeros += quantize::rounds_to_zero(weights, bits);
+            }
+        }
+        zeros
+    })
+}
+
+/// Fills in, for layers that are pruned together, the fraction that each loses at each global sparsity. Within a bin of
+/// the histograms all weights count as equally likely to go.
+pub(super) fn spread(layers: &mut [(&mut Survey, &prune::Histogram)]) {
+    let total: u64 = layers.iter().map(|(_, histogram)| histogram.total()).sum();
+    let mut below = vec![0u64; layers.len()];
+    let mut all_below = 0;
+    let mut step = 0;
+    for bin in 0..prune::Histogram::BINS {
+        let here: u64 = layers.iter().map(|(_, histogram)| histogram.at(bin)).sum();
+        while step <= STEPS && here > 0 {
+            let wanted = total as f64 * step as f64 / STEPS as f64;
+            if wanted > (all_below + here) as f64 {
+                break;
+            }
+            let part = (wanted - all_below as f64) / here as f64;
+            for ((survey, histogram), &below) in layers.iter_mut().zip(&below) {
+                let zeros = below as f64 + part * histogram.at(bin) as f64;
+                survey.global.push(zeros / histogram.total().max(1) as f64);
+            }
+            step += 1;
+        }
+        all_below += here;
+        for ((_, histogram), below) in layers.iter().zip(&mut below) {
+            *below += histogram.at(bin);
+        }
+    }
+}
