@@ -6,11 +6,15 @@
 //! kept apart from the codes. At 16 bits weights are rounded to half precision. Weights beyond the range of half
 //! precision (65,504) end at its largest number.
 
+use std::ops::RangeInclusive;
+
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::prune::magnitude;
 
+/// Widths at which codes have steps of a scale, so that weights can round to zero.
+pub(super) const STEPPED_BITS: RangeInclusive<u8> = 2..=8;
 /// Adding and subtracting 1.5 × 2^23 rounds an f32 of magnitude up to 2^22 to the nearest integer, ties to even, on any
 /// processor and without a call.
 const ROUND: f32 = 12_582_912.0;
@@ -78,11 +82,15 @@ pub(super) fn count_nonzero(row: &[f32]) -> u64 {
 /// ends further than half a step away.
 #[inline(always)]
 fn absmax_scale(weights: &[f32], bits: u8) -> f16 {
-    let largest = weights.iter().fold(0, |largest, &w| {
+    half_above(largest_magnitude(weights) / largest_code(bits))
+}
+
+#[inline(always)]
+fn largest_magnitude(weights: &[f32]) -> f32 {
+    f32::from_bits(weights.iter().fold(0, |largest, &w| {
         let w = magnitude(w);
         if w > largest { w } else { largest }
-    });
-    half_above(f32::from_bits(largest) / largest_code(bits))
+    }))
 }
 
 /// Bits of an f32's significand that half precision lacks.
@@ -158,17 +166,21 @@ fn to_codes(weights: &mut [f32], scale: f32, bits: u8) -> u64 {
     nonzero
 }
 
-/// How many of a group's weights [`to_integers`] would make (or leave) zero, from 2 bits on.
-pub(super) fn rounds_to_zero(weights: &[f32], bits: u8) -> u64 {
-    let scale = widened(absmax_scale(weights, bits));
-    if scale == 0.0 {
-        return weights.len() as u64;
+/// How many of a group's weights [`to_integers`] would make (or leave) zero at each of [`STEPPED_BITS`].
+#[inline(always)]
+pub(super) fn rounded_to_zero(weights: &[f32]) -> [u64; 7] {
+    let largest = largest_magnitude(weights);
+    let mut counts = [weights.len() as u64; 7];
+    if largest > 0.0 {
+        for (count, bits) in counts.iter_mut().zip(STEPPED_BITS) {
+            let inverse = 1.0 / widened(half_above(largest / largest_code(bits)));
+            let zeros = weights
+                .iter()
+                .map(|w| u32::from(w * inverse + ROUND - ROUND == 0.0));
+            *count = u64::from(zeros.sum::<u32>());
+        }
     }
-    let inverse = 1.0 / scale;
-    let zeros = weights
-        .iter()
-        .map(|w| u32::from(w * inverse + ROUND - ROUND == 0.0));
-    u64::from(zeros.sum::<u32>())
+    counts
 }
 
 #[inline(always)]

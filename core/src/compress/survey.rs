@@ -2,16 +2,16 @@
 //! threshold spreads over the layers. Counted once for a model, so that planned curves run where the measured points will
 //! lie.
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::layout::Matrix;
+use super::quantize::STEPPED_BITS;
 use super::{prune, quantize};
 use crate::recipe::{Group, Pattern, Recipe, Scope};
 
 /// Weights of a layer that are looked at; larger layers are sampled in whole rows.
 const SAMPLE: usize = 1 << 17;
-/// The widths at which weights can round to zero.
-const BITS: std::ops::RangeInclusive<u8> = 2..=8;
 /// What weights can share a scale with, narrowest last.
 const GROUPS: [Group; 9] = [
     Group::Channel,
@@ -54,7 +54,7 @@ impl Survey {
             .map(|row| {
                 let mut pruned = vec![0.0; row.len()];
                 prune::cut_two_of_four(row, &mut pruned);
-                [rounded(row, matrix), rounded(&pruned, matrix)]
+                [*row, pruned.as_slice()].map(|row| Arch::new().dispatch(Count { row, matrix }))
             })
             .reduce(none, |mut a, b| {
                 for (a, b) in a.as_flattened_mut().iter_mut().zip(b.as_flattened()) {
@@ -77,13 +77,13 @@ impl Survey {
         let pattern = recipe.pruning.pattern;
         let is_pruned = recipe.pruning.sparsity > 0.0;
         let known = match recipe.quantization.weight_bits {
-            bits if BITS.contains(&bits) => {
+            bits if STEPPED_BITS.contains(&bits) => {
                 let pattern = usize::from(is_pruned && pattern == Pattern::TwoOfFour);
                 let group = GROUPS
                     .iter()
                     .position(|&group| group == recipe.quantization.group)
                     .unwrap_or(0);
-                self.rounded[pattern][group][usize::from(bits - BITS.start())]
+                self.rounded[pattern][group][usize::from(bits - STEPPED_BITS.start())]
             }
             _ => self.zero,
         };
@@ -106,18 +106,27 @@ impl Survey {
     }
 }
 
-/// Weights of a row that are zero after rounding.
-fn rounded(row: &[f32], matrix: Matrix) -> Rounded {
-    GROUPS.map(|group| {
-        let group = matrix.group(group);
-        let mut zeros = [0; 7];
-        for weights in row.chunks(group) {
-            for (zeros, bits) in zeros.iter_mut().zip(BITS) {
-                *zeros += quantize::rounds_to_zero(weights, bits);
+/// Counts the weights of a row that are zero after rounding.
+struct Count<'a> {
+    row: &'a [f32],
+    matrix: Matrix,
+}
+
+impl WithSimd for Count<'_> {
+    type Output = Rounded;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Rounded {
+        let mut all = [[0; 7]; GROUPS.len()];
+        for (all, group) in all.iter_mut().zip(GROUPS) {
+            for weights in self.row.chunks(self.matrix.group(group)) {
+                for (all, zeros) in all.iter_mut().zip(quantize::rounded_to_zero(weights)) {
+                    *all += zeros;
+                }
             }
         }
-        zeros
-    })
+        all
+    }
 }
 
 /// Fills in, for layers that are pruned together, the fraction that each loses at each global sparsity. Within a bin of
