@@ -1,7 +1,7 @@
 //! Matrix products with prepared weights, on one core.
 //!
 //! Weights are laid out once in *panels* of up to three vectors of outputs, input by input; the product then keeps a
-//! tile of up to eight rows by one panel in registers (Goto and van de Geijn 2008,
+//! tile of up to six rows by one panel in registers (Goto and van de Geijn 2008,
 //! <https://doi.org/10.1145/1356052.1356053>). The rows may be the windows of an image, so that a convolution needs no
 //! copy of them. Samples are spread over cores one level up, where nothing has to be synchronised.
 
@@ -113,6 +113,10 @@ impl Rows {
     }
 
     pub(super) const fn start(&self, row: usize) -> usize {
+        if row < self.width {
+            // Most matrices are a single line, and a division costs as much as a tile's step.
+            return self.first + row * self.step;
+        }
         self.first + row / self.width * self.line + row % self.width * self.step
     }
 }
@@ -199,11 +203,11 @@ impl WithSimd for Product<'_> {
             }
             let panel = &weights.panels[place * weights.inputs..][..columns.len() * self.inputs];
             let panel = S::as_simd_f32s(panel).0;
-            // As many sums as there are registers for, beside a panel's vectors and one of the row.
+            // Sixteen registers hold the sums, a panel's vectors and as many of the rows; larger tiles spill.
             match columns.len() / S::F32_LANES {
-                3 => self.panel::<S, 4, 3>(simd, panel, columns.start),
-                2 => self.panel::<S, 6, 2>(simd, panel, columns.start),
-                _ => self.panel::<S, 8, 1>(simd, panel, columns.start),
+                3 => self.panel::<S, 3, 3>(simd, panel, columns.start),
+                2 => self.panel::<S, 4, 2>(simd, panel, columns.start),
+                _ => self.panel::<S, 6, 1>(simd, panel, columns.start),
             }
         }
     }
@@ -223,12 +227,9 @@ impl Product<'_> {
             self.tile::<S, R, V>(simd, panel, row, column);
             row += R;
         }
-        while row + 2 <= self.count {
-            self.tile::<S, 2, V>(simd, panel, row, column);
-            row += 2;
-        }
-        if row < self.count {
+        while row < self.count {
             self.tile::<S, 1, V>(simd, panel, row, column);
+            row += 1;
         }
     }
 
@@ -241,6 +242,54 @@ impl Product<'_> {
         row: usize,
         column: usize,
     ) {
+        let sums = self.sums::<S, R, V>(simd, panel, row);
+        let width = V * S::F32_LANES;
+        let end = self.outputs.min(column + width);
+        for (r, sums) in sums.iter().enumerate() {
+            let start = self.out_rows.start(row + r);
+            let out = &mut self.out[start + column..start + end];
+            let (scale, shift) = match self.finish {
+                Finish::ScaleShiftRelu(scale, shift) => (&scale[column..end], &shift[column..end]),
+                _ => (&[][..], &[][..]),
+            };
+            if out.len() == width {
+                let out = S::as_mut_simd_f32s(out).0;
+                let (scale, shift) = (S::as_simd_f32s(scale).0, S::as_simd_f32s(shift).0);
+                for v in 0..V {
+                    out[v] = match self.finish {
+                        Finish::Store => sums[v],
+                        Finish::Add => simd.add_f32s(out[v], sums[v]),
+                        Finish::ScaleShiftRelu(..) => {
+                            scale_shift_relu(simd, sums[v], scale[v], shift[v])
+                        }
+                    };
+                }
+            } else {
+                let parts = out.chunks_mut(S::F32_LANES).zip(sums).enumerate();
+                for (v, (out, &sum)) in parts {
+                    let part =
+                        |all: &[f32]| simd.partial_load_f32s(&all[v * S::F32_LANES..][..out.len()]);
+                    let finished = match self.finish {
+                        Finish::Store => sum,
+                        Finish::Add => simd.add_f32s(simd.partial_load_f32s(out), sum),
+                        Finish::ScaleShiftRelu(..) => {
+                            scale_shift_relu(simd, sum, part(scale), part(shift))
+                        }
+                    };
+                    simd.partial_store_f32s(out, finished);
+                }
+            }
+        }
+    }
+
+    /// The sums of a tile.
+    #[inline(always)]
+    fn sums<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        panel: &[S::f32s],
+        row: usize,
+    ) -> [[S::f32s; V]; R] {
         let (pieces, apart) = self.pieces;
         let len = self.inputs / pieces;
         let starts: [usize; R] = std::array::from_fn(|i| self.rows.start(row + i));
@@ -248,7 +297,7 @@ impl Product<'_> {
         for (piece, panel) in panel.chunks_exact(len * V).enumerate() {
             let rows: [&[f32]; R] =
                 std::array::from_fn(|i| &self.values[starts[i] + piece * apart..][..len]);
-            for (i, weights) in panel.chunks_exact(V).enumerate() {
+            for (i, &weights) in (0..len).zip(panel.as_chunks::<V>().0) {
                 for r in 0..R {
                     let value = simd.splat_f32s(rows[r][i]);
                     for v in 0..V {
@@ -257,27 +306,16 @@ impl Product<'_> {
                 }
             }
         }
-        let end = self.outputs.min(column + V * S::F32_LANES);
-        for (r, sums) in sums.iter().enumerate() {
-            let start = self.out_rows.start(row + r);
-            let out = &mut self.out[start + column..start + end];
-            for (v, (out, &sum)) in out.chunks_mut(S::F32_LANES).zip(sums).enumerate() {
-                let at = column + v * S::F32_LANES;
-                let finished = match self.finish {
-                    Finish::Store => sum,
-                    Finish::Add => simd.add_f32s(simd.partial_load_f32s(out), sum),
-                    Finish::ScaleShiftRelu(scale, shift) => {
-                        let scale = simd.partial_load_f32s(&scale[at..][..out.len()]);
-                        let shift = simd.partial_load_f32s(&shift[at..][..out.len()]);
-                        // Not fused, as in the plain path.
-                        let value = simd.add_f32s(simd.mul_f32s(sum, scale), shift);
-                        simd.max_f32s(value, simd.splat_f32s(0.0))
-                    }
-                };
-                simd.partial_store_f32s(out, finished);
-            }
-        }
+        // A copy, because it is indexed by variables later: the sums themselves are to stay in registers.
+        std::array::from_fn(|r| std::array::from_fn(|v| sums[r][v]))
     }
+}
+
+#[inline(always)]
+fn scale_shift_relu<S: Simd>(simd: S, sum: S::f32s, scale: S::f32s, shift: S::f32s) -> S::f32s {
+    // Not fused, as in the plain path.
+    let value = simd.add_f32s(simd.mul_f32s(sum, scale), shift);
+    simd.max_f32s(value, simd.splat_f32s(0.0))
 }
 
 #[cfg(test)]
