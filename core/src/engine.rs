@@ -96,9 +96,11 @@ impl Engine {
             ModelReference::Bundled(name) => bundled::load(name)?,
             ModelReference::File(path) => formats::open(path)?,
         });
+        let mut compressor =
+            Compressor::new(planner(&model.name, &model.architecture)?, &model.tensors)?;
         Ok(Self {
             set: evaluation_set(&model.architecture)?,
-            planner: planner(&model.name, &model.architecture)?,
+            planner: compressor.survey()?,
             shelf: Shelf::open(&model)?,
             model,
             baseline: OnceLock::new(),
@@ -123,8 +125,9 @@ impl Engine {
         &self.set
     }
 
-    /// The profile that a recipe leads to, from shapes alone: no weight is touched, so zeros are planned, not counted.
-    /// Below ratio 1 it is the profile of the student that would be trained for exactly that ratio.
+    /// The profile that a recipe leads to, in microseconds: zeros are planned from a survey of the original's weights, not
+    /// counted; see [`Planner::plan`]. Below ratio 1 it is the profile of the student that would be trained for exactly
+    /// that ratio, with weights spread like the original's.
     ///
     /// # Errors
     /// The recipe is out of range.
@@ -141,7 +144,8 @@ impl Engine {
             Some(planner) => planner,
             None => {
                 let (student, _) = self.model.architecture.student(ratio);
-                let planner = Arc::new(planner(&self.model.name, &student)?);
+                let planner = planner(&self.model.name, &student)?.informed_by(&self.planner);
+                let planner = Arc::new(planner);
                 lock(&self.planners).insert(key, Arc::clone(&planner));
                 planner
             }
