@@ -1,22 +1,492 @@
-//! The window.
+//! The window: it draws the session and what follows from it, and turns what people do into commands.
+//!
+//! Each frame has two halves. [`App::logic`] takes in what the work has to say and runs commands; [`App::ui`] draws and
+//! pushes commands. Controls are drawn before the charts, and what they ask for is done in between, so that arithmetic
+//! follows a slider within the frame.
 
-use std::path::PathBuf;
+mod axis;
+mod backend;
+mod charts;
+mod command;
+mod derived;
+mod dialogs;
 
+mod engine;
+mod export;
+mod panels;
+mod run;
+mod session;
+mod storage;
+mod theme;
+mod widgets;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use egui::{CentralPanel, Context, Frame, Panel, ScrollArea, Ui};
 use wattif_core::model::ModelReference;
+use wattif_core::preset::Preset;
 
-/// What the window opens on.
-#[derive(Debug, Clone, Default)]
-pub struct Start {
-    /// A preset to open; it wins over `model`.
-    pub preset: Option<PathBuf>,
-    /// A model to open instead of the default one.
-    pub model: Option<ModelReference>,
+use charts::Charts;
+use command::Action;
+use derived::{Derived, Store};
+use dialogs::Dialogs;
+use panels::errors::{Notice, Tone};
+use panels::examples::Pictures;
+use panels::status::Activity;
+use session::History;
+
+pub use axis::Axis;
+pub use backend::{Backend, ModelFacts, Opener, TrainingReport, Update};
+pub use command::Command;
+pub use run::{Start, run};
+pub use session::{Configuration, Session, Settings};
+pub use theme::ThemeChoice;
+
+/// What the window is made with.
+pub struct Options {
+    /// What to open first.
+    pub start: Start,
+    /// Opens models.
+    pub opener: Opener,
+    /// Folder of the kept session; `None` keeps nothing.
+    pub folder: Option<PathBuf>,
+    /// Whether the system's file dialogs may be used.
+    pub system_dialogs: bool,
 }
 
-/// Opens the window and returns when it is closed.
-///
-/// # Errors
-/// Where no window can be opened.
-pub fn run(_start: Start) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no window")
+/// The window's whole state.
+pub struct App {
+    session: Session,
+    history: History<Configuration>,
+    store: Store,
+    derived: Derived,
+    charts: Charts,
+    backend: Option<Box<dyn Backend>>,
+    facts: Option<ModelFacts>,
+    opening: Option<Opening>,
+    opener: Opener,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    queue: Vec<Action>,
+    notices: Vec<Notice>,
+    next_notice: u64,
+    activity: Activity,
+    training: Option<Training>,
+    /// Key of the recipe whose training was stopped by hand; it is not begun again by itself.
+    not_to_train: Option<String>,
+    dialogs: Dialogs,
+    system_dialogs: bool,
+    folder: Option<PathBuf>,
+    kept: Session,
+    presenting: bool,
+    listing_shortcuts: bool,
+    preset: Option<OpenedPreset>,
+    pictures: Pictures,
+    submitted: Option<String>,
+    filled: Option<(String, Axis, u64)>,
+    picture: PictureRequest,
+}
+
+/// A model on its way.
+struct Opening {
+    backend: Box<dyn Backend>,
+    configuration: Configuration,
+    preset: Option<OpenedPreset>,
+}
+
+/// A student in training, with the losses so far.
+struct Training {
+    report: TrainingReport,
+    losses: Vec<f64>,
+}
+
+/// A preset that was opened, with what to know before comparing its figures.
+struct OpenedPreset {
+    preset: Preset,
+    differences: Vec<String>,
+}
+
+impl OpenedPreset {
+    /// Whether the sliders still stand as the preset had them.
+    fn applies(&self, configuration: &Configuration) -> bool {
+        self.preset.recipe.key() == configuration.recipe.key()
+            && self.preset.scenario == configuration.scenario
+    }
+}
+
+/// A picture of the charts that was asked for, and the pixels once they are there.
+#[derive(Default)]
+struct PictureRequest {
+    path: Option<PathBuf>,
+    pixels: Arc<Mutex<Option<Arc<egui::ColorImage>>>>,
+}
+
+impl App {
+    /// A window that opens what it is told to, with the settings of last time.
+    pub fn new(ctx: &Context, options: Options) -> Self {
+        theme::install(ctx);
+        let wake_ctx = ctx.clone();
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || wake_ctx.request_repaint());
+        let loaded = options.folder.as_deref().map(storage::load);
+        let (session, complaint) = match loaded {
+            None => (Session::default(), None),
+            Some(Ok(session)) => (session, None),
+            Some(Err(error)) => (Session::default(), Some(error)),
+        };
+        let mut app = Self {
+            history: History::new(session.configuration.clone()),
+            kept: session.clone(),
+            session,
+            store: Store::default(),
+            derived: Derived::default(),
+            charts: Charts::default(),
+            backend: None,
+            facts: None,
+            opening: None,
+            opener: options.opener,
+            wake,
+            queue: Vec::new(),
+            notices: Vec::new(),
+            next_notice: 0,
+            activity: Activity::default(),
+            training: None,
+            not_to_train: None,
+            dialogs: Dialogs::default(),
+            system_dialogs: options.system_dialogs,
+            folder: options.folder,
+            presenting: false,
+            listing_shortcuts: false,
+            preset: None,
+            pictures: Pictures::default(),
+            submitted: None,
+            filled: None,
+            picture: PictureRequest::default(),
+        };
+        if let Some(error) = complaint {
+            app.notify(Tone::Note, "Starting afresh", format!("{error:#}"));
+        }
+        app.apply_settings(ctx);
+        app.begin(options.start);
+        app
+    }
+
+    /// Opens what the start names; what cannot be opened is reported, and the last model opened instead.
+    fn begin(&mut self, start: Start) {
+        if let Some(path) = start.preset {
+            self.open_preset(&path);
+        } else if let Some(reference) = start.model {
+            self.open_model(reference);
+        }
+        if self.opening.is_none() {
+            let configuration = self.session.configuration.clone();
+            self.open(configuration, None);
+        }
+    }
+
+    /// What is explored, pinned and set.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The texts of the messages that wait to be read.
+    pub fn messages(&self) -> Vec<String> {
+        self.notices
+            .iter()
+            .map(|notice| format!("{}: {}", notice.title, notice.text))
+            .collect()
+    }
+
+    /// What the three charts say: quality, throughput, CO2e.
+    pub fn readings(&mut self) -> [String; 3] {
+        self.charts
+            .get(&self.session, &self.store, &self.derived)
+            .each_ref()
+            .map(|chart| chart.reading.clone())
+    }
+
+    /// Whether a model is open and nothing is left to do.
+    pub fn is_idle(&self) -> bool {
+        self.opening.is_none() && self.facts.is_some() && self.activity.idle
+    }
+
+    /// The model that is being opened.
+    fn opening(&self) -> Option<&ModelReference> {
+        self.opening
+            .as_ref()
+            .map(|opening| &opening.configuration.model)
+    }
+
+    fn class_name(&self, class: usize) -> String {
+        self.backend
+            .as_ref()
+            .map_or_else(String::new, |backend| backend.class_name(class))
+    }
+
+    fn notify(&mut self, tone: Tone, title: &str, text: String) {
+        let id = self.next_notice;
+        self.next_notice += 1;
+        // The same failure over and over (a drag over broken ground) is one message.
+        if self
+            .notices
+            .iter()
+            .any(|n| n.title == title && n.text == text)
+        {
+            return;
+        }
+        self.notices.push(Notice {
+            id,
+            tone,
+            title: title.to_owned(),
+            text,
+        });
+    }
+
+    fn fail(&mut self, title: &str, error: &dyn std::fmt::Display) {
+        self.notify(Tone::Failure, title, format!("{error:#}"));
+    }
+
+    /// Takes in news, runs commands, keeps the session. Draws nothing.
+    pub fn logic(&mut self, ctx: &Context) {
+        self.shortcuts(ctx);
+        self.dropped_files(ctx);
+        self.take_news(ctx);
+        let now = ctx.input(|input| input.time);
+        if let Some((purpose, path)) = self.dialogs.poll(now) {
+            self.answered(ctx, purpose, &path);
+        }
+        self.finish_picture(ctx);
+        self.run_queue(ctx);
+        let resting = ctx.input(|input| !input.pointer.any_down() && input.keys_down.is_empty());
+        if resting {
+            self.settle(ctx);
+        }
+        self.refresh();
+    }
+
+    fn refresh(&mut self) {
+        let open = match (&self.backend, &self.facts) {
+            (Some(backend), Some(facts)) => Some((&**backend, facts.hash.as_str())),
+            _ => None,
+        };
+        self.derived.refresh(&self.session, &self.store, open);
+    }
+
+    /// The hand rests: record an undo step, measure what is around, keep the session.
+    fn settle(&mut self, _ctx: &Context) {
+        self.history.settle(&self.session.configuration);
+        self.fill();
+        self.train_if_wanted();
+        if self.session != self.kept
+            && let Some(folder) = &self.folder
+        {
+            self.kept = self.session.clone();
+            if let Err(error) = storage::save(folder, &self.session) {
+                self.fail("The session could not be kept", &error);
+            }
+        }
+    }
+
+    fn shortcuts(&mut self, ctx: &Context) {
+        if self.presenting && ctx.input(|input| input.key_pressed(egui::Key::Escape)) {
+            self.presenting = false;
+        }
+        for command in Command::ALL {
+            if let Some(shortcut) = command.shortcut()
+                && ctx.input_mut(|input| input.consume_shortcut(&shortcut))
+                && self.can(command)
+            {
+                self.queue.push(Action::Run(command));
+            }
+        }
+    }
+
+    fn dropped_files(&mut self, ctx: &Context) {
+        let dropped = ctx.input(|input| input.raw.dropped_files.clone());
+        for file in dropped {
+            let path = file.path().to_owned();
+            self.open_file(&path);
+        }
+    }
+
+    fn open_file(&mut self, path: &Path) {
+        let is = |ending: &str| {
+            path.extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
+        };
+        if is("ron") {
+            self.open_preset(path);
+        } else if is("safetensors") {
+            self.open_model(ModelReference::File(path.to_owned()));
+        } else {
+            let error = wattif_core::Error::file(
+                "this is neither a preset (.ron) nor a model (.safetensors)",
+                path,
+            );
+            self.fail("The file was not opened", &error);
+        }
+    }
+
+    /// Draws the window.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        if self.presenting {
+            self.present(ui);
+        } else {
+            self.work(ui);
+        }
+        let mut queue = std::mem::take(&mut self.queue);
+        self.dialogs.show(ui, &mut queue);
+        self.queue = queue;
+        if self.listing_shortcuts {
+            self.listing_shortcuts = panels::shortcuts::show(ui);
+        }
+        drop_hint(ui);
+        if !self.queue.is_empty() {
+            ui.ctx().request_repaint();
+        }
+    }
+
+    fn work(&mut self, ui: &mut Ui) {
+        let palette = theme::palette(ui.visuals());
+        let mut queue = std::mem::take(&mut self.queue);
+        let bar = Frame::new()
+            .fill(palette.panel)
+            .inner_margin(egui::Margin::symmetric(12, 6));
+        Panel::top("top")
+            .frame(bar)
+            .exact_size(38.0)
+            .resizable(false)
+            .show(ui, |ui| panels::top::show(ui, self, &mut queue));
+        Panel::bottom("status")
+            .frame(bar.inner_margin(egui::Margin::symmetric(12, 3)))
+            .exact_size(28.0)
+            .resizable(false)
+            .show(ui, |ui| panels::status::show(ui, self, &mut queue));
+        let side = Frame::new().fill(palette.panel).inner_margin(12);
+        if self.session.settings.show_controls {
+            Panel::left("controls")
+                .frame(side)
+                .default_size(theme::PANEL_WIDTHS[0])
+                .size_range(280.0..=380.0)
+                .show(ui, |ui| panels::controls::show(ui, self, &mut queue));
+        }
+        self.queue.append(&mut queue);
+        self.run_queue(ui.ctx());
+        self.refresh();
+        if self.session.settings.show_results {
+            let ground = side.fill(palette.window).inner_margin(egui::Margin {
+                left: 4,
+                right: 10,
+                top: 10,
+                bottom: 10,
+            });
+            Panel::right("results")
+                .frame(ground)
+                .default_size(theme::PANEL_WIDTHS[1])
+                .size_range(280.0..=420.0)
+                .show_separator_line(false)
+                .show(ui, |ui| self.results(ui));
+        }
+        let ground = Frame::new().fill(palette.window).inner_margin(10);
+        CentralPanel::no_frame()
+            .frame(ground)
+            .show(ui, |ui| self.centre(ui));
+    }
+
+    fn results(&mut self, ui: &mut Ui) {
+        let mut pictures = std::mem::take(&mut self.pictures);
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 8.0;
+            panels::figures::show(ui, self);
+            panels::savings::show(ui, self);
+            panels::breakdown::show(ui, self);
+            panels::examples::show(ui, self, &mut pictures);
+        });
+        self.pictures = pictures;
+    }
+
+    fn centre(&mut self, ui: &mut Ui) {
+        let mut queue = Vec::new();
+        panels::errors::show(ui, &self.notices, &mut queue);
+        self.queue.append(&mut queue);
+        self.draw_charts(ui);
+    }
+
+    fn draw_charts(&mut self, ui: &mut Ui) {
+        let moved = self
+            .charts
+            .show(ui, &self.session, &self.store, &self.derived);
+        if let Some(value) = moved {
+            let axis = self.session.axis;
+            let mut recipe = self.session.configuration.recipe;
+            let mut scenario = self.session.configuration.scenario.clone();
+            axis.set(value, &mut recipe, &mut scenario);
+            self.queue.push(if axis.is_recipe() {
+                Action::SetRecipe(recipe, Some(axis))
+            } else {
+                Action::SetScenario(scenario, Some(axis))
+            });
+        }
+    }
+
+    fn present(&mut self, ui: &mut Ui) {
+        let palette = theme::palette(ui.visuals());
+        let mut queue = std::mem::take(&mut self.queue);
+        let ground = Frame::new().fill(palette.window).inner_margin(16);
+        Panel::bottom("slider in use")
+            .frame(ground)
+            .resizable(false)
+            .show_separator_line(false)
+            .show(ui, |ui| {
+                theme::enlarge(ui);
+                panels::present::show(ui, self, &mut queue);
+            });
+        self.queue.append(&mut queue);
+        self.run_queue(ui.ctx());
+        self.refresh();
+        CentralPanel::no_frame().frame(ground).show(ui, |ui| {
+            theme::enlarge(ui);
+            self.draw_charts(ui);
+        });
+    }
+}
+
+/// What to do with a file that hovers over the window.
+fn drop_hint(ui: &Ui) {
+    if ui.input(|input| input.raw.hovered_files.is_empty()) {
+        return;
+    }
+    let palette = theme::palette(ui.visuals());
+    let painter = ui.ctx().layer_painter(egui::LayerId::new(
+        egui::Order::Foreground,
+        egui::Id::new("drop hint"),
+    ));
+    let rect = ui.ctx().content_rect();
+    painter.rect_filled(rect, 0.0, theme::faint(palette.window, 0.85));
+    painter.text(
+        rect.center(),
+        egui::Align2::CENTER_CENTER,
+        "Drop a preset or a model to open it",
+        egui::FontId::new(20.0, theme::semibold()),
+        palette.strong,
+    );
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
+        Self::logic(self, ctx);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        Self::ui(self, ui);
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        self.history.settle(&self.session.configuration);
+        if let Some(folder) = &self.folder
+            && self.session != self.kept
+        {
+            // The window is gone: there is nobody left to tell that the session could not be kept.
+            let _ = storage::save(folder, &self.session);
+        }
+    }
 }

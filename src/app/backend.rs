@@ -1,0 +1,99 @@
+//! The seam between the window and what does the work: the engine's worker ([`super::engine`]), or a script in tests.
+
+use std::sync::Arc;
+
+use wattif_core::error::Error;
+use wattif_core::measurement::{Depth, Measurement};
+use wattif_core::model::ModelReference;
+use wattif_core::profile::{ModelProfile, Unit};
+use wattif_core::recipe::Recipe;
+
+/// What the window wants to know about an opened model.
+#[derive(Debug, Clone)]
+pub struct ModelFacts {
+    /// How it was asked for.
+    pub reference: ModelReference,
+    /// Its name.
+    pub name: String,
+    /// What kind of network it is, in a few words.
+    pub family: String,
+    /// All its parameters.
+    pub parameters: u64,
+    /// What one unit of work is.
+    pub unit: Unit,
+    /// SHA-256 of its weights.
+    pub hash: String,
+    /// Distillation ratios that are answered at once, smallest first.
+    pub ratios: Vec<f64>,
+}
+
+/// How far the training of a student is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingReport {
+    /// The recipe whose student is trained.
+    pub recipe: Recipe,
+    /// Steps done and steps in all.
+    pub steps: (u64, u64),
+    /// The loss of the last steps.
+    pub loss: f64,
+    /// Quality measured on the way, if it was at this step.
+    pub quality: Option<f64>,
+}
+
+/// What the work has to say.
+#[derive(Debug, Clone)]
+pub enum Update {
+    /// The model is open.
+    Opened(ModelFacts),
+    /// A result, of the current recipe or of another.
+    Measured(Arc<Measurement>),
+    /// Work on the current recipe goes on.
+    Progress {
+        /// What is being done.
+        what: String,
+        /// Which fraction of it is finished, 0 to 1.
+        done: f64,
+    },
+    /// A student is being trained.
+    Training(TrainingReport),
+    /// The training ended; true if the student is finished.
+    Trained(bool),
+    /// Something did not work.
+    Failed {
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        error: Error,
+    },
+    /// What was asked for is measured in full.
+    Settled,
+    /// There is nothing left to do.
+    Idle,
+}
+
+/// What the window asks of the work. Every call returns at once; answers come as [`Update`]s.
+pub trait Backend {
+    /// Measures a recipe in full; replaces an earlier wish that has not begun.
+    fn submit(&mut self, recipe: Recipe);
+    /// Replaces the list of what to measure when nothing else is to do.
+    fn fill(&mut self, positions: Vec<(Recipe, Depth)>);
+    /// The news since the last call, oldest first.
+    fn updates(&mut self) -> Vec<Update>;
+    /// The profile a recipe leads to, from shapes alone; `None` while the model is not open.
+    fn predict(&self, recipe: &Recipe) -> Option<ModelProfile>;
+    /// The best measurement of a recipe so far.
+    fn known(&self, recipe: &Recipe) -> Option<Arc<Measurement>>;
+    /// The pixels of a held-out image, row by row, 0 black to 255 white, and its width.
+    fn image(&self, index: usize) -> Option<(Vec<u8>, usize)>;
+    /// The word for a class of images.
+    fn class_name(&self, class: usize) -> String;
+    /// Trains the student of a recipe.
+    fn train(&mut self, recipe: Recipe);
+    /// Stops that.
+    fn cancel_training(&mut self);
+}
+
+/// Opens a model. The second argument wakes the window and is called from other threads.
+pub type Opener = Box<
+    dyn Fn(&ModelReference, Arc<dyn Fn() + Send + Sync>) -> wattif_core::Result<Box<dyn Backend>>,
+>;

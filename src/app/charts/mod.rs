@@ -1,0 +1,302 @@
+//! The three charts over one what-if axis: how they are laid out and drawn. What they show is built by one file each.
+
+mod carbon;
+mod plot;
+mod quality;
+mod throughput;
+
+use egui::{Align, Layout, RichText, Stroke, Ui, vec2};
+use wattif_core::measurement::{Depth, Provenance};
+
+use super::axis::Axis;
+use super::derived::{Derived, Store};
+use super::session::Session;
+use super::{theme, widgets};
+
+pub(super) use plot::Scale;
+pub(super) use quality::value_text as quality_text;
+
+/// A point that was measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Point {
+    /// Place on the axis.
+    pub(super) x: f64,
+    /// Value on the scale of the chart.
+    pub(super) y: f64,
+    /// Ends of its interval on the scale of the chart, equal to `y` where it has none.
+    pub(super) interval: [f64; 2],
+    /// How much data is behind it; `None` where it is calculated.
+    pub(super) depth: Option<Depth>,
+}
+
+/// A stretch of a curve without gaps.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Stretch {
+    /// Places on the axis.
+    pub(super) x: Vec<f64>,
+    /// Low, typical and high values on the scale of the chart.
+    pub(super) y: [Vec<f64>; 3],
+}
+
+/// Everything one chart shows.
+#[derive(Debug, Clone)]
+pub(super) struct Chart {
+    /// Identifier, unique among the charts.
+    pub(super) id: &'static str,
+    /// What the chart says, in one line.
+    pub(super) reading: String,
+    /// Quantity and unit of the left axis, and what to know about it.
+    pub(super) caption: String,
+    /// Where the number in the reading comes from.
+    pub(super) provenance: Option<Provenance>,
+    /// Spread of the values.
+    pub(super) scale: Scale,
+    /// Lowest and highest value shown, on the scale of the chart.
+    pub(super) bounds: [f64; 2],
+    /// How tick labels and read-outs are written, and their unit.
+    pub(super) unit: Unit,
+    /// What one on the left axis is on the right one, where there is a right axis.
+    pub(super) right: Option<(f64, Unit)>,
+    /// The what-if curve; drawn as a band with a line.
+    pub(super) curve: Vec<Stretch>,
+    /// The uncompressed model: a level or a curve of its own.
+    pub(super) baseline: Vec<Stretch>,
+    /// Measured points.
+    pub(super) points: Vec<Point>,
+    /// Whether the measured points are joined by a thin line.
+    pub(super) join: bool,
+    /// Places where a measurement is still to come.
+    pub(super) pending: Vec<f64>,
+    /// The current configuration; hollow while it is not measured.
+    pub(super) current: Option<(Point, bool)>,
+    /// Pinned configurations.
+    pub(super) pins: [Option<Point>; 2],
+    /// Why there is nothing to show.
+    pub(super) obstacle: Option<String>,
+}
+
+/// How a quantity is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// A fraction, shown in percent.
+    Percent,
+    /// A plain number.
+    Plain,
+    /// Units of work per second.
+    Rate(&'static str),
+    /// Grams.
+    Grams,
+}
+
+impl Chart {
+    fn empty(id: &'static str, caption: impl Into<String>, unit: Unit) -> Self {
+        Self {
+            id,
+            reading: String::new(),
+            caption: caption.into(),
+            provenance: None,
+            scale: Scale::Linear,
+            bounds: [0.0, 1.0],
+            unit,
+            right: None,
+            curve: Vec::new(),
+            baseline: Vec::new(),
+            points: Vec::new(),
+            join: false,
+            pending: Vec::new(),
+            current: None,
+            pins: [None, None],
+            obstacle: None,
+        }
+    }
+}
+
+/// The charts, kept until what they show changes, and where the pointer is on them.
+#[derive(Default)]
+pub(super) struct Charts {
+    built: Option<[Chart; 3]>,
+    generation: Option<u64>,
+    hovered: Option<f64>,
+    /// Where the charts were drawn, in points; for the picture that is exported.
+    pub(super) rect: Option<egui::Rect>,
+}
+
+impl Charts {
+    /// The charts as they are now.
+    pub(super) fn get(
+        &mut self,
+        session: &Session,
+        store: &Store,
+        derived: &Derived,
+    ) -> &[Chart; 3] {
+        if self.generation != Some(derived.generation) {
+            self.built = None;
+            self.generation = Some(derived.generation);
+        }
+        self.built.get_or_insert_with(|| {
+            [
+                quality::build(session, store, derived),
+                throughput::build(session, derived),
+                carbon::build(session, derived),
+            ]
+        })
+    }
+
+    /// Draws the three charts over the whole room. Returns a value on the axis that was clicked or dragged to.
+    pub(super) fn show(
+        &mut self,
+        ui: &mut Ui,
+        session: &Session,
+        store: &Store,
+        derived: &Derived,
+    ) -> Option<f64> {
+        self.get(session, store, derived);
+        let Some(charts) = &self.built else {
+            return None;
+        };
+        let axis = session.axis;
+        self.rect = Some(ui.available_rect_before_wrap());
+        let gap = 8.0;
+        let each = (ui.available_height() - 2.0 * gap) / 3.0;
+        let hovered = self.hovered.take();
+        let mut next_hovered = None;
+        let mut moved = None;
+        ui.spacing_mut().item_spacing.y = gap;
+        for (place, chart) in charts.iter().enumerate() {
+            let size = vec2(ui.available_width(), each);
+            ui.allocate_ui_with_layout(size, Layout::top_down(Align::Min), |ui| {
+                frame(ui, each, |ui| {
+                    title(ui, chart);
+                    if let Some(reason) = &chart.obstacle {
+                        obstacle(ui, reason);
+                    } else {
+                        let last = place == 2;
+                        let answer = plot::show(ui, chart, axis, last, hovered);
+                        next_hovered = next_hovered.or(answer.hovered);
+                        moved = moved.or(answer.moved);
+                    }
+                });
+            });
+        }
+        if next_hovered != hovered {
+            // The other charts follow the pointer in the next frame.
+            ui.ctx().request_repaint();
+        }
+        self.hovered = next_hovered;
+        moved.map(|place| axis.value_at(place))
+    }
+}
+
+fn frame(ui: &mut Ui, height: f32, contents: impl FnOnce(&mut Ui)) {
+    let palette = theme::palette(ui.visuals());
+    egui::Frame::new()
+        .fill(palette.surface)
+        .stroke(Stroke::new(1.0, palette.hairline))
+        .corner_radius(theme::CARD_RADIUS)
+        .inner_margin(egui::Margin {
+            left: 12,
+            right: 12,
+            top: 8,
+            bottom: 6,
+        })
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.set_height((height - 16.0).max(40.0));
+            ui.spacing_mut().item_spacing.y = 4.0;
+            contents(ui);
+        });
+}
+
+fn title(ui: &mut Ui, chart: &Chart) {
+    let palette = theme::palette(ui.visuals());
+    ui.horizontal(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            ui.label(
+                RichText::new(&chart.caption)
+                    .text_style(egui::TextStyle::Small)
+                    .color(palette.muted),
+            );
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                let reading = RichText::new(&chart.reading)
+                    .text_style(theme::reading())
+                    .color(palette.strong);
+                let response = ui.add(egui::Label::new(reading).truncate());
+                if let Some(provenance) = &chart.provenance {
+                    widgets::with_provenance(response, provenance);
+                }
+            });
+        });
+    });
+}
+
+fn obstacle(ui: &mut Ui, reason: &str) {
+    let palette = theme::palette(ui.visuals());
+    ui.centered_and_justified(|ui| {
+        ui.label(RichText::new(reason).color(palette.muted));
+    });
+}
+
+/// The words for an axis under the charts: "Sparsity (%)".
+pub(super) fn axis_title(axis: Axis) -> String {
+    if axis.unit().is_empty() {
+        axis.name().to_owned()
+    } else {
+        format!("{} ({})", axis.name(), axis.unit())
+    }
+}
+
+/// Splits a curve where it has gaps and puts it on a scale.
+fn stretches(
+    axis: Axis,
+    values: &[f64],
+    ranges: &[Option<wattif_core::units::Range<f64>>],
+    scale: Scale,
+) -> Vec<Stretch> {
+    let mut all = Vec::new();
+    let mut open = Stretch::default();
+    for (value, range) in values.iter().zip(ranges) {
+        match range {
+            Some(range) => {
+                open.x.push(axis.place(*value));
+                for (list, v) in open
+                    .y
+                    .iter_mut()
+                    .zip([range.low, range.typical, range.high])
+                {
+                    list.push(scale.place(v));
+                }
+            }
+            None if !open.x.is_empty() => all.push(std::mem::take(&mut open)),
+            None => {}
+        }
+    }
+    if !open.x.is_empty() {
+        all.push(open);
+    }
+    all
+}
+
+/// A level over the whole axis.
+fn level(axis: Axis, y: f64) -> Vec<Stretch> {
+    let (first, last) = axis.places();
+    vec![Stretch {
+        x: vec![first, last],
+        y: [vec![y, y], vec![y, y], vec![y, y]],
+    }]
+}
+
+/// Scale and bounds for a quantity that cannot be negative: from zero, or logarithmic where it spans a factor of 30.
+fn positive_bounds(values: impl Iterator<Item = f64>) -> (Scale, [f64; 2]) {
+    let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
+    for value in values.filter(|v| v.is_finite() && *v > 0.0) {
+        low = low.min(value);
+        high = high.max(value);
+    }
+    if high == 0.0 {
+        (Scale::Linear, [0.0, 1.0])
+    } else if high / low > 30.0 {
+        (Scale::Logarithmic, [low.log10() - 0.1, high.log10() + 0.1])
+    } else {
+        (Scale::Linear, [0.0, high * 1.06])
+    }
+}

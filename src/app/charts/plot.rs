@@ -1,0 +1,525 @@
+//! Draws one chart: axes, grid and curves by `egui_plot`, markers and the read-out on top.
+
+use egui::{Align2, Color32, FontId, Id, Painter, Pos2, Rect, Sense, Stroke, Ui, pos2, vec2};
+use egui_plot::{
+    AxisHints, FilledArea, GridMark, HPlacement, Line, LineStyle, Plot, PlotPoint, PlotPoints,
+    PlotTransform,
+};
+use wattif_core::measurement::Depth;
+
+use super::{Chart, Point, Stretch, Unit, axis_title};
+use crate::app::axis::Axis;
+use crate::app::theme::{self, Palette};
+use crate::app::widgets;
+use crate::format;
+
+/// How values are spread along the upright axis. `egui_plot` knows even spacing only, so logarithms are taken before
+/// and undone in the labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::app) enum Scale {
+    /// Evenly.
+    Linear,
+    /// By powers of ten.
+    Logarithmic,
+}
+
+impl Scale {
+    /// Where a value lies.
+    pub(super) fn place(self, value: f64) -> f64 {
+        match self {
+            Self::Linear => value,
+            Self::Logarithmic => value.max(1e-300).log10(),
+        }
+    }
+
+    /// The value at a place.
+    pub(super) fn value(self, place: f64) -> f64 {
+        match self {
+            Self::Linear => place,
+            Self::Logarithmic => 10_f64.powf(place),
+        }
+    }
+
+    /// What the caption says about it.
+    pub(super) const fn note(self) -> &'static str {
+        match self {
+            Self::Linear => "",
+            Self::Logarithmic => " (log scale)",
+        }
+    }
+}
+
+/// What the pointer did on a chart.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Answer {
+    /// Place under the pointer.
+    pub(super) hovered: Option<f64>,
+    /// Place that was clicked or dragged to.
+    pub(super) moved: Option<f64>,
+}
+
+/// Room for the labels of the left and of the right axis, the same in all charts so that their grids line up.
+const LEFT_AXIS: f32 = 58.0;
+const RIGHT_AXIS: f32 = 58.0;
+
+/// Draws the chart over the rest of the room; `hovered` is the place under the pointer on any of the charts.
+pub(super) fn show(
+    ui: &mut Ui,
+    chart: &Chart,
+    axis: Axis,
+    is_last: bool,
+    hovered: Option<f64>,
+) -> Answer {
+    let palette = theme::palette(ui.visuals());
+    let (first, last) = axis.places();
+    let margin = (last - first) * 0.025;
+    let x_bounds = (first - margin)..=(last + margin);
+    let [low, high] = chart.bounds;
+    let small = egui::TextStyle::Small.resolve(ui.style());
+    let response =
+        plot(chart, axis, is_last, ui.available_width(), &small, palette).show(ui, |plot| {
+            plot.set_plot_bounds_x(x_bounds);
+            plot.set_plot_bounds_y(low..=high);
+            curves(plot, chart, palette);
+        });
+    let transform = response.transform;
+    let frame = *transform.frame();
+    let painter = ui
+        .painter()
+        .with_clip_rect(frame.expand(7.0).intersect(ui.clip_rect()));
+    markers(&painter, chart, &transform, &small, palette);
+    let mut answer = Answer::default();
+    if let Some(pointer) = response.response.hover_pos() {
+        answer.hovered = Some(transform.value_from_position(pointer).x.clamp(first, last));
+    }
+    if (response.response.dragged() || response.response.clicked())
+        && let Some(pointer) = response.response.interact_pointer_pos()
+    {
+        answer.moved = Some(transform.value_from_position(pointer).x.clamp(first, last));
+    }
+    if let Some(place) = hovered {
+        read_out(&painter, chart, axis, place, &transform, &small, palette);
+    }
+    name(ui, response.response.id, chart);
+    answer
+}
+
+fn plot<'a>(
+    chart: &'a Chart,
+    axis: Axis,
+    is_last: bool,
+    width: f32,
+    small: &FontId,
+    palette: &Palette,
+) -> Plot<'a> {
+    let label_font = small.clone();
+    let growth = small.size / 11.0;
+    let hint = |hints: AxisHints<'a>| {
+        hints
+            .tick_label_color(palette.muted)
+            .tick_label_font(label_font.clone())
+            .label_spacing(1.0..=2.0)
+    };
+    let written = |factor: f64, unit: Unit| {
+        move |mark: GridMark, _: &std::ops::RangeInclusive<f64>| {
+            tick_label(chart.scale.value(mark.value) * factor, unit)
+        }
+    };
+    let left = hint(AxisHints::new_y())
+        .min_thickness(LEFT_AXIS * growth)
+        .formatter(written(1.0, chart.unit));
+    // The other charts leave the same room free, so that the places line up.
+    let right = hint(AxisHints::new_y())
+        .min_thickness(RIGHT_AXIS * growth)
+        .placement(HPlacement::Right);
+    let right = match chart.right {
+        Some((factor, unit)) => right.formatter(written(factor, unit)),
+        None => right.formatter(|_, _| String::new()),
+    };
+    let bottom = hint(AxisHints::new_x()).formatter(move |mark, _| {
+        if is_last {
+            axis.tick_label(axis.value_near(mark.value))
+        } else {
+            String::new()
+        }
+    });
+    let bottom = if is_last {
+        bottom.label(
+            egui::RichText::new(axis_title(axis))
+                .size(small.size)
+                .color(palette.muted),
+        )
+    } else {
+        bottom.min_thickness(2.0)
+    };
+    let sparse = width < 460.0 * growth;
+    let scale = chart.scale;
+    Plot::new(chart.id)
+        .allow_zoom(false)
+        .allow_drag(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .show_background(false)
+        .show_x(false)
+        .show_y(false)
+        .show_crosshair(false)
+        .sense(Sense::CLICK | Sense::DRAG)
+        .grid_color(palette.grid)
+        .grid_fade(0.0)
+        .grid_spacing(1.0..=2.0)
+        .x_grid_spacer(move |input| {
+            let marks = axis.ticks();
+            let step = if sparse && marks.len() > 7 { 2 } else { 1 };
+            let wide = (input.bounds.1 - input.bounds.0).abs();
+            marks
+                .into_iter()
+                .step_by(step)
+                .map(|value| GridMark {
+                    value: axis.place(value),
+                    step_size: wide,
+                })
+                .collect()
+        })
+        .y_grid_spacer(move |input| {
+            let wide = (input.bounds.1 - input.bounds.0).abs();
+            ticks(scale, input.bounds)
+                .into_iter()
+                .map(|value| GridMark {
+                    value,
+                    step_size: wide,
+                })
+                .collect()
+        })
+        .custom_x_axes(vec![bottom])
+        .custom_y_axes(vec![left, right])
+}
+
+/// Between four and seven places worth a line.
+fn ticks(scale: Scale, (low, high): (f64, f64)) -> Vec<f64> {
+    let span = high - low;
+    if span <= 0.0 || !span.is_finite() {
+        return Vec::new();
+    }
+    if scale == Scale::Logarithmic && span > 1.2 {
+        let every = (span / 6.0).ceil().max(1.0);
+        let mut place = (low / every).ceil() * every;
+        let mut places = Vec::new();
+        while place <= high {
+            places.push(place);
+            place += every;
+        }
+        return places;
+    }
+    if scale == Scale::Logarithmic {
+        return ticks(Scale::Linear, (10_f64.powf(low), 10_f64.powf(high)))
+            .into_iter()
+            .filter(|value| *value > 0.0)
+            .map(f64::log10)
+            .collect();
+    }
+    let rough = span / 4.0;
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= rough)
+        .unwrap_or(power * 10.0);
+    let mut index = (low / step - 1e-9).ceil();
+    let mut places = Vec::new();
+    while index * step <= high + span * 1e-9 && places.len() < 20 {
+        places.push(index * step);
+        index += 1.0;
+    }
+    places
+}
+
+fn tick_label(value: f64, unit: Unit) -> String {
+    // Rounding in the grid leaves 1e-17 where zero is meant.
+    let value = if value.abs() < 1e-30 { 0.0 } else { value };
+    let text = match unit {
+        Unit::Percent => return format!("{} %", format::trimmed(value * 100.0, 3)),
+        Unit::Plain => return format::trimmed(value, 3),
+        Unit::Rate(_) => format::si(value, ""),
+        Unit::Grams => format::grams(value),
+    };
+    shorten(&text)
+}
+
+/// "1.50 mg" as "1.5 mg": ticks are round.
+fn shorten(text: &str) -> String {
+    match text.split_once(' ') {
+        Some((number, unit)) if number.contains('.') => {
+            let number = number.trim_end_matches('0').trim_end_matches('.');
+            format!("{number} {unit}").trim_end().to_owned()
+        }
+        _ => text.trim_end().to_owned(),
+    }
+}
+
+fn points(stretch: &Stretch, which: usize) -> PlotPoints<'static> {
+    PlotPoints::Owned(
+        stretch
+            .x
+            .iter()
+            .zip(&stretch.y[which])
+            .map(|(&x, &y)| PlotPoint::new(x, y))
+            .collect(),
+    )
+}
+
+fn curves<'a>(plot: &mut egui_plot::PlotUi<'a>, chart: &'a Chart, palette: &Palette) {
+    for stretch in &chart.curve {
+        let band = FilledArea::new("range", &stretch.x, &stretch.y[0], &stretch.y[2])
+            .fill_color(theme::faint(palette.accent, 0.16))
+            .allow_hover(false);
+        plot.add(band);
+    }
+    for stretch in &chart.baseline {
+        let line = Line::new("original", points(stretch, 1))
+            .color(palette.baseline)
+            .width(1.5)
+            .style(LineStyle::Dashed { length: 6.0 })
+            .allow_hover(false);
+        plot.line(line);
+    }
+    for stretch in &chart.curve {
+        let line = Line::new("what if", points(stretch, 1))
+            .color(palette.accent)
+            .width(2.0)
+            .allow_hover(false);
+        plot.line(line);
+    }
+    if chart.join && chart.points.len() > 1 {
+        let joined = chart
+            .points
+            .iter()
+            .map(|point| PlotPoint::new(point.x, point.y))
+            .collect();
+        let line = Line::new("measured", PlotPoints::Owned(joined))
+            .color(theme::faint(palette.accent, 0.45))
+            .width(1.0)
+            .allow_hover(false);
+        plot.line(line);
+    }
+}
+
+fn markers(
+    painter: &Painter,
+    chart: &Chart,
+    transform: &PlotTransform,
+    small: &FontId,
+    palette: &Palette,
+) {
+    let at = |x: f64, y: f64| transform.position_from_point(&PlotPoint::new(x, y));
+    let frame = *transform.frame();
+    for x in &chart.pending {
+        let center = pos2(at(*x, 0.0).x, frame.bottom() - 5.0);
+        painter.circle(
+            center,
+            2.5,
+            palette.surface,
+            Stroke::new(1.0, palette.baseline),
+        );
+    }
+    for point in &chart.points {
+        let strong = point.depth == Some(Depth::Full);
+        let color = if strong {
+            palette.accent
+        } else {
+            theme::faint(palette.accent, 0.7)
+        };
+        interval(
+            painter,
+            &at,
+            point,
+            Stroke::new(1.0, theme::faint(color, 0.7)),
+            3.0,
+        );
+        painter.circle_filled(at(point.x, point.y), 2.75, color);
+    }
+    for (slot, pin) in chart.pins.iter().enumerate() {
+        if let Some(point) = pin {
+            let color = palette.pins[slot];
+            interval(painter, &at, point, Stroke::new(1.5, color), 4.0);
+            let center = at(point.x, point.y);
+            widgets::pin_shape(
+                painter,
+                slot,
+                center,
+                6.5,
+                color,
+                Stroke::new(1.5, palette.surface),
+            );
+            painter.text(
+                center + vec2(9.0, -8.0),
+                Align2::LEFT_CENTER,
+                ["A", "B"][slot],
+                FontId::new(small.size, theme::semibold()),
+                color,
+            );
+        }
+    }
+    if let Some((point, measured)) = &chart.current {
+        let center = at(point.x, point.y);
+        painter.vline(
+            center.x,
+            frame.y_range(),
+            Stroke::new(1.0, theme::faint(palette.accent, 0.35)),
+        );
+        interval(painter, &at, point, Stroke::new(2.0, palette.accent), 5.0);
+        let (fill, edge) = if *measured {
+            (palette.accent, palette.surface)
+        } else {
+            (palette.surface, palette.accent)
+        };
+        painter.circle(center, 6.0, fill, Stroke::new(2.0, edge));
+    }
+}
+
+/// An upright bar with feet over the interval of a point.
+fn interval(
+    painter: &Painter,
+    at: &dyn Fn(f64, f64) -> Pos2,
+    point: &Point,
+    stroke: Stroke,
+    foot: f32,
+) {
+    let (low, high) = (
+        at(point.x, point.interval[0]),
+        at(point.x, point.interval[1]),
+    );
+    if (low.y - high.y).abs() < 2.0 {
+        return;
+    }
+    painter.line_segment([low, high], stroke);
+    for end in [low, high] {
+        painter.hline((end.x - foot)..=(end.x + foot), end.y, stroke);
+    }
+}
+
+/// The value under the pointer: at the nearest calculated place, or at the nearest measured point.
+fn read_out(
+    painter: &Painter,
+    chart: &Chart,
+    axis: Axis,
+    place: f64,
+    transform: &PlotTransform,
+    small: &FontId,
+    palette: &Palette,
+) {
+    let frame = *transform.frame();
+    let nearest = |places: &mut dyn Iterator<Item = (f64, [f64; 3])>| {
+        places.min_by(|a, b| (a.0 - place).abs().total_cmp(&(b.0 - place).abs()))
+    };
+    let calculated =
+        nearest(&mut chart.curve.iter().flat_map(|s| {
+            (0..s.x.len()).map(move |i| (s.x[i], [s.y[0][i], s.y[1][i], s.y[2][i]]))
+        }));
+    let measured = nearest(
+        &mut chart
+            .points
+            .iter()
+            .map(|p| (p.x, [p.interval[0], p.y, p.interval[1]])),
+    );
+    let Some((x, [low, typical, high])) = calculated.or(measured) else {
+        return;
+    };
+    let write = |y: f64| written(chart.scale.value(y), chart.unit);
+    let mut text = format!(
+        "{}: {}",
+        axis.value_text(axis.value_near(x)),
+        write(typical)
+    );
+    if high > low {
+        text += &format!("  ({} to {})", write(low), write(high));
+    }
+    let point = transform.position_from_point(&PlotPoint::new(x, typical));
+    painter.vline(point.x, frame.y_range(), Stroke::new(1.0, palette.muted));
+    painter.circle(
+        point,
+        3.5,
+        palette.surface,
+        Stroke::new(1.5, palette.strong),
+    );
+    label(painter, frame, point, &text, small, palette);
+}
+
+/// A small note beside a point, kept inside the frame.
+fn label(
+    painter: &Painter,
+    frame: Rect,
+    point: Pos2,
+    text: &str,
+    small: &FontId,
+    palette: &Palette,
+) {
+    let galley = painter.layout_no_wrap(text.to_owned(), small.clone(), palette.strong);
+    let size = galley.size() + vec2(10.0, 6.0);
+    let x = if point.x + 8.0 + size.x > frame.right() {
+        point.x - 8.0 - size.x
+    } else {
+        point.x + 8.0
+    };
+    let y = (point.y - size.y - 6.0).clamp(frame.top(), (frame.bottom() - size.y).max(frame.top()));
+    let rect = Rect::from_min_size(pos2(x, y), size);
+    painter.rect(
+        rect,
+        4.0,
+        palette.surface,
+        Stroke::new(1.0, palette.hairline),
+        egui::StrokeKind::Inside,
+    );
+    painter.galley(rect.min + vec2(5.0, 3.0), galley, Color32::PLACEHOLDER);
+}
+
+fn written(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Percent => format::percent(value, 1),
+        Unit::Plain => format::significant(value, 3),
+        Unit::Rate(units) => format::rate(value, units),
+        Unit::Grams => format::grams(value),
+    }
+}
+
+/// Gives the chart's picture its reading as accessible name.
+fn name(ui: &Ui, id: Id, chart: &Chart) {
+    let reading = chart.reading.clone();
+    ui.ctx().accesskit_node_builder(id, |node| {
+        node.set_role(egui::accesskit::Role::Image);
+        node.set_label(reading);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_few_and_inside() {
+        for (scale, bounds) in [
+            (Scale::Linear, (0.0, 1.06)),
+            (Scale::Linear, (0.85, 0.93)),
+            (Scale::Linear, (0.0, 12_345.0)),
+            (Scale::Logarithmic, (-9.0, -2.0)),
+            (Scale::Logarithmic, (1.0, 2.1)),
+            (Scale::Logarithmic, (0.0, 40.0)),
+        ] {
+            let places = ticks(scale, bounds);
+            assert!((2..=9).contains(&places.len()), "{bounds:?}: {places:?}");
+            for place in places {
+                assert!(place >= bounds.0 - 1e-6 && place <= bounds.1 + 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn tick_labels_are_short() {
+        assert_eq!(tick_label(1.5e-3, Unit::Grams), "1.5 mg");
+        assert_eq!(tick_label(20_000.0, Unit::Rate("images")), "20 k");
+        assert_eq!(tick_label(0.0, Unit::Rate("images")), "0");
+        assert_eq!(tick_label(0.875, Unit::Percent), "87.5 %");
+        assert_eq!(tick_label(200.0, Unit::Grams), "200 g");
+    }
+}

@@ -1,0 +1,256 @@
+//! The chart of quality: measured points only, never a guessed curve.
+
+use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
+
+use super::{Chart, Point, Unit, level};
+use crate::app::axis::Axis;
+use crate::app::derived::{Derived, Store};
+use crate::app::session::Session;
+use crate::format;
+
+pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Chart {
+    let axis = session.axis;
+    let configuration = &session.configuration;
+    let current = derived.now.as_ref().and_then(|f| f.measurement.as_ref());
+    let original = derived
+        .original
+        .as_ref()
+        .and_then(|f| f.measurement.as_ref());
+    let metric = current
+        .or(original)
+        .map_or(Metric::Accuracy, |m| m.quality.metric);
+    let unit = match metric {
+        Metric::Accuracy => Unit::Percent,
+        Metric::BitsPerByte => Unit::Plain,
+    };
+    let mut chart = Chart::empty("quality", caption(metric), unit);
+    if derived.now.is_none() {
+        chart.reading = "Quality".to_owned();
+        return chart;
+    }
+    let here = axis.get(&configuration.recipe, &configuration.scenario);
+    if axis.is_recipe() {
+        chart.points = store
+            .along(axis, &configuration.recipe)
+            .filter(|(_, m)| m.student.exact)
+            .map(|(value, m)| point(axis, value, m))
+            .collect();
+        chart.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        chart.join = true;
+        chart.pending = axis
+            .fill_values(&configuration.recipe)
+            .into_iter()
+            .map(|value| axis.place(value))
+            .filter(|x| !chart.points.iter().any(|p| (p.x - x).abs() < 1e-9))
+            .collect();
+    }
+    chart.current = current.map(|m| (point(axis, here, m), m.student.exact));
+    if chart.current.is_none() {
+        chart.pending.push(axis.place(here));
+    }
+    if let Some(original) = original {
+        chart.baseline = level(axis, original.quality.value);
+    }
+    for (slot, (pin, figures)) in session.pins.iter().zip(&derived.pins).enumerate() {
+        let measured = figures.as_ref().and_then(|f| f.measurement.as_ref());
+        if let (Some(pin), Some(measurement)) = (pin, measured) {
+            let value = axis.get(&pin.recipe, &pin.scenario);
+            chart.pins[slot] = Some(point(axis, value, measurement));
+        }
+    }
+    chart.bounds = bounds(&chart, metric);
+    match current {
+        Some(measurement) => {
+            chart.reading = reading(measurement);
+            chart.provenance = Some(Provenance::Measured {
+                n: measurement.quality.n,
+            });
+        }
+        None => {
+            chart.reading = match original {
+                Some(original) => format!(
+                    "{} not measured yet; the original has {}",
+                    metric.name(),
+                    value_text(metric, original.quality.value, half(&original.quality))
+                ),
+                None => format!("{} not measured yet", metric.name()),
+            };
+        }
+    }
+    chart
+}
+
+fn caption(metric: Metric) -> String {
+    match metric {
+        Metric::Accuracy => "% of held-out images, measured, 95 % interval".to_owned(),
+        Metric::BitsPerByte => "bits per byte, lower is better, measured, 95 % interval".to_owned(),
+    }
+}
+
+fn point(axis: Axis, value: f64, measurement: &Measurement) -> Point {
+    let quality = &measurement.quality;
+    Point {
+        x: axis.place(value),
+        y: quality.value,
+        interval: [quality.low, quality.high],
+        depth: Some(measurement.depth),
+    }
+}
+
+/// Bounds that hold the points with their intervals, and never magnify less than a few points of difference.
+fn bounds(chart: &Chart, metric: Metric) -> [f64; 2] {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    let baseline = chart.baseline.iter().flat_map(|s| s.y[1].iter().copied());
+    let pins = chart.pins.iter().flatten();
+    let current = chart.current.iter().map(|(point, _)| point);
+    for y in chart
+        .points
+        .iter()
+        .chain(pins)
+        .chain(current)
+        .flat_map(|p| p.interval)
+        .chain(baseline)
+    {
+        low = low.min(y);
+        high = high.max(y);
+    }
+    let least = match metric {
+        Metric::Accuracy => 0.08,
+        Metric::BitsPerByte => 0.4,
+    };
+    if low > high {
+        return [0.0, 1.0];
+    }
+    let room = ((least - (high - low)) / 2.0).max((high - low) * 0.08);
+    let (low, high) = (low - room, high + room);
+    match metric {
+        Metric::Accuracy => [low.max(0.0), high.min(1.0)],
+        Metric::BitsPerByte => [low.max(0.0), high],
+    }
+}
+
+fn half(quality: &Quality) -> f64 {
+    (quality.high - quality.low) / 2.0
+}
+
+/// A value of the metric with the digits that its uncertainty leaves.
+pub(in crate::app) fn value_text(metric: Metric, value: f64, half: f64) -> String {
+    match metric {
+        Metric::Accuracy => format::percent(value, format::decimals_for(half * 100.0, 1)),
+        Metric::BitsPerByte => format::signed_text(value, format::decimals_for(half, 3).max(2)),
+    }
+}
+
+/// "Accuracy 89.7 ± 0.6 %, 1.2 points below the original".
+pub(in crate::app) fn reading(measurement: &Measurement) -> String {
+    let quality = &measurement.quality;
+    let half = half(quality);
+    let metric = quality.metric;
+    let value = match metric {
+        Metric::Accuracy => {
+            let decimals = format::decimals_for(half * 100.0, 1);
+            format!(
+                "Accuracy {} ± {} %",
+                format::signed_text(quality.value * 100.0, decimals),
+                format::signed_text(half * 100.0, decimals.max(1)),
+            )
+        }
+        Metric::BitsPerByte => {
+            let decimals = format::decimals_for(half, 3).max(2);
+            format!(
+                "{} bits per byte ± {}",
+                format::signed_text(quality.value, decimals),
+                format::signed_text(half, decimals),
+            )
+        }
+    };
+    let mut text = if measurement.student.exact {
+        value
+    } else {
+        format!(
+            "{value} with the {} student",
+            format::percent(measurement.student.actual, 0)
+        )
+    };
+    if !measurement.recipe.is_identity() {
+        text += &comparison(quality);
+    }
+    if measurement.depth != Depth::Full {
+        text += " so far";
+    }
+    text
+}
+
+/// How the change reads; a change whose interval holds zero is a tie.
+fn comparison(quality: &Quality) -> String {
+    let change = quality.change;
+    if change.low <= 0.0 && change.high >= 0.0 {
+        return ", no measurable difference to the original".to_owned();
+    }
+    let (size, direction) = (
+        change.value.abs(),
+        if change.value < 0.0 { "below" } else { "above" },
+    );
+    let half = (change.high - change.low) / 2.0;
+    match quality.metric {
+        Metric::Accuracy => {
+            let decimals = format::decimals_for(half * 100.0, 1);
+            format!(
+                ", {} points {direction} the original",
+                format::signed_text(size * 100.0, decimals)
+            )
+        }
+        Metric::BitsPerByte => {
+            let decimals = format::decimals_for(half, 3).max(2);
+            format!(
+                ", {} {direction} the original",
+                format::signed_text(size, decimals)
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wattif_core::measurement::Interval;
+
+    fn quality(value: f64, low: f64, high: f64, change: Interval) -> Quality {
+        Quality {
+            metric: Metric::Accuracy,
+            value,
+            low,
+            high,
+            n: 2000,
+            baseline: value - change.value,
+            change,
+            divergence: Interval {
+                value: 0.0,
+                low: 0.0,
+                high: 0.0,
+            },
+        }
+    }
+
+    #[test]
+    fn a_change_within_its_interval_is_a_tie() {
+        let tie = Interval {
+            value: -0.001,
+            low: -0.004,
+            high: 0.002,
+        };
+        assert_eq!(
+            comparison(&quality(0.9, 0.887, 0.912, tie)),
+            ", no measurable difference to the original"
+        );
+        let worse = Interval {
+            value: -0.012,
+            low: -0.016,
+            high: -0.008,
+        };
+        assert_eq!(
+            comparison(&quality(0.897, 0.891, 0.903, worse)),
+            ", 1.2 points below the original"
+        );
+    }
+}

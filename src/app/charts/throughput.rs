@@ -1,0 +1,99 @@
+//! The chart of speed.
+
+use wattif_core::profile::Unit as Work;
+use wattif_core::units::Range;
+
+use super::{Chart, Point, Unit, level, positive_bounds, stretches};
+use crate::app::derived::{Derived, Figures};
+use crate::app::session::Session;
+use crate::format;
+
+pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
+    let work = derived
+        .now
+        .as_ref()
+        .map_or(Work::Sample, |f| f.profile.unit);
+    let mut chart = Chart::empty("throughput", "", Unit::Rate(work.plural()));
+    let axis = session.axis;
+    let Some(now) = &derived.now else {
+        chart.reading = "Throughput".to_owned();
+        return chart;
+    };
+    let rate = |figures: &Figures| {
+        figures
+            .footprint
+            .as_ref()
+            .ok()
+            .map(|f| f.throughput.range.map(|v| v.0))
+    };
+    let original = derived.original.as_ref().and_then(rate);
+    let current = rate(now);
+    let curve = &derived.curve;
+    let all = |list: &[Option<Range<f64>>]| -> Vec<f64> {
+        list.iter()
+            .flatten()
+            .flat_map(|r| [r.low, r.high])
+            .collect()
+    };
+    let extra = original
+        .into_iter()
+        .chain(current)
+        .flat_map(|r| [r.typical, r.high]);
+    let (scale, bounds) = positive_bounds(
+        all(&curve.throughput)
+            .into_iter()
+            .chain(all(&derived.original_curve.throughput))
+            .chain(extra),
+    );
+    (chart.scale, chart.bounds) = (scale, bounds);
+    chart.curve = stretches(axis, &curve.values, &curve.throughput, scale);
+    chart.baseline = if derived.original_curve.values.is_empty() {
+        original.map_or_else(Vec::new, |r| level(axis, scale.place(r.typical)))
+    } else {
+        let curve = &derived.original_curve;
+        stretches(axis, &curve.values, &curve.throughput, scale)
+    };
+    let configuration = &session.configuration;
+    let point = |value: f64, range: Range<f64>| Point {
+        x: axis.place(value),
+        y: scale.place(range.typical),
+        interval: [scale.place(range.low), scale.place(range.high)],
+        depth: None,
+    };
+    let value = axis.get(&configuration.recipe, &configuration.scenario);
+    chart.current = current.map(|range| (point(value, range), now.counted));
+    for (slot, (pin, figures)) in session.pins.iter().zip(&derived.pins).enumerate() {
+        if let (Some(pin), Some(range)) = (pin, figures.as_ref().and_then(rate)) {
+            let value = axis.get(&pin.recipe, &pin.scenario);
+            chart.pins[slot] = Some(point(value, range));
+        }
+    }
+    match &now.footprint {
+        Ok(footprint) => {
+            let typical = footprint.throughput.range.typical.0;
+            let mut reading = format!("Throughput {}", format::rate(typical, work.plural()));
+            if let Some(original) = original {
+                reading += &comparison(typical / original.typical);
+            }
+            chart.reading = reading;
+            chart.provenance = Some(footprint.throughput.provenance.clone());
+        }
+        Err(error) => {
+            "Throughput: not on this hardware".clone_into(&mut chart.reading);
+            if chart.curve.is_empty() {
+                chart.obstacle = Some(error.to_string());
+            }
+        }
+    }
+    chart.caption = format!("{}/s{}, modelled, low to high", work.plural(), scale.note());
+    chart
+}
+
+/// "1.8× the original", or that there is no difference.
+fn comparison(ratio: f64) -> String {
+    if (ratio - 1.0).abs() < 0.005 {
+        ", as fast as the original".to_owned()
+    } else {
+        format!(", {} the original", format::times(ratio))
+    }
+}

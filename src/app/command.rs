@@ -1,0 +1,190 @@
+//! [`Command`]: everything that a button, the menu or a shortcut can ask for. One list feeds all three.
+
+use egui::{Key, KeyboardShortcut, Modifiers};
+use wattif_core::model::ModelReference;
+use wattif_core::recipe::Recipe;
+use wattif_core::scenario::Scenario;
+
+use super::axis::Axis;
+
+/// A named thing to do, without arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Choose a model file.
+    OpenModel,
+    /// Choose a preset file.
+    OpenPreset,
+    /// Write the current configuration to a preset file.
+    SavePreset,
+    /// Write what the charts show as a table.
+    ExportCsv,
+    /// Write a picture of the charts.
+    ExportPng,
+    /// Take the last step back.
+    Undo,
+    /// Take it forward again.
+    Redo,
+    /// Everything back to the uncompressed model.
+    Reset,
+    /// Keep the current configuration as A.
+    PinA,
+    /// Keep the current configuration as B.
+    PinB,
+    /// Forget A and B.
+    ClearPins,
+    /// Charts and the slider in use, large.
+    Present,
+    /// From light to dark and back.
+    SwitchTheme,
+    /// Everything larger.
+    LargerText,
+    /// Everything smaller.
+    SmallerText,
+    /// Text at its normal size.
+    NormalText,
+    /// Fold or unfold the controls.
+    ToggleControls,
+    /// Fold or unfold what changed.
+    ToggleResults,
+    /// Stop the student in training.
+    CancelTraining,
+    /// Show the list of shortcuts.
+    Shortcuts,
+}
+
+impl Command {
+    /// All of them, in the order of the menu.
+    pub const ALL: [Self; 20] = [
+        Self::OpenModel,
+        Self::OpenPreset,
+        Self::SavePreset,
+        Self::ExportCsv,
+        Self::ExportPng,
+        Self::Undo,
+        Self::Redo,
+        Self::Reset,
+        Self::PinA,
+        Self::PinB,
+        Self::ClearPins,
+        Self::Present,
+        Self::SwitchTheme,
+        Self::LargerText,
+        Self::SmallerText,
+        Self::NormalText,
+        Self::ToggleControls,
+        Self::ToggleResults,
+        Self::CancelTraining,
+        Self::Shortcuts,
+    ];
+
+    /// The words on a button or menu line; `…` where a dialog follows.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::OpenModel => "Open model…",
+            Self::OpenPreset => "Open preset…",
+            Self::SavePreset => "Save preset…",
+            Self::ExportCsv => "Export charts as CSV…",
+            Self::ExportPng => "Export charts as PNG…",
+            Self::Undo => "Undo",
+            Self::Redo => "Redo",
+            Self::Reset => "Reset to the original",
+            Self::PinA => "Pin as A",
+            Self::PinB => "Pin as B",
+            Self::ClearPins => "Remove pins",
+            Self::Present => "Present",
+            Self::SwitchTheme => "Light or dark",
+            Self::LargerText => "Larger text",
+            Self::SmallerText => "Smaller text",
+            Self::NormalText => "Normal text",
+            Self::ToggleControls => "Show controls",
+            Self::ToggleResults => "Show results",
+            Self::CancelTraining => "Stop training",
+            Self::Shortcuts => "Keyboard shortcuts",
+        }
+    }
+
+    /// The keys for it.
+    pub const fn shortcut(self) -> Option<KeyboardShortcut> {
+        const SHIFTED: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
+        let (modifiers, key) = match self {
+            Self::OpenModel => (SHIFTED, Key::O),
+            Self::OpenPreset => (Modifiers::COMMAND, Key::O),
+            Self::SavePreset => (Modifiers::COMMAND, Key::S),
+            Self::ExportCsv => (Modifiers::COMMAND, Key::E),
+            Self::ExportPng => (SHIFTED, Key::E),
+            Self::Undo => (Modifiers::COMMAND, Key::Z),
+            Self::Redo => (SHIFTED, Key::Z),
+            Self::Reset => (Modifiers::COMMAND, Key::Backspace),
+            Self::PinA => (Modifiers::COMMAND, Key::Num1),
+            Self::PinB => (Modifiers::COMMAND, Key::Num2),
+            Self::ClearPins => (Modifiers::COMMAND, Key::Num3),
+            Self::Present => (Modifiers::NONE, Key::F5),
+            Self::SwitchTheme => (Modifiers::COMMAND, Key::D),
+            Self::LargerText => (Modifiers::COMMAND, Key::Plus),
+            Self::SmallerText => (Modifiers::COMMAND, Key::Minus),
+            Self::NormalText => (Modifiers::COMMAND, Key::Num0),
+            Self::ToggleControls => (Modifiers::NONE, Key::F8),
+            Self::ToggleResults => (Modifiers::NONE, Key::F9),
+            Self::CancelTraining => return None,
+            Self::Shortcuts => (Modifiers::NONE, Key::F1),
+        };
+        Some(KeyboardShortcut::new(modifiers, key))
+    }
+}
+
+/// What the panels ask the window to do.
+#[derive(Debug, Clone)]
+pub(super) enum Action {
+    /// A named command.
+    Run(Command),
+    /// Another recipe, and the axis that was moved if it was a slider.
+    SetRecipe(Recipe, Option<Axis>),
+    /// Another scenario, and the axis that was moved if it was a slider.
+    SetScenario(Scenario, Option<Axis>),
+    /// Another what-if axis.
+    SetAxis(Axis),
+    /// Another model.
+    SetModel(ModelReference),
+    /// A message was read.
+    Dismiss(u64),
+    /// The typed answer of the path field that stands in for a file dialog.
+    Path(Option<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_commands_share_a_shortcut_or_a_title() {
+        for (place, a) in Command::ALL.iter().enumerate() {
+            for b in &Command::ALL[place + 1..] {
+                assert_ne!(a.title(), b.title());
+                if let (Some(x), Some(y)) = (a.shortcut(), b.shortcut()) {
+                    assert_ne!(x, y, "{a:?} and {b:?} share a shortcut");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_shortcut_takes_a_key_from_typing() {
+        for command in Command::ALL {
+            if let Some(shortcut) = command.shortcut() {
+                let function_key = shortcut.logical_key.name().starts_with('F')
+                    && shortcut.logical_key.name().len() > 1;
+                assert!(
+                    function_key || shortcut.modifiers.command,
+                    "{command:?} would swallow a plain key"
+                );
+                for taken in [Key::A, Key::C, Key::V, Key::X] {
+                    assert_ne!(
+                        shortcut,
+                        KeyboardShortcut::new(Modifiers::COMMAND, taken),
+                        "{command:?} takes a clipboard key"
+                    );
+                }
+            }
+        }
+    }
+}

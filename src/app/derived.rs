@@ -1,0 +1,290 @@
+//! What follows from the session and the measurements: the figures of now, of the original and of the pins, and the
+//! what-if curves. All arithmetic, kept until something it depends on changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wattif_core::carbon::{self, Grid};
+use wattif_core::error::{Error, Result};
+use wattif_core::footprint::{self, Footprint, Savings};
+use wattif_core::hardware::{self, HardwareTarget};
+use wattif_core::measurement::Measurement;
+use wattif_core::profile::ModelProfile;
+use wattif_core::recipe::Recipe;
+use wattif_core::scenario::Scenario;
+use wattif_core::units::Range;
+
+use super::axis::Axis;
+use super::backend::Backend;
+use super::session::{Configuration, Session};
+
+/// Measurements by the key of their recipe, of the open model.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    by_key: HashMap<String, Arc<Measurement>>,
+    generation: u64,
+}
+
+impl Store {
+    /// Keeps a measurement unless a better one of the same recipe and network is there.
+    pub(super) fn add(&mut self, measurement: Arc<Measurement>) {
+        let key = measurement.recipe.key();
+        if let Some(old) = self.by_key.get(&key)
+            && old.student == measurement.student
+            && (old.depth > measurement.depth
+                || (old.depth == measurement.depth && old.quality.n > measurement.quality.n))
+        {
+            return;
+        }
+        self.by_key.insert(key, measurement);
+        self.generation += 1;
+    }
+
+    /// The best measurement of a recipe.
+    pub(super) fn get(&self, recipe: &Recipe) -> Option<&Arc<Measurement>> {
+        self.by_key.get(&recipe.key())
+    }
+
+    /// The measurements that differ from a recipe along one axis only, with their value on it.
+    pub(super) fn along<'a>(
+        &'a self,
+        axis: Axis,
+        recipe: &'a Recipe,
+    ) -> impl Iterator<Item = (f64, &'a Arc<Measurement>)> {
+        let mut scratch = Scenario::default();
+        self.by_key.iter().filter_map(move |(key, measurement)| {
+            let value = axis.get(&measurement.recipe, &scratch);
+            let mut moved = *recipe;
+            axis.set(value, &mut moved, &mut scratch);
+            (moved.key() == *key).then_some((value, measurement))
+        })
+    }
+
+    /// Forgets students' stand-ins, whose place a finished student has taken.
+    pub(super) fn forget_stand_ins(&mut self) {
+        self.by_key
+            .retain(|_, measurement| measurement.student.exact);
+        self.generation += 1;
+    }
+
+    /// Forgets everything: another model is open.
+    pub(super) fn clear(&mut self) {
+        self.by_key.clear();
+        self.generation += 1;
+    }
+
+    /// How many recipes have a measurement.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+}
+
+/// A what-if curve: one entry per place, `None` where the hardware cannot.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Curve {
+    /// Values on the axis.
+    pub(super) values: Vec<f64>,
+    /// Units per second.
+    pub(super) throughput: Vec<Option<Range<f64>>>,
+    /// Grams of CO2e per unit of work.
+    pub(super) co2e_unit: Vec<Option<Range<f64>>>,
+    /// Grams of CO2e per day.
+    pub(super) co2e_day: Vec<Option<Range<f64>>>,
+}
+
+/// What is known of one configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Figures {
+    /// The profile behind the footprint, counted where measured, else planned.
+    pub(super) profile: ModelProfile,
+    /// Whether that profile is counted from the compressed weights.
+    pub(super) counted: bool,
+    /// The measurement, if there is one.
+    pub(super) measurement: Option<Arc<Measurement>>,
+    /// What it costs, or why it cannot run.
+    pub(super) footprint: Result<Footprint>,
+}
+
+/// Everything the panels draw that is not a setting.
+#[derive(Default)]
+pub(super) struct Derived {
+    /// The device chosen.
+    pub(super) target: Option<&'static HardwareTarget>,
+    /// The grid chosen.
+    pub(super) grid: Option<&'static Grid>,
+    /// The configuration of the sliders.
+    pub(super) now: Option<Figures>,
+    /// The uncompressed model in the same scenario.
+    pub(super) original: Option<Figures>,
+    /// What is saved between the two.
+    pub(super) savings: Option<Savings>,
+    /// The pinned configurations, each in its own scenario.
+    pub(super) pins: [Option<Figures>; 2],
+    /// The current recipe over the axis.
+    pub(super) curve: Curve,
+    /// The uncompressed model over the axis, where it is a matter of the scenario; else empty.
+    pub(super) original_curve: Curve,
+    figures_key: Option<FiguresKey>,
+    curve_key: Option<CurveKey>,
+    /// Counts changes of what the charts show.
+    pub(super) generation: u64,
+}
+
+#[derive(Debug, PartialEq)]
+struct FiguresKey {
+    configuration: Configuration,
+    pins: [Option<Configuration>; 2],
+    axis: Axis,
+    store: u64,
+    opened: bool,
+}
+
+#[derive(Debug, PartialEq)]
+struct CurveKey {
+    recipe: String,
+    pattern: wattif_core::recipe::Pattern,
+    scenario: Scenario,
+    axis: Axis,
+    hash: String,
+}
+
+impl Derived {
+    /// Brings everything up to date; does nothing when nothing changed.
+    pub(super) fn refresh(
+        &mut self,
+        session: &Session,
+        store: &Store,
+        open: Option<(&dyn Backend, &str)>,
+    ) {
+        let key = FiguresKey {
+            configuration: session.configuration.clone(),
+            pins: session.pins.clone(),
+            axis: session.axis,
+            store: store.generation,
+            opened: open.is_some(),
+        };
+        if self.figures_key.as_ref() == Some(&key) {
+            return;
+        }
+        self.figures_key = Some(key);
+        self.generation += 1;
+        let scenario = &session.configuration.scenario;
+        self.target = hardware::find(&scenario.hardware).ok();
+        self.grid = carbon::find_grid(&scenario.region).ok();
+        let Some((backend, hash)) = open else {
+            let generation = self.generation;
+            *self = Self {
+                target: self.target,
+                grid: self.grid,
+                figures_key: self.figures_key.take(),
+                generation,
+                ..Self::default()
+            };
+            return;
+        };
+        let figures = |configuration: &Configuration| figures(configuration, store, backend);
+        self.now = figures(&session.configuration);
+        self.original = figures(&Configuration {
+            recipe: Recipe::default(),
+            ..session.configuration.clone()
+        });
+        self.pins = session.pins.each_ref().map(|pin| {
+            pin.as_ref()
+                .filter(|pin| pin.model == session.configuration.model)
+                .and_then(figures)
+        });
+        self.savings = match (&self.now, &self.original, self.target, self.grid) {
+            (Some(now), Some(original), Some(target), Some(grid)) => {
+                footprint::savings(&original.profile, &now.profile, scenario, target, grid).ok()
+            }
+            _ => None,
+        };
+        self.refresh_curve(session, backend, hash);
+    }
+
+    fn refresh_curve(&mut self, session: &Session, backend: &dyn Backend, hash: &str) {
+        let axis = session.axis;
+        let Configuration {
+            mut recipe,
+            mut scenario,
+            ..
+        } = session.configuration.clone();
+        let values = axis.curve_values(&recipe);
+        axis.set(axis.range().1, &mut recipe, &mut scenario);
+        let key = CurveKey {
+            recipe: recipe.key(),
+            pattern: recipe.pruning.pattern,
+            scenario: scenario.clone(),
+            axis,
+            hash: hash.to_owned(),
+        };
+        // Along a scenario's axis the curve also follows the counted zeros of the measurement.
+        let depends_on_profile = !axis.is_recipe();
+        if self.curve_key.as_ref() == Some(&key) && !depends_on_profile {
+            return;
+        }
+        self.curve_key = Some(key);
+        let (Some(target), Some(grid)) = (self.target, self.grid) else {
+            return;
+        };
+        let mut recipe = session.configuration.recipe;
+        let mut sweep = |profile_at: &mut dyn FnMut(&Recipe) -> Option<ModelProfile>| {
+            let mut curve = Curve::default();
+            for &value in &values {
+                axis.set(value, &mut recipe, &mut scenario);
+                let costs = profile_at(&recipe).and_then(|profile| {
+                    footprint::footprint(&profile, &scenario, target, grid).ok()
+                });
+                let costs = costs.as_ref();
+                curve.values.push(value);
+                curve
+                    .throughput
+                    .push(costs.map(|f| f.throughput.range.map(|v| v.0)));
+                curve
+                    .co2e_unit
+                    .push(costs.map(|f| f.co2e_per_unit.range.map(|v| v.0)));
+                curve
+                    .co2e_day
+                    .push(costs.map(|f| f.co2e_per_day.range.map(|v| v.0)));
+            }
+            curve
+        };
+        if axis.is_recipe() {
+            self.curve = sweep(&mut |recipe| backend.predict(recipe));
+            self.original_curve = Curve::default();
+        } else {
+            let profile = |figures: &Option<Figures>| figures.as_ref().map(|f| f.profile.clone());
+            let (now, original) = (profile(&self.now), profile(&self.original));
+            self.curve = sweep(&mut |_| now.clone());
+            self.original_curve = sweep(&mut |_| original.clone());
+        }
+    }
+}
+
+fn figures(configuration: &Configuration, store: &Store, backend: &dyn Backend) -> Option<Figures> {
+    let measurement = store.get(&configuration.recipe).cloned();
+    // A stand-in says nothing about the size of the student that was asked for.
+    let exact = measurement.as_ref().filter(|m| m.student.exact);
+    let (profile, counted) = match exact {
+        Some(measurement) => (measurement.profile.clone(), true),
+        None => (backend.predict(&configuration.recipe)?, false),
+    };
+    let scenario = &configuration.scenario;
+    let footprint = hardware::find(&scenario.hardware).and_then(|target| {
+        let grid = carbon::find_grid(&scenario.region)?;
+        footprint::footprint(&profile, scenario, target, grid)
+    });
+    Some(Figures {
+        profile,
+        counted,
+        measurement,
+        footprint,
+    })
+}
+
+impl Figures {
+    /// Why the hardware cannot run it, if it cannot.
+    pub(super) fn obstacle(&self) -> Option<&Error> {
+        self.footprint.as_ref().err()
+    }
+}

@@ -1,0 +1,134 @@
+//! The real [`Backend`]: the engine in threads of its own.
+
+use std::sync::Arc;
+
+use wattif_core::engine::Engine;
+use wattif_core::evaluate::EvaluationSet;
+use wattif_core::measurement::{Depth, Measurement};
+use wattif_core::model::{ModelReference, bundled};
+use wattif_core::profile::ModelProfile;
+use wattif_core::recipe::Recipe;
+use wattif_core::worker::{Event, TrainingState, Worker};
+
+use super::backend::{Backend, ModelFacts, TrainingReport, Update};
+
+/// The engine itself, in threads of its own.
+pub(super) struct EngineBackend {
+    reference: ModelReference,
+    worker: Worker,
+    engine: Option<Arc<Engine>>,
+}
+
+impl EngineBackend {
+    /// Starts to open a model.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn open(
+        reference: &ModelReference,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> wattif_core::Result<Box<dyn Backend>> {
+        Ok(Box::new(Self {
+            reference: reference.clone(),
+            worker: Worker::open(reference.clone(), move || wake())?,
+            engine: None,
+        }))
+    }
+
+    fn facts(&self, engine: &Engine) -> ModelFacts {
+        let model = engine.model();
+        let mut ratios: Vec<f64> = engine
+            .shelf()
+            .students()
+            .iter()
+            .map(|student| student.record.ratio)
+            .collect();
+        ratios.push(1.0);
+        ratios.sort_by(f64::total_cmp);
+        ratios.dedup();
+        ModelFacts {
+            reference: self.reference.clone(),
+            name: model.name.clone(),
+            family: model.architecture.family().to_owned(),
+            parameters: model.architecture.parameters(),
+            unit: model.architecture.unit(),
+            hash: model.hash.clone(),
+            ratios,
+        }
+    }
+
+    fn translate(&mut self, event: Event) -> Update {
+        match event {
+            Event::Opened(engine) => {
+                let facts = self.facts(&engine);
+                self.engine = Some(engine);
+                Update::Opened(facts)
+            }
+            Event::Measured(measurement) => Update::Measured(Arc::from(measurement)),
+            Event::Progress { what, done } => Update::Progress { what, done },
+            Event::Training(training) => match training.state {
+                TrainingState::Running(progress) => Update::Training(TrainingReport {
+                    recipe: training.recipe,
+                    steps: (progress.step.into(), progress.steps.into()),
+                    loss: progress.loss,
+                    quality: progress.quality,
+                }),
+                TrainingState::Finished => Update::Trained(true),
+                TrainingState::Cancelled => Update::Trained(false),
+            },
+            Event::Failed { doing, error } => Update::Failed { doing, error },
+            Event::Settled => Update::Settled,
+            Event::Idle => Update::Idle,
+        }
+    }
+}
+
+impl Backend for EngineBackend {
+    fn submit(&mut self, recipe: Recipe) {
+        self.worker.submit(recipe);
+    }
+
+    fn fill(&mut self, positions: Vec<(Recipe, Depth)>) {
+        self.worker.fill(positions);
+    }
+
+    fn updates(&mut self) -> Vec<Update> {
+        let events: Vec<Event> = self.worker.events().collect();
+        events
+            .into_iter()
+            .map(|event| self.translate(event))
+            .collect()
+    }
+
+    fn predict(&self, recipe: &Recipe) -> Option<ModelProfile> {
+        // A recipe out of range cannot come from the sliders, and a file's is checked when it is read.
+        self.engine.as_ref()?.predict(recipe).ok()
+    }
+
+    fn known(&self, recipe: &Recipe) -> Option<Arc<Measurement>> {
+        self.engine.as_ref()?.known(recipe).map(Arc::new)
+    }
+
+    fn image(&self, index: usize) -> Option<(Vec<u8>, usize)> {
+        match self.engine.as_ref()?.evaluation_set() {
+            EvaluationSet::Images(images) => Some((images.pixels(index).to_vec(), images.size())),
+            EvaluationSet::Text(_) => None,
+        }
+    }
+
+    fn class_name(&self, class: usize) -> String {
+        bundled::FASHION_CLASSES
+            .get(class)
+            .map_or_else(|| format!("class {class}"), |name| (*name).to_owned())
+    }
+
+    fn train(&mut self, recipe: Recipe) {
+        if let Some(engine) = &self.engine {
+            self.worker.train(engine, recipe);
+        }
+    }
+
+    fn cancel_training(&mut self) {
+        self.worker.cancel_training();
+    }
+}

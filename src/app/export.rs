@@ -1,0 +1,98 @@
+//! The charts as files: a table of everything they show, and a picture.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use egui::{ColorImage, Rect};
+use wattif_core::units::Range;
+
+use super::derived::{Derived, Store};
+use super::session::Session;
+
+/// Writes one row per place of the curves and per measured point.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn csv(path: &Path, session: &Session, store: &Store, derived: &Derived) -> Result<()> {
+    let mut writer = csv::Writer::from_path(path)
+        .with_context(|| format!("The table could not be written: {}", path.display()))?;
+    writer.write_record([
+        "model",
+        "hardware",
+        "region",
+        "axis",
+        "value",
+        "throughput_low_per_s",
+        "throughput_typical_per_s",
+        "throughput_high_per_s",
+        "co2e_low_g_per_unit",
+        "co2e_typical_g_per_unit",
+        "co2e_high_g_per_unit",
+        "co2e_low_g_per_day",
+        "co2e_typical_g_per_day",
+        "co2e_high_g_per_day",
+        "quality_metric",
+        "quality",
+        "quality_low",
+        "quality_high",
+        "quality_n",
+        "provenance",
+    ])?;
+    let axis = session.axis;
+    let configuration = &session.configuration;
+    let head = |value: f64| {
+        vec![
+            configuration.model.to_string(),
+            configuration.scenario.hardware.clone(),
+            configuration.scenario.region.clone(),
+            axis.name().to_owned(),
+            value.to_string(),
+        ]
+    };
+    let ends = |range: Option<Range<f64>>| match range {
+        Some(range) => [range.low, range.typical, range.high].map(|v| v.to_string()),
+        None => [const { String::new() }; 3],
+    };
+    let curve = &derived.curve;
+    for (place, &value) in curve.values.iter().enumerate() {
+        let mut row = head(value);
+        row.extend(ends(curve.throughput[place]));
+        row.extend(ends(curve.co2e_unit[place]));
+        row.extend(ends(curve.co2e_day[place]));
+        row.extend([const { String::new() }; 5]);
+        row.push("modelled".to_owned());
+        writer.write_record(row)?;
+    }
+    if axis.is_recipe() {
+        let mut measured: Vec<_> = store.along(axis, &configuration.recipe).collect();
+        measured.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (value, measurement) in measured {
+            let quality = &measurement.quality;
+            let mut row = head(value);
+            row.extend([const { String::new() }; 9]);
+            row.push(quality.metric.name().to_owned());
+            row.extend([quality.value, quality.low, quality.high].map(|v| v.to_string()));
+            row.push(quality.n.to_string());
+            row.push("measured".to_owned());
+            writer.write_record(row)?;
+        }
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+/// Writes the part of a screenshot that the charts cover. `rect` is in points, `scale` in pixels per point.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn png(path: &Path, image: &ColorImage, rect: Rect, scale: f32) -> Result<()> {
+    let part = image.region(&rect, Some(scale));
+    let [width, height] = part.size.map(u32::try_from);
+    let pixels: Vec<u8> = part
+        .pixels
+        .iter()
+        .flat_map(egui::Color32::to_array)
+        .collect();
+    image::save_buffer(path, &pixels, width?, height?, image::ColorType::Rgba8)
+        .with_context(|| format!("The picture could not be written: {}", path.display()))
+}

@@ -1,0 +1,156 @@
+//! Where the energy goes, what limits the speed, and what the emissions are like.
+
+use egui::{Align, Rect, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
+use wattif_core::footprint::{EnergyBreakdown, Footprint};
+
+use crate::app::widgets::{self, cell};
+use crate::app::{App, theme};
+use crate::format;
+
+/// Grams of CO2 per kilometre in a passenger car: 400 g per mile (US EPA, Greenhouse Gas Emissions from a Typical
+/// Passenger Vehicle, EPA-420-F-23-014, June 2023), 1.609344 km per mile.
+const CAR_GRAMS_PER_KM: f64 = 400.0 / 1.609_344;
+
+const CAR_SOURCE: &str = "An average passenger car emits 400 g of CO₂ per mile, 249 g per km (US EPA, Greenhouse Gas \
+                          Emissions from a Typical Passenger Vehicle, EPA-420-F-23-014, June 2023)";
+
+/// Draws the card.
+pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
+    let Some(now) = &app.derived.now else {
+        return;
+    };
+    let unit = now.profile.unit.name();
+    widgets::card(ui, &format!("Energy per {unit}"), |ui| {
+        match &now.footprint {
+            Ok(footprint) => energy(ui, footprint),
+            Err(error) => {
+                let palette = theme::palette(ui.visuals());
+                ui.label(RichText::new(error.to_string()).color(palette.muted));
+            }
+        }
+    });
+}
+
+const NAMES: [(&str, &str); 5] = [
+    ("Compute", "Arithmetic"),
+    ("On chip", "Caches and buffers on the chip"),
+    ("Memory", "Memory outside the chip"),
+    (
+        "Static",
+        "Leakage, clocks and fans: power that flows for as long as the work takes",
+    ),
+    ("Links", "Links between devices"),
+];
+
+fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
+    [
+        breakdown.compute.0,
+        breakdown.on_chip.0,
+        breakdown.memory.0,
+        breakdown.static_power.0,
+        breakdown.interconnect.0,
+    ]
+}
+
+fn energy(ui: &mut Ui, footprint: &Footprint) {
+    let palette = theme::palette(ui.visuals());
+    let range = footprint.energy_per_unit.range;
+    ui.horizontal(|ui| {
+        let figure = ui.label(
+            RichText::new(format::si(range.typical.0, "J"))
+                .text_style(theme::figure())
+                .color(palette.strong),
+        );
+        widgets::with_provenance(figure, &footprint.energy_per_unit.provenance);
+        ui.label(
+            RichText::new(format!(
+                "{} to {}",
+                format::si(range.low.0, "J"),
+                format::si(range.high.0, "J")
+            ))
+            .color(palette.muted),
+        );
+    });
+    let parts = parts(&footprint.breakdown);
+    bar(ui, &parts);
+    let total: f64 = parts.iter().sum();
+    ui.spacing_mut().item_spacing = vec2(6.0, 2.0);
+    for (place, (name, help)) in NAMES.into_iter().enumerate() {
+        if parts[place] <= 0.0 {
+            continue;
+        }
+        ui.horizontal(|ui| {
+            widgets::swatch(ui, palette.energy[place]);
+            cell(ui, 70.0, Align::Min, name).on_hover_text(help);
+            let width = (ui.available_width() - 6.0) / 2.0;
+            cell(ui, width, Align::Max, format::si(parts[place], "J"));
+            let share = format::percent(parts[place] / total, 0);
+            cell(
+                ui,
+                width,
+                Align::Max,
+                RichText::new(share).color(palette.muted),
+            );
+        });
+    }
+    ui.add_space(2.0);
+    ui.label(RichText::new(&footprint.explanation).color(palette.text));
+    comparison(ui, footprint);
+}
+
+/// The shares of the parts as one bar, separated by the ground so that colour is not the only sign.
+fn bar(ui: &mut Ui, parts: &[f64; 5]) {
+    let palette = theme::palette(ui.visuals());
+    let total: f64 = parts.iter().sum();
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 14.0), Sense::hover());
+    if total <= 0.0 {
+        return;
+    }
+    let mut left = rect.left();
+    for (place, part) in parts.iter().enumerate() {
+        let width = rect.width() * (part / total) as f32;
+        let piece = Rect::from_min_max(pos2(left, rect.top()), pos2(left + width, rect.bottom()));
+        if width > 0.0 {
+            ui.painter().rect(
+                piece,
+                0.0,
+                palette.energy[place],
+                Stroke::new(1.0, palette.surface),
+                StrokeKind::Inside,
+            );
+        }
+        left += width;
+    }
+}
+
+fn comparison(ui: &mut Ui, footprint: &Footprint) {
+    let palette = theme::palette(ui.visuals());
+    let day = footprint.co2e_per_day.range.typical.0;
+    let metres = day / CAR_GRAMS_PER_KM * 1000.0;
+    let distance = if metres < 1.0 {
+        "less than a metre".to_owned()
+    } else if metres < 1000.0 {
+        format!("{} m", format::trimmed(metres, 2))
+    } else {
+        format!(
+            "{} km",
+            if metres < 10_000.0 {
+                format::trimmed(metres / 1000.0, 2)
+            } else {
+                format::count(metres / 1000.0)
+            }
+        )
+    };
+    ui.horizontal_wrapped(|ui| {
+        let text = format!("A day emits as much as driving {distance}");
+        ui.label(
+            RichText::new(text)
+                .text_style(theme::emphasis())
+                .color(palette.strong),
+        )
+        .on_hover_ui(|ui| {
+            ui.label(RichText::new("Published").text_style(theme::emphasis()));
+            ui.label(CAR_SOURCE);
+        });
+    });
+}

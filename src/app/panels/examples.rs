@@ -1,0 +1,170 @@
+//! What the compressed model now does: the images it gets wrong, the text it writes.
+
+use egui::{Color32, ColorImage, RichText, TextureHandle, TextureOptions, Ui, vec2};
+use std::collections::HashMap;
+use wattif_core::measurement::{Depth, Example};
+
+use crate::app::{App, theme, widgets};
+
+/// Pictures already handed to the graphics card, by index in the evaluation set.
+pub(in crate::app) type Pictures = HashMap<usize, TextureHandle>;
+
+/// Draws the card.
+pub(in crate::app) fn show(ui: &mut Ui, app: &App, pictures: &mut Pictures) {
+    let Some(now) = &app.derived.now else {
+        return;
+    };
+    let palette = theme::palette(ui.visuals());
+    let muted = |text: &str| RichText::new(text.to_owned()).color(palette.muted);
+    widgets::card(ui, "What it does now", |ui| {
+        let Some(measurement) = &now.measurement else {
+            ui.label(muted("Not measured yet"));
+            return;
+        };
+        if measurement.recipe.is_identity() {
+            ui.label(muted(
+                "This is the original; move a slider to see what changes",
+            ));
+            return;
+        }
+        if measurement.examples.is_empty() {
+            ui.label(muted(if measurement.depth == Depth::Full {
+                "It answers every held-out image that the original answers rightly"
+            } else {
+                "Comes with the full measurement…"
+            }));
+            return;
+        }
+        let images = measurement
+            .examples
+            .iter()
+            .any(|example| matches!(example, Example::Image { .. }));
+        if images {
+            ui.label(muted(
+                "Images that the original gets right and this does not",
+            ));
+            gallery(ui, app, &measurement.examples, pictures);
+        } else {
+            for example in &measurement.examples {
+                if let Example::Text {
+                    prompt,
+                    original,
+                    compressed,
+                } = example
+                {
+                    text(ui, prompt, original, compressed);
+                }
+            }
+        }
+    });
+}
+
+const THUMBNAIL: f32 = 52.0;
+
+fn gallery(ui: &mut Ui, app: &App, examples: &[Example], pictures: &mut Pictures) {
+    let palette = theme::palette(ui.visuals());
+    let columns = ((ui.available_width() + 8.0) / (THUMBNAIL + 16.0))
+        .floor()
+        .max(1.0) as usize;
+    ui.spacing_mut().item_spacing = vec2(8.0, 6.0);
+    for row in examples.chunks(columns).take(4) {
+        ui.horizontal(|ui| {
+            for example in row {
+                let Example::Image {
+                    index,
+                    label,
+                    original,
+                    compressed,
+                } = example
+                else {
+                    continue;
+                };
+                ui.vertical(|ui| {
+                    ui.set_width(THUMBNAIL + 8.0);
+                    ui.spacing_mut().item_spacing.y = 1.0;
+                    if let Some(texture) = picture(ui, app, *index, pictures) {
+                        ui.add(
+                            egui::Image::new((texture, vec2(THUMBNAIL, THUMBNAIL)))
+                                .corner_radius(3.0),
+                        );
+                    }
+                    let name = |class: usize| app.class_name(class);
+                    ui.add(
+                        egui::Label::new(
+                            RichText::new(name(*compressed))
+                                .text_style(egui::TextStyle::Small)
+                                .color(palette.strong),
+                        )
+                        .truncate(),
+                    );
+                    ui.add(
+                        egui::Label::new(
+                            RichText::new(format!("is {}", name(*label)))
+                                .text_style(egui::TextStyle::Small)
+                                .color(palette.muted),
+                        )
+                        .truncate(),
+                    );
+                })
+                .response
+                .on_hover_text(format!(
+                    "Held-out image {index}: a {}; the original says {}, this says {}",
+                    app.class_name(*label),
+                    app.class_name(*original),
+                    app.class_name(*compressed)
+                ));
+            }
+        });
+    }
+}
+
+fn picture(ui: &Ui, app: &App, index: usize, pictures: &mut Pictures) -> Option<egui::TextureId> {
+    if let Some(texture) = pictures.get(&index) {
+        return Some(texture.id());
+    }
+    let (pixels, width) = app.backend.as_ref()?.image(index)?;
+    let colors = pixels
+        .iter()
+        .map(|&value| Color32::from_gray(value))
+        .collect();
+    let image = ColorImage::new([width, pixels.len() / width.max(1)], colors);
+    let texture =
+        ui.ctx()
+            .load_texture(format!("held-out {index}"), image, TextureOptions::NEAREST);
+    let id = texture.id();
+    pictures.insert(index, texture);
+    Some(id)
+}
+
+fn text(ui: &mut Ui, prompt: &str, original: &str, compressed: &str) {
+    let palette = theme::palette(ui.visuals());
+    let mono = |text: &str| RichText::new(text.to_owned()).text_style(egui::TextStyle::Monospace);
+    ui.label(mono(&one_line(prompt)).color(palette.muted));
+    for (name, words, color) in [
+        ("Original", original, palette.muted),
+        ("Now", compressed, palette.accent),
+    ] {
+        ui.label(
+            RichText::new(name)
+                .text_style(egui::TextStyle::Small)
+                .color(color),
+        );
+        ui.add(
+            egui::Label::new(mono(&one_line(words)))
+                .wrap()
+                .selectable(true),
+        );
+    }
+    ui.add_space(4.0);
+}
+
+/// Line breaks as spaces, bytes that are no text as dots.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' => ' ',
+            c if c.is_control() || c == char::REPLACEMENT_CHARACTER => '·',
+            c => c,
+        })
+        .collect()
+}

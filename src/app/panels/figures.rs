@@ -1,0 +1,278 @@
+//! The figures of the original, of now, of the pins and of the preset that was opened, side by side.
+
+use egui::{Align, RichText, Ui};
+use wattif_core::measurement::{Metric, Provenance};
+use wattif_core::preset::Measured;
+use wattif_core::profile::Unit;
+
+use crate::app::derived::Figures;
+use crate::app::widgets::{self, cell};
+use crate::app::{App, charts, theme};
+use crate::format;
+
+/// One column of the table.
+struct Column<'a> {
+    title: &'static str,
+    source: Source<'a>,
+}
+
+enum Source<'a> {
+    Figures(&'a Figures),
+    Saved(&'a Measured),
+}
+
+/// One entry: its text, and where it comes from.
+type Entry = (String, Option<Provenance>);
+
+/// Draws the table.
+pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
+    let derived = &app.derived;
+    let (Some(original), Some(now)) = (&derived.original, &derived.now) else {
+        return;
+    };
+    let mut columns = vec![
+        Column {
+            title: "Original",
+            source: Source::Figures(original),
+        },
+        Column {
+            title: "Now",
+            source: Source::Figures(now),
+        },
+    ];
+    for (title, pin) in ["A", "B"].into_iter().zip(&derived.pins) {
+        if let Some(pin) = pin {
+            columns.push(Column {
+                title,
+                source: Source::Figures(pin),
+            });
+        }
+    }
+    let saved = app
+        .preset
+        .as_ref()
+        .filter(|preset| preset.applies(&app.session.configuration));
+    if let Some(measured) = saved.and_then(|preset| preset.preset.measured.as_ref())
+        && columns.len() < 5
+    {
+        columns.push(Column {
+            title: "Saved",
+            source: Source::Saved(measured),
+        });
+    }
+    widgets::card(ui, "Figures", |ui| {
+        table(ui, &columns, now.profile.unit);
+        if let Some(preset) = saved {
+            verdict(ui, preset, now);
+        }
+    });
+}
+
+const NAME_WIDTH: f32 = 74.0;
+
+fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
+    let palette = theme::palette(ui.visuals());
+    ui.spacing_mut().item_spacing = egui::vec2(4.0, 3.0);
+    let count = columns.len() as f32;
+    let width = ((ui.available_width() - NAME_WIDTH) / count - 4.0).floor();
+    ui.horizontal(|ui| {
+        cell(ui, NAME_WIDTH, Align::Min, "");
+        for (place, column) in columns.iter().enumerate() {
+            let color = match (column.title, place) {
+                ("A", _) => palette.pins[0],
+                ("B", _) => palette.pins[1],
+                (_, 1) => palette.accent,
+                _ => palette.muted,
+            };
+            let title = RichText::new(column.title)
+                .text_style(theme::emphasis())
+                .color(color);
+            cell(ui, width, Align::Max, title);
+        }
+    });
+    let metric = columns
+        .iter()
+        .find_map(|column| match &column.source {
+            Source::Figures(f) => f.measurement.as_ref().map(|m| m.quality.metric),
+            Source::Saved(saved) => Some(saved.quality.metric),
+        })
+        .unwrap_or(Metric::Accuracy);
+    let rows: [(&str, fn(&Source<'_>, Unit) -> Entry); 7] = [
+        (metric.name(), quality),
+        ("File size", size),
+        ("Throughput", throughput),
+        ("Latency", latency),
+        ("Energy", energy),
+        ("CO₂e", co2e),
+        ("CO₂e a day", co2e_day),
+    ];
+    for (name, entry) in rows {
+        ui.horizontal(|ui| {
+            let name = match name {
+                "Energy" | "CO₂e" => format!("{name}/{}", unit.name()),
+                other => other.to_owned(),
+            };
+            cell(
+                ui,
+                NAME_WIDTH,
+                Align::Min,
+                RichText::new(name).color(palette.muted),
+            );
+            for (place, column) in columns.iter().enumerate() {
+                let (text, provenance) = entry(&column.source, unit);
+                let mut text = RichText::new(text);
+                if place == 1 {
+                    text = text.text_style(theme::emphasis()).color(palette.strong);
+                }
+                let response = cell(ui, width, Align::Max, text);
+                if let Some(provenance) = provenance {
+                    widgets::with_provenance(response, &provenance);
+                }
+            }
+        });
+    }
+}
+
+const NONE: &str = "–";
+
+fn quality(source: &Source<'_>, _: Unit) -> Entry {
+    let quality = match source {
+        Source::Figures(figures) => figures.measurement.as_ref().map(|m| m.quality),
+        Source::Saved(saved) => Some(saved.quality),
+    };
+    quality.map_or((NONE.to_owned(), None), |quality| {
+        let half = (quality.high - quality.low) / 2.0;
+        (
+            charts::quality_text(quality.metric, quality.value, half),
+            Some(Provenance::Measured { n: quality.n }),
+        )
+    })
+}
+
+fn size(source: &Source<'_>, _: Unit) -> Entry {
+    match source {
+        Source::Figures(figures) => {
+            let text = format::bytes(figures.profile.stored_bytes() as f64);
+            let formula = if figures.counted {
+                "Bytes of the file that would be exported, from the counted zeros of the compressed weights"
+            } else {
+                "Bytes of the file that would be exported, planned from the shapes: not measured yet"
+            };
+            let provenance = Provenance::Modelled {
+                formula: formula.to_owned(),
+            };
+            (text, Some(provenance))
+        }
+        Source::Saved(saved) => (format::bytes(saved.stored_bytes as f64), None),
+    }
+}
+
+fn throughput(source: &Source<'_>, unit: Unit) -> Entry {
+    let short = |value: f64| {
+        let _ = unit;
+        let text = format::si(value, "");
+        format!("{}/s", text.trim_end())
+    };
+    match source {
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(
+            |error| no(error),
+            |f| {
+                (
+                    short(f.throughput.range.typical.0),
+                    Some(f.throughput.provenance.clone()),
+                )
+            },
+        ),
+        Source::Saved(saved) => (short(saved.throughput.typical.0), None),
+    }
+}
+
+fn latency(source: &Source<'_>, _: Unit) -> Entry {
+    match source {
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(
+            |error| no(error),
+            |f| {
+                (
+                    format::si(f.latency.range.typical.0, "s"),
+                    Some(f.latency.provenance.clone()),
+                )
+            },
+        ),
+        Source::Saved(saved) => (format::si(saved.latency_s.typical.0, "s"), None),
+    }
+}
+
+fn energy(source: &Source<'_>, _: Unit) -> Entry {
+    match source {
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(
+            |error| no(error),
+            |f| {
+                (
+                    format::si(f.energy_per_unit.range.typical.0, "J"),
+                    Some(f.energy_per_unit.provenance.clone()),
+                )
+            },
+        ),
+        Source::Saved(saved) => (format::si(saved.energy_j_per_unit.typical.0, "J"), None),
+    }
+}
+
+fn co2e(source: &Source<'_>, _: Unit) -> Entry {
+    match source {
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(
+            |error| no(error),
+            |f| {
+                (
+                    format::grams(f.co2e_per_unit.range.typical.0),
+                    Some(f.co2e_per_unit.provenance.clone()),
+                )
+            },
+        ),
+        Source::Saved(saved) => (format::grams(saved.co2e_g_per_unit.typical.0), None),
+    }
+}
+
+fn co2e_day(source: &Source<'_>, _: Unit) -> Entry {
+    match source {
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(
+            |error| no(error),
+            |f| {
+                (
+                    format::grams(f.co2e_per_day.range.typical.0),
+                    Some(f.co2e_per_day.provenance.clone()),
+                )
+            },
+        ),
+        Source::Saved(_) => (NONE.to_owned(), None),
+    }
+}
+
+fn no(error: &wattif_core::Error) -> Entry {
+    let provenance = Provenance::Modelled {
+        formula: error.to_string(),
+    };
+    (NONE.to_owned(), Some(provenance))
+}
+
+/// Whether the saved figures hold, once the configuration is measured again.
+fn verdict(ui: &mut Ui, preset: &crate::app::OpenedPreset, now: &Figures) {
+    let palette = theme::palette(ui.visuals());
+    let Some(saved) = &preset.preset.measured else {
+        return;
+    };
+    let text = match &now.measurement {
+        Some(measurement) if measurement.depth == wattif_core::measurement::Depth::Full => {
+            let (a, b) = (&measurement.quality, &saved.quality);
+            if a.low <= b.high && b.low <= a.high {
+                "Measured again: the saved quality holds".to_owned()
+            } else {
+                "Measured again: the saved quality does not hold".to_owned()
+            }
+        }
+        _ => "Saved figures; measuring again…".to_owned(),
+    };
+    ui.label(RichText::new(text).color(palette.strong));
+    for difference in &preset.differences {
+        ui.label(RichText::new(difference).color(palette.muted));
+    }
+}

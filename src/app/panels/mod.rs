@@ -1,0 +1,15 @@
+//! The parts of the window, one file each. A panel draws, and pushes what it was asked for; it changes nothing itself.
+
+pub(super) mod breakdown;
+pub(super) mod controls;
+pub(super) mod errors;
+pub(super) mod examples;
+pub(super) mod figures;
+pub(super) mod model;
+pub(super) mod present;
+pub(super) mod recipe;
+pub(super) mod savings;
+pub(super) mod scenario;
+pub(super) mod shortcuts;
+pub(super) mod status;
+pub(super) mod top;

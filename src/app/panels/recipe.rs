@@ -1,0 +1,174 @@
+//! What is done to the weights.
+
+use egui::{ComboBox, RichText, Ui};
+use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
+
+use crate::app::axis::Axis;
+use crate::app::command::Action;
+use crate::app::widgets::{self, Room};
+use crate::app::{App, theme};
+use crate::format;
+
+/// Draws the sliders and choices of the recipe.
+pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    let recipe = app.session.configuration.recipe;
+    slider(ui, app, Axis::Sparsity, Room::Wide, queue);
+    pattern(ui, &recipe, queue);
+    slider(ui, app, Axis::WeightBits, Room::Wide, queue);
+    group(ui, &recipe, queue);
+    slider(ui, app, Axis::ActivationBits, Room::Wide, queue);
+    slider(ui, app, Axis::Ratio, Room::Wide, queue);
+    temperature(ui, &recipe, queue);
+}
+
+/// One slider of the recipe or the scenario.
+pub(in crate::app) fn slider(
+    ui: &mut Ui,
+    app: &App,
+    axis: Axis,
+    room: Room,
+    queue: &mut Vec<Action>,
+) {
+    let configuration = &app.session.configuration;
+    let (mut recipe, mut scenario) = (configuration.recipe, configuration.scenario.clone());
+    let marks: Vec<f64> = match axis {
+        Axis::Ratio => app
+            .facts
+            .as_ref()
+            .map(|facts| facts.ratios.clone())
+            .unwrap_or_default(),
+        Axis::WeightBits => Recipe::WEIGHT_BITS.map(f64::from).to_vec(),
+        Axis::ActivationBits => Recipe::ACTIVATION_BITS.map(f64::from).to_vec(),
+        _ => Vec::new(),
+    };
+    let value = axis.get(&recipe, &scenario);
+    if let Some(value) = widgets::knob(ui, axis, value, help(axis), room, &marks) {
+        axis.set(value, &mut recipe, &mut scenario);
+        queue.push(if axis.is_recipe() {
+            Action::SetRecipe(recipe, Some(axis))
+        } else {
+            Action::SetScenario(scenario, Some(axis))
+        });
+    }
+}
+
+/// What a knob does, for its tooltip.
+pub(in crate::app) const fn help(axis: Axis) -> &'static str {
+    match axis {
+        Axis::Sparsity => "Fraction of the weights set to zero, smallest magnitudes first",
+        Axis::WeightBits => {
+            "Bits per weight: 1 to 8 are integers with a scale, 16 is half precision, 32 leaves them as they are"
+        }
+        Axis::ActivationBits => "Bits per value passed from layer to layer",
+        Axis::Ratio => {
+            "Parameters of a smaller student, trained on the original's answers, as a share of the original's; notches are students that are ready"
+        }
+        Axis::Batch => "Units of work processed together; weights are read once for all of them",
+        Axis::Devices => "Devices that share the model",
+        Axis::Context => "Tokens that a language model attends to on average",
+        Axis::Demand => "Units of work per day",
+        Axis::Pue => "Power usage effectiveness: energy of the building / energy of the machines",
+        Axis::Lifetime => {
+            "Years a device is used before it is replaced; spreads the emissions of making it"
+        }
+        Axis::Utilization => "Fraction of its life that a device is busy",
+    }
+}
+
+fn caption(ui: &mut Ui, text: &str) -> egui::Response {
+    let palette = theme::palette(ui.visuals());
+    ui.label(RichText::new(text).color(palette.muted))
+}
+
+fn pattern(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
+    let mut recipe = *recipe;
+    ui.horizontal(|ui| {
+        let options = [
+            (Pattern::Unstructured, "Unstructured", "Zeros anywhere"),
+            (
+                Pattern::TwoOfFour,
+                "2:4",
+                "Two zeros in every four weights, as sparse tensor cores need it; half the weights or none",
+            ),
+        ];
+        if let Some(pattern) = widgets::choices(ui, &options, recipe.pruning.pattern) {
+            recipe.pruning.pattern = pattern;
+            if pattern == Pattern::TwoOfFour {
+                recipe.pruning.sparsity = if recipe.pruning.sparsity == 0.0 { 0.0 } else { 0.5 };
+            }
+            queue.push(Action::SetRecipe(recipe, Some(Axis::Sparsity)));
+        }
+        let options = [
+            (Scope::Layer, "Per layer", "Each layer loses the same fraction"),
+            (
+                Scope::Global,
+                "Global",
+                "One threshold for the whole model: layers with small weights lose more",
+            ),
+        ];
+        ui.add_enabled_ui(recipe.pruning.pattern == Pattern::Unstructured, |ui| {
+            if let Some(scope) = widgets::choices(ui, &options, recipe.pruning.scope) {
+                recipe.pruning.scope = scope;
+                queue.push(Action::SetRecipe(recipe, Some(Axis::Sparsity)));
+            }
+        });
+    });
+}
+
+fn group_name(group: Group) -> String {
+    match group {
+        Group::Channel => "output channel".to_owned(),
+        Group::Size(size) => format!("{size} weights"),
+    }
+}
+
+fn group(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
+    let mut recipe = *recipe;
+    let integer = recipe.quantization.weight_bits <= 8;
+    ui.add_enabled_ui(integer, |ui| {
+        ui.horizontal(|ui| {
+            let label = caption(ui, "One scale per").on_hover_text(
+                "Weights that share one scale; smaller groups lose less and store more scales",
+            );
+            let combo = ComboBox::from_id_salt("group")
+                .selected_text(group_name(recipe.quantization.group))
+                .width(126.0)
+                .show_ui(ui, |ui| {
+                    let sizes = [256, 128, 64, 32, 16, 8].map(Group::Size);
+                    for group in std::iter::once(Group::Channel).chain(sizes) {
+                        let chosen = recipe.quantization.group == group;
+                        if ui.selectable_label(chosen, group_name(group)).clicked() {
+                            recipe.quantization.group = group;
+                            queue.push(Action::SetRecipe(recipe, Some(Axis::WeightBits)));
+                        }
+                    }
+                });
+            combo.response.labelled_by(label.id);
+        });
+    });
+}
+
+fn temperature(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
+    let mut recipe = *recipe;
+    let student = recipe.distillation.ratio < 1.0;
+    ui.add_enabled_ui(student, |ui| {
+        ui.horizontal(|ui| {
+            let label = caption(ui, "Temperature")
+                .on_hover_text("Softens the answers that the student learns from; the ready students were trained at 2");
+            let mut value = recipe.distillation.temperature;
+            let response = ui
+                .add(
+                    egui::DragValue::new(&mut value)
+                        .range(0.5..=20.0)
+                        .speed(0.05)
+                        .update_while_editing(false)
+                        .custom_formatter(|value, _| format::trimmed(value, 3)),
+                )
+                .labelled_by(label.id);
+            if response.changed() {
+                recipe.distillation.temperature = (value * 10.0).round() / 10.0;
+                queue.push(Action::SetRecipe(recipe, Some(Axis::Ratio)));
+            }
+        });
+    });
+}

@@ -1,0 +1,93 @@
+//! The three savings, always apart: what bits and zeros promise, what the file gives, what this hardware can use.
+
+use egui::{Align, RichText, Ui};
+use wattif_core::footprint::Saving;
+
+use crate::app::widgets::{self, cell};
+use crate::app::{App, theme};
+use crate::format;
+
+const KINDS: [(&str, &str); 3] = [
+    (
+        "Nominal",
+        "What the bits and zeros promise: a machine that uses every bit not stored and every zero",
+    ),
+    (
+        "Stored",
+        "What the exported file gives: a machine that reads it as it is and computes densely",
+    ),
+    ("Realised", "What this hardware can use"),
+];
+
+/// Draws the table.
+pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
+    let palette = theme::palette(ui.visuals());
+    if app.derived.now.is_none() {
+        return;
+    }
+    widgets::card(ui, "Saved against the original", |ui| {
+        let Some(savings) = &app.derived.savings else {
+            ui.label(
+                RichText::new(
+                    "This hardware cannot run one of the two, so there is nothing to compare",
+                )
+                .color(palette.muted),
+            );
+            return;
+        };
+        ui.spacing_mut().item_spacing = egui::vec2(4.0, 3.0);
+        let width = ((ui.available_width() - NAME_WIDTH) / 3.0 - 4.0).floor();
+        ui.horizontal(|ui| {
+            cell(ui, NAME_WIDTH, Align::Min, "");
+            for (title, help) in KINDS {
+                let color = if title == "Realised" {
+                    palette.accent
+                } else {
+                    palette.muted
+                };
+                cell(
+                    ui,
+                    width,
+                    Align::Max,
+                    RichText::new(title)
+                        .text_style(theme::emphasis())
+                        .color(color),
+                )
+                .on_hover_text(help);
+            }
+        });
+        let rows: [(&str, &Saving); 4] = [
+            ("Size", &savings.size),
+            ("Operations", &savings.operations),
+            ("Time", &savings.time),
+            ("Energy", &savings.energy),
+        ];
+        for (name, saving) in rows {
+            ui.horizontal(|ui| {
+                cell(
+                    ui,
+                    NAME_WIDTH,
+                    Align::Min,
+                    RichText::new(name).color(palette.muted),
+                );
+                for (place, value) in [saving.nominal, saving.stored, saving.realised]
+                    .into_iter()
+                    .enumerate()
+                {
+                    let mut text = RichText::new(format::saving(value));
+                    if place == 2 {
+                        text = text.text_style(theme::emphasis()).color(palette.strong);
+                    }
+                    cell(ui, width, Align::Max, text).on_hover_text(format!(
+                        "{} of {}: {}",
+                        KINDS[place].0,
+                        name.to_lowercase(),
+                        KINDS[place].1
+                    ));
+                }
+            });
+        }
+    });
+}
+
+const NAME_WIDTH: f32 = 74.0;

@@ -1,0 +1,173 @@
+//! Where the model runs and what electricity feeds it.
+
+use egui::{ComboBox, RichText, ScrollArea, TextEdit, Ui};
+use wattif_core::carbon;
+use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
+use wattif_core::profile::Unit;
+
+use super::recipe::slider;
+use crate::app::axis::Axis;
+use crate::app::command::Action;
+use crate::app::widgets::Room;
+use crate::app::{App, theme};
+use crate::format;
+
+/// Draws the controls of the scenario.
+pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    target(ui, app, queue);
+    region(ui, app, queue);
+    ui.spacing_mut().item_spacing.y = 3.0;
+    slider(ui, app, Axis::Batch, Room::Line, queue);
+    slider(ui, app, Axis::Devices, Room::Line, queue);
+    if app.facts.as_ref().is_some_and(|f| f.unit == Unit::Token) {
+        slider(ui, app, Axis::Context, Room::Line, queue);
+    }
+    slider(ui, app, Axis::Demand, Room::Line, queue);
+    slider(ui, app, Axis::Pue, Room::Line, queue);
+    slider(ui, app, Axis::Lifetime, Room::Line, queue);
+    slider(ui, app, Axis::Utilization, Room::Line, queue);
+}
+
+fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    let scenario = &app.session.configuration.scenario;
+    let title = app
+        .derived
+        .target
+        .map_or_else(|| scenario.hardware.clone(), |target| target.name.clone());
+    let combo = ComboBox::from_id_salt("hardware")
+        .selected_text(RichText::new(title).text_style(theme::emphasis()))
+        .width(ui.available_width())
+        .show_ui(ui, |ui| {
+            ui.set_min_width(270.0);
+            let Ok(all) = hardware::catalogue() else {
+                return;
+            };
+            for class in HardwareClass::ALL {
+                let mut of_class = all.iter().filter(|t| t.class == class).peekable();
+                if of_class.peek().is_none() {
+                    continue;
+                }
+                let palette = theme::palette(ui.visuals());
+                ui.label(
+                    RichText::new(class.name())
+                        .text_style(egui::TextStyle::Small)
+                        .color(palette.muted),
+                );
+                for target in of_class {
+                    device(ui, target, &scenario.hardware, app, queue);
+                }
+            }
+        });
+    combo.response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Hardware")
+    });
+}
+
+fn device(ui: &mut Ui, target: &HardwareTarget, chosen: &str, app: &App, queue: &mut Vec<Action>) {
+    let response = ui
+        .selectable_label(target.id == chosen, &target.name)
+        .on_hover_ui(|ui| {
+            ui.label(RichText::new(&target.name).text_style(theme::emphasis()));
+            ui.label(format!(
+                "{}, {}, at most {}",
+                target.class.name(),
+                target.year,
+                format::si(target.power_limit.typical.0, "W"),
+            ));
+            if !target.notes.is_empty() {
+                ui.label(&target.notes);
+            }
+        });
+    if response.clicked() {
+        let mut scenario = app.session.configuration.scenario.clone();
+        scenario.hardware.clone_from(&target.id);
+        queue.push(Action::SetScenario(scenario, None));
+    }
+}
+
+fn region(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    let scenario = &app.session.configuration.scenario;
+    let title = app.derived.grid.map_or_else(
+        || scenario.region.clone(),
+        |grid| format!("{}, {:.0} g/kWh", grid.name, grid.intensity.typical.0),
+    );
+    let search_id = ui.make_persistent_id("region search");
+    let combo = ComboBox::from_id_salt("region")
+        .selected_text(RichText::new(title).text_style(theme::emphasis()))
+        .width(ui.available_width())
+        .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
+        .show_ui(ui, |ui| {
+            ui.set_min_width(280.0);
+            let mut search: String = ui.data(|data| data.get_temp(search_id)).unwrap_or_default();
+            let field = ui.add(
+                TextEdit::singleline(&mut search)
+                    .hint_text("Search regions")
+                    .desired_width(f32::INFINITY),
+            );
+            field.widget_info(|| {
+                egui::WidgetInfo::labeled(egui::accesskit::Role::TextInput, true, "Search regions")
+            });
+            if ui.memory(|memory| memory.focused().is_none()) {
+                field.request_focus();
+            }
+            let wanted = search.trim().to_lowercase();
+            ui.data_mut(|data| data.insert_temp(search_id, search));
+            let Ok(grids) = carbon::grids() else {
+                return;
+            };
+            let matching: Vec<&carbon::Grid> = grids
+                .iter()
+                .filter(|grid| {
+                    grid.name.to_lowercase().contains(&wanted) || grid.id.to_lowercase() == wanted
+                })
+                .collect();
+            if matching.is_empty() {
+                ui.label("No region has that in its name");
+            }
+            let row = ui.spacing().interact_size.y;
+            ScrollArea::vertical().max_height(320.0).show_rows(
+                ui,
+                row,
+                matching.len(),
+                |ui, rows| {
+                    for grid in &matching[rows] {
+                        place(ui, grid, app, search_id, queue);
+                    }
+                },
+            );
+        });
+    combo
+        .response
+        .widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Region"));
+}
+
+fn place(
+    ui: &mut Ui,
+    grid: &carbon::Grid,
+    app: &App,
+    search_id: egui::Id,
+    queue: &mut Vec<Action>,
+) {
+    let scenario = &app.session.configuration.scenario;
+    let palette = theme::palette(ui.visuals());
+    let value =
+        RichText::new(format!("{:.0} g/kWh", grid.intensity.typical.0)).color(palette.muted);
+    let button = egui::Button::selectable(grid.id == scenario.region, grid.name.as_str())
+        .right_text(value)
+        .min_size(egui::vec2(ui.available_width(), 0.0));
+    let response = ui.add(button).on_hover_ui(|ui| {
+        ui.label(RichText::new("Published").text_style(theme::emphasis()));
+        ui.label(format!(
+            "{:.0} gCO₂e/kWh in {} ({:.0} to {:.0})",
+            grid.intensity.typical.0, grid.year, grid.intensity.low.0, grid.intensity.high.0
+        ));
+        ui.label(&grid.source);
+    });
+    if response.clicked() {
+        let mut scenario = scenario.clone();
+        scenario.region.clone_from(&grid.id);
+        queue.push(Action::SetScenario(scenario, None));
+        ui.data_mut(|data| data.remove::<String>(search_id));
+        ui.close();
+    }
+}

@@ -1,0 +1,113 @@
+//! The line below: what is being done and how far it is.
+
+use egui::{Align, Layout, ProgressBar, RichText, Ui};
+
+use crate::app::command::{Action, Command};
+use crate::app::{App, theme};
+use crate::format;
+
+/// Work shorter than this is not mentioned.
+const PATIENCE_SECONDS: f64 = 0.3;
+
+/// Work that is going on.
+#[derive(Debug, Clone, Default)]
+pub(in crate::app) struct Activity {
+    /// What is being done to the current recipe and how far it is.
+    pub(in crate::app) progress: Option<(String, f64)>,
+    /// When that began, in seconds of the window's clock.
+    pub(in crate::app) since: f64,
+    /// Whether nothing at all is left to do.
+    pub(in crate::app) idle: bool,
+}
+
+/// Draws the line.
+pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    let palette = theme::palette(ui.visuals());
+    let small = |text: &str| {
+        RichText::new(text)
+            .text_style(egui::TextStyle::Small)
+            .color(palette.muted)
+    };
+    let now = ui.input(|input| input.time);
+    ui.horizontal_centered(|ui| {
+        if let Some(training) = &app.training {
+            let report = &training.report;
+            let share = report.steps.0 as f64 / report.steps.1.max(1) as f64;
+            ui.label(small(&format!(
+                "Training a student with {} of the parameters, step {} of {}",
+                format::percent(report.recipe.distillation.ratio, 0),
+                format::count(report.steps.0 as f64),
+                format::count(report.steps.1 as f64),
+            )));
+            bar(ui, share);
+            if ui.button(Command::CancelTraining.title()).clicked() {
+                queue.push(Action::Run(Command::CancelTraining));
+            }
+            ui.separator();
+        }
+        if let Some((what, done)) = &app.activity.progress {
+            let waited = now - app.activity.since;
+            if waited >= PATIENCE_SECONDS {
+                ui.label(small(what));
+                bar(ui, *done);
+            } else {
+                ui.ctx()
+                    .request_repaint_after_secs((PATIENCE_SECONDS - waited) as f32);
+            }
+        } else if app.opening().is_some() {
+            ui.label(small("Opening the model"));
+        } else if app.activity.idle {
+            ui.label(small(&format!(
+                "Ready, {} configurations measured",
+                app.store.len()
+            )));
+        } else if app.facts.is_some() {
+            ui.label(small("Filling in the chart"));
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            legend(ui, &small);
+        });
+    });
+}
+
+fn bar(ui: &mut Ui, share: f64) {
+    let response = ui.add(
+        ProgressBar::new(share as f32)
+            .desired_width(120.0)
+            .desired_height(6.0),
+    );
+    response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::accesskit::Role::ProgressIndicator, true, "Progress")
+    });
+}
+
+/// What the marks on the charts mean.
+fn legend(ui: &mut Ui, small: &dyn Fn(&str) -> RichText) {
+    let palette = theme::palette(ui.visuals());
+    let circle = |ui: &mut Ui, filled: bool| {
+        let (rect, _) = ui.allocate_exact_size(egui::vec2(10.0, 10.0), egui::Sense::hover());
+        let fill = if filled {
+            palette.accent
+        } else {
+            palette.surface
+        };
+        ui.painter().circle(
+            rect.center(),
+            4.0,
+            fill,
+            egui::Stroke::new(1.5, palette.accent),
+        );
+    };
+    ui.label(small("original"));
+    let (rect, _) = ui.allocate_exact_size(egui::vec2(18.0, 10.0), egui::Sense::hover());
+    ui.painter().extend(egui::Shape::dashed_line(
+        &[rect.left_center(), rect.right_center()],
+        egui::Stroke::new(1.5, palette.baseline),
+        4.0,
+        3.0,
+    ));
+    ui.label(small("not measured yet"));
+    circle(ui, false);
+    ui.label(small("measured"));
+    circle(ui, true);
+}

@@ -1,0 +1,118 @@
+//! The bar over everything: undo, pins, presets, view.
+
+use egui::{Align, Button, Layout, RichText, Ui};
+
+use crate::app::command::{Action, Command};
+use crate::app::{App, theme};
+
+/// Draws the bar.
+pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    let palette = theme::palette(ui.visuals());
+    ui.horizontal_centered(|ui| {
+        ui.label(
+            RichText::new("WattIf")
+                .text_style(theme::reading())
+                .color(palette.strong),
+        );
+        ui.add_space(6.0);
+        ui.menu_button("Menu", |ui| menu(ui, app, queue));
+        for command in [Command::OpenPreset, Command::SavePreset] {
+            button(ui, app, command, command.title(), queue);
+        }
+        ui.separator();
+        for command in [Command::Undo, Command::Redo, Command::Reset] {
+            let words = if command == Command::Reset {
+                "Reset"
+            } else {
+                command.title()
+            };
+            button(ui, app, command, words, queue);
+        }
+        ui.separator();
+        for command in [Command::PinA, Command::PinB] {
+            button(ui, app, command, command.title(), queue);
+        }
+        if app.session.pins.iter().any(Option::is_some) {
+            button(
+                ui,
+                app,
+                Command::ClearPins,
+                Command::ClearPins.title(),
+                queue,
+            );
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            button(ui, app, Command::Present, Command::Present.title(), queue);
+            let theme = if ui.visuals().dark_mode {
+                "Light"
+            } else {
+                "Dark"
+            };
+            button(ui, app, Command::SwitchTheme, theme, queue);
+            for (command, words, shown) in [
+                (
+                    Command::ToggleResults,
+                    "Results",
+                    app.session.settings.show_results,
+                ),
+                (
+                    Command::ToggleControls,
+                    "Controls",
+                    app.session.settings.show_controls,
+                ),
+            ] {
+                let response = ui.add(Button::selectable(shown, words));
+                if hint(response, command).clicked() {
+                    queue.push(Action::Run(command));
+                }
+            }
+        });
+    });
+}
+
+fn button(ui: &mut Ui, app: &App, command: Command, words: &str, queue: &mut Vec<Action>) {
+    let response = ui.add_enabled(
+        app.can(command),
+        Button::new(words).frame_when_inactive(false),
+    );
+    if hint(response, command).clicked() {
+        queue.push(Action::Run(command));
+    }
+}
+
+fn hint(response: egui::Response, command: Command) -> egui::Response {
+    let text = match command.shortcut() {
+        Some(shortcut) => format!(
+            "{} ({})",
+            command.title(),
+            response.ctx.format_shortcut(&shortcut)
+        ),
+        None => command.title().to_owned(),
+    };
+    response.on_hover_text(text)
+}
+
+fn menu(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    ui.set_min_width(230.0);
+    for command in Command::ALL {
+        let begins_group = matches!(
+            command,
+            Command::ExportCsv
+                | Command::Undo
+                | Command::PinA
+                | Command::Present
+                | Command::CancelTraining
+        );
+        if begins_group {
+            ui.separator();
+        }
+        let mut item = Button::new(command.title());
+        if let Some(shortcut) = command.shortcut() {
+            item = item.shortcut_text(ui.ctx().format_shortcut(&shortcut));
+        }
+        if ui.add_enabled(app.can(command), item).clicked() {
+            queue.push(Action::Run(command));
+            ui.close();
+        }
+    }
+}

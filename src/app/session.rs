@@ -1,0 +1,202 @@
+//! [`Session`]: what the window shows and keeps from one start to the next, and [`History`], the steps to take back.
+
+use serde::{Deserialize, Serialize};
+use wattif_core::model::ModelReference;
+use wattif_core::recipe::Recipe;
+use wattif_core::scenario::Scenario;
+
+use super::axis::Axis;
+use super::theme::ThemeChoice;
+
+/// What an undo step restores: the configuration that is explored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Configuration {
+    /// Which model.
+    pub model: ModelReference,
+    /// How it is compressed.
+    pub recipe: Recipe,
+    /// Where it runs.
+    pub scenario: Scenario,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            model: ModelReference::Bundled(DEFAULT_MODEL.to_owned()),
+            recipe: Recipe::default(),
+            scenario: Scenario::default(),
+        }
+    }
+}
+
+/// The bundled model that the window opens on.
+pub const DEFAULT_MODEL: &str = "fashion-cnn";
+
+/// How the window looks; not part of what is explored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Light, dark or as the desktop says.
+    pub theme: ThemeChoice,
+    /// Size of everything, 1 is normal.
+    pub text_scale: f32,
+    /// Whether the controls are unfolded.
+    pub show_controls: bool,
+    /// Whether the panel with what changed is unfolded.
+    pub show_results: bool,
+}
+
+impl Settings {
+    /// Smallest and largest text.
+    pub(super) const TEXT_SCALES: (f32, f32) = (0.7, 2.5);
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            theme: ThemeChoice::System,
+            text_scale: 1.0,
+            show_controls: true,
+            show_results: true,
+        }
+    }
+}
+
+/// Everything that is kept from one start to the next.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Session {
+    /// What is explored.
+    pub configuration: Configuration,
+    /// The knob the charts are drawn over.
+    pub axis: Axis,
+    /// Pinned configurations A and B.
+    pub pins: [Option<Configuration>; 2],
+    /// How the window looks.
+    pub settings: Settings,
+}
+
+/// Steps back and forward. A step is recorded when the hand rests, so a drag of a slider is one step.
+#[derive(Debug)]
+pub(super) struct History<T> {
+    settled: T,
+    back: Vec<T>,
+    forward: Vec<T>,
+}
+
+/// Steps kept; beyond that the oldest is forgotten.
+const MOST_STEPS: usize = 500;
+
+impl<T: Clone + PartialEq> History<T> {
+    /// A history that begins here.
+    pub(super) const fn new(now: T) -> Self {
+        Self {
+            settled: now,
+            back: Vec::new(),
+            forward: Vec::new(),
+        }
+    }
+
+    /// Whether something changed since the last settled value.
+    pub(super) fn is_settled(&self, now: &T) -> bool {
+        self.settled == *now
+    }
+
+    /// Records a step if something changed. Returns whether it did.
+    pub(super) fn settle(&mut self, now: &T) -> bool {
+        if self.settled == *now {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.settled, now.clone());
+        self.back.push(before);
+        if self.back.len() > MOST_STEPS {
+            self.back.remove(0);
+        }
+        self.forward.clear();
+        true
+    }
+
+    /// The value one step back, which is then the settled one.
+    pub(super) fn undo(&mut self, now: &T) -> Option<T> {
+        self.settle(now);
+        let before = self.back.pop()?;
+        let after = std::mem::replace(&mut self.settled, before.clone());
+        self.forward.push(after);
+        Some(before)
+    }
+
+    /// The value one step forward, which is then the settled one.
+    pub(super) fn redo(&mut self, now: &T) -> Option<T> {
+        if self.settle(now) {
+            return None;
+        }
+        let after = self.forward.pop()?;
+        let before = std::mem::replace(&mut self.settled, after.clone());
+        self.back.push(before);
+        Some(after)
+    }
+
+    /// Whether there is a step back.
+    pub(super) fn can_undo(&self, now: &T) -> bool {
+        !self.back.is_empty() || !self.is_settled(now)
+    }
+
+    /// Whether there is a step forward.
+    pub(super) fn can_redo(&self, now: &T) -> bool {
+        !self.forward.is_empty() && self.is_settled(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drag_is_one_step() {
+        let mut history = History::new(0);
+        // Values pass by during the drag; only the last is settled.
+        assert!(history.settle(&30));
+        assert!(!history.settle(&30));
+        assert!(history.settle(&50));
+        assert_eq!(history.undo(&50), Some(30));
+        assert_eq!(history.undo(&30), Some(0));
+        assert_eq!(history.undo(&0), None);
+        assert_eq!(history.redo(&0), Some(30));
+        assert_eq!(history.redo(&30), Some(50));
+        assert_eq!(history.redo(&50), None);
+    }
+
+    #[test]
+    fn undo_in_the_middle_of_a_drag_goes_to_its_start() {
+        let mut history = History::new(1);
+        assert!(history.can_undo(&7));
+        assert_eq!(history.undo(&7), Some(1));
+        assert_eq!(history.redo(&1), Some(7));
+    }
+
+    #[test]
+    fn a_new_step_ends_the_way_forward() {
+        let mut history = History::new(0);
+        history.settle(&1);
+        assert_eq!(history.undo(&1), Some(0));
+        history.settle(&2);
+        assert!(!history.can_redo(&2));
+        assert_eq!(history.undo(&2), Some(0));
+    }
+
+    #[test]
+    fn a_session_survives_being_written_and_read() {
+        let mut session = Session {
+            axis: Axis::Demand,
+            pins: [Some(Configuration::default()), None],
+            ..Session::default()
+        };
+        session.settings.theme = ThemeChoice::Dark;
+        session.configuration.recipe.pruning.sparsity = 0.35;
+        let text = ron::to_string(&session).unwrap();
+        assert_eq!(ron::from_str::<Session>(&text).unwrap(), session);
+        // Fields of later versions are missing in an older file.
+        assert_eq!(ron::from_str::<Session>("()").unwrap(), Session::default());
+    }
+}

@@ -1,0 +1,350 @@
+//! A scripted engine behind the real window: it answers at once, with numbers that follow the sliders in a known way.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use egui_kittest::Harness;
+use wattif::app::{App, Backend, ModelFacts, Opener, Options, Start, TrainingReport, Update};
+use wattif_core::compress::plan;
+use wattif_core::error::Error;
+use wattif_core::measurement::{
+    Depth, Example, Interval, Measurement, Metric, Quality, StudentNote,
+};
+use wattif_core::model::{Architecture, CnnConfig, ModelReference};
+use wattif_core::profile::ModelProfile;
+use wattif_core::recipe::Recipe;
+
+/// What was asked of the engine, for the test to look at.
+#[derive(Default)]
+pub struct Log {
+    /// Recipes submitted.
+    pub submitted: Vec<Recipe>,
+    /// Recipes to train.
+    pub trained: Vec<Recipe>,
+    /// How often training was stopped.
+    pub cancelled: usize,
+}
+
+/// How the engine behaves.
+#[derive(Clone, Default)]
+pub struct Script {
+    /// Fails on recipes of this sparsity.
+    pub fails_at: Option<f64>,
+    /// Does not answer what is submitted.
+    pub silent: bool,
+    /// Leaves the places around the current one unmeasured.
+    pub no_fill: bool,
+    /// Keeps a training going instead of finishing it at once.
+    pub slow_training: bool,
+}
+
+struct Scripted {
+    script: Script,
+    log: Rc<RefCell<Log>>,
+    architecture: Architecture,
+    news: Vec<Update>,
+    known: HashMap<String, Arc<Measurement>>,
+    students: Vec<f64>,
+}
+
+pub const ORIGINAL_ACCURACY: f64 = 0.905;
+
+/// The accuracy that the script gives a recipe.
+pub fn accuracy(recipe: &Recipe) -> f64 {
+    let bits = f64::from(recipe.quantization.weight_bits);
+    let activations = f64::from(recipe.quantization.activation_bits);
+    let lost = 0.55 * recipe.pruning.sparsity.powi(8)
+        + 0.6 * (-bits * 1.1).exp()
+        + 0.4 * (-activations).exp()
+        + 0.05 * (1.0 - recipe.distillation.ratio).powi(2);
+    (ORIGINAL_ACCURACY - lost).max(0.1)
+}
+
+impl Scripted {
+    fn plan(&self, recipe: &Recipe) -> ModelProfile {
+        let ratio = recipe.distillation.ratio;
+        let architecture = if ratio < 1.0 {
+            self.architecture.student(ratio).0
+        } else {
+            self.architecture.clone()
+        };
+        plan(
+            "Fashion classifier",
+            architecture.unit(),
+            &architecture.layers(),
+            recipe,
+        )
+    }
+
+    fn measure(&mut self, recipe: &Recipe, depth: Depth) -> Arc<Measurement> {
+        let recipe = recipe.canonical();
+        if let Some(known) = self.known.get(&recipe.key())
+            && known.depth >= depth
+        {
+            return Arc::clone(known);
+        }
+        let ratio = recipe.distillation.ratio;
+        let exact = ratio >= 1.0 || self.students.iter().any(|r| (r - ratio).abs() < 0.005);
+        let value = accuracy(&recipe);
+        let n = if depth == Depth::Full { 2000 } else { 200 };
+        let half = 1.96 * (value * (1.0 - value) / n as f64).sqrt();
+        let interval = |value: f64, half: f64| Interval {
+            value,
+            low: value - half,
+            high: value + half,
+        };
+        let examples = if depth == Depth::Full && !recipe.is_identity() {
+            (0..8)
+                .map(|i| Example::Image {
+                    index: i * 7,
+                    label: i % 10,
+                    original: i % 10,
+                    compressed: (i + 3) % 10,
+                })
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let measurement = Arc::new(Measurement {
+            recipe,
+            model_hash: HASH.to_owned(),
+            depth,
+            quality: Quality {
+                metric: Metric::Accuracy,
+                value,
+                low: value - half,
+                high: value + half,
+                n,
+                baseline: ORIGINAL_ACCURACY,
+                change: interval(value - ORIGINAL_ACCURACY, half / 3.0),
+                divergence: interval(0.01, 0.002),
+            },
+            profile: self.plan(&recipe),
+            student: StudentNote {
+                wanted: ratio,
+                actual: ratio,
+                description: "narrower".to_owned(),
+                exact,
+            },
+            examples,
+        });
+        self.known.insert(recipe.key(), Arc::clone(&measurement));
+        measurement
+    }
+}
+
+const HASH: &str = "scripted";
+
+impl Backend for Scripted {
+    fn submit(&mut self, recipe: Recipe) {
+        self.log.borrow_mut().submitted.push(recipe);
+        if self.script.silent {
+            self.news.push(Update::Progress {
+                what: "Measuring quality".to_owned(),
+                done: 0.25,
+            });
+            return;
+        }
+        if self.script.fails_at == Some(recipe.pruning.sparsity) {
+            self.news.push(Update::Failed {
+                doing: "Measuring this configuration".to_owned(),
+                error: Error::Compute("the weights hold a NaN".to_owned()),
+            });
+            return;
+        }
+        for depth in [Depth::Coarse, Depth::Full] {
+            let measured = self.measure(&recipe, depth);
+            self.news.push(Update::Measured(measured));
+        }
+        self.news.push(Update::Settled);
+        self.news.push(Update::Idle);
+    }
+
+    fn fill(&mut self, positions: Vec<(Recipe, Depth)>) {
+        if self.script.silent || self.script.no_fill {
+            return;
+        }
+        for (recipe, depth) in positions {
+            let measured = self.measure(&recipe, depth);
+            self.news.push(Update::Measured(measured));
+        }
+        self.news.push(Update::Idle);
+    }
+
+    fn updates(&mut self) -> Vec<Update> {
+        std::mem::take(&mut self.news)
+    }
+
+    fn predict(&self, recipe: &Recipe) -> Option<ModelProfile> {
+        Some(self.plan(recipe))
+    }
+
+    fn known(&self, recipe: &Recipe) -> Option<Arc<Measurement>> {
+        self.known.get(&recipe.key()).cloned()
+    }
+
+    fn image(&self, index: usize) -> Option<(Vec<u8>, usize)> {
+        // A disc whose size tells the index.
+        let radius = 4.0 + (index % 11) as f64;
+        let pixels = (0..28 * 28)
+            .map(|i| {
+                let (x, y) = (f64::from(i % 28) - 13.5, f64::from(i / 28) - 13.5);
+                let distance = (x * x + y * y).sqrt();
+                if distance < radius {
+                    230 - (distance * 9.0) as u8
+                } else {
+                    0
+                }
+            })
+            .collect();
+        Some((pixels, 28))
+    }
+
+    fn class_name(&self, class: usize) -> String {
+        wattif_core::model::bundled::FASHION_CLASSES[class].to_owned()
+    }
+
+    fn train(&mut self, recipe: Recipe) {
+        self.log.borrow_mut().trained.push(recipe);
+        for step in 1..=20 {
+            self.news.push(Update::Training(TrainingReport {
+                recipe,
+                steps: (step, 100),
+                loss: 2.0 / step as f64,
+                quality: None,
+            }));
+        }
+        if !self.script.slow_training {
+            self.students.push(recipe.distillation.ratio);
+            self.known.remove(&recipe.key());
+            self.news.push(Update::Trained(true));
+        }
+    }
+
+    fn cancel_training(&mut self) {
+        self.log.borrow_mut().cancelled += 1;
+        self.news.push(Update::Trained(false));
+    }
+}
+
+/// An opener of scripted engines: any bundled model opens; files fail as a missing file does.
+pub fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
+    Box::new(move |reference, _wake| {
+        let architecture = Architecture::Cnn(CnnConfig::fashion());
+        let news = match reference {
+            ModelReference::Bundled(name) => {
+                let mut ratios = vec![0.1, 0.25, 0.5, 0.75, 1.0];
+                ratios.dedup();
+                vec![Update::Opened(ModelFacts {
+                    reference: reference.clone(),
+                    name: name.clone(),
+                    family: "Convolutional network".to_owned(),
+                    parameters: architecture.parameters(),
+                    unit: architecture.unit(),
+                    hash: HASH.to_owned(),
+                    ratios,
+                })]
+            }
+            ModelReference::File(path) => vec![Update::Failed {
+                doing: "Opening the model".to_owned(),
+                error: Error::file("the file is empty", path),
+            }],
+        };
+        Ok(Box::new(Scripted {
+            script: script.clone(),
+            log: Rc::clone(&log),
+            architecture,
+            news,
+            known: HashMap::new(),
+            students: vec![0.1, 0.25, 0.5, 0.75],
+        }) as Box<dyn Backend>)
+    })
+}
+
+/// The real window in a harness, on a scripted engine.
+pub struct Window {
+    pub harness: Harness<'static, Option<App>>,
+    pub log: Rc<RefCell<Log>>,
+}
+
+/// How the window is set up.
+pub struct Setup<'a> {
+    pub script: Script,
+    pub start: Start,
+    pub folder: Option<&'a Path>,
+    pub size: [f32; 2],
+    pub theme: egui::Theme,
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self {
+            script: Script::default(),
+            start: Start::default(),
+            folder: None,
+            size: [1280.0, 800.0],
+            theme: egui::Theme::Light,
+        }
+    }
+}
+
+impl Setup<'_> {
+    /// Opens the window and lets it settle.
+    pub fn open(self) -> Window {
+        let log = Rc::default();
+        let options = Options {
+            start: self.start,
+            opener: opener(self.script, Rc::clone(&log)),
+            folder: self.folder.map(Path::to_owned),
+            system_dialogs: false,
+        };
+        let made = Rc::new(RefCell::new(None));
+        let slot = Rc::clone(&made);
+        let mut harness = Harness::builder()
+            .with_size(self.size)
+            .with_theme(self.theme)
+            .with_max_steps(60)
+            .with_context_setup(move |ctx| {
+                *slot.borrow_mut() = Some(App::new(ctx, options));
+            })
+            .build_ui_state(
+                move |ui, state: &mut Option<App>| {
+                    if state.is_none() {
+                        *state = made.borrow_mut().take();
+                    }
+                    frame(ui, state.as_mut().expect("the window is made first"));
+                },
+                None,
+            );
+        harness.run();
+        Window { harness, log }
+    }
+}
+
+/// One frame of the window over the whole harness, as eframe draws it.
+fn frame(ui: &mut egui::Ui, app: &mut App) {
+    let ctx = ui.ctx().clone();
+    app.logic(&ctx);
+    let rect = ctx.content_rect();
+    let mut root = ui.new_child(egui::UiBuilder::new().max_rect(rect));
+    root.set_clip_rect(rect);
+    app.ui(&mut root);
+}
+
+impl Window {
+    pub fn app(&mut self) -> &mut App {
+        self.harness
+            .state_mut()
+            .as_mut()
+            .expect("the window is open")
+    }
+
+    pub fn recipe(&mut self) -> Recipe {
+        self.app().session().configuration.recipe
+    }
+}
