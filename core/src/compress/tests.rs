@@ -368,6 +368,9 @@ fn a_surveyed_plan_counts_what_rounding_makes_zero() {
     }
 }
 
+/// How far a surveyed plan of a bundled model's stored bytes may be off, as METHODS.md says.
+const PLAN_TOLERANCE: f64 = 0.02;
+
 #[test]
 fn bundled_models_pack_into_what_is_planned_and_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -384,6 +387,12 @@ fn bundled_models_pack_into_what_is_planned_and_back() {
         .unwrap();
         let mut compressor = Compressor::new(planner, &model.tensors).unwrap();
         let planner = compressor.survey().unwrap();
+        for recipe in grid() {
+            let counted = go(&mut compressor, &recipe).profile.stored_bytes() as f64;
+            let planned = planner.plan(&recipe).stored_bytes() as f64;
+            let off = (planned / counted - 1.0).abs();
+            assert!(off <= PLAN_TOLERANCE, "{planned} {counted} {recipe:?}");
+        }
         for (bits, pattern) in [(4, Pattern::Unstructured), (8, Pattern::TwoOfFour)] {
             let recipe = recipe(0.5, pattern, Scope::Global, bits, Group::Channel);
             let compressed = go(&mut compressor, &recipe);
@@ -391,11 +400,6 @@ fn bundled_models_pack_into_what_is_planned_and_back() {
             assert_eq!(bytes, compressed.profile.stored_bytes());
             let unpacked = unpack(&path).unwrap();
             assert_eq!(bits_of(&unpacked.tensors), bits_of(&compressed.tensors));
-            let planned = planner.plan(&recipe).stored_bytes();
-            assert!(
-                planned.abs_diff(bytes) as f64 <= 0.02 * bytes as f64,
-                "{planned} {bytes}"
-            );
         }
     }
 }
