@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::compress::distill::{Student, StudentRecord, train_student};
@@ -269,6 +270,26 @@ impl Engine {
                 data: bundled::training_set_name(&self.model.architecture).to_owned(),
             },
         })
+    }
+
+    /// Whether the network that a recipe asks for is there: the original at ratio 1, else a finished student of exactly
+    /// its settings.
+    pub fn has_student(&self, recipe: &Recipe) -> bool {
+        recipe.canonical().distillation.ratio >= 1.0
+            || self
+                .student(recipe)
+                .is_some_and(|student| student.answers(&recipe.distillation, recipe.seed))
+    }
+
+    /// Compresses the weights as the recipe says and writes the packed file. Returns its bytes, which are those that a
+    /// measurement of the same recipe states.
+    ///
+    /// # Errors
+    /// The recipe is out of range, or the file cannot be written.
+    pub fn export(&self, recipe: &Recipe, path: &Path) -> Result<u64> {
+        recipe.validate()?;
+        let network = self.network(self.student(recipe).as_deref())?;
+        lock(&network.compressor).export(recipe, path)
     }
 
     /// Quality of weights on the coarse subset.

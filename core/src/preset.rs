@@ -298,7 +298,10 @@ impl Preset {
             ModelReference::File(path) if !path.is_file() => {
                 return Err(Error::file("the preset's model is not there", path));
             }
-            ModelReference::File(_) | ModelReference::Bundled(_) => {}
+            ModelReference::File(_) => {}
+            ModelReference::Bundled(name) => {
+                crate::model::bundled::find(name)?;
+            }
         }
         Ok(())
     }

@@ -3,18 +3,24 @@
 //! Arguments become ready-to-run values here and nowhere else. Exit codes are a contract: 0 done, 1 asked for something
 //! impossible, 2 wrong usage or environment.
 
+mod arguments;
+mod bench;
+mod export;
+mod list;
 mod out;
+mod preset;
+pub mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use wattif_core::Error;
 use wattif_core::model::ModelReference;
 
 use crate::app;
-use out::complain;
+use out::{Out, complain};
 
 /// What a model asked for is, for exit codes: something that cannot be done.
 const IMPOSSIBLE: u8 = 1;
@@ -29,11 +35,35 @@ const USAGE: u8 = 2;
 #[command(
     name = "wattif",
     version,
-    after_help = "Exit codes: 0 done, 1 asked for something impossible, 2 wrong usage or environment."
+    args_conflicts_with_subcommands = true,
+    subcommand_precedence_over_arg = true,
+    after_help = "Exit codes: 0 done, 1 asked for something impossible, 2 wrong usage or environment.\n\n\
+        Example: wattif report --model bundled:fashion-cnn --sparsity 0.5 --weight-bits 4 --region FRA"
 )]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// A preset (.ron) or a model (.safetensors) to open in the window
     file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compress a model, measure what is left, and say what running it costs
+    Report(report::ReportArguments),
+    /// List the bundled models
+    Models(list::ListArguments),
+    /// List the hardware targets
+    Hardware(list::ListArguments),
+    /// List the regions and their grid intensities
+    Regions(list::ListArguments),
+    /// Work with preset files
+    #[command(subcommand)]
+    Preset(preset::PresetCommand),
+    /// Write the compressed model as a packed safetensors file
+    Export(export::ExportArguments),
+    /// Measure how fast WattIf itself is on this machine
+    Bench(bench::BenchArguments),
 }
 
 /// The program: reads the arguments, does what they say, and turns errors into exit codes.
@@ -46,12 +76,29 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
-    match window(arguments.file.as_deref()) {
+    let result = match arguments.command {
+        None => window(arguments.file.as_deref()),
+        Some(command) => run(command),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("wattif: {error:#}"));
             ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let mut out = Out::default();
+    match command {
+        Command::Report(arguments) => report::run(arguments, &mut out),
+        Command::Models(arguments) => list::models(&arguments, &mut out),
+        Command::Hardware(arguments) => list::hardware(&arguments, &mut out),
+        Command::Regions(arguments) => list::regions(&arguments, &mut out),
+        Command::Preset(command) => preset::run(command, &mut out),
+        Command::Export(arguments) => export::run(arguments, &mut out),
+        Command::Bench(arguments) => bench::run(&arguments, &mut out),
     }
 }
 
@@ -105,7 +152,7 @@ fn start(file: &Path) -> anyhow::Result<app::Start> {
         file.extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
     };
-    if is("ron") {
+    if is(wattif_core::preset::EXTENSION) {
         Ok(app::Start {
             preset: Some(file.to_owned()),
             ..app::Start::default()

@@ -1,8 +1,148 @@
 //! The one place that writes to standard output and standard error.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// Standard output; a reader that has gone away ends the output quietly, as `head` expects it.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    closed: bool,
+}
+
+impl Out {
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// Every failure but a closed pipe (a full disk, say).
+    pub(super) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{}", text.as_ref()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Writes a value as indented JSON.
+    ///
+    /// # Errors
+    /// Those of [`Self::line`], and a value that is not JSON.
+    pub(super) fn json(&mut self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        Ok(self.line(serde_json::to_string_pretty(value)?)?)
+    }
+
+    /// Writes rows with aligned columns; the first row is the heading. `right` says which columns are numbers.
+    ///
+    /// # Errors
+    /// Those of [`Self::line`].
+    pub(super) fn table(&mut self, rows: &[Vec<String>], right: &[bool]) -> io::Result<()> {
+        for line in aligned(rows, right) {
+            self.line(line)?;
+        }
+        Ok(())
+    }
+}
+
+/// Rows as lines with aligned columns, two spaces apart.
+pub(super) fn aligned(rows: &[Vec<String>], right: &[bool]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    rows.iter()
+        .map(|row| {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let gap = " ".repeat(widths[column] - cell.chars().count());
+                if column > 0 {
+                    line.push_str("  ");
+                }
+                if right.get(column).copied().unwrap_or(false) {
+                    line.push_str(&gap);
+                    line.push_str(cell);
+                } else {
+                    line.push_str(cell);
+                    line.push_str(&gap);
+                }
+            }
+            line.trim_end().to_owned()
+        })
+        .collect()
+}
 
 /// Writes a line to standard error; there is nowhere to report that this failed.
 pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// A line on standard error that is rewritten as work goes on; silent unless a person looks at it.
+#[derive(Debug)]
+pub(super) struct Progress {
+    visible: bool,
+    last: std::sync::Mutex<String>,
+}
+
+impl Progress {
+    /// Shows progress where standard error is a terminal.
+    pub(super) fn new() -> Self {
+        Self {
+            visible: io::stderr().is_terminal(),
+            last: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Replaces the line: what is being done, and the fraction that is done if it is known.
+    pub(super) fn show(&self, what: &str, done: Option<f64>) {
+        if !self.visible {
+            return;
+        }
+        let text = done.map_or_else(
+            || format!("{what} …"),
+            |done| format!("{what} … {:.0} %", done * 100.0),
+        );
+        let Ok(mut last) = self.last.lock() else {
+            return;
+        };
+        if *last != text {
+            let _ = write!(io::stderr().lock(), "\r\x1b[2K{text}");
+            *last = text;
+        }
+    }
+}
+
+impl Drop for Progress {
+    /// Leaves the terminal as it was.
+    fn drop(&mut self) {
+        if self.visible && self.last.lock().is_ok_and(|last| !last.is_empty()) {
+            let _ = write!(io::stderr().lock(), "\r\x1b[2K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_numbers_lean_right() {
+        let cell = |text: &str| text.to_owned();
+        let rows = [
+            vec![cell("id"), cell("value"), cell("note")],
+            vec![cell("long-name"), cell("7"), cell("µ")],
+        ];
+        assert_eq!(
+            aligned(&rows, &[false, true, false]),
+            ["id         value  note", "long-name      7  µ"]
+        );
+    }
 }

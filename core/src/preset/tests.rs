@@ -297,3 +297,57 @@ fn what_is_not_a_preset_file_is_told_by_its_kind() {
         "the text ends too early (line 1, column 13)"
     );
 }
+
+#[test]
+fn what_a_preset_names_must_exist() {
+    let check = |change: &dyn Fn(&mut Preset)| {
+        let mut preset = sample();
+        preset.scenario = Scenario::default();
+        change(&mut preset);
+        preset.check().map_err(|error| error.to_string())
+    };
+    assert_eq!(check(&|_| {}), Ok(()));
+    assert_eq!(
+        check(&|p| p.model.reference = ModelReference::Bundled("fashion-cmm".to_owned())),
+        Err("no bundled model is called 'fashion-cmm'; did you mean fashion-cnn?".to_owned())
+    );
+    assert_eq!(
+        check(&|p| p.model.reference = ModelReference::File("/no/such.safetensors".into())),
+        Err("the preset's model is not there: /no/such.safetensors".to_owned())
+    );
+    let message = check(&|p| p.scenario.hardware = "ibm-truenort".to_owned()).unwrap_err();
+    assert_eq!(
+        message,
+        "no hardware is called 'ibm-truenort'; did you mean ibm-truenorth?"
+    );
+    let message = check(&|p| p.scenario.region = "WORLDS".to_owned()).unwrap_err();
+    assert!(message.contains("did you mean WORLD"), "{message}");
+}
+
+#[test]
+fn other_constants_methods_and_weights_are_told_apart() {
+    let mut preset = Preset::new(
+        ModelReference::Bundled("fashion-cnn".to_owned()),
+        "abcd",
+        Recipe::default(),
+        Scenario::default(),
+    )
+    .unwrap();
+    assert_eq!(preset.differences("abcd").unwrap(), Vec::<String>::new());
+    assert_eq!(
+        preset.differences("ffff").unwrap(),
+        ["saved with other weights under the same name"]
+    );
+    preset.method_version = 0;
+    preset.constants_hash = "1234".to_owned();
+    assert_eq!(
+        preset.differences("abcd").unwrap(),
+        [
+            format!(
+                "saved with method version 0; this is version {}",
+                crate::METHOD_VERSION
+            ),
+            "saved with other hardware or grid constants".to_owned()
+        ]
+    );
+}

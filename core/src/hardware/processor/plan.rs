@@ -280,7 +280,9 @@ impl<'a> Plan<'a> {
                 .iter()
                 .filter(|l| l.layer.compressible)
         };
-        if layers().any(|l| l.pattern.is_some() && l.sparsity() > 0.0 && !self.sparse(l)) {
+        // A table lookup multiplies nothing: zeros in it are neither used nor lost.
+        let multiplied = || layers().filter(|l| l.layer.macs > 0.0);
+        if multiplied().any(|l| l.pattern.is_some() && l.sparsity() > 0.0 && !self.sparse(l)) {
             let two_of_four = layers().any(|l| l.pattern == Some(Pattern::TwoOfFour));
             notes.push(if two_of_four {
                 format!("this {class} has no 2:4 arithmetic, so the zeros give it nothing")

@@ -1,0 +1,288 @@
+//! Arguments that several commands share: which model, which recipe, which scenario. What is not given comes from the
+//! preset, else from the defaults.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use wattif_core::model::ModelReference;
+use wattif_core::preset::Preset;
+use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
+use wattif_core::scenario::Scenario;
+
+/// Which model, from where, and what is done to it.
+#[derive(Debug, Args)]
+pub(super) struct SourceArguments {
+    /// A bundled model (bundled:NAME) or a safetensors file
+    #[arg(long, value_name = "MODEL", required_unless_present = "preset")]
+    pub(super) model: Option<ModelReference>,
+    /// A preset to start from; other arguments replace single values of it
+    #[arg(long, value_name = "FILE")]
+    pub(super) preset: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) recipe: RecipeArguments,
+}
+
+impl SourceArguments {
+    /// The preset that these arguments start from.
+    ///
+    /// # Errors
+    /// The preset cannot be read.
+    pub(super) fn preset(&self) -> anyhow::Result<Option<Preset>> {
+        Ok(self.preset.as_deref().map(Preset::load).transpose()?)
+    }
+
+    /// The model that is meant: the argument, else the preset's.
+    ///
+    /// # Errors
+    /// Neither is there, which the argument parser has ruled out.
+    pub(super) fn reference(&self, preset: Option<&Preset>) -> anyhow::Result<ModelReference> {
+        self.model
+            .clone()
+            .or_else(|| preset.map(|preset| preset.model.reference.clone()))
+            .context("neither --model nor --preset is given")
+    }
+}
+
+/// The recipe; see `wattif_core::recipe::Recipe` for the meaning of each.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Recipe")]
+pub(super) struct RecipeArguments {
+    /// Fraction of the weights that become zero, 0 to 0.99
+    #[arg(long, value_name = "FRACTION")]
+    sparsity: Option<f64>,
+    /// Where zeros may lie; 2:4 means a sparsity of 0.5
+    #[arg(long, value_enum)]
+    pattern: Option<PatternName>,
+    /// Whether each layer loses the same fraction or the whole model shares one threshold
+    #[arg(long, value_enum)]
+    scope: Option<ScopeName>,
+    /// Bits per weight: 1 to 8, 16 or 32
+    #[arg(long, value_name = "BITS")]
+    weight_bits: Option<u8>,
+    /// Weights that share one scale: a power of two from 8 to 1024, or 'channel'
+    #[arg(long, value_name = "N", value_parser = group)]
+    group: Option<Group>,
+    /// Bits per activation: 2 to 8, 16 or 32
+    #[arg(long, value_name = "BITS")]
+    activation_bits: Option<u8>,
+    /// Parameters of the student / parameters of the original, 0.05 to 1
+    #[arg(long, value_name = "RATIO")]
+    distill: Option<f64>,
+    /// Softening temperature of distillation, 0.5 to 20
+    #[arg(long, value_name = "T")]
+    temperature: Option<f64>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+impl RecipeArguments {
+    /// `recipe` with the given arguments in place of its values.
+    ///
+    /// # Errors
+    /// [`wattif_core::Error::Recipe`] for a value out of range.
+    pub(super) fn apply(&self, mut recipe: Recipe) -> wattif_core::Result<Recipe> {
+        let pruning = &mut recipe.pruning;
+        set(&mut pruning.pattern, self.pattern.map(Into::into));
+        set(&mut pruning.scope, self.scope.map(Into::into));
+        set(&mut pruning.sparsity, self.sparsity);
+        if self.pattern == Some(PatternName::TwoOfFour) && self.sparsity.is_none() {
+            pruning.sparsity = 0.5;
+        }
+        let quantization = &mut recipe.quantization;
+        set(&mut quantization.weight_bits, self.weight_bits);
+        set(&mut quantization.group, self.group);
+        set(&mut quantization.activation_bits, self.activation_bits);
+        set(&mut recipe.distillation.ratio, self.distill);
+        set(&mut recipe.distillation.temperature, self.temperature);
+        set(&mut recipe.seed, self.seed);
+        recipe.validate()?;
+        Ok(recipe.canonical())
+    }
+}
+
+/// The scenario; see `wattif_core::scenario::Scenario` for the meaning of each.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Scenario")]
+pub(super) struct ScenarioArguments {
+    /// Hardware target, as `wattif hardware` lists it
+    #[arg(long, value_name = "ID")]
+    hardware: Option<String>,
+    /// Devices that share the model
+    #[arg(long, value_name = "N")]
+    devices: Option<u32>,
+    /// Units of work processed together
+    #[arg(long, value_name = "N")]
+    batch: Option<u32>,
+    /// Tokens of context that a language model attends to on average
+    #[arg(long, value_name = "N")]
+    context: Option<u32>,
+    /// Units of work per day
+    #[arg(long, value_name = "X")]
+    demand: Option<f64>,
+    /// Electricity grid, as `wattif regions` lists it
+    #[arg(long, value_name = "ID")]
+    region: Option<String>,
+    /// Energy of the building / energy of the machines
+    #[arg(long, value_name = "X")]
+    pue: Option<f64>,
+    /// Years that a device is used
+    #[arg(long, value_name = "YEARS")]
+    lifetime: Option<f64>,
+    /// Fraction of its life that a device is busy
+    #[arg(long, value_name = "FRACTION")]
+    utilization: Option<f64>,
+}
+
+impl ScenarioArguments {
+    /// `scenario` with the given arguments in place of its values.
+    ///
+    /// # Errors
+    /// [`wattif_core::Error::Scenario`] for a value out of range, [`wattif_core::Error::Unknown`] for an identifier
+    /// that is in no catalogue.
+    pub(super) fn apply(&self, mut scenario: Scenario) -> wattif_core::Result<Scenario> {
+        set(&mut scenario.hardware, self.hardware.clone());
+        set(&mut scenario.devices, self.devices);
+        set(&mut scenario.batch, self.batch);
+        set(&mut scenario.context, self.context);
+        set(&mut scenario.demand_per_day, self.demand);
+        set(&mut scenario.region, self.region.clone());
+        set(&mut scenario.pue, self.pue);
+        set(&mut scenario.lifetime_years, self.lifetime);
+        set(&mut scenario.utilization, self.utilization);
+        scenario.validate()?;
+        wattif_core::hardware::find(&scenario.hardware)?;
+        wattif_core::carbon::find_grid(&scenario.region)?;
+        Ok(scenario)
+    }
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PatternName {
+    Unstructured,
+    #[value(name = "2:4")]
+    TwoOfFour,
+}
+
+impl From<PatternName> for Pattern {
+    fn from(name: PatternName) -> Self {
+        match name {
+            PatternName::Unstructured => Self::Unstructured,
+            PatternName::TwoOfFour => Self::TwoOfFour,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ScopeName {
+    Layer,
+    Global,
+}
+
+impl From<ScopeName> for Scope {
+    fn from(name: ScopeName) -> Self {
+        match name {
+            ScopeName::Layer => Self::Layer,
+            ScopeName::Global => Self::Global,
+        }
+    }
+}
+
+fn group(text: &str) -> Result<Group, String> {
+    if text == "channel" {
+        return Ok(Group::Channel);
+    }
+    text.parse()
+        .map(Group::Size)
+        .map_err(|_| "neither a whole number nor 'channel'".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        recipe: RecipeArguments,
+        #[command(flatten)]
+        scenario: ScenarioArguments,
+    }
+
+    fn line(text: &str) -> Line {
+        Line::try_parse_from(std::iter::once("test").chain(text.split_whitespace())).unwrap()
+    }
+
+    #[test]
+    fn every_recipe_argument_reaches_its_field() {
+        let recipe = line(
+            "--sparsity 0.25 --pattern unstructured --scope global --weight-bits 3 --group 64 \
+             --activation-bits 6 --distill 0.5 --temperature 4 --seed 9",
+        )
+        .recipe
+        .apply(Recipe::default())
+        .unwrap();
+        assert_eq!(recipe.pruning.sparsity, 0.25);
+        assert_eq!(recipe.pruning.scope, Scope::Global);
+        assert_eq!(recipe.quantization.weight_bits, 3);
+        assert_eq!(recipe.quantization.group, Group::Size(64));
+        assert_eq!(recipe.quantization.activation_bits, 6);
+        assert_eq!(recipe.distillation.ratio, 0.5);
+        assert_eq!(recipe.distillation.temperature, 4.0);
+        assert_eq!(recipe.seed, 9);
+    }
+
+    #[test]
+    fn two_of_four_alone_means_half() {
+        let recipe = line("--pattern 2:4")
+            .recipe
+            .apply(Recipe::default())
+            .unwrap();
+        assert_eq!(recipe.pruning.sparsity, 0.5);
+        assert_eq!(recipe.pruning.pattern, Pattern::TwoOfFour);
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let mut start = Recipe::default();
+        start.quantization.weight_bits = 4;
+        start.pruning.sparsity = 0.3;
+        let recipe = line("--sparsity 0.6").recipe.apply(start).unwrap();
+        assert_eq!(recipe.quantization.weight_bits, 4);
+        assert_eq!(recipe.pruning.sparsity, 0.6);
+    }
+
+    #[test]
+    fn every_scenario_argument_reaches_its_field() {
+        let default = Scenario::default();
+        let scenario = line(&format!(
+            "--hardware {} --devices 2 --batch 16 --context 512 --demand 5e3 --region {} --pue 1.5 \
+             --lifetime 3 --utilization 0.25",
+            default.hardware, default.region
+        ))
+        .scenario
+        .apply(default.clone())
+        .unwrap();
+        assert_eq!(
+            scenario,
+            Scenario {
+                devices: 2,
+                batch: 16,
+                context: 512,
+                demand_per_day: 5e3,
+                pue: 1.5,
+                lifetime_years: 3.0,
+                utilization: 0.25,
+                ..default
+            }
+        );
+    }
+}

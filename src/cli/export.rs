@@ -1,0 +1,47 @@
+//! `wattif export`: the compressed model as a file, packed at the nominal width.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use wattif_core::engine::Engine;
+use wattif_core::recipe::Recipe;
+
+use super::arguments::SourceArguments;
+use super::out::{Out, Progress};
+use super::report::train_missing_student;
+use crate::format::{count, saving};
+
+/// Arguments of `wattif export`.
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
+pub(super) struct ExportArguments {
+    #[command(flatten)]
+    source: SourceArguments,
+    /// File to write
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Runs `wattif export`.
+pub(super) fn run(arguments: ExportArguments, out: &mut Out) -> anyhow::Result<()> {
+    let preset = arguments.source.preset()?;
+    let recipe = arguments.source.recipe.apply(
+        preset
+            .as_ref()
+            .map_or_else(Recipe::default, |preset| preset.recipe),
+    )?;
+    let progress = Progress::new();
+    progress.show("Opening the model", None);
+    let engine = Engine::open(&arguments.source.reference(preset.as_ref())?)?;
+    train_missing_student(&engine, &recipe, &progress)?;
+    progress.show("Writing", None);
+    let bytes = engine.export(&recipe, &arguments.output)?;
+    let original = engine.predict(&Recipe::default())?.stored_bytes();
+    drop(progress);
+    Ok(out.line(format!(
+        "{}: {} B, {} against the original",
+        arguments.output.display(),
+        count(bytes as f64),
+        saving(1.0 - bytes as f64 / original as f64)
+    ))?)
+}

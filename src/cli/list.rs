@@ -1,0 +1,102 @@
+//! `wattif models`, `wattif hardware`, `wattif regions`: what the other commands can be asked for.
+
+use clap::Args;
+use serde::Serialize;
+use wattif_core::model::bundled;
+use wattif_core::{carbon, hardware};
+
+use super::out::Out;
+use crate::format::{count, significant};
+
+/// Arguments of the lists.
+#[derive(Debug, Args)]
+pub(super) struct ListArguments {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct ModelEntry {
+    reference: String,
+    title: &'static str,
+    family: &'static str,
+    unit: &'static str,
+    parameters: u64,
+    summary: &'static str,
+}
+
+/// Prints the bundled models.
+pub(super) fn models(arguments: &ListArguments, out: &mut Out) -> anyhow::Result<()> {
+    let entries = bundled::all()
+        .iter()
+        .map(|entry| {
+            let architecture = bundled::load(entry.name)?.architecture;
+            Ok(ModelEntry {
+                reference: format!("bundled:{}", entry.name),
+                title: entry.title,
+                family: architecture.family(),
+                unit: architecture.unit().name(),
+                parameters: architecture.parameters(),
+                summary: entry.summary,
+            })
+        })
+        .collect::<wattif_core::Result<Vec<_>>>()?;
+    if arguments.json {
+        return out.json(&entries);
+    }
+    let mut rows = vec![heading(["MODEL", "PARAMETERS", "UNIT", "WHAT IT IS"])];
+    rows.extend(entries.iter().map(|entry| {
+        vec![
+            entry.reference.clone(),
+            count(entry.parameters as f64),
+            entry.unit.to_owned(),
+            format!("{}: {}", entry.title, entry.summary),
+        ]
+    }));
+    Ok(out.table(&rows, &[false, true])?)
+}
+
+/// Prints the hardware targets, by class.
+pub(super) fn hardware(arguments: &ListArguments, out: &mut Out) -> anyhow::Result<()> {
+    let mut targets: Vec<_> = hardware::catalogue()?.iter().collect();
+    targets.sort_by_key(|target| (target.class, &target.id));
+    if arguments.json {
+        return out.json(&targets);
+    }
+    let mut rows = vec![heading(["ID", "CLASS", "YEAR", "POWER LIMIT (W)", "NAME"])];
+    rows.extend(targets.iter().map(|target| {
+        vec![
+            target.id.clone(),
+            target.class.name().to_owned(),
+            target.year.to_string(),
+            significant(target.power_limit.typical.0, 3),
+            target.name.clone(),
+        ]
+    }));
+    Ok(out.table(&rows, &[false, false, true, true])?)
+}
+
+/// Prints the regions with the carbon intensity of their grids.
+pub(super) fn regions(arguments: &ListArguments, out: &mut Out) -> anyhow::Result<()> {
+    let grids = carbon::grids()?;
+    if arguments.json {
+        return out.json(&grids);
+    }
+    let mut rows = vec![heading(["ID", "GCO2E/KWH", "LOW", "HIGH", "YEAR", "NAME"])];
+    rows.extend(grids.iter().map(|grid| {
+        vec![
+            grid.id.clone(),
+            significant(grid.intensity.typical.0, 3),
+            significant(grid.intensity.low.0, 3),
+            significant(grid.intensity.high.0, 3),
+            grid.year.to_string(),
+            grid.name.clone(),
+        ]
+    }));
+    Ok(out.table(&rows, &[false, true, true, true, true])?)
+}
+
+fn heading<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}

@@ -1,0 +1,509 @@
+//! A report for people: aligned, with units, intervals and where each number comes from.
+
+use wattif_core::carbon::Grid;
+use wattif_core::footprint::Estimate;
+use wattif_core::hardware::HardwareTarget;
+use wattif_core::measurement::{Metric, Provenance, Quality};
+use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
+use wattif_core::units::Range;
+
+use super::super::out::aligned;
+use super::{FootprintView, MeasurementView, Report, SavedView, SavingsView};
+use crate::format::{
+    amount, bytes, count, decimals_for, percent, saving, si, si_range, signed_text, significant,
+    trimmed,
+};
+
+/// Longest line of running text, in characters.
+const WIDTH: usize = 100;
+
+/// The report as lines.
+pub(super) fn lines(
+    report: &Report,
+    target: &HardwareTarget,
+    grid: &Grid,
+    explain: bool,
+) -> Vec<String> {
+    let mut lines = heading(report, target, grid);
+    lines.push(String::new());
+    lines.extend(measured(report));
+    lines.push(String::new());
+    lines.push(format!("On {} (modelled)", device(report, target)));
+    lines.extend(costs(report, &report.footprint));
+    if let Some(reason) = &report.original_infeasible {
+        lines.extend(wrapped(&format!("The original cannot run here: {reason}.")));
+    }
+    if let Some(savings) = &report.savings {
+        lines.push(String::new());
+        lines.extend(savings_table(savings));
+    }
+    if let Some(saved) = &report.saved {
+        lines.push(String::new());
+        lines.extend(comparison(report, saved));
+    }
+    if explain {
+        lines.push(String::new());
+        lines.extend(formulas(&report.footprint));
+    }
+    lines
+}
+
+fn heading(report: &Report, target: &HardwareTarget, grid: &Grid) -> Vec<String> {
+    let model = &report.model;
+    let scenario = &report.scenario;
+    let mut rows = vec![
+        row([
+            "Model",
+            &format!(
+                "{} ({}): {}, {} parameters, {} multiply-accumulates per {}",
+                model.name,
+                model.reference,
+                model.family,
+                count(model.parameters as f64),
+                amount(model.macs_per_unit),
+                model.unit
+            ),
+        ]),
+        row(["Recipe", &recipe(&report.recipe)]),
+        row([
+            "Runs on",
+            &format!(
+                "{}, batch {}{}",
+                device(report, target),
+                scenario.batch,
+                if model.unit == "token" {
+                    format!(", {} tokens of context", scenario.context)
+                } else {
+                    String::new()
+                }
+            ),
+        ]),
+        row([
+            "Electricity",
+            &format!(
+                "{}, {} gCO2e/kWh ({}), PUE {}",
+                grid.name,
+                significant(grid.intensity.typical.0, 3),
+                grid.year,
+                scenario.pue
+            ),
+        ]),
+        row([
+            "Demand",
+            &format!(
+                "{} {}s per day",
+                amount(scenario.demand_per_day),
+                model.unit
+            ),
+        ]),
+    ];
+    let student = &report.measurement.student;
+    if report.recipe.distillation.ratio < 1.0 {
+        let state = if student.exact {
+            ""
+        } else {
+            "; the nearest finished student, not the one asked for"
+        };
+        rows.insert(
+            2,
+            row([
+                "Network",
+                &format!(
+                    "{} of the original's parameters, {}{state}",
+                    percent(student.actual, 1),
+                    student.description
+                ),
+            ]),
+        );
+    }
+    aligned(&rows, &[])
+}
+
+fn device(report: &Report, target: &HardwareTarget) -> String {
+    if report.scenario.devices == 1 {
+        target.name.clone()
+    } else {
+        format!("{} × {}", report.scenario.devices, target.name)
+    }
+}
+
+/// A recipe in words.
+pub(super) fn recipe(recipe: &Recipe) -> String {
+    if recipe.is_identity() {
+        return "nothing is changed".to_owned();
+    }
+    let mut parts = Vec::new();
+    if recipe.distillation.ratio < 1.0 {
+        parts.push(format!(
+            "distilled to {} (temperature {}, seed {})",
+            percent(recipe.distillation.ratio, 0),
+            recipe.distillation.temperature,
+            recipe.seed
+        ));
+    }
+    let pruning = &recipe.pruning;
+    if pruning.sparsity > 0.0 {
+        parts.push(match pruning.pattern {
+            Pattern::TwoOfFour => "two of every four weights zero".to_owned(),
+            Pattern::Unstructured => format!(
+                "{} % of the weights zero, {}",
+                trimmed(pruning.sparsity * 100.0, 4),
+                match pruning.scope {
+                    Scope::Layer => "the same in each layer",
+                    Scope::Global => "one threshold for all layers",
+                }
+            ),
+        });
+    }
+    let quantization = &recipe.quantization;
+    match quantization.weight_bits {
+        32 => {}
+        16 => parts.push("16-bit weights".to_owned()),
+        bits => parts.push(format!(
+            "{bits}-bit weights with a scale per {}",
+            match quantization.group {
+                Group::Channel => "channel".to_owned(),
+                Group::Size(size) => format!("{size}"),
+            }
+        )),
+    }
+    if quantization.activation_bits < 32 {
+        parts.push(format!("{}-bit activations", quantization.activation_bits));
+    }
+    parts.join("; ")
+}
+
+fn measured(report: &Report) -> Vec<String> {
+    let MeasurementView {
+        quality,
+        stored_bytes,
+        nonzero_weights,
+        weights,
+        ..
+    } = &report.measurement;
+    let data = match quality.metric {
+        Metric::Accuracy => "held-out images",
+        Metric::BitsPerByte => "held-out bytes",
+    };
+    let mut lines = vec![format!(
+        "Measured here on {} {data}",
+        count(quality.n as f64)
+    )];
+    let shown = Shown::new(quality.metric, (quality.high - quality.low) / 2.0);
+    let change = Shown::new(
+        quality.metric,
+        (quality.change.high - quality.change.low) / 2.0,
+    );
+    let divergence = (quality.divergence.high - quality.divergence.low) / 2.0;
+    let divergence = decimals_for(divergence, 5);
+    let rows = [
+        row([
+            &format!("  {}", quality.metric.name()),
+            &format!(
+                "{} [{}, {}]{}; the original has {}",
+                shown.number(quality.value),
+                shown.number(quality.low),
+                shown.number(quality.high),
+                shown.unit(),
+                shown.with_unit(quality.baseline)
+            ),
+        ]),
+        row([
+            "  Change",
+            &format!(
+                "{} [{}, {}]{}, paired sample by sample",
+                change.number(quality.change.value),
+                change.number(quality.change.low),
+                change.number(quality.change.high),
+                change.points()
+            ),
+        ]),
+        row([
+            "  Divergence",
+            &format!(
+                "{} [{}, {}] nats from the original's predictions",
+                signed_text(quality.divergence.value, divergence),
+                signed_text(quality.divergence.low, divergence),
+                signed_text(quality.divergence.high, divergence)
+            ),
+        ]),
+        row([
+            "  Stored",
+            &format!(
+                "{} B; the original takes {} B ({})",
+                count(*stored_bytes as f64),
+                count(report.model.stored_bytes as f64),
+                saving(1.0 - *stored_bytes as f64 / report.model.stored_bytes as f64)
+            ),
+        ]),
+        row([
+            "  Nonzero",
+            &format!(
+                "{} of {} weights ({})",
+                count(*nonzero_weights as f64),
+                count(*weights as f64),
+                percent(*nonzero_weights as f64 / *weights as f64, 1)
+            ),
+        ]),
+    ];
+    lines.extend(aligned(&rows, &[]));
+    lines
+}
+
+/// How numbers of a metric are written: in which scale, and with how many decimals.
+struct Shown {
+    metric: Metric,
+    decimals: usize,
+}
+
+impl Shown {
+    /// For numbers whose interval has this half width, of which one or two digits are shown.
+    fn new(metric: Metric, half_width: f64) -> Self {
+        let decimals = match metric {
+            Metric::Accuracy => decimals_for(half_width * 100.0 / 3.0, 2),
+            Metric::BitsPerByte => decimals_for(half_width / 3.0, 4),
+        };
+        Self { metric, decimals }
+    }
+
+    fn number(&self, value: f64) -> String {
+        let scale = match self.metric {
+            Metric::Accuracy => 100.0,
+            Metric::BitsPerByte => 1.0,
+        };
+        signed_text(value * scale, self.decimals)
+    }
+
+    const fn unit(&self) -> &'static str {
+        match self.metric {
+            Metric::Accuracy => " %",
+            Metric::BitsPerByte => "",
+        }
+    }
+
+    const fn points(&self) -> &'static str {
+        match self.metric {
+            Metric::Accuracy => " points",
+            Metric::BitsPerByte => " bits per byte",
+        }
+    }
+
+    fn with_unit(&self, value: f64) -> String {
+        format!("{}{}", self.number(value), self.unit())
+    }
+}
+
+fn costs(report: &Report, footprint: &FootprintView) -> Vec<String> {
+    let unit = report.model.unit;
+    let line = |name: &str, range: Range<f64>, symbol: &str, per: &str| {
+        let (numbers, symbol) = si_range(range, symbol);
+        let mut cells = vec![format!("  {name}")];
+        cells.extend(numbers);
+        cells.push(format!("{symbol}{per}"));
+        cells
+    };
+    let rows = [
+        row(["", "low", "typical", "high", ""]).to_vec(),
+        rate_line(footprint.throughput.range.map(|x| x.0), unit),
+        line("Latency", footprint.latency_s.range.map(|x| x.0), "s", ""),
+        line(
+            "Energy",
+            footprint.energy_j_per_unit.range.map(|x| x.0),
+            "J",
+            &format!(" per {unit}"),
+        ),
+        line(
+            "CO2e",
+            footprint.co2e_g_per_unit.range.map(|x| x.0),
+            "g",
+            &format!(" per {unit}"),
+        ),
+        line(
+            "CO2e",
+            footprint.co2e_g_per_day.range.map(|x| x.0),
+            "g",
+            " per day",
+        ),
+    ];
+    let mut lines = aligned(&rows, &[false, true, true, true, false]);
+    let parts = footprint.energy_breakdown_j;
+    let total = footprint.energy_j_per_unit.range.typical.0;
+    let shares: Vec<String> = [
+        ("compute", parts.compute),
+        ("on-chip data", parts.on_chip),
+        ("memory", parts.memory),
+        ("static", parts.static_power),
+        ("interconnect", parts.interconnect),
+    ]
+    .into_iter()
+    .filter(|(_, energy)| energy.0 > 0.0)
+    .map(|(name, energy)| {
+        let share = energy.0 / total;
+        let share = if share < 0.005 {
+            "under 1 %".to_owned()
+        } else {
+            percent(share, 0)
+        };
+        format!("{name} {} ({share})", si(energy.0, "J"))
+    })
+    .collect();
+    lines.extend(wrapped(&format!(
+        "The energy goes to {}.",
+        shares.join(", ")
+    )));
+    lines.extend(wrapped(&format!("{}.", footprint.explanation)));
+    lines
+}
+
+/// Throughput is counted, so its prefix stands before the word: `12.3 k images/s`.
+fn rate_line(range: Range<f64>, unit: &str) -> Vec<String> {
+    let (numbers, prefix) = si_range(range, "");
+    let mut cells = vec!["  Throughput".to_owned()];
+    cells.extend(numbers);
+    let space = if prefix.is_empty() { "" } else { " " };
+    cells.push(format!("{prefix}{space}{unit}s/s"));
+    cells
+}
+
+fn savings_table(savings: &SavingsView) -> Vec<String> {
+    let kinds = [&savings.nominal, &savings.stored, &savings.realised];
+    let line = |name: &str, value: fn(&super::SavingView) -> f64| {
+        let mut cells = vec![format!("  {name}")];
+        cells.extend(kinds.map(|kind| saving(value(kind))));
+        cells
+    };
+    let mut lines = aligned(
+        &[
+            row(["Against the original", "nominal", "stored", "realised here"]).to_vec(),
+            line("Size", |saving| saving.size),
+            line("Operations", |saving| saving.operations),
+            line("Time", |saving| saving.time),
+            line("Energy", |saving| saving.energy),
+        ],
+        &[false, true, true, true],
+    );
+    lines.extend(wrapped(
+        "Nominal: what bits and zeros promise. Stored: what the exported file gives. Realised: what this hardware \
+         can use.",
+    ));
+    if let Some(bits) = savings.original_bits {
+        lines.extend(wrapped(&format!(
+            "This hardware has no 32-bit arithmetic: time and energy compare with the original at {bits} bits."
+        )));
+    }
+    lines
+}
+
+fn comparison(report: &Report, saved: &SavedView) -> Vec<String> {
+    let old = &saved.measured;
+    let new = &report.measurement;
+    let quality = |quality: &Quality| {
+        let shown = Shown::new(quality.metric, (quality.high - quality.low) / 2.0);
+        shown.with_unit(quality.value)
+    };
+    let joules = |range: Range<f64>| si(range.typical, "J");
+    let grams = |range: Range<f64>| si(range.typical, "g");
+    let mut lines = aligned(
+        &[
+            row(["The preset", "saved", "now"]),
+            row([
+                &format!("  {}", new.quality.metric.name()),
+                &quality(&old.quality),
+                &quality(&new.quality),
+            ]),
+            row([
+                "  Stored",
+                &bytes(old.stored_bytes as f64),
+                &bytes(new.stored_bytes as f64),
+            ]),
+            row([
+                "  Energy",
+                &joules(old.energy_j_per_unit.map(|x| x.0)),
+                &joules(report.footprint.energy_j_per_unit.range.map(|x| x.0)),
+            ]),
+            row([
+                "  CO2e",
+                &grams(old.co2e_g_per_unit.map(|x| x.0)),
+                &grams(report.footprint.co2e_g_per_unit.range.map(|x| x.0)),
+            ]),
+        ],
+        &[false, true, true],
+    );
+    for difference in &saved.differences {
+        lines.extend(wrapped(&format!("It was {difference}.")));
+    }
+    lines
+}
+
+fn formulas(footprint: &FootprintView) -> Vec<String> {
+    fn entry<T>(name: &str, estimate: &Estimate<T>) -> Vec<String> {
+        let text = match &estimate.provenance {
+            Provenance::Measured { n } => format!("measured on {n} samples"),
+            Provenance::Published { source } => format!("published by {source}"),
+            Provenance::Modelled { formula } => formula.clone(),
+            Provenance::Assumed { reason } => format!("assumed: {reason}"),
+        };
+        wrapped(&format!("{name}: {text}"))
+    }
+    let mut lines =
+        vec!["How it is calculated (METHODS.md has the formulas and sources)".to_owned()];
+    // One formula gives the time of a batch, from which both follow.
+    if footprint.throughput.provenance == footprint.latency_s.provenance {
+        lines.extend(entry("Throughput and latency", &footprint.throughput));
+    } else {
+        lines.extend(entry("Throughput", &footprint.throughput));
+        lines.extend(entry("Latency", &footprint.latency_s));
+    }
+    lines.extend(entry("Energy", &footprint.energy_j_per_unit));
+    lines.extend(entry("CO2e", &footprint.co2e_g_per_unit));
+    lines
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+/// Running text, indented by two and broken between words.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::from(" ");
+        for word in paragraph.split_whitespace() {
+            if line.chars().count() + 1 + word.chars().count() > WIDTH && line.trim() != "" {
+                lines.push(std::mem::replace(&mut line, String::from(" ")));
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_text_is_indented_and_keeps_every_word() {
+        let text = "word ".repeat(50);
+        let lines = wrapped(&text);
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+        assert!(lines.iter().all(|line| line.starts_with("  word")));
+        assert_eq!(lines.join(" ").split_whitespace().count(), 50);
+    }
+
+    #[test]
+    fn a_recipe_is_said_in_words() {
+        let mut words = Recipe::default();
+        assert_eq!(recipe(&words), "nothing is changed");
+        words.pruning.sparsity = 0.5;
+        words.quantization.weight_bits = 4;
+        words.quantization.group = Group::Size(32);
+        words.quantization.activation_bits = 8;
+        assert_eq!(
+            recipe(&words),
+            "50 % of the weights zero, the same in each layer; 4-bit weights with a scale per 32; 8-bit activations"
+        );
+    }
+}
