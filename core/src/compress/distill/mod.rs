@@ -55,13 +55,11 @@ impl Schedule {
             // Six passes over 8,000 images.
             Architecture::Cnn(_) => Self {
                 steps: 375,
-                batch: 128,
                 ..Self::long(architecture, 0)
             },
             // Two and a half passes over 256 KiB of text.
             Architecture::Gpt(_) => Self {
                 steps: 640,
-                batch: 8,
                 ..Self::long(architecture, 0)
             },
         }
@@ -78,7 +76,7 @@ impl Schedule {
             },
             Architecture::Gpt(_) => Self {
                 steps,
-                batch: 16,
+                batch: 8,
                 learning_rate: 4e-3,
                 weight_decay: 0.1,
             },
