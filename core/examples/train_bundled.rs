@@ -35,12 +35,12 @@ const SEED: u64 = 1;
 const TEMPERATURE: f64 = 2.0;
 /// Ratios of the shipped students, in percent.
 const LADDER: [u32; 5] = [75, 50, 25, 10, 5];
-/// Passes of the classifier over its 60,000 images, and of each of its students.
-const CNN_STEPS: u32 = 469 * 16;
-const CNN_STUDENT_STEPS: u32 = 469 * 8;
-/// Updates of the language model, 2,048 bytes each, and of each of its students.
-const GPT_STEPS: u32 = 8000;
-const GPT_STUDENT_STEPS: u32 = 4000;
+/// Updates of the classifier, 128 images each (469 are one pass over the 60,000), and of each of its students.
+const CNN_STEPS: u32 = 469 * 8;
+const CNN_STUDENT_STEPS: u32 = 469 * 4;
+/// Updates of the language model, 1,024 bytes each, and of each of its students.
+const GPT_STEPS: u32 = 7000;
+const GPT_STUDENT_STEPS: u32 = 2500;
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);

@@ -12,7 +12,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor, Var};
 
 use crate::error::{Error, Result};
-use crate::model::{Architecture, Model, Tensors};
+use crate::model::{Architecture, Model, Network, Tensors};
 use crate::recipe::Distillation;
 
 mod batches;
@@ -158,6 +158,13 @@ pub fn train(
     let start = Instant::now();
     let mut state = State::new(architecture, seed)?;
     let mut batches = Batches::new(architecture, data, seed)?;
+    let guide = match teacher {
+        Some((model, temperature)) => {
+            let network = Network::new(&model.architecture, &model.tensors, 32)?;
+            Some((network, temperature))
+        }
+        None => None,
+    };
     let per_step = step_macs(
         teacher.map(|(model, _)| model),
         architecture,
@@ -165,10 +172,10 @@ pub fn train(
     );
     for step in 0..schedule.steps {
         let (input, labels) = batches.next(schedule.batch)?;
-        let soft = match teacher {
-            Some((model, temperature)) => {
-                let logits = model.architecture.forward(&model.tensors, &input, 32)?;
-                Some((logits.flatten_all()?.to_vec1::<f32>()?, temperature))
+        let soft = match &guide {
+            Some((network, temperature)) => {
+                let logits = network.run(&input)?;
+                Some((logits.flatten_all()?.to_vec1::<f32>()?, *temperature))
             }
             None => None,
         };

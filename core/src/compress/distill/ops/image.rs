@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{Kept, ROWS, kept, product, tensor, values, with_values};
+use super::{Kept, ROWS, kept, product, tensor, values, vectors, with_values};
 
 /// 3x3 convolution with padding 1: `[n, h, w, in]` and `[out, 9·in]` (rows of the kernel outermost) → `[n·h·w, out]`.
 pub(in super::super) struct Convolution {
@@ -155,12 +155,14 @@ impl CustomOp3 for BatchNormRelu {
         out.par_chunks_mut(ROWS * c)
             .zip(x.par_chunks(ROWS * c))
             .for_each(|(out, x)| {
-                for (out, x) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
-                    let lines = a.iter().zip(&b);
-                    for ((out, x), (a, b)) in out.iter_mut().zip(x).zip(lines) {
-                        *out = (x * a + b).max(0.0);
+                vectors(|| {
+                    for (out, x) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+                        let lines = a.iter().zip(&b);
+                        for ((out, x), (a, b)) in out.iter_mut().zip(x).zip(lines) {
+                            *out = (x * a + b).max(0.0);
+                        }
                     }
-                }
+                });
             });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
@@ -183,20 +185,22 @@ impl CustomOp3 for BatchNormRelu {
                 .par_chunks(block)
                 .zip(res.par_chunks(block).zip(grad.par_chunks(block)))
                 .map(|(x, (y, g))| {
-                    let mut sums = [vec![0f32; c], vec![0f32; c]];
-                    let [alone, with_input] = &mut sums;
-                    let rows = y.chunks_exact(c).zip(g.chunks_exact(c));
-                    for (x, (y, g)) in x.chunks_exact(c).zip(rows) {
-                        let sums = alone.iter_mut().zip(&mut *with_input).zip(mean);
-                        for (((alone, with), mean), (x, (y, g))) in
-                            sums.zip(x.iter().zip(y.iter().zip(g)))
-                        {
-                            let g = if *y > 0.0 { *g } else { 0.0 };
-                            *alone += g;
-                            *with += g * (x - mean);
+                    vectors(|| {
+                        let mut sums = [vec![0f32; c], vec![0f32; c]];
+                        let [alone, with_input] = &mut sums;
+                        let rows = y.chunks_exact(c).zip(g.chunks_exact(c));
+                        for (x, (y, g)) in x.chunks_exact(c).zip(rows) {
+                            let sums = alone.iter_mut().zip(&mut *with_input).zip(mean);
+                            for (((alone, with), mean), (x, (y, g))) in
+                                sums.zip(x.iter().zip(y.iter().zip(g)))
+                            {
+                                let g = if *y > 0.0 { *g } else { 0.0 };
+                                *alone += g;
+                                *with += g * (x - mean);
+                            }
                         }
-                    }
-                    sums
+                        sums
+                    })
                 })
                 .collect();
             let total =
@@ -220,18 +224,20 @@ impl CustomOp3 for BatchNormRelu {
                 .zip(x.par_chunks(block))
                 .zip(res.par_chunks(block).zip(grad.par_chunks(block)))
                 .for_each(|((out, x), (y, g))| {
-                    let rows = y.chunks_exact(c).zip(g.chunks_exact(c));
-                    let rows = x.chunks_exact(c).zip(rows);
-                    for (out, (x, (y, g))) in out.chunks_exact_mut(c).zip(rows) {
-                        let lines = factors.iter().zip(&slopes).zip(&offsets);
-                        let inputs = x.iter().zip(y.iter().zip(g));
-                        for ((out, (x, (y, g))), ((factor, slope), offset)) in
-                            out.iter_mut().zip(inputs).zip(lines)
-                        {
-                            let g = if *y > 0.0 { *g } else { 0.0 };
-                            *out = factor * g - slope * x + offset;
+                    vectors(|| {
+                        let rows = y.chunks_exact(c).zip(g.chunks_exact(c));
+                        let rows = x.chunks_exact(c).zip(rows);
+                        for (out, (x, (y, g))) in out.chunks_exact_mut(c).zip(rows) {
+                            let lines = factors.iter().zip(&slopes).zip(&offsets);
+                            let inputs = x.iter().zip(y.iter().zip(g));
+                            for ((out, (x, (y, g))), ((factor, slope), offset)) in
+                                out.iter_mut().zip(inputs).zip(lines)
+                            {
+                                let g = if *y > 0.0 { *g } else { 0.0 };
+                                *out = factor * g - slope * x + offset;
+                            }
                         }
-                    }
+                    });
                 });
             (d_scale, d_shift)
         })?;
@@ -249,11 +255,13 @@ fn column_sums(x: &[f32], c: usize, add: impl Fn(&[f32], [&mut [f32]; 2]) + Sync
     let blocks: Vec<[Vec<f32>; 2]> = x
         .par_chunks(ROWS * c)
         .map(|block| {
-            let (mut first, mut second) = (vec![0f32; c], vec![0f32; c]);
-            for row in block.chunks_exact(c) {
-                add(row, [&mut first, &mut second]);
-            }
-            [first, second]
+            vectors(|| {
+                let (mut first, mut second) = (vec![0f32; c], vec![0f32; c]);
+                for row in block.chunks_exact(c) {
+                    add(row, [&mut first, &mut second]);
+                }
+                [first, second]
+            })
         })
         .collect();
     [0, 1].map(|part| {
@@ -279,14 +287,16 @@ impl CustomOp1 for MaxPool {
         out.par_chunks_mut(oh * ow * c)
             .zip(x.par_chunks(h * w * c))
             .for_each(|(out, image)| {
-                for (i, pixel) in out.chunks_exact_mut(c).enumerate() {
-                    let [a, b, d, e] = corners(i, w, ow, c).map(|at| &image[at..at + c]);
-                    let above = a.iter().zip(b);
-                    let below = d.iter().zip(e);
-                    for (pixel, ((a, b), (d, e))) in pixel.iter_mut().zip(above.zip(below)) {
-                        *pixel = a.max(*b).max(d.max(*e));
+                vectors(|| {
+                    for (i, pixel) in out.chunks_exact_mut(c).enumerate() {
+                        let [a, b, d, e] = corners(i, w, ow, c).map(|at| &image[at..at + c]);
+                        let above = a.iter().zip(b);
+                        let below = d.iter().zip(e);
+                        for (pixel, ((a, b), (d, e))) in pixel.iter_mut().zip(above.zip(below)) {
+                            *pixel = a.max(*b).max(d.max(*e));
+                        }
                     }
-                }
+                });
             });
         Ok((CpuStorage::F32(out), Shape::from((n, oh, ow, c))))
     }

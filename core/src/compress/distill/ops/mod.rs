@@ -93,11 +93,18 @@ fn product(a: &Tensor, b: &[f32], n: usize) -> Result<CpuStorage> {
     storage.matmul(&b, (1, m, n, k), layout, &transposed)
 }
 
+/// Runs a loop compiled for the vectors of the machine it finds itself on.
+#[inline(always)]
+fn vectors<R>(f: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(f)
+}
+
 fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
     Tensor::from_vec(values, shape.into(), &Device::Cpu)
 }
 
 /// `out = softmax(scale · x)`.
+#[inline(always)]
 pub(super) fn softmax(x: &[f32], scale: f32, out: &mut [f32]) {
     let largest = x
         .iter()

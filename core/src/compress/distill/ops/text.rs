@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{Kept, ROWS, exp, kept, product, softmax, tensor, values, with_values};
+use super::{Kept, ROWS, exp, kept, product, softmax, tensor, values, vectors, with_values};
 
 /// Layer normalisation: `[rows, d]`, scale `[d]`, shift `[d]`.
 pub(in super::super) struct LayerNorm {
@@ -13,6 +13,7 @@ pub(in super::super) struct LayerNorm {
 
 impl LayerNorm {
     /// Mean and inverse deviation of a row.
+    #[inline(always)]
     fn moments(&self, row: &[f32]) -> (f32, f32) {
         let d = row.len() as f32;
         let mean = row.iter().sum::<f32>() / d;
@@ -41,12 +42,14 @@ impl CustomOp3 for LayerNorm {
         out.par_chunks_mut(ROWS * d)
             .zip(x.par_chunks(ROWS * d))
             .for_each(|(out, x)| {
-                for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
-                    let (mean, inverse) = self.moments(x);
-                    for j in 0..d {
-                        out[j] = (x[j] - mean) * inverse * scale[j] + shift[j];
+                vectors(|| {
+                    for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
+                        let (mean, inverse) = self.moments(x);
+                        for j in 0..d {
+                            out[j] = (x[j] - mean) * inverse * scale[j] + shift[j];
+                        }
                     }
-                }
+                });
             });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
@@ -65,25 +68,27 @@ impl CustomOp3 for LayerNorm {
             out.par_chunks_mut(ROWS * d)
                 .zip(x.par_chunks(ROWS * d).zip(grad.par_chunks(ROWS * d)))
                 .map(|(out, (x, grad))| {
-                    let (mut d_scale, mut d_shift) = (vec![0f32; d], vec![0f32; d]);
-                    let rows = out.chunks_exact_mut(d).zip(x.chunks_exact(d));
-                    for ((out, x), g) in rows.zip(grad.chunks_exact(d)) {
-                        let (mean, inverse) = self.moments(x);
-                        let (mut along, mut total) = (0f32, 0f32);
-                        for j in 0..d {
-                            let normed = (x[j] - mean) * inverse;
-                            d_scale[j] += g[j] * normed;
-                            d_shift[j] += g[j];
-                            along += g[j] * scale[j] * normed;
-                            total += g[j] * scale[j];
+                    vectors(|| {
+                        let (mut d_scale, mut d_shift) = (vec![0f32; d], vec![0f32; d]);
+                        let rows = out.chunks_exact_mut(d).zip(x.chunks_exact(d));
+                        for ((out, x), g) in rows.zip(grad.chunks_exact(d)) {
+                            let (mean, inverse) = self.moments(x);
+                            let (mut along, mut total) = (0f32, 0f32);
+                            for j in 0..d {
+                                let normed = (x[j] - mean) * inverse;
+                                d_scale[j] += g[j] * normed;
+                                d_shift[j] += g[j];
+                                along += g[j] * scale[j] * normed;
+                                total += g[j] * scale[j];
+                            }
+                            let (along, total) = (along / d as f32, total / d as f32);
+                            for j in 0..d {
+                                let normed = (x[j] - mean) * inverse;
+                                out[j] = inverse * (g[j] * scale[j] - total - normed * along);
+                            }
                         }
-                        let (along, total) = (along / d as f32, total / d as f32);
-                        for j in 0..d {
-                            let normed = (x[j] - mean) * inverse;
-                            out[j] = inverse * (g[j] * scale[j] - total - normed * along);
-                        }
-                    }
-                    [d_scale, d_shift]
+                        [d_scale, d_shift]
+                    })
                 })
                 .collect()
         })?;
@@ -144,9 +149,11 @@ impl CustomOp3 for Mlp {
             .par_chunks_mut(ROWS * hidden)
             .zip(values(&entering, &all)?.par_chunks(ROWS * hidden))
             .for_each(|(out, x)| {
-                for (out, &x) in out.iter_mut().zip(x) {
-                    *out = x * gate(x);
-                }
+                vectors(|| {
+                    for (out, &x) in out.iter_mut().zip(x) {
+                        *out = x * gate(x);
+                    }
+                });
             });
         let entering = match entering {
             CpuStorage::F32(entering) => tensor(entering, (rows, hidden))?,
@@ -175,11 +182,13 @@ impl CustomOp3 for Mlp {
                 .zip(x.par_chunks(ROWS * hidden))
                 .zip(grad.par_chunks(ROWS * hidden))
                 .for_each(|((out, x), grad)| {
-                    for ((out, &x), g) in out.iter_mut().zip(x).zip(grad) {
-                        let gate = gate(x);
-                        let slope = GELU.0 * (1.0 + 3.0 * GELU.1 * x * x);
-                        *out = g * (gate + 2.0 * x * gate * (1.0 - gate) * slope);
-                    }
+                    vectors(|| {
+                        for ((out, &x), g) in out.iter_mut().zip(x).zip(grad) {
+                            let gate = gate(x);
+                            let slope = GELU.0 * (1.0 + 3.0 * GELU.1 * x * x);
+                            *out = g * (gate + 2.0 * x * gate * (1.0 - gate) * slope);
+                        }
+                    });
                 });
         })?;
         let d_entering = tensor(out, (rows, hidden))?;
@@ -278,10 +287,12 @@ impl CustomOp1 for Attention {
                 .par_chunks_mut(t * t)
                 .zip(scores.par_chunks(t * t))
                 .for_each(|(out, x)| {
-                    let rows = out.chunks_exact_mut(t).zip(x.chunks_exact(t));
-                    for (i, (out, x)) in rows.enumerate() {
-                        softmax(&x[..=i], self.scale(d), &mut out[..=i]);
-                    }
+                    vectors(|| {
+                        let rows = out.chunks_exact_mut(t).zip(x.chunks_exact(t));
+                        for (i, (out, x)) in rows.enumerate() {
+                            softmax(&x[..=i], self.scale(d), &mut out[..=i]);
+                        }
+                    });
                 });
         })?;
         let weights = tensor(weights, scores.shape())?;
@@ -303,14 +314,16 @@ impl CustomOp1 for Attention {
             out.par_chunks_mut(t * t)
                 .zip(p.par_chunks(t * t).zip(grad.par_chunks(t * t)))
                 .for_each(|(out, (p, grad))| {
-                    for i in 0..t {
-                        let row = i * t..=i * t + i;
-                        let (p, grad) = (&p[row.clone()], &grad[row.clone()]);
-                        let mean: f32 = p.iter().zip(grad).map(|(p, g)| p * g).sum();
-                        for ((out, p), g) in out[row].iter_mut().zip(p).zip(grad) {
-                            *out = self.scale(d) * p * (g - mean);
+                    vectors(|| {
+                        for i in 0..t {
+                            let row = i * t..=i * t + i;
+                            let (p, grad) = (&p[row.clone()], &grad[row.clone()]);
+                            let mean: f32 = p.iter().zip(grad).map(|(p, g)| p * g).sum();
+                            for ((out, p), g) in out[row].iter_mut().zip(p).zip(grad) {
+                                *out = self.scale(d) * p * (g - mean);
+                            }
                         }
-                    }
+                    });
                 });
         })?;
         let d_scores = tensor(out, weights.shape())?;
