@@ -25,6 +25,8 @@ use crate::recipe::{Group, Pattern};
 
 /// Version of the packed file that this program writes and reads.
 pub(super) const FORMAT_VERSION: &str = "1";
+/// Key of the checksum in the metadata, which tells a packed file from others.
+pub(crate) const CHECKSUM_KEY: &str = "wattif.sha256";
 /// Where the 64 hexadecimal digits of the checksum go; the checksum is taken with this in their place.
 pub(super) const NO_CHECKSUM: &str =
     "0000000000000000000000000000000000000000000000000000000000000000";

@@ -29,7 +29,9 @@ use crate::model::Tensors;
 use crate::profile::ModelProfile;
 use crate::recipe::{Pattern, Pruning, Quantization, Recipe, Scope};
 
+pub(crate) use self::layout::CHECKSUM_KEY;
 pub use self::plan::{Planner, plan};
+pub(crate) use self::unpack::unpack_bytes;
 pub use self::unpack::{Unpacked, unpack};
 
 /// A model's weights with everything that makes compressing them again quick: magnitude histograms, the last threshold,

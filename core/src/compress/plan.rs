@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::layout::{self, Contents, Entry, Matrix, NO_CHECKSUM, Storage};
+use super::layout::{self, CHECKSUM_KEY, Contents, Entry, Matrix, NO_CHECKSUM, Storage};
 use super::survey::Survey;
 use crate::error::{Error, Result};
+use crate::model::Architecture;
 use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
 use crate::recipe::{Pattern, Recipe};
 
@@ -93,7 +94,7 @@ impl Planner {
             ("format", "wattif"),
             ("wattif.version", layout::FORMAT_VERSION),
             ("wattif.model", model),
-            ("wattif.architecture", architecture),
+            (Architecture::METADATA_KEY, architecture),
         ] {
             layout::push_string(&mut metadata, key);
             metadata.push(':');
@@ -251,9 +252,10 @@ impl Planner {
             &mut metadata,
             &serde_json::to_string(recipe).unwrap_or_default(),
         );
-        metadata.push_str(",\"wattif.sha256\":\"");
-        metadata.push_str(NO_CHECKSUM);
-        metadata.push('"');
+        metadata.push(',');
+        layout::push_string(&mut metadata, CHECKSUM_KEY);
+        metadata.push(':');
+        layout::push_string(&mut metadata, NO_CHECKSUM);
         metadata
     }
 }

@@ -8,10 +8,10 @@ use half::f16;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
-use super::layout::{FORMAT_VERSION, Matrix, NO_CHECKSUM, PREFIX, Zeros};
+use super::layout::{CHECKSUM_KEY, FORMAT_VERSION, Matrix, NO_CHECKSUM, PREFIX, Zeros};
 use super::pack::hex;
 use crate::error::{Error, Result};
-use crate::model::Tensors;
+use crate::model::{Architecture, Tensors};
 use crate::recipe::Recipe;
 
 /// What a packed file holds.
@@ -35,11 +35,11 @@ pub struct Unpacked {
 pub fn unpack(path: &Path) -> Result<Unpacked> {
     let bytes =
         fs::read(path).map_err(|error| Error::file(format!("cannot be read ({error})"), path))?;
-    parse(&bytes).map_err(|fact| Error::file(fact, path))
+    unpack_bytes(&bytes).map_err(|fact| Error::file(fact, path))
 }
 
 /// Reads the bytes of a packed file; the error is the fact without the path.
-pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Unpacked, String> {
+pub(crate) fn unpack_bytes(bytes: &[u8]) -> std::result::Result<Unpacked, String> {
     let damaged = |error: safetensors::SafeTensorError| format!("the file is damaged ({error})");
     let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let strings = metadata
@@ -58,7 +58,7 @@ pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Unpacked, String> {
             "packed format {version} is not known; this program reads format {FORMAT_VERSION}"
         ));
     }
-    check(bytes, size_of::<u64>() + header, string("wattif.sha256")?)?;
+    check(bytes, size_of::<u64>() + header, string(CHECKSUM_KEY)?)?;
     let recipe = serde_json::from_str(string("wattif.recipe")?)
         .map_err(|error| format!("its recipe cannot be read ({error})"))?;
     let mut tensors = Tensors::new();
@@ -76,7 +76,7 @@ pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Unpacked, String> {
     }
     Ok(Unpacked {
         model: string("wattif.model")?.to_owned(),
-        architecture: string("wattif.architecture")?.to_owned(),
+        architecture: string(Architecture::METADATA_KEY)?.to_owned(),
         recipe,
         tensors,
     })

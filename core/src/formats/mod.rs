@@ -16,7 +16,8 @@ use crate::model::{Architecture, Model, ModelReference, Tensors};
 /// Bytes at the beginning of a file that it is recognised by.
 const HEAD: u64 = 512;
 
-/// Opens a model file: safetensors with F32, F16 or BF16 tensors, which become f32.
+/// Opens a model file: safetensors with F32, F16 or BF16 tensors, which become f32, or one that
+/// [`crate::compress::Compressor::export`] packed.
 ///
 /// The architecture stands in the file's metadata (`wattif.architecture`); without it, the bundled architecture whose
 /// tensor names fit best is assumed.

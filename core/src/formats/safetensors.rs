@@ -12,6 +12,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use serde::Deserialize;
 
+use crate::compress;
 use crate::model::{Architecture, CnnConfig, GptConfig, Tensors};
 
 /// The longest header that is read; the reference implementation has the same limit.
@@ -60,6 +61,15 @@ struct Entry {
 /// Reads a model of `len` bytes from the beginning of a file.
 pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<(Architecture, Tensors)> {
     let mut header = read_header(file, len)?;
+    let is_packed = header.metadata.contains_key(compress::CHECKSUM_KEY);
+    if is_packed
+        && header
+            .tensors
+            .values()
+            .any(|entry| entry.dtype == Dtype::U8)
+    {
+        return unpack(file, &header);
+    }
     header.tensors.retain(|name, _| !name.ends_with(IGNORED));
     let architecture = architecture(&header)?;
     let shapes = header
@@ -79,6 +89,21 @@ pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<(Architect
         tensors.insert(name.clone(), tensor);
     }
     Ok((architecture, tensors))
+}
+
+/// Reads a model that this program compressed and packed.
+fn unpack(file: &mut (impl Read + Seek), header: &Header) -> Result<(Architecture, Tensors)> {
+    let architecture = architecture(header)?;
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    let tensors = compress::unpack_bytes(&bytes)
+        .map_err(Problem::Content)?
+        .tensors;
+    match architecture.mismatch(&tensors) {
+        Some(fact) => wrong(fact),
+        None => Ok((architecture, tensors)),
+    }
 }
 
 fn read_header(file: &mut impl Read, len: u64) -> Result<Header> {
