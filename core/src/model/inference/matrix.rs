@@ -49,8 +49,15 @@ impl Matrix {
             let panel = &mut self.panels[place * inputs..][..width * inputs];
             let filled = width.min(outputs - columns.start);
             for (i, row) in panel.chunks_exact_mut(width).enumerate() {
-                for (j, value) in row[..filled].iter_mut().enumerate() {
-                    *value = weights[(columns.start + j) * by_output + i * by_input];
+                let first = columns.start * by_output + i * by_input;
+                if by_output == 1 {
+                    row[..filled].copy_from_slice(&weights[first..][..filled]);
+                } else {
+                    let column = weights[first..].iter().step_by(by_output);
+                    row.iter_mut()
+                        .zip(column)
+                        .take(filled)
+                        .for_each(|(value, weight)| *value = *weight);
                 }
             }
         }

@@ -3,12 +3,35 @@
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::super::LAYER_NORM_EPSILON;
 
 /// Parts of a sum, so that it does not have to wait for itself.
 const PARTS: usize = 8;
+
+/// A function whose body is compiled for the vectors that the machine turns out to have. A closure would not do: it is
+/// compiled on its own, for the least machine.
+macro_rules! vectorized {
+    ($(#[$doc:meta])* fn $name:ident<$life:lifetime>($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$doc])*
+        pub(super) fn $name<$life>($($arg: $type),*) {
+            struct Work<$life> {
+                $($arg: $type),*
+            }
+            impl<$life> WithSimd for Work<$life> {
+                type Output = ();
+
+                #[inline(always)]
+                fn with_simd<S: Simd>(self, _: S) {
+                    let Self { $($arg),* } = self;
+                    $body
+                }
+            }
+            Arch::new().dispatch(Work { $($arg),* });
+        }
+    };
+}
 
 /// The exponential to about two units in the last place (the polynomial of Cephes' `expf`,
 /// <https://www.netlib.org/cephes/>); the argument is held within what is finite and not denormal.
@@ -62,21 +85,21 @@ fn largest(row: &[f32], part: impl Fn(f32) -> f32) -> f32 {
     most.into_iter().chain(rest).fold(f32::NEG_INFINITY, larger)
 }
 
-/// GELU in its tanh form (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>), in place.
-pub(super) fn gelu(values: &mut [f32]) {
-    Arch::new().dispatch(|| {
+vectorized! {
+    /// GELU in its tanh form (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>), in place.
+    fn gelu<'a>(values: &'a mut [f32]) {
         for value in values {
             let x = *value;
             let u = 0.797_884_6 * x * (1.0 + 0.044_715 * x * x);
-            // (1 + tanh u) / 2
+            // x times (1 + tanh u) / 2.
             *value = x / (1.0 + exp(-2.0 * u));
         }
-    });
+    }
 }
 
-/// Softmax of the row's first `seen` numbers times `scale`, in place; the others become 0.
-pub(super) fn softmax(row: &mut [f32], seen: usize, scale: f32) {
-    Arch::new().dispatch(|| {
+vectorized! {
+    /// Softmax of the row's first `seen` numbers times `scale`, in place; the others become 0.
+    fn softmax<'a>(row: &'a mut [f32], seen: usize, scale: f32) {
         let (row, unseen) = row.split_at_mut(seen);
         unseen.fill(0.0);
         let most = largest(row, |x| x) * scale;
@@ -87,12 +110,12 @@ pub(super) fn softmax(row: &mut [f32], seen: usize, scale: f32) {
         for value in row {
             *value *= share;
         }
-    });
+    }
 }
 
-/// Layer normalisation of the rows of `x`, as long as `weight` and `bias`, into `out`.
-pub(super) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
-    Arch::new().dispatch(|| {
+vectorized! {
+    /// Layer normalisation of the rows of `x`, as long as `weight` and `bias`, into `out`.
+    fn layer_norm<'a>(x: &'a [f32], weight: &'a [f32], bias: &'a [f32], out: &'a mut [f32]) {
         let width = weight.len();
         for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
             let mean = sum(x, |x| x) / width as f32;
@@ -102,26 +125,29 @@ pub(super) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32
                 *out = (x - mean) * share * weight + bias;
             }
         }
-    });
+    }
 }
 
 /// Rounds each row of `width` activations in place as [`super::super::Architecture::forward`] says; 32 bits change
 /// nothing.
 pub(super) fn quantize(values: &mut [f32], width: usize, bits: u8) {
-    if bits >= 32 {
-        return;
-    }
-    if bits >= 16 {
-        let halves: Vec<f16> = {
+    match bits {
+        32.. => {}
+        16..32 => {
             let mut halves = vec![f16::ZERO; values.len()];
             halves.convert_from_f32_slice(values);
-            halves
-        };
-        halves.convert_to_f32_slice(values);
-        return;
+            halves.convert_to_f32_slice(values);
+        }
+        _ => {
+            let steps = (1u32 << (u32::from(bits.max(2)) - 1)) - 1;
+            quantize_to_steps(values, width, steps as f32);
+        }
     }
-    let steps = ((1u32 << (u32::from(bits.max(2)) - 1)) - 1) as f32;
-    Arch::new().dispatch(|| {
+}
+
+vectorized! {
+    /// Rounds each row to whole multiples of its largest absolute value divided by `steps`.
+    fn quantize_to_steps<'a>(values: &'a mut [f32], width: usize, steps: f32) {
         for row in values.chunks_exact_mut(width) {
             // A row of zeros stays zero whatever its scale is.
             let scale = largest(row, f32::abs).max(f32::MIN_POSITIVE) / steps;
@@ -129,35 +155,34 @@ pub(super) fn quantize(values: &mut [f32], width: usize, bits: u8) {
                 *value = (*value / scale).round() * scale;
             }
         }
-    });
+    }
 }
 
-/// The larger of each two rows and two columns of an image `[size, size, channels]` into the inside of a bordered
-/// image or wherever `out` says; an odd last row or column is dropped.
-pub(super) fn max_pool(
-    image: &[f32],
-    size: usize,
-    channels: usize,
-    out: &mut [f32],
-    place: super::matrix::Rows,
-) {
-    Arch::new().dispatch(|| {
+vectorized! {
+    /// The largest of each two by two pixels of an image `[size, size, channels]`, put where `place` says; an odd last
+    /// row or column is dropped.
+    fn max_pool<'a>(
+        image: &'a [f32],
+        size: usize,
+        channels: usize,
+        out: &'a mut [f32],
+        place: super::matrix::Rows,
+    ) {
         let half = size / 2;
-        for y in 0..half {
-            for x in 0..half {
-                let at = |dy: usize, dx: usize| {
-                    &image[((2 * y + dy) * size + 2 * x + dx) * channels..][..channels]
-                };
-                let (a, b, c, d) = (at(0, 0), at(0, 1), at(1, 0), at(1, 1));
-                let out = &mut out[place.start(y * half + x)..][..channels];
-                for (i, out) in out.iter_mut().enumerate() {
-                    let upper = if a[i] > b[i] { a[i] } else { b[i] };
-                    let lower = if c[i] > d[i] { c[i] } else { d[i] };
-                    *out = if upper > lower { upper } else { lower };
-                }
+        for pixel in 0..half * half {
+            let (y, x) = (pixel / half, pixel % half);
+            let at = |dy: usize, dx: usize| {
+                &image[((2 * y + dy) * size + 2 * x + dx) * channels..][..channels]
+            };
+            let (a, b, c, d) = (at(0, 0), at(0, 1), at(1, 0), at(1, 1));
+            let out = &mut out[place.start(pixel)..][..channels];
+            for ((((out, &a), &b), &c), &d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                let upper = if a > b { a } else { b };
+                let lower = if c > d { c } else { d };
+                *out = if upper > lower { upper } else { lower };
             }
         }
-    });
+    }
 }
 
 #[cfg(test)]
