@@ -414,7 +414,11 @@ impl Run<'_> {
         }
         let mut full = self.describe(Depth::Full, &accumulator);
         observer.measured(&full);
-        full.examples = accumulator.lost_images().to_vec();
+        full.examples = accumulator.examples(
+            &self.network.architecture,
+            &self.compressed.tensors,
+            bits,
+        )?;
         Ok(engine.remember(&self.key, full))
     }
 

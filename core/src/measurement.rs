@@ -117,7 +117,7 @@ pub enum Example {
         /// The compressed model's answer.
         compressed: usize,
     },
-    /// A text continued by each model, greedily, from the same prompt.
+    /// A text continued by each model from the same prompt, drawn at temperature 0.7 with the same seed.
     Text {
         /// The beginning, from the held-out text.
         prompt: String,

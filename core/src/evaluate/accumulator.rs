@@ -3,6 +3,7 @@
 use super::baseline::{Answers, Baseline, answer, divergence};
 use super::set::EvaluationSet;
 use super::statistics::{Mean, paired_proportions, wilson};
+use super::text;
 use crate::error::{Error, Result};
 use crate::measurement::{Example, Interval, Metric, Quality};
 use crate::model::{Architecture, Tensors};
@@ -156,9 +157,29 @@ impl<'a> Accumulator<'a> {
         }
     }
 
-    /// Images seen so far that the original gets right and this network wrong, at most twelve.
-    pub fn lost_images(&self) -> &[Example] {
-        &self.examples
+    /// What the network now does: of the images seen so far, those that the original gets right and it gets wrong, at
+    /// most twelve; or texts continued by both.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if the network's predictions are not finite.
+    pub fn examples(
+        &self,
+        architecture: &Architecture,
+        tensors: &Tensors,
+        activation_bits: u8,
+    ) -> Result<Vec<Example>> {
+        let readable = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut examples = self.examples.clone();
+        for text in self.baseline.texts() {
+            let continuation =
+                text::continuation(architecture, tensors, activation_bits, &text.prompt)?;
+            examples.push(Example::Text {
+                prompt: readable(&text.prompt),
+                original: readable(&text.continuation),
+                compressed: readable(&continuation),
+            });
+        }
+        Ok(examples)
     }
 }
 
@@ -259,11 +280,12 @@ mod tests {
         let baseline = Baseline::measure(&architecture, &original, &set).unwrap();
         let mut accumulator = Accumulator::new(&set, &baseline);
         while accumulator.step(&architecture, &other, 32).unwrap() {}
-        assert!((1..=EXAMPLE_IMAGES).contains(&accumulator.lost_images().len()));
+        let examples = accumulator.examples(&architecture, &other, 32).unwrap();
+        assert!((1..=EXAMPLE_IMAGES).contains(&examples.len()));
         let EvaluationSet::Images(images) = &set else {
             unreachable!()
         };
-        for example in accumulator.lost_images() {
+        for example in &examples {
             let Example::Image {
                 index,
                 label,
@@ -308,6 +330,33 @@ mod tests {
                 .to_string(),
             "computation failed: a convolutional classifier of this shape cannot be measured on these data"
         );
+    }
+
+    #[test]
+    fn both_models_continue_the_same_prompts() {
+        let (architecture, set) = text();
+        let original = architecture.initial_tensors(1).unwrap();
+        let baseline = Baseline::measure(&architecture, &original, &set).unwrap();
+        let accumulator = Accumulator::new(&set, &baseline);
+        let (student, _) = architecture.student(0.5);
+        let other = student.initial_tensors(1).unwrap();
+        for (architecture, tensors, same) in
+            [(&architecture, &original, true), (&student, &other, false)]
+        {
+            let examples = accumulator.examples(architecture, tensors, 32).unwrap();
+            assert!(!examples.is_empty());
+            for example in examples {
+                let Example::Text {
+                    original,
+                    compressed,
+                    ..
+                } = example
+                else {
+                    panic!("{example:?}")
+                };
+                assert_eq!(original == compressed, same);
+            }
+        }
     }
 
     #[test]

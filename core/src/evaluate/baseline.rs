@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::set::EvaluationSet;
+use super::text;
 use crate::error::{Error, Result};
 use crate::model::{Architecture, Tensors};
 
@@ -14,7 +15,18 @@ pub const DIVERGENCE_PREDICTIONS: usize = 16_384;
 #[derive(Debug, Clone)]
 pub struct Baseline {
     items: Vec<Answers>,
+    texts: Vec<Written>,
 }
+
+/// A prompt and how the original goes on.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    pub(super) prompt: Vec<u8>,
+    pub(super) continuation: Vec<u8>,
+}
+
+/// The error of a network whose weights make it overflow.
+pub(super) const NOT_FINITE: &str = "the network's outputs are not finite numbers";
 
 /// What a network answers to one item.
 #[derive(Debug, Clone)]
@@ -28,7 +40,7 @@ pub(super) struct Answers {
 }
 
 impl Baseline {
-    /// Runs the original, unrounded, on all of the set.
+    /// Runs the original, unrounded, on all of the set, and lets it write.
     ///
     /// # Errors
     /// [`Error::Compute`] if the network and the set do not fit or the outputs are not finite.
@@ -50,7 +62,21 @@ impl Baseline {
                 items.push(answers);
             }
         }
-        Ok(Self { items })
+        let texts = text::prompts(set)
+            .into_iter()
+            .map(|prompt| {
+                let continuation = text::continuation(architecture, tensors, 32, &prompt)?;
+                Ok(Written {
+                    prompt,
+                    continuation,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { items, texts })
+    }
+
+    pub(super) fn texts(&self) -> &[Written] {
+        &self.texts
     }
 
     pub(super) fn answers(&self, item: usize) -> Option<&Answers> {
@@ -70,9 +96,7 @@ pub(super) fn answer(
     let classes = logits.dims().last().copied().unwrap_or(0);
     let logits = logits.flatten_all()?.to_vec1::<f32>()?;
     if classes == 0 || items.is_empty() || !logits.iter().all(|value| value.is_finite()) {
-        return Err(Error::Compute(
-            "the network's outputs are not finite numbers".to_owned(),
-        ));
+        return Err(Error::Compute(NOT_FINITE.to_owned()));
     }
     let per_item = logits.len() / items.len();
     let first = items.start;

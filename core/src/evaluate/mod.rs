@@ -8,6 +8,7 @@ mod accumulator;
 mod baseline;
 mod set;
 pub mod statistics;
+mod text;
 
 pub use accumulator::Accumulator;
 pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};

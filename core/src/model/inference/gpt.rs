@@ -128,6 +128,11 @@ impl Network {
         }
     }
 
+    /// Tokens that may still be read.
+    pub(super) fn room(&self, state: &State) -> usize {
+        self.config.context - state.len
+    }
+
     /// Reads on, and writes the logits for what follows each of the last tokens: as many as `logits` has room for.
     pub(super) fn read(&self, state: &mut State, tokens: &[u32], logits: &mut [f32]) -> Result<()> {
         let GptConfig {

@@ -82,6 +82,49 @@ impl Network {
             }
         }
     }
+
+    /// Length of a row of outputs: classes or tokens.
+    pub(crate) fn outputs(&self) -> usize {
+        match &self.0 {
+            Family::Cnn(network) => network.classes(),
+            Family::Gpt(network) => network.vocabulary(),
+        }
+    }
+
+    /// Something to read a text with, token by token; only a language model has it.
+    pub(crate) fn reader(&self) -> Option<Reader<'_>> {
+        match &self.0 {
+            Family::Cnn(_) => None,
+            Family::Gpt(network) => Some(Reader {
+                network,
+                state: network.state(),
+            }),
+        }
+    }
+}
+
+/// A text being read by a language model that remembers what it has read.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    network: &'a gpt::Network,
+    state: gpt::State,
+}
+
+impl Reader<'_> {
+    /// Tokens that the context still has room for.
+    pub(crate) fn room(&self) -> usize {
+        self.network.room(&self.state)
+    }
+
+    /// Reads on; the logits for what follows the last token.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if there is no room for the tokens or one is unknown.
+    pub(crate) fn read(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
+        let mut logits = vec![0.0; self.network.vocabulary()];
+        self.network.read(&mut self.state, tokens, &mut logits)?;
+        Ok(logits)
+    }
 }
 
 /// The numbers of a tensor.
@@ -220,6 +263,32 @@ mod tests {
                 let alone = network.run(&input.narrow(0, i, 1).unwrap()).unwrap();
                 assert_eq!(numbers(&alone), numbers(&together.narrow(0, i, 1).unwrap()));
             }
+        }
+    }
+
+    #[test]
+    fn a_text_read_bit_by_bit_is_the_same_text() {
+        /// Sums over the same tokens in other tiles; relative to the largest logit.
+        const TOLERANCE: f32 = 1e-5;
+        for architecture in networks() {
+            let network = Network::new(&architecture, &tensors(&architecture), 32).unwrap();
+            let Some(mut reader) = network.reader() else {
+                continue;
+            };
+            let input = input(&architecture, 1, 45);
+            let whole = numbers(&network.run(&input).unwrap());
+            let tokens = input.flatten_all().unwrap().to_vec1::<u32>().unwrap();
+            let room = reader.room();
+            for bit in [0..10, 10..11, 11..12, 12..45] {
+                let end = bit.end;
+                let logits = reader.read(&tokens[bit]).unwrap();
+                let expected = &whole[(end - 1) * logits.len()..end * logits.len()];
+                let largest = expected.iter().fold(0f32, |a, b| a.max(b.abs()));
+                for (a, b) in logits.iter().zip(expected) {
+                    assert!((a - b).abs() <= TOLERANCE * largest, "{a} {b}");
+                }
+            }
+            assert_eq!(reader.room(), room - 45);
         }
     }
 

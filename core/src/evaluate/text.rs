@@ -1,0 +1,180 @@
+//! Text that a model writes, so that a person can see what a number of bits per byte means.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::baseline::NOT_FINITE;
+use super::set::EvaluationSet;
+use crate::error::{Error, Result};
+use crate::model::{Architecture, Network, Tensors};
+
+/// Bytes that a model writes after a prompt.
+const CONTINUATION: usize = 200;
+/// Bytes of a prompt, at most.
+const PROMPT: usize = 64;
+/// Below 1 likely bytes become likelier: at 0 a small model repeats itself, at 1 it rambles.
+const TEMPERATURE: f64 = 0.7;
+/// Seed of the numbers that bytes are drawn with: the same for every model, so that two equal ones write the same.
+const SEED: u64 = 20_260_922;
+/// Where in the held-out text prompts are looked for, as fractions of its length.
+const PLACES: [f64; 2] = [0.2, 0.7];
+
+/// Prompts from the held-out text: the beginnings of sentences in it; none if the set is not text.
+pub(super) fn prompts(set: &EvaluationSet) -> Vec<Vec<u8>> {
+    let EvaluationSet::Text(text) = set else {
+        return Vec::new();
+    };
+    let bytes = text.bytes();
+    PLACES
+        .iter()
+        .map(|place| prompt(bytes, (bytes.len() as f64 * place) as usize).to_vec())
+        .collect()
+}
+
+/// The first words of the first sentence that begins at or after `from`, or whatever stands there.
+fn prompt(bytes: &[u8], from: usize) -> &[u8] {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let sentence = rest
+        .windows(3)
+        .position(|w| w[0] == b'.' && w[1].is_ascii_whitespace() && w[2].is_ascii_uppercase())
+        .map_or(0, |at| at + 2);
+    let start = &rest[sentence..];
+    let start = &start[..start.len().min(PROMPT)];
+    let words = start.iter().rposition(|&byte| byte == b' ');
+    &start[..words.filter(|&end| end > 0).unwrap_or(start.len())]
+}
+
+/// What a model writes after a prompt: each byte is drawn, with the same seed every time, from its predictions at
+/// temperature 0.7.
+///
+/// # Errors
+/// [`Error::Compute`] if the network is no byte language model or its predictions are not finite.
+pub(super) fn continuation(
+    architecture: &Architecture,
+    tensors: &Tensors,
+    activation_bits: u8,
+    prompt: &[u8],
+) -> Result<Vec<u8>> {
+    let network = Network::new(architecture, tensors, activation_bits)?;
+    let (Some(mut reader), 256) = (network.reader(), network.outputs()) else {
+        return Err(Error::Compute(format!(
+            "a {} of {} outputs writes no text",
+            architecture.family(),
+            network.outputs()
+        )));
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let mut text = prompt.to_vec();
+    let mut unread = text.len();
+    while text.len() < prompt.len() + CONTINUATION {
+        if unread > reader.room() {
+            // A full context is left for its second half, which is read again as a new one.
+            reader = network.reader().unwrap_or(reader);
+            unread = text.len().min(reader.room().div_ceil(2));
+        }
+        let tokens: Vec<u32> = text[text.len() - unread..]
+            .iter()
+            .map(|&byte| u32::from(byte))
+            .collect();
+        let logits = reader.read(&tokens)?;
+        text.push(draw(&logits, rng.random())?);
+        unread = 1;
+    }
+    Ok(text.split_off(prompt.len()))
+}
+
+/// The byte at `place`, from 0 to 1, of all probability laid end to end.
+fn draw(logits: &[f32], place: f64) -> Result<u8> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weights: Vec<f64> = logits
+        .iter()
+        .map(|&logit| (f64::from(logit - largest) / TEMPERATURE).exp())
+        .collect();
+    let total: f64 = weights.iter().sum();
+    if !total.is_finite() {
+        return Err(Error::Compute(NOT_FINITE.to_owned()));
+    }
+    let mut left = place * total;
+    for (byte, weight) in (0..=u8::MAX).zip(&weights) {
+        left -= weight;
+        if left < 0.0 {
+            return Ok(byte);
+        }
+    }
+    // Rounding can leave a trace beyond the last.
+    Ok(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::GptConfig;
+
+    fn architecture() -> Architecture {
+        Architecture::Gpt(GptConfig {
+            context: 48,
+            width: 16,
+            hidden: 32,
+            blocks: 2,
+            ..GptConfig::bytes()
+        })
+    }
+
+    #[test]
+    fn a_prompt_is_the_beginning_of_a_sentence() {
+        let text = b"Nothing here. Some years ago - never mind how long precisely - having little or no money in my purse";
+        let found = std::str::from_utf8(prompt(text, 3)).unwrap();
+        assert_eq!(
+            found,
+            "Some years ago - never mind how long precisely - having little"
+        );
+        assert_eq!(prompt(b"abc", 1), b"bc");
+        assert_eq!(prompt(b"abc", 9), b"");
+    }
+
+    #[test]
+    fn the_same_model_writes_the_same_and_another_something_else() {
+        let architecture = architecture();
+        let write = |seed| {
+            let tensors = architecture.initial_tensors(seed).unwrap();
+            continuation(&architecture, &tensors, 8, b"Call me Ishmael.").unwrap()
+        };
+        assert_eq!(write(1).len(), CONTINUATION);
+        assert_eq!(write(1), write(1));
+        assert_ne!(write(1), write(2));
+    }
+
+    #[test]
+    fn an_empty_prompt_and_a_long_one_are_continued() {
+        let architecture = architecture();
+        let tensors = architecture.initial_tensors(1).unwrap();
+        for prompt in [vec![b' '], vec![b'a'; 300]] {
+            let text = continuation(&architecture, &tensors, 32, &prompt).unwrap();
+            assert_eq!(text.len(), CONTINUATION);
+        }
+    }
+
+    #[test]
+    fn bytes_are_drawn_as_often_as_they_are_likely() {
+        // At temperature T a weight w needs the logit T ln w.
+        let mut logits = vec![f32::NEG_INFINITY; 256];
+        logits[65] = (TEMPERATURE * 3f64.ln()) as f32;
+        logits[90] = 0.0;
+        let found: Vec<u8> = (0..8)
+            .map(|i| draw(&logits, (f64::from(i) + 0.5) / 8.0).unwrap())
+            .collect();
+        assert_eq!(found, b"AAAAAAZZ");
+        assert!(draw(&[f32::NAN; 256], 0.5).is_err());
+    }
+
+    #[test]
+    fn a_classifier_writes_nothing() {
+        let cnn = Architecture::Cnn(crate::model::CnnConfig::fashion());
+        let tensors = cnn.initial_tensors(1).unwrap();
+        let error = continuation(&cnn, &tensors, 32, b"x").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "computation failed: a convolutional classifier of 10 outputs writes no text"
+        );
+    }
+}
