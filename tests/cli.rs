@@ -1,0 +1,568 @@
+//! The command line as a script sees it: the real executable, its streams and exit codes.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use wattif_core::engine::{Engine, Unobserved};
+use wattif_core::measurement::Depth;
+use wattif_core::model::ModelReference;
+use wattif_core::preset::Preset;
+use wattif_core::recipe::Recipe;
+use wattif_core::scenario::Scenario;
+
+/// Relative difference allowed between two runs of the same arithmetic: threads may add in another order.
+const SAME: f64 = 1e-6;
+/// Difference in quality allowed between this machine and the one that saved a preset, in units of the metric:
+/// kernels differ by processor, so a few samples may fall on the other side.
+const SAME_QUALITY: f64 = 0.005;
+
+const CNN: &str = "bundled:fashion-cnn";
+
+fn wattif(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wattif"));
+    command
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("WAYLAND_SOCKET")
+        .stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Standard output of a run that must succeed.
+fn stdout(arguments: &[&str]) -> String {
+    let output = wattif(arguments);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{arguments:?}: {}",
+        text(&output.stderr)
+    );
+    assert_eq!(text(&output.stderr), "", "{arguments:?}");
+    text(&output.stdout)
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&stdout(arguments)).unwrap()
+}
+
+/// Exit code and standard error of a run that must fail and print nothing else.
+fn failure(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = wattif(arguments);
+    assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    (
+        output.status.code(),
+        text(&output.stderr).trim_end().to_owned(),
+    )
+}
+
+#[test]
+fn a_report_has_the_promised_keys_and_units() {
+    let report = json(&[
+        "report",
+        "--model",
+        CNN,
+        "--sparsity",
+        "0.5",
+        "--weight-bits",
+        "4",
+        "--json",
+    ]);
+    for key in [
+        "model",
+        "recipe",
+        "scenario",
+        "measurement",
+        "footprint",
+        "savings",
+        "method_version",
+    ] {
+        assert!(!report[key].is_null(), "{key}");
+    }
+    for key in ["metric", "value", "low", "high", "n", "baseline"] {
+        assert!(!report["measurement"]["quality"][key].is_null(), "{key}");
+    }
+    for key in ["stored_bytes", "nonzero_weights", "weights"] {
+        assert!(report["measurement"][key].is_u64(), "{key}");
+    }
+    for key in [
+        "throughput",
+        "latency_s",
+        "energy_j_per_unit",
+        "co2e_g_per_unit",
+    ] {
+        let estimate = &report["footprint"][key];
+        let [low, typical, high] =
+            ["low", "typical", "high"].map(|end| estimate[end].as_f64().unwrap());
+        assert!(0.0 < low && low <= typical && typical <= high, "{key}");
+        assert!(estimate["provenance"]["modelled"]["formula"].is_string());
+    }
+    let parts = report["footprint"]["energy_breakdown_j"]
+        .as_object()
+        .unwrap();
+    let sum: f64 = parts.values().map(|part| part.as_f64().unwrap()).sum();
+    let total = number(&report, "/footprint/energy_j_per_unit/typical");
+    assert!((sum / total - 1.0).abs() < SAME, "{sum} {total}");
+    for kind in ["nominal", "stored", "realised"] {
+        for what in ["size", "operations", "time", "energy"] {
+            assert!(report["savings"][kind][what].is_f64(), "{kind} {what}");
+        }
+    }
+    assert_eq!(
+        report["method_version"],
+        Value::from(wattif_core::METHOD_VERSION)
+    );
+    // Half of the weights are zero and four bits are an eighth of 32.
+    let zero = 1.0
+        - number(&report, "/measurement/nonzero_weights") / number(&report, "/measurement/weights");
+    assert!((zero - 0.5).abs() < 0.01, "{zero}");
+    assert!(number(&report, "/savings/stored/size") > 0.75);
+}
+
+fn number(value: &Value, pointer: &str) -> f64 {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .unwrap_or_else(|| panic!("{pointer} is no number"))
+}
+
+#[test]
+fn the_command_line_says_what_the_engine_says() {
+    let engine = Engine::open(&CNN.parse::<ModelReference>().unwrap()).unwrap();
+    let mut recipe = Recipe::default();
+    recipe.pruning.sparsity = 0.7;
+    recipe.quantization.weight_bits = 5;
+    recipe.quantization.activation_bits = 8;
+    let scenario = Scenario {
+        batch: 8,
+        region: "FR".to_owned(),
+        ..Scenario::default()
+    };
+    let measurement = engine.measure(&recipe, Depth::Full, &Unobserved).unwrap();
+    let report = wattif::cli::report::compute(&engine, &scenario, &measurement).unwrap();
+    let expected = serde_json::to_value(&report).unwrap();
+    let printed = json(&[
+        "report",
+        "--model",
+        CNN,
+        "--sparsity",
+        "0.7",
+        "--weight-bits",
+        "5",
+        "--activation-bits",
+        "8",
+        "--batch",
+        "8",
+        "--region",
+        "FR",
+        "--json",
+    ]);
+    same(&expected, &printed, "");
+}
+
+/// Equal but for rounding in the last digits of numbers.
+fn same(expected: &Value, found: &Value, place: &str) {
+    match (expected, found) {
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            assert!(
+                (a - b).abs() <= SAME * a.abs().max(b.abs()),
+                "{place}: {a} and {b}"
+            );
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            assert_eq!(
+                a.keys().collect::<Vec<_>>(),
+                b.keys().collect::<Vec<_>>(),
+                "{place}"
+            );
+            for (key, value) in a {
+                same(value, &b[key], &format!("{place}/{key}"));
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            assert_eq!(a.len(), b.len(), "{place}");
+            for (index, (a, b)) in a.iter().zip(b).enumerate() {
+                same(a, b, &format!("{place}/{index}"));
+            }
+        }
+        (a, b) => assert_eq!(a, b, "{place}"),
+    }
+}
+
+#[test]
+fn a_report_reads_well() {
+    let report = stdout(&[
+        "report",
+        "--model",
+        CNN,
+        "--pattern",
+        "2:4",
+        "--weight-bits",
+        "8",
+        "--explain",
+    ]);
+    for part in [
+        "two of every four weights zero; 8-bit weights with a scale per channel",
+        "Measured here on 2,000 held-out images",
+        "Accuracy",
+        "points, paired sample by sample",
+        "(modelled)",
+        "J per image",
+        "g per day",
+        "nominal",
+        "realised here",
+        "How it is calculated",
+    ] {
+        assert!(report.contains(part), "{part} is not in\n{report}");
+    }
+    for line in report.lines() {
+        assert_eq!(line, line.trim_end());
+    }
+}
+
+#[test]
+fn impossible_requests_exit_with_one_and_say_why() {
+    let report = |arguments: &[&str]| {
+        let mut all = vec!["report", "--model", CNN];
+        all.extend(arguments);
+        failure(&all)
+    };
+    let cases: [(&[&str], &str); 5] = [
+        (
+            &["--sparsity", "1.2"],
+            "wattif: sparsity is 1.2; it must lie between 0 and 0.99",
+        ),
+        (
+            &["--sparsity", "-0.1"],
+            "wattif: sparsity is -0.1; it must lie between 0 and 0.99",
+        ),
+        (
+            &["--weight-bits", "9"],
+            "wattif: weight bits are 9; they must be 1 to 8, 16 or 32",
+        ),
+        (
+            &["--pattern", "2:4", "--sparsity", "0.7"],
+            "wattif: sparsity is 0.7; the 2:4 pattern has exactly half of its weights at zero, so it must be 0.5",
+        ),
+        (
+            &["--pue", "0.5"],
+            "wattif: the PUE is 0.5; it must lie between 1 and 5",
+        ),
+    ];
+    for (arguments, message) in cases {
+        assert_eq!(
+            report(arguments),
+            (Some(1), message.to_owned()),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn a_language_model_does_not_run_on_truenorth() {
+    let (code, message) = failure(&[
+        "report",
+        "--model",
+        "bundled:tiny-gpt",
+        "--hardware",
+        "ibm-truenorth",
+    ]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.starts_with("wattif: not mappable to IBM TrueNorth: h.0.attn"),
+        "{message}"
+    );
+}
+
+#[test]
+fn tensor_cores_that_skip_two_of_four_are_not_said_to_lack_it() {
+    // The embedding is pruned as well but multiplies nothing; it must not spoil the sentence.
+    let report = stdout(&[
+        "report",
+        "--model",
+        "bundled:tiny-gpt",
+        "--pattern",
+        "2:4",
+        "--weight-bits",
+        "16",
+        "--activation-bits",
+        "16",
+        "--hardware",
+        "nvidia-a100-sxm4-80gb",
+    ]);
+    assert!(!report.contains("no 2:4"), "{report}");
+}
+
+#[test]
+fn wrong_names_exit_with_two_and_suggest_right_ones() {
+    let cases: [(&[&str], &str); 6] = [
+        (
+            &["report", "--model", "bundled:fashion-cn"],
+            "wattif: no bundled model is called 'fashion-cn'; did you mean fashion-cnn?",
+        ),
+        (
+            &["report", "--model", CNN, "--hardware", "nvidia-h100-sx"],
+            "wattif: no hardware is called 'nvidia-h100-sx'; did you mean nvidia-h100-sxm",
+        ),
+        (
+            &["report", "--model", CNN, "--region", "Fr-anse"],
+            "wattif: no region is called 'Fr-anse'",
+        ),
+        (
+            &["report", "--model", "no/such/model.safetensors"],
+            ": no/such/model.safetensors",
+        ),
+        (
+            &["report", "--preset", "no/such.ron"],
+            "wattif: there is no such file: no/such.ron",
+        ),
+        (
+            &["reprot"],
+            "wattif: no command or file is called 'reprot'; did you mean report?",
+        ),
+    ];
+    for (arguments, message) in cases {
+        let (code, found) = failure(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {found}");
+        assert!(found.contains(message), "{arguments:?}: {found}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_two_and_help_with_zero() {
+    for arguments in [
+        &["report"][..],
+        &["report", "--model", CNN, "--sparsity", "many"],
+        &["report", "--model", CNN, "--pattern", "3:4"],
+        &["report", "--model", CNN, "--unheard-of"],
+        &["preset"],
+        &["preset", "check"],
+        &["report", "--model", CNN, "--title", "without --save"],
+    ] {
+        let (code, message) = failure(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {message}");
+        assert!(message.contains("--help") || message.contains("Usage:"), "{message}");
+    }
+    let help = stdout(&["--help"]);
+    for command in [
+        "report", "models", "hardware", "regions", "preset", "export", "bench",
+    ] {
+        assert!(help.contains(command), "{command}");
+        let own = stdout(&[command, "--help"]);
+        assert!(own.contains("Usage: wattif"), "{own}");
+    }
+    assert!(help.contains("Exit codes: 0 done, 1 asked for something impossible, 2 wrong usage"));
+    assert_eq!(
+        stdout(&["--version"]).trim(),
+        concat!("wattif ", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn without_a_display_the_window_names_the_command_line_instead() {
+    let preset = "presets/edge-tpu-int8.ron";
+    for (arguments, equivalent) in [
+        (&[][..], "wattif report --model bundled:fashion-cnn"),
+        (
+            &[preset],
+            "wattif report --preset presets/edge-tpu-int8.ron",
+        ),
+    ] {
+        let (code, message) = failure(arguments);
+        assert_eq!(code, Some(2), "{message}");
+        assert_eq!(
+            message,
+            format!(
+                "wattif: there is no display to open a window on; on the command line: {equivalent}"
+            )
+        );
+    }
+    let (code, message) = failure(&["Cargo.toml"]);
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        message,
+        "wattif: this is neither a preset (.ron) nor a model (.safetensors): Cargo.toml"
+    );
+}
+
+#[test]
+fn the_lists_are_tables_and_json() {
+    for (list, id, least) in [
+        ("models", "reference", 2),
+        ("hardware", "id", 8),
+        ("regions", "id", 50),
+    ] {
+        let entries = json(&[list, "--json"]);
+        let entries = entries.as_array().unwrap();
+        assert!(entries.len() >= least, "{list}: {}", entries.len());
+        let table = stdout(&[list]);
+        assert_eq!(table.lines().count(), entries.len() + 1, "{list}");
+        for entry in entries {
+            assert!(table.contains(entry[id].as_str().unwrap()));
+        }
+    }
+    for entry in json(&["regions", "--json"]).as_array().unwrap() {
+        assert!(entry["year"].as_u64().unwrap() > 2000);
+        assert!(!entry["source"].as_str().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = command(&["regions", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_saved_preset_reports_the_same_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("saved.ron");
+    let path = path.to_str().unwrap();
+    let first = json(&[
+        "report",
+        "--model",
+        CNN,
+        "--weight-bits",
+        "3",
+        "--group",
+        "16",
+        "--hardware",
+        "nvidia-l4",
+        "--json",
+        "--save",
+        path,
+        "--title",
+        "Three bits",
+    ]);
+    assert!(stdout(&["preset", "check", path]).contains("\"Three bits\""));
+    let again = json(&["report", "--preset", path, "--json"]);
+    assert_eq!(again["saved"]["differences"], Value::Array(Vec::new()));
+    for key in ["model", "recipe", "scenario", "measurement", "footprint"] {
+        same(&first[key], &again[key], key);
+    }
+    let compared = stdout(&["report", "--preset", path]);
+    assert!(compared.contains("The preset"), "{compared}");
+    // With another recipe the saved figures answer another question, so they are not shown.
+    let other = json(&["report", "--preset", path, "--weight-bits", "8", "--json"]);
+    assert!(other.get("saved").is_none());
+    assert_eq!(other["scenario"], first["scenario"]);
+}
+
+#[test]
+fn an_exported_file_has_the_reported_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packed.safetensors");
+    let recipe = ["--sparsity", "0.6", "--weight-bits", "4"];
+    let mut arguments = vec!["export", "--model", CNN];
+    arguments.extend(recipe);
+    arguments.extend(["--output", path.to_str().unwrap()]);
+    stdout(&arguments);
+    let mut arguments = vec!["report", "--model", CNN, "--json"];
+    arguments.extend(recipe);
+    let report = json(&arguments);
+    assert_eq!(
+        report["measurement"]["stored_bytes"].as_u64(),
+        Some(std::fs::metadata(&path).unwrap().len())
+    );
+}
+
+#[test]
+fn broken_presets_are_all_named_in_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let cut = write("cut.ron", "(version: 1,");
+    let newer = write("newer.ron", "(version: 9)");
+    let missing = write(
+        "missing.ron",
+        r#"(version: 1, method_version: 1, constants_hash: "", model: (reference: "gone.safetensors"))"#,
+    );
+    let (code, message) = failure(&["preset", "check", &cut, &newer, &missing]);
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        message,
+        format!(
+            "wattif: the text ends too early (line 1, column 13): {cut}\n\
+             wattif: this is a version 9 preset, written by a newer WattIf; this one reads up to version 1: {newer}\n\
+             wattif: the preset's model is not there: {}",
+            folder.path().join("gone.safetensors").display()
+        )
+    );
+}
+
+#[test]
+fn the_presets_that_ship_hold() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("presets");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let preset = Preset::load(&path).unwrap();
+        preset.check().unwrap();
+        assert!(!preset.title.is_empty(), "{}", path.display());
+        let saved = preset.measured.clone().unwrap();
+        let report = json(&[
+            "report",
+            "--preset",
+            path.to_str().unwrap(),
+            "--nearest-student",
+            "--json",
+        ]);
+        assert_eq!(
+            report["saved"]["differences"],
+            Value::Array(Vec::new()),
+            "{}; save it again: wattif report --preset F --save F",
+            path.display()
+        );
+        let measurement = &report["measurement"];
+        assert_eq!(measurement["student"]["exact"], Value::Bool(true));
+        assert_eq!(measurement["stored_bytes"], Value::from(saved.stored_bytes));
+        let quality = number(measurement, "/quality/value");
+        assert!(
+            (quality - saved.quality.value).abs() <= SAME_QUALITY,
+            "{}: {quality} now, {} saved",
+            path.display(),
+            saved.quality.value
+        );
+        let energy = number(&report, "/footprint/energy_j_per_unit/typical");
+        assert!(
+            (energy / saved.energy_j_per_unit.typical.0 - 1.0).abs() < SAME,
+            "{}",
+            path.display()
+        );
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen} presets");
+}
+
+#[test]
+fn the_readme_names_the_packages_that_ci_installs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let ci = std::fs::read_to_string(root.join(".ci/run")).unwrap();
+    let packages = ci
+        .lines()
+        .find_map(|line| line.strip_prefix("packages='")?.strip_suffix('\''))
+        .unwrap();
+    assert!(readme.contains(&format!("apt-get install -y {packages}\n")));
+}
