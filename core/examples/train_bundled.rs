@@ -5,7 +5,8 @@
 //! assets/fetch-training-data.sh
 //! cargo run --release -p wattif-core --example train_bundled -- target/training-data
 //! ```
-//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, `gpt`, `gpt-students`, `figures`.
+//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, `gpt`, `gpt-students`, `figures`, or
+//! one student as `cnn-student-050`.
 //! The environment variable `WATTIF_STEPS=0.1` shortens every training to that fraction, to try the command out.
 
 #![expect(clippy::print_stdout, reason = "a command that reports to a terminal")]
@@ -75,9 +76,16 @@ fn main() -> Result<()> {
         if wanted(name) {
             teacher(file, &architecture, &corpus, steps)?;
         }
-        if wanted(&format!("{name}-students")) {
+        let ladder: Vec<u32> = LADDER
+            .into_iter()
+            .filter(|percent| {
+                wanted(&format!("{name}-students"))
+                    || chosen.contains(&format!("{name}-student-{percent:03}"))
+            })
+            .collect();
+        if !ladder.is_empty() {
             let model = open(file, architecture)?;
-            for percent in LADDER {
+            for percent in ladder {
                 student(file, &model, &corpus, percent, student_steps)?;
             }
         }
