@@ -366,7 +366,7 @@ fn a_surveyed_plan_counts_what_rounding_makes_zero() {
 }
 
 /// How far a surveyed plan of a bundled model's stored bytes may be off, as METHODS.md says.
-const PLAN_TOLERANCE: f64 = 0.02;
+const PLAN_TOLERANCE: f64 = 0.03;
 
 #[test]
 fn bundled_models_pack_into_what_is_planned_and_back() {
