@@ -159,16 +159,17 @@ impl Axis {
 
     /// A value as its slider can hold it.
     pub(super) fn rounded(self, value: f64) -> f64 {
-        let step = |size: f64| (value / size).round() * size;
+        // Dividing by a whole number gives 0.7 where multiplying by 0.01 gives 0.7000000000000001.
+        let steps = |per_unit: f64| (value * per_unit).round() / per_unit;
         match self {
-            Self::Sparsity | Self::Ratio | Self::Utilization => step(0.01),
-            Self::Pue => step(0.01),
-            Self::Lifetime => step(0.5),
+            Self::Sparsity | Self::Ratio | Self::Utilization => steps(100.0),
+            Self::Pue => steps(100.0),
+            Self::Lifetime => steps(2.0),
             Self::WeightBits | Self::ActivationBits => value,
             Self::Batch | Self::Devices | Self::Context => value.round(),
             Self::Demand => {
                 let size = 10_f64.powf(value.max(1.0).log10().floor() - 1.0);
-                step(size)
+                (value / size).round() * size
             }
         }
     }

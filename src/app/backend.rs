@@ -32,6 +32,8 @@ pub struct ModelFacts {
 pub struct TrainingReport {
     /// The recipe whose student is trained.
     pub recipe: Recipe,
+    /// How the student differs from the original.
+    pub description: String,
     /// Steps done and steps in all.
     pub steps: (u64, u64),
     /// The loss of the last steps.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use wattif_core::carbon::{self, Grid};
-use wattif_core::error::{Error, Result};
+use wattif_core::error::Result;
 use wattif_core::footprint::{self, Footprint, Savings};
 use wattif_core::hardware::{self, HardwareTarget};
 use wattif_core::measurement::Measurement;
@@ -280,11 +280,4 @@ fn figures(configuration: &Configuration, store: &Store, backend: &dyn Backend) 
         measurement,
         footprint,
     })
-}
-
-impl Figures {
-    /// Why the hardware cannot run it, if it cannot.
-    pub(super) fn obstacle(&self) -> Option<&Error> {
-        self.footprint.as_ref().err()
-    }
 }

@@ -152,7 +152,7 @@ impl Dialogs {
         let Some(field) = &mut self.field else {
             return;
         };
-        let response = Modal::new(egui::Id::new("path")).show(ui.ctx(), |ui| {
+        let response = Modal::new(egui::Id::unique("path")).show(ui.ctx(), |ui| {
             ui.set_width(440.0);
             let palette = theme::palette(ui.visuals());
             ui.label(

@@ -69,6 +69,7 @@ impl EngineBackend {
             Event::Training(training) => match training.state {
                 TrainingState::Running(progress) => Update::Training(TrainingReport {
                     recipe: training.recipe,
+                    description: progress.description,
                     steps: (progress.step.into(), progress.steps.into()),
                     loss: progress.loss,
                     quality: progress.quality,

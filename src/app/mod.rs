@@ -40,7 +40,7 @@ pub use axis::Axis;
 pub use backend::{Backend, ModelFacts, Opener, TrainingReport, Update};
 pub use command::Command;
 pub use run::{Start, run};
-pub use session::{Configuration, Session, Settings};
+pub use session::{Configuration, DEFAULT_MODEL, Session, Settings};
 pub use theme::ThemeChoice;
 
 /// What the window is made with.
@@ -97,7 +97,27 @@ struct Opening {
 /// A student in training, with the losses so far.
 struct Training {
     report: TrainingReport,
-    losses: Vec<f64>,
+    /// Steps and their losses, thinned to what a small curve can show.
+    losses: Vec<(u64, f64)>,
+    /// The last quality that was measured on the way.
+    quality: Option<f64>,
+}
+
+impl Training {
+    const MOST_LOSSES: usize = 400;
+
+    fn follow(&mut self, report: TrainingReport) {
+        self.losses.push((report.steps.0, report.loss));
+        if self.losses.len() > Self::MOST_LOSSES {
+            let mut place = 0;
+            self.losses.retain(|_| {
+                place += 1;
+                place % 2 == 0
+            });
+        }
+        self.quality = report.quality.or(self.quality);
+        self.report = report;
+    }
 }
 
 /// A preset that was opened, with what to know before comparing its figures.
@@ -216,6 +236,16 @@ impl App {
             .map(|opening| &opening.configuration.model)
     }
 
+    /// A quality of the open model's kind in words.
+    fn quality_words(&self, quality: f64) -> String {
+        match self.facts.as_ref().map(|facts| facts.unit) {
+            Some(wattif_core::profile::Unit::Token) => {
+                format!("{} bits per byte", crate::format::significant(quality, 3))
+            }
+            _ => format!("{} right", crate::format::percent(quality, 0)),
+        }
+    }
+
     fn class_name(&self, class: usize) -> String {
         self.backend
             .as_ref()
@@ -290,7 +320,15 @@ impl App {
         if self.presenting && ctx.input(|input| input.key_pressed(egui::Key::Escape)) {
             self.presenting = false;
         }
-        for command in Command::ALL {
+        // Ctrl+Z would also take Ctrl+Shift+Z: the shortcuts with more keys come first.
+        let shifted = |command: &Command| {
+            command
+                .shortcut()
+                .is_some_and(|shortcut| shortcut.modifiers.shift)
+        };
+        let (first, then): (Vec<Command>, Vec<Command>) =
+            Command::ALL.into_iter().partition(shifted);
+        for command in first.into_iter().chain(then) {
             if let Some(shortcut) = command.shortcut()
                 && ctx.input_mut(|input| input.consume_shortcut(&shortcut))
                 && self.can(command)
@@ -394,19 +432,24 @@ impl App {
 
     fn results(&mut self, ui: &mut Ui) {
         let mut pictures = std::mem::take(&mut self.pictures);
+        let mut queue = Vec::new();
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 8.0;
+            panels::training::show(ui, self, &mut queue);
             panels::figures::show(ui, self);
             panels::savings::show(ui, self);
             panels::breakdown::show(ui, self);
             panels::examples::show(ui, self, &mut pictures);
         });
         self.pictures = pictures;
+        self.queue.append(&mut queue);
     }
 
     fn centre(&mut self, ui: &mut Ui) {
         let mut queue = Vec::new();
         panels::errors::show(ui, &self.notices, &mut queue);
+        panels::errors::infeasible(ui, self, &mut queue);
+        panels::axis::show(ui, self, &mut queue);
         self.queue.append(&mut queue);
         self.draw_charts(ui);
     }
@@ -458,7 +501,7 @@ fn drop_hint(ui: &Ui) {
     let palette = theme::palette(ui.visuals());
     let painter = ui.ctx().layer_painter(egui::LayerId::new(
         egui::Order::Foreground,
-        egui::Id::new("drop hint"),
+        egui::Id::unique("drop hint"),
     ));
     let rect = ui.ctx().content_rect();
     painter.rect_filled(rect, 0.0, theme::faint(palette.window, 0.85));

@@ -113,7 +113,7 @@ impl App {
 
     fn run_command(&mut self, ctx: &Context, command: Command) {
         let now = ctx.input(|input| input.time);
-        let mut ask = |app: &mut Self, purpose| {
+        let ask = |app: &mut Self, purpose| {
             app.dialogs
                 .ask(purpose, now, app.system_dialogs, &Arc::clone(&app.wake));
         };
@@ -412,13 +412,12 @@ impl App {
                 self.activity.progress = Some((what, done));
             }
             Update::Training(report) => {
-                let loss = report.loss;
                 let training = self.training.get_or_insert_with(|| Training {
                     report: report.clone(),
                     losses: Vec::new(),
+                    quality: None,
                 });
-                training.report = report;
-                training.losses.push(loss);
+                training.follow(report);
             }
             Update::Trained(finished) => {
                 self.training = None;

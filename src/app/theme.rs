@@ -60,8 +60,6 @@ pub(super) struct Palette {
     pub(super) muted: Color32,
     /// The current configuration, and what has the keyboard.
     pub(super) accent: Color32,
-    /// Text on the accent colour.
-    pub(super) on_accent: Color32,
     /// Behind a chosen item.
     pub(super) selected: Color32,
     /// The uncompressed model.
@@ -88,7 +86,6 @@ const LIGHT: Palette = Palette {
     text: Color32::from_rgb(0x2B, 0x33, 0x3B),
     muted: Color32::from_rgb(0x5C, 0x67, 0x72),
     accent: Color32::from_rgb(0x00, 0x6D, 0xAA),
-    on_accent: Color32::WHITE,
     selected: Color32::from_rgb(0xD3, 0xE6, 0xF2),
     baseline: Color32::from_rgb(0x7C, 0x85, 0x8E),
     pins: [
@@ -118,7 +115,6 @@ const DARK: Palette = Palette {
     text: Color32::from_rgb(0xD3, 0xD9, 0xDF),
     muted: Color32::from_rgb(0x94, 0x9F, 0xAA),
     accent: Color32::from_rgb(0x56, 0xB4, 0xE9),
-    on_accent: Color32::from_rgb(0x08, 0x1A, 0x26),
     selected: Color32::from_rgb(0x1E, 0x3D, 0x52),
     baseline: Color32::from_rgb(0x8D, 0x97, 0xA1),
     pins: [
@@ -329,6 +325,23 @@ pub(super) fn enlarge(ui: &mut egui::Ui) {
     }
     style.spacing.interact_size *= FACTOR;
     style.spacing.slider_rail_height *= FACTOR;
+}
+
+/// Sliders in a part of the window show the accent colour up to their handle.
+pub(super) fn accent_sliders(ui: &mut egui::Ui) {
+    let palette = palette(ui.visuals());
+    let visuals = ui.visuals_mut();
+    visuals.selection.bg_fill = faint(palette.accent, 0.75);
+    visuals.widgets.inactive.bg_fill = palette.hairline;
+    visuals.widgets.inactive.fg_stroke = Stroke::new(1.5, palette.accent);
+    visuals.widgets.hovered.fg_stroke = Stroke::new(2.0, palette.accent);
+    visuals.widgets.active.fg_stroke = Stroke::new(3.0, palette.accent);
+}
+
+/// Rows of a table lie as close as their text allows.
+pub(super) fn tighten(ui: &mut egui::Ui) {
+    ui.spacing_mut().interact_size.y = 0.0;
+    ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
 }
 
 /// Room inside a card.

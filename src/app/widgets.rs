@@ -5,6 +5,7 @@ use egui::{
     Align, Align2, Color32, DragValue, Layout, Response, RichText, Sense, Slider, Stroke,
     StrokeKind, Ui, UiBuilder, pos2, vec2,
 };
+use wattif_core::hardware::HardwareClass;
 use wattif_core::measurement::Provenance;
 
 use super::axis::Axis;
@@ -96,7 +97,13 @@ fn rail(
     if axis.is_stepped() {
         slider = slider.step_by(axis.key_step());
     }
-    let response = ui.add(slider).labelled_by(name.id);
+    let response = ui
+        .scope(|ui| {
+            theme::accent_sliders(ui);
+            ui.add(slider)
+        })
+        .inner
+        .labelled_by(name.id);
     let text = axis.value_text(value);
     ui.ctx()
         .accesskit_node_builder(response.id, |node| node.set_value(text));
@@ -274,6 +281,65 @@ pub(super) fn pin_shape(
         ]
     };
     painter.add(egui::Shape::convex_polygon(points, fill, edge));
+}
+
+/// The shape of a class of hardware, so that classes differ by more than their words.
+pub(super) fn class_shape(ui: &mut Ui, class: HardwareClass) {
+    let palette = theme::palette(ui.visuals());
+    let (rect, _) = ui.allocate_exact_size(vec2(12.0, 12.0), Sense::hover());
+    let (painter, center) = (ui.painter(), rect.center());
+    let stroke = Stroke::new(1.5, palette.muted);
+    let polygon = |sides: u8, turn: f32| {
+        let points = (0..sides)
+            .map(|i| {
+                let angle = turn + f32::from(i) / f32::from(sides) * std::f32::consts::TAU;
+                center + 5.5 * egui::Vec2::angled(angle)
+            })
+            .collect();
+        egui::Shape::convex_polygon(points, Color32::TRANSPARENT, stroke)
+    };
+    let square = |size: f32, fill: Color32| {
+        painter.rect(
+            egui::Rect::from_center_size(center, egui::Vec2::splat(size)),
+            1.0,
+            fill,
+            stroke,
+            StrokeKind::Middle,
+        );
+    };
+    match class {
+        HardwareClass::Gpu => square(9.0, palette.muted),
+        HardwareClass::EdgeGpu => square(6.0, palette.muted),
+        HardwareClass::Cpu => square(9.0, Color32::TRANSPARENT),
+        HardwareClass::Tpu => {
+            painter.add(polygon(6, 0.0));
+        }
+        HardwareClass::Asic => {
+            painter.add(polygon(4, 0.0));
+        }
+        HardwareClass::GraphProcessor => {
+            painter.line_segment([center - vec2(4.0, 3.0), center + vec2(4.0, 3.0)], stroke);
+            for dot in [vec2(-4.0, -3.0), vec2(4.0, 3.0), vec2(4.0, -3.5)] {
+                painter.circle_filled(center + dot, 2.0, palette.muted);
+            }
+        }
+        HardwareClass::Fpga => {
+            for x in [-3.5, 0.0, 3.5] {
+                for y in [-3.5, 0.0, 3.5] {
+                    painter.circle_filled(center + vec2(x, y), 1.1, palette.muted);
+                }
+            }
+        }
+        HardwareClass::Neuromorphic => {
+            let heights = [0.0, 0.0, -5.0, 4.0, 0.0, 0.0];
+            let points = heights
+                .iter()
+                .enumerate()
+                .map(|(i, y)| center + vec2(i as f32 * 2.2 - 5.5, *y))
+                .collect();
+            painter.add(egui::Shape::line(points, stroke));
+        }
+    }
 }
 
 /// A small mark in front of a word, drawn rather than written.

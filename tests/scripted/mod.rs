@@ -21,26 +21,26 @@ use wattif_core::recipe::Recipe;
 
 /// What was asked of the engine, for the test to look at.
 #[derive(Default)]
-pub struct Log {
+pub(crate) struct Log {
     /// Recipes submitted.
-    pub submitted: Vec<Recipe>,
+    pub(crate) submitted: Vec<Recipe>,
     /// Recipes to train.
-    pub trained: Vec<Recipe>,
+    pub(crate) trained: Vec<Recipe>,
     /// How often training was stopped.
-    pub cancelled: usize,
+    pub(crate) cancelled: usize,
 }
 
 /// How the engine behaves.
 #[derive(Clone, Default)]
-pub struct Script {
+pub(crate) struct Script {
     /// Fails on recipes of this sparsity.
-    pub fails_at: Option<f64>,
+    pub(crate) fails_at: Option<f64>,
     /// Does not answer what is submitted.
-    pub silent: bool,
+    pub(crate) silent: bool,
     /// Leaves the places around the current one unmeasured.
-    pub no_fill: bool,
+    pub(crate) no_fill: bool,
     /// Keeps a training going instead of finishing it at once.
-    pub slow_training: bool,
+    pub(crate) slow_training: bool,
 }
 
 struct Scripted {
@@ -52,10 +52,10 @@ struct Scripted {
     students: Vec<f64>,
 }
 
-pub const ORIGINAL_ACCURACY: f64 = 0.905;
+pub(crate) const ORIGINAL_ACCURACY: f64 = 0.905;
 
 /// The accuracy that the script gives a recipe.
-pub fn accuracy(recipe: &Recipe) -> f64 {
+pub(crate) fn accuracy(recipe: &Recipe) -> f64 {
     let bits = f64::from(recipe.quantization.weight_bits);
     let activations = f64::from(recipe.quantization.activation_bits);
     let lost = 0.55 * recipe.pruning.sparsity.powi(8)
@@ -214,6 +214,7 @@ impl Backend for Scripted {
         for step in 1..=20 {
             self.news.push(Update::Training(TrainingReport {
                 recipe,
+                description: "narrower".to_owned(),
                 steps: (step, 100),
                 loss: 2.0 / step as f64,
                 quality: None,
@@ -233,7 +234,7 @@ impl Backend for Scripted {
 }
 
 /// An opener of scripted engines: any bundled model opens; files fail as a missing file does.
-pub fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
+pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
     Box::new(move |reference, _wake| {
         let architecture = Architecture::Cnn(CnnConfig::fashion());
         let news = match reference {
@@ -267,18 +268,18 @@ pub fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
 }
 
 /// The real window in a harness, on a scripted engine.
-pub struct Window {
-    pub harness: Harness<'static, Option<App>>,
-    pub log: Rc<RefCell<Log>>,
+pub(crate) struct Window {
+    pub(crate) harness: Harness<'static, Option<App>>,
+    pub(crate) log: Rc<RefCell<Log>>,
 }
 
 /// How the window is set up.
-pub struct Setup<'a> {
-    pub script: Script,
-    pub start: Start,
-    pub folder: Option<&'a Path>,
-    pub size: [f32; 2],
-    pub theme: egui::Theme,
+pub(crate) struct Setup<'a> {
+    pub(crate) script: Script,
+    pub(crate) start: Start,
+    pub(crate) folder: Option<&'a Path>,
+    pub(crate) size: [f32; 2],
+    pub(crate) theme: egui::Theme,
 }
 
 impl Default for Setup<'_> {
@@ -295,7 +296,7 @@ impl Default for Setup<'_> {
 
 impl Setup<'_> {
     /// Opens the window and lets it settle.
-    pub fn open(self) -> Window {
+    pub(crate) fn open(self) -> Window {
         let log = Rc::default();
         let options = Options {
             start: self.start,
@@ -337,14 +338,14 @@ fn frame(ui: &mut egui::Ui, app: &mut App) {
 }
 
 impl Window {
-    pub fn app(&mut self) -> &mut App {
+    pub(crate) fn app(&mut self) -> &mut App {
         self.harness
             .state_mut()
             .as_mut()
             .expect("the window is open")
     }
 
-    pub fn recipe(&mut self) -> Recipe {
+    pub(crate) fn recipe(&mut self) -> Recipe {
         self.app().session().configuration.recipe
     }
 }

@@ -82,20 +82,11 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
         }
     }
     read(&mut chart, now, derived, work);
-    let unit = if daily {
-        "a day".to_owned()
-    } else {
-        format!("per {}", work.name())
-    };
-    chart.caption = format!("g {unit}{}, modelled, low to high", scale.note());
+    chart.caption = format!("modelled, band is low to high{}", scale.note());
     let demand = configuration.scenario.demand_per_day;
     if !daily && demand > 0.0 {
         chart.right = Some((demand, Unit::Grams));
-        chart.caption = format!(
-            "left per {}, right a day{}, modelled, low to high",
-            work.name(),
-            scale.note()
-        );
+        chart.caption = format!("right axis a day; modelled{}", scale.note());
     }
     chart
 }
@@ -128,7 +119,7 @@ fn read(chart: &mut Chart, now: &Figures, derived: &Derived, work: Work) {
 
 fn comparison(saved: f64) -> String {
     if saved.abs() < 0.005 {
-        ", as the original".to_owned()
+        ", the same as the original".to_owned()
     } else if saved > 0.0 {
         format!(", {} below the original", format::percent(saved, 0))
     } else {

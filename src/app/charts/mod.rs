@@ -209,23 +209,34 @@ fn frame(ui: &mut Ui, height: f32, contents: impl FnOnce(&mut Ui)) {
 
 fn title(ui: &mut Ui, chart: &Chart) {
     let palette = theme::palette(ui.visuals());
+    let galley = |ui: &Ui, text: &str, style: egui::TextStyle, color| {
+        ui.painter()
+            .layout_no_wrap(text.to_owned(), style.resolve(ui.style()), color)
+    };
+    let reading = galley(ui, &chart.reading, theme::reading(), palette.strong);
+    let caption = galley(ui, &chart.caption, egui::TextStyle::Small, palette.muted);
+    // The reading comes first; what to know about the axis goes into its tooltip where both do not fit.
+    let both = reading.size().x + caption.size().x + 16.0 <= ui.available_width();
     ui.horizontal(|ui| {
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            ui.label(
-                RichText::new(&chart.caption)
-                    .text_style(egui::TextStyle::Small)
-                    .color(palette.muted),
-            );
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                let reading = RichText::new(&chart.reading)
-                    .text_style(theme::reading())
-                    .color(palette.strong);
-                let response = ui.add(egui::Label::new(reading).truncate());
-                if let Some(provenance) = &chart.provenance {
-                    widgets::with_provenance(response, provenance);
-                }
+        let mut response = if reading.size().x <= ui.available_width() {
+            ui.label(reading)
+        } else {
+            let text = RichText::new(&chart.reading)
+                .text_style(theme::reading())
+                .color(palette.strong);
+            ui.add(egui::Label::new(text).truncate())
+        };
+        if !both {
+            response = response.on_hover_text(&chart.caption);
+        }
+        if let Some(provenance) = &chart.provenance {
+            widgets::with_provenance(response, provenance);
+        }
+        if both {
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                ui.label(caption);
             });
-        });
+        }
     });
 }
 

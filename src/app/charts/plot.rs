@@ -276,18 +276,19 @@ fn curves<'a>(plot: &mut egui_plot::PlotUi<'a>, chart: &'a Chart, palette: &Pale
             .allow_hover(false);
         plot.add(band);
     }
+    for stretch in &chart.curve {
+        let line = Line::new("what if", points(stretch, 1))
+            .color(palette.accent)
+            .width(2.0)
+            .allow_hover(false);
+        plot.line(line);
+    }
+    // On top, so that a tie shows as dashes along the curve.
     for stretch in &chart.baseline {
         let line = Line::new("original", points(stretch, 1))
             .color(palette.baseline)
             .width(1.5)
             .style(LineStyle::Dashed { length: 6.0 })
-            .allow_hover(false);
-        plot.line(line);
-    }
-    for stretch in &chart.curve {
-        let line = Line::new("what if", points(stretch, 1))
-            .color(palette.accent)
-            .width(2.0)
             .allow_hover(false);
         plot.line(line);
     }
@@ -342,7 +343,8 @@ fn markers(
     for (slot, pin) in chart.pins.iter().enumerate() {
         if let Some(point) = pin {
             let color = palette.pins[slot];
-            interval(painter, &at, point, Stroke::new(1.5, color), 4.0);
+            let bar = theme::faint(color, if chart.curve.is_empty() { 1.0 } else { 0.5 });
+            interval(painter, &at, point, Stroke::new(1.5, bar), 4.0);
             let center = at(point.x, point.y);
             widgets::pin_shape(
                 painter,
@@ -368,7 +370,9 @@ fn markers(
             frame.y_range(),
             Stroke::new(1.0, theme::faint(palette.accent, 0.35)),
         );
-        interval(painter, &at, point, Stroke::new(2.0, palette.accent), 5.0);
+        if chart.curve.is_empty() {
+            interval(painter, &at, point, Stroke::new(2.0, palette.accent), 5.0);
+        }
         let (fill, edge) = if *measured {
             (palette.accent, palette.surface)
         } else {
@@ -427,13 +431,14 @@ fn read_out(
         return;
     };
     let write = |y: f64| written(chart.scale.value(y), chart.unit);
+    let bare = |y: f64| tick_text(chart.scale.value(y), chart.unit);
     let mut text = format!(
         "{}: {}",
         axis.value_text(axis.value_near(x)),
         write(typical)
     );
     if high > low {
-        text += &format!("  ({} to {})", write(low), write(high));
+        text += &format!("  ({} to {})", bare(low), bare(high));
     }
     let point = transform.position_from_point(&PlotPoint::new(x, typical));
     painter.vline(point.x, frame.y_range(), Stroke::new(1.0, palette.muted));
@@ -457,11 +462,12 @@ fn label(
 ) {
     let galley = painter.layout_no_wrap(text.to_owned(), small.clone(), palette.strong);
     let size = galley.size() + vec2(10.0, 6.0);
-    let x = if point.x + 8.0 + size.x > frame.right() {
+    let beside = if point.x + 8.0 + size.x > frame.right() {
         point.x - 8.0 - size.x
     } else {
         point.x + 8.0
     };
+    let x = beside.max(frame.left());
     let y = (point.y - size.y - 6.0).clamp(frame.top(), (frame.bottom() - size.y).max(frame.top()));
     let rect = Rect::from_min_size(pos2(x, y), size);
     painter.rect(
@@ -472,6 +478,16 @@ fn label(
         egui::StrokeKind::Inside,
     );
     painter.galley(rect.min + vec2(5.0, 3.0), galley, Color32::PLACEHOLDER);
+}
+
+/// An end of a range: without the words of the unit, which its middle carries.
+fn tick_text(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Percent => format::percent(value, 1),
+        Unit::Plain => format::significant(value, 3),
+        Unit::Rate(_) => format::si(value, "").trim_end().to_owned(),
+        Unit::Grams => format::grams(value),
+    }
 }
 
 fn written(value: f64, unit: Unit) -> String {

@@ -82,8 +82,8 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
 
 fn caption(metric: Metric) -> String {
     match metric {
-        Metric::Accuracy => "% of held-out images, measured, 95 % interval".to_owned(),
-        Metric::BitsPerByte => "bits per byte, lower is better, measured, 95 % interval".to_owned(),
+        Metric::Accuracy => "measured, bars are 95 % intervals".to_owned(),
+        Metric::BitsPerByte => "lower is better; measured, bars are 95 % intervals".to_owned(),
     }
 }
 
@@ -133,10 +133,15 @@ fn half(quality: &Quality) -> f64 {
     (quality.high - quality.low) / 2.0
 }
 
+/// Decimals of a percentage: one, unless the interval is so wide that it would say nothing.
+fn accuracy_decimals(half: f64) -> usize {
+    usize::from(half < 0.05)
+}
+
 /// A value of the metric with the digits that its uncertainty leaves.
 pub(in crate::app) fn value_text(metric: Metric, value: f64, half: f64) -> String {
     match metric {
-        Metric::Accuracy => format::percent(value, format::decimals_for(half * 100.0, 1)),
+        Metric::Accuracy => format::percent(value, accuracy_decimals(half)),
         Metric::BitsPerByte => format::signed_text(value, format::decimals_for(half, 3).max(2)),
     }
 }
@@ -148,11 +153,11 @@ pub(in crate::app) fn reading(measurement: &Measurement) -> String {
     let metric = quality.metric;
     let value = match metric {
         Metric::Accuracy => {
-            let decimals = format::decimals_for(half * 100.0, 1);
+            let decimals = accuracy_decimals(half);
             format!(
                 "Accuracy {} ± {} %",
                 format::signed_text(quality.value * 100.0, decimals),
-                format::signed_text(half * 100.0, decimals.max(1)),
+                format::signed_text(half * 100.0, decimals),
             )
         }
         Metric::BitsPerByte => {
@@ -194,7 +199,7 @@ fn comparison(quality: &Quality) -> String {
     let half = (change.high - change.low) / 2.0;
     match quality.metric {
         Metric::Accuracy => {
-            let decimals = format::decimals_for(half * 100.0, 1);
+            let decimals = accuracy_decimals(half);
             format!(
                 ", {} points {direction} the original",
                 format::signed_text(size * 100.0, decimals)

@@ -85,7 +85,7 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             }
         }
     }
-    chart.caption = format!("{}/s{}, modelled, low to high", work.plural(), scale.note());
+    chart.caption = format!("modelled, band is low to high{}", scale.note());
     chart
 }
 
@@ -93,6 +93,13 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
 fn comparison(ratio: f64) -> String {
     if (ratio - 1.0).abs() < 0.005 {
         ", as fast as the original".to_owned()
+    } else if (0.9..1.1).contains(&ratio) {
+        let (size, word) = if ratio > 1.0 {
+            (ratio - 1.0, "faster")
+        } else {
+            (1.0 - ratio, "slower")
+        };
+        format!(", {} {word} than the original", format::percent(size, 0))
     } else {
         format!(", {} the original", format::times(ratio))
     }

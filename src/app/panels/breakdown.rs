@@ -74,7 +74,7 @@ fn energy(ui: &mut Ui, footprint: &Footprint) {
     let parts = parts(&footprint.breakdown);
     bar(ui, &parts);
     let total: f64 = parts.iter().sum();
-    ui.spacing_mut().item_spacing = vec2(6.0, 2.0);
+    theme::tighten(ui);
     for (place, (name, help)) in NAMES.into_iter().enumerate() {
         if parts[place] <= 0.0 {
             continue;

@@ -68,11 +68,11 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     });
 }
 
-const NAME_WIDTH: f32 = 74.0;
+const NAME_WIDTH: f32 = 82.0;
 
 fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
     let palette = theme::palette(ui.visuals());
-    ui.spacing_mut().item_spacing = egui::vec2(4.0, 3.0);
+    theme::tighten(ui);
     let count = columns.len() as f32;
     let width = ((ui.available_width() - NAME_WIDTH) / count - 4.0).floor();
     ui.horizontal(|ui| {

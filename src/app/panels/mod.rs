@@ -1,5 +1,6 @@
 //! The parts of the window, one file each. A panel draws, and pushes what it was asked for; it changes nothing itself.
 
+pub(super) mod axis;
 pub(super) mod breakdown;
 pub(super) mod controls;
 pub(super) mod errors;
@@ -13,3 +14,4 @@ pub(super) mod scenario;
 pub(super) mod shortcuts;
 pub(super) mod status;
 pub(super) mod top;
+pub(super) mod training;

@@ -35,7 +35,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             );
             return;
         };
-        ui.spacing_mut().item_spacing = egui::vec2(4.0, 3.0);
+        theme::tighten(ui);
         let width = ((ui.available_width() - NAME_WIDTH) / 3.0 - 4.0).floor();
         ui.horizontal(|ui| {
             cell(ui, NAME_WIDTH, Align::Min, "");
@@ -90,4 +90,4 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     });
 }
 
-const NAME_WIDTH: f32 = 74.0;
+const NAME_WIDTH: f32 = 82.0;

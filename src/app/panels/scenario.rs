@@ -8,7 +8,7 @@ use wattif_core::profile::Unit;
 use super::recipe::slider;
 use crate::app::axis::Axis;
 use crate::app::command::Action;
-use crate::app::widgets::Room;
+use crate::app::widgets::{self, Room};
 use crate::app::{App, theme};
 use crate::format;
 
@@ -34,31 +34,39 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         .derived
         .target
         .map_or_else(|| scenario.hardware.clone(), |target| target.name.clone());
-    let combo = ComboBox::from_id_salt("hardware")
-        .selected_text(RichText::new(title).text_style(theme::emphasis()))
-        .width(ui.available_width())
-        .show_ui(ui, |ui| {
-            ui.set_min_width(270.0);
-            let Ok(all) = hardware::catalogue() else {
-                return;
-            };
-            for class in HardwareClass::ALL {
-                let mut of_class = all.iter().filter(|t| t.class == class).peekable();
-                if of_class.peek().is_none() {
-                    continue;
+    let combo = ui.horizontal(|ui| {
+        if let Some(target) = app.derived.target {
+            widgets::class_shape(ui, target.class);
+        }
+        ComboBox::from_id_salt("hardware")
+            .selected_text(RichText::new(title).text_style(theme::emphasis()))
+            .width(ui.available_width())
+            .show_ui(ui, |ui| {
+                ui.set_min_width(270.0);
+                let Ok(all) = hardware::catalogue() else {
+                    return;
+                };
+                for class in HardwareClass::ALL {
+                    let mut of_class = all.iter().filter(|t| t.class == class).peekable();
+                    if of_class.peek().is_none() {
+                        continue;
+                    }
+                    let palette = theme::palette(ui.visuals());
+                    ui.horizontal(|ui| {
+                        widgets::class_shape(ui, class);
+                        ui.label(
+                            RichText::new(class.name())
+                                .text_style(egui::TextStyle::Small)
+                                .color(palette.muted),
+                        );
+                    });
+                    for target in of_class {
+                        device(ui, target, &scenario.hardware, app, queue);
+                    }
                 }
-                let palette = theme::palette(ui.visuals());
-                ui.label(
-                    RichText::new(class.name())
-                        .text_style(egui::TextStyle::Small)
-                        .color(palette.muted),
-                );
-                for target in of_class {
-                    device(ui, target, &scenario.hardware, app, queue);
-                }
-            }
-        });
-    combo.response.widget_info(|| {
+            })
+    });
+    combo.inner.response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Hardware")
     });
 }

@@ -7,7 +7,7 @@ use crate::app::theme;
 
 /// Draws the list over the window; false once it was closed.
 pub(in crate::app) fn show(ui: &mut Ui) -> bool {
-    let response = Modal::new(egui::Id::new("shortcuts")).show(ui.ctx(), |ui| {
+    let response = Modal::new(egui::Id::unique("shortcuts")).show(ui.ctx(), |ui| {
         let palette = theme::palette(ui.visuals());
         ui.label(
             RichText::new("Keyboard shortcuts")

@@ -1,0 +1,533 @@
+//! The real window, driven by the accessible names of its controls, on a scripted engine.
+
+mod scripted;
+
+use egui::accesskit::Role;
+use egui::{Key, Modifiers};
+use egui_kittest::kittest::{NodeT, Queryable};
+use scripted::{Script, Setup, Window, accuracy};
+use wattif::app::{Axis, Command, Start};
+use wattif_core::hardware;
+use wattif_core::model::ModelReference;
+use wattif_core::preset::Preset;
+use wattif_core::recipe::{Pattern, Recipe};
+use wattif_core::scenario::Scenario;
+
+impl Window {
+    fn slider(&mut self, name: &str, place: f64) {
+        self.harness
+            .get_by_role_and_label(Role::Slider, name)
+            .set_value_accesskit(place);
+        self.harness.run();
+    }
+
+    fn click(&mut self, label: &str) {
+        self.harness
+            .get_by_role_and_label(Role::Button, label)
+            .click();
+        self.harness.run();
+    }
+
+    fn press(&mut self, modifiers: Modifiers, key: Key) {
+        self.harness.key_press_modifiers(modifiers, key);
+        self.harness.run();
+    }
+
+    fn value(&mut self, axis: Axis) -> f64 {
+        let configuration = &self.app().session().configuration;
+        axis.get(&configuration.recipe, &configuration.scenario)
+    }
+
+    fn answer_path(&mut self, path: &std::path::Path, verb: &str) {
+        self.harness
+            .get_by_role_and_label(Role::TextInput, "Path")
+            .set_text_value_accesskit(&path.display().to_string());
+        self.harness.run();
+        self.click(verb);
+    }
+}
+
+#[test]
+fn each_slider_by_role_and_name_changes_its_number() {
+    let mut window = Setup::default().open();
+    let cases = [
+        (Axis::Sparsity, 0.3, 0.3),
+        (Axis::WeightBits, 3.0, 4.0),
+        (Axis::ActivationBits, 6.0, 8.0),
+        (Axis::Ratio, 0.5, 0.5),
+        (Axis::Batch, 64_f64.log10(), 64.0),
+        (Axis::Devices, 8_f64.log10(), 8.0),
+        (Axis::Demand, 7.0, 1e7),
+        (Axis::Pue, 1.5, 1.5),
+        (Axis::Lifetime, 6.0, 6.0),
+        (Axis::Utilization, 0.8, 0.8),
+    ];
+    for (axis, place, value) in cases {
+        let before: Vec<f64> = Axis::ALL.iter().map(|a| window.value(*a)).collect();
+        window.slider(axis.name(), place);
+        assert!((window.value(axis) - value).abs() < 1e-9, "{axis:?}");
+        assert_eq!(
+            window.app().session().axis,
+            axis,
+            "charts follow the slider"
+        );
+        for (other, old) in Axis::ALL.iter().zip(before) {
+            assert!(
+                *other == axis || window.value(*other) == old,
+                "{axis:?} moved {other:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn readings_follow_the_sliders() {
+    let mut window = Setup::default().open();
+    assert_eq!(window.app().readings()[0], "Accuracy 90.5 ± 1.3 %");
+    window.slider("Sparsity", 0.9);
+    let expected = accuracy(&window.recipe());
+    let [quality, throughput, carbon] = window.app().readings();
+    assert!(
+        quality.starts_with(&format!("Accuracy {:.1} ± ", expected * 100.0)),
+        "{quality}"
+    );
+    assert!(quality.ends_with("points below the original"), "{quality}");
+    assert!(throughput.starts_with("Throughput "), "{throughput}");
+    assert!(carbon.starts_with("CO₂e "), "{carbon}");
+    let before = carbon;
+    window.slider("PUE", 2.0);
+    assert_ne!(window.app().readings()[2], before, "CO2e follows the PUE");
+}
+
+#[test]
+fn one_drag_is_one_step_back() {
+    let mut window = Setup::default().open();
+    let rect = window
+        .harness
+        .get_by_role_and_label(Role::Slider, "Sparsity")
+        .rect();
+    let at = |share: f32| egui::pos2(rect.left() + rect.width() * share, rect.center().y);
+    window.harness.hover_at(at(0.03));
+    window.harness.run();
+    window.harness.drag_at(at(0.03));
+    window.harness.run();
+    for step in 1..=20 {
+        window.harness.hover_at(at(0.03 + 0.03 * step as f32));
+        window.harness.run();
+    }
+    window.harness.drop_at(at(0.63));
+    window.harness.run();
+    let dragged = window.value(Axis::Sparsity);
+    assert!((0.55..0.7).contains(&dragged), "{dragged}");
+    window.click("Undo");
+    assert_eq!(window.value(Axis::Sparsity), 0.0);
+    assert!(!window.app().can(Command::Undo));
+    window.click("Redo");
+    assert_eq!(window.value(Axis::Sparsity), dragged);
+}
+
+#[test]
+fn steps_back_go_through_recipe_and_scenario_in_order() {
+    let mut window = Setup::default().open();
+    window.slider("Sparsity", 0.4);
+    window.slider("PUE", 1.8);
+    window.slider("Weight bits", 3.0);
+    window.press(Modifiers::COMMAND, Key::Z);
+    assert_eq!(window.value(Axis::WeightBits), 32.0);
+    window.press(Modifiers::COMMAND, Key::Z);
+    assert_eq!(window.value(Axis::Pue), 1.2);
+    window.press(Modifiers::COMMAND, Key::Z);
+    assert_eq!(window.value(Axis::Sparsity), 0.0);
+    window.press(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+    assert_eq!(window.value(Axis::Sparsity), 0.4);
+}
+
+#[test]
+fn the_two_of_four_pattern_takes_half() {
+    let mut window = Setup::default().open();
+    window.slider("Sparsity", 0.8);
+    window.click("2:4");
+    let recipe = window.recipe();
+    assert_eq!(recipe.pruning.pattern, Pattern::TwoOfFour);
+    assert_eq!(recipe.pruning.sparsity, 0.5);
+    assert_eq!(recipe.validate(), Ok(()));
+    window.click("Unstructured");
+    assert_eq!(window.recipe().pruning.pattern, Pattern::Unstructured);
+}
+
+#[test]
+fn a_preset_is_saved_and_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.ron");
+    let mut window = Setup::default().open();
+    window.slider("Sparsity", 0.35);
+    window.slider("Weight bits", 3.0);
+    window.slider("Batch size", 32_f64.log10());
+    let saved = window.app().session().configuration.clone();
+    window.click("Save preset…");
+    window.answer_path(&path, "Save");
+    assert_eq!(window.app().messages(), Vec::<String>::new());
+    window.click("Reset");
+    window.slider("Batch size", 0.0);
+    assert_ne!(window.app().session().configuration, saved);
+    window.click("Open preset…");
+    window.answer_path(&path, "Open");
+    assert_eq!(window.app().session().configuration, saved);
+    // The saved figures are compared with the new ones.
+    window
+        .harness
+        .get_by_label("Measured again: the saved quality holds");
+    // Opening it was one step.
+    window.click("Undo");
+    assert_eq!(window.value(Axis::Batch), 1.0);
+}
+
+#[test]
+fn a_broken_preset_leaves_the_session_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broken.ron");
+    std::fs::write(&path, "(version: 1, nonsense: 3)").unwrap();
+    let mut window = Setup::default().open();
+    window.slider("Sparsity", 0.35);
+    let before = window.app().session().configuration.clone();
+    window.click("Open preset…");
+    window.answer_path(&path, "Open");
+    assert_eq!(window.app().session().configuration, before);
+    let messages = window.app().messages();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(messages[0].contains("broken.ron"), "{messages:?}");
+}
+
+#[test]
+fn a_storm_of_positions_ends_measured_where_it_stops() {
+    let mut window = Setup::default().open();
+    for step in 0..100 {
+        let place = f64::from(step * 37 % 99) / 100.0;
+        window
+            .harness
+            .get_by_role_and_label(Role::Slider, "Sparsity")
+            .set_value_accesskit(place);
+        window.harness.step();
+    }
+    window.slider("Sparsity", 0.77);
+    let last = *window.log.borrow().submitted.last().unwrap();
+    assert_eq!(last.pruning.sparsity, 0.77);
+    let expected = format!("Accuracy {:.1} ± ", accuracy(&last) * 100.0);
+    let [quality, ..] = window.app().readings();
+    assert!(quality.starts_with(&expected), "{quality}");
+    assert!(window.app().is_idle());
+}
+
+#[test]
+fn a_failure_stays_until_it_is_read() {
+    let mut window = Setup {
+        script: Script {
+            fails_at: Some(0.7),
+            ..Script::default()
+        },
+        ..Setup::default()
+    }
+    .open();
+    window.slider("Sparsity", 0.7);
+    let text = "computation failed: the weights hold a NaN";
+    window.harness.get_by_label(text);
+    window.slider("Sparsity", 0.2);
+    window.slider("Sparsity", 0.7);
+    assert_eq!(
+        window.app().messages().len(),
+        1,
+        "the same failure is one message"
+    );
+    window.harness.get_by_label(text);
+    window.click("Dismiss");
+    assert!(window.harness.query_by_label(text).is_none());
+    assert_eq!(window.app().messages(), Vec::<String>::new());
+}
+
+#[test]
+fn a_model_that_cannot_be_opened_is_reported_and_the_bundled_one_opened() {
+    let mut window = Setup {
+        start: Start {
+            preset: None,
+            model: Some(ModelReference::File("/none/x.safetensors".into())),
+        },
+        ..Setup::default()
+    }
+    .open();
+    let messages = window.app().messages();
+    assert_eq!(
+        messages,
+        ["The model was not opened: the file is empty: /none/x.safetensors"]
+    );
+    assert!(window.app().is_idle());
+    assert_eq!(
+        window.app().session().configuration.model,
+        ModelReference::Bundled(wattif::app::DEFAULT_MODEL.to_owned())
+    );
+}
+
+#[test]
+fn everything_can_be_done_from_the_keyboard() {
+    let mut window = Setup::default().open();
+    let mut reached = std::collections::BTreeSet::new();
+    let mut moved = false;
+    for _ in 0..120 {
+        window.press(Modifiers::NONE, Key::Tab);
+        let focused = window
+            .harness
+            .root()
+            .children_recursive()
+            .find(|node| node.accesskit_node().is_focused())
+            .map(|node| {
+                let node = node.accesskit_node();
+                let label = node.label().unwrap_or_default();
+                let label = if label.is_empty() {
+                    node.labelled_by()
+                        .filter_map(|by| by.value().or(by.label()))
+                        .collect()
+                } else {
+                    label
+                };
+                (node.role(), label)
+            });
+        let Some((role, label)) = focused else {
+            continue;
+        };
+        if role == Role::Slider && label == "Sparsity" && !moved {
+            window.press(Modifiers::NONE, Key::ArrowRight);
+            window.press(Modifiers::NONE, Key::ArrowRight);
+            moved = true;
+        }
+        reached.insert(format!("{role:?} {label}"));
+    }
+    let sparsity = window.value(Axis::Sparsity);
+    assert!(
+        (sparsity - 0.02).abs() < 1e-9,
+        "two steps of one percent: {sparsity}"
+    );
+    window.press(Modifiers::COMMAND, Key::Z);
+    assert!(window.value(Axis::Sparsity) < 0.02);
+    for axis in Axis::ALL {
+        if axis != Axis::Context {
+            assert!(
+                reached.contains(&format!("Slider {}", axis.name())),
+                "{axis:?} is not reached: {reached:#?}"
+            );
+        }
+    }
+    for control in [
+        "ComboBox Model",
+        "ComboBox Hardware",
+        "ComboBox Region",
+        "ComboBox What-if axis",
+        "Button Save preset…",
+        "Button Pin as A",
+        "Button Present",
+        "Button 2:4",
+    ] {
+        assert!(
+            reached.contains(control),
+            "{control} is not reached: {reached:#?}"
+        );
+    }
+}
+
+#[test]
+fn pins_are_compared_and_removed() {
+    let mut window = Setup::default().open();
+    window.slider("Sparsity", 0.5);
+    window.click("Pin as A");
+    window.slider("Sparsity", 0.9);
+    window.press(Modifiers::COMMAND, Key::Num2);
+    let pins = window.app().session().pins.clone();
+    let sparsity = |slot: usize| pins[slot].as_ref().unwrap().recipe.pruning.sparsity;
+    assert_eq!((sparsity(0), sparsity(1)), (0.5, 0.9));
+    window.harness.get_by_label("A");
+    window.harness.get_by_label("B");
+    window.click("Remove pins");
+    assert!(window.harness.query_by_label("A").is_none());
+}
+
+#[test]
+fn the_session_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        Setup {
+            folder: Some(folder.path()),
+            ..Setup::default()
+        }
+        .open()
+    };
+    let mut window = open();
+    window.slider("Sparsity", 0.6);
+    window.click("Pin as B");
+    window.click("Results");
+    let kept = window.app().session().clone();
+    drop(window);
+    let mut window = open();
+    assert_eq!(*window.app().session(), kept);
+    assert!(!window.app().can(Command::Undo), "opening is not a step");
+    assert!(
+        window.harness.query_by_label("Figures").is_none(),
+        "the panel stays folded"
+    );
+}
+
+#[test]
+fn nothing_is_drawn_again_while_nothing_happens() {
+    let mut window = Setup::default().open();
+    window.slider("Sparsity", 0.6);
+    window.harness.remove_cursor();
+    window.harness.run();
+    assert_eq!(window.harness.run(), 1, "one frame and no wish for another");
+    let viewport = &window.harness.output().viewport_output[&egui::ViewportId::ROOT];
+    assert!(
+        viewport.repaint_delay > std::time::Duration::from_secs(3600),
+        "the next frame is wished for in {:?}",
+        viewport.repaint_delay
+    );
+}
+
+#[test]
+fn a_student_that_is_missing_is_trained_once_the_slider_rests() {
+    let mut window = Setup::default().open();
+    window.slider("Distillation ratio", 0.5);
+    assert!(window.log.borrow().trained.is_empty(), "0.5 is ready");
+    window.slider("Distillation ratio", 0.33);
+    let trained: Vec<f64> = window
+        .log
+        .borrow()
+        .trained
+        .iter()
+        .map(|recipe: &Recipe| recipe.distillation.ratio)
+        .collect();
+    assert_eq!(trained, [0.33]);
+    assert!(
+        !window.app().readings()[0].contains("student"),
+        "it is finished"
+    );
+}
+
+#[test]
+fn a_training_can_be_stopped_and_does_not_begin_again_by_itself() {
+    let mut window = Setup {
+        script: Script {
+            slow_training: true,
+            ..Script::default()
+        },
+        ..Setup::default()
+    }
+    .open();
+    window.slider("Distillation ratio", 0.33);
+    window.harness.get_by_label("Student in training");
+    assert!(
+        window.app().readings()[0].contains("student"),
+        "the stand-in is called what it is"
+    );
+    window.click("Stop");
+    assert_eq!(window.log.borrow().cancelled, 1);
+    window.harness.run();
+    assert_eq!(window.log.borrow().trained.len(), 1);
+    assert!(
+        window
+            .harness
+            .query_by_label("Student in training")
+            .is_none()
+    );
+}
+
+#[test]
+fn all_hardware_has_figures_or_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hardware.ron");
+    let mut window = Setup::default().open();
+    for target in hardware::catalogue().unwrap() {
+        let scenario = Scenario {
+            hardware: target.id.clone(),
+            ..Scenario::default()
+        };
+        let reference = ModelReference::Bundled(wattif::app::DEFAULT_MODEL.to_owned());
+        let preset = Preset::new(reference, "", Recipe::default(), scenario).unwrap();
+        preset.save(&path).unwrap();
+        window.click("Open preset…");
+        window.answer_path(&path, "Open");
+        let chosen = window
+            .app()
+            .session()
+            .configuration
+            .scenario
+            .hardware
+            .clone();
+        assert_eq!(chosen, target.id);
+        let [_, throughput, _] = window.app().readings();
+        let reason = format!("{} cannot run this", target.name);
+        let refused = window.harness.query_by_label(&reason).is_some();
+        assert_eq!(
+            refused,
+            throughput == "Throughput: not on this hardware",
+            "{}: {throughput}",
+            target.name
+        );
+    }
+}
+
+#[test]
+fn the_presentation_keeps_the_slider_in_use() {
+    let mut window = Setup::default().open();
+    window.slider("Weight bits", 3.0);
+    window.press(Modifiers::NONE, Key::F5);
+    assert!(
+        window
+            .harness
+            .query_by_role_and_label(Role::Slider, "Sparsity")
+            .is_none()
+    );
+    window.slider("Weight bits", 2.0);
+    assert_eq!(window.value(Axis::WeightBits), 3.0);
+    window.press(Modifiers::NONE, Key::Escape);
+    window
+        .harness
+        .get_by_role_and_label(Role::Slider, "Sparsity");
+}
+
+#[test]
+fn unmeasured_work_is_named_after_a_moment_only() {
+    let mut window = Setup {
+        script: Script {
+            silent: true,
+            ..Script::default()
+        },
+        ..Setup::default()
+    }
+    .open();
+    assert_eq!(window.app().readings()[0], "Accuracy not measured yet");
+    assert!(!window.app().is_idle());
+    for _ in 0..4 {
+        window.harness.step();
+    }
+    window.harness.get_by_label("Measuring quality");
+}
+
+#[test]
+fn the_table_of_the_charts_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("charts.csv");
+    let mut window = Setup::default().open();
+    window.slider("Sparsity", 0.5);
+    window.press(Modifiers::COMMAND, Key::E);
+    window.answer_path(&path, "Save");
+    let mut reader = csv::Reader::from_path(&path).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let measured = rows.iter().filter(|row| &row[19] == "measured").count();
+    let modelled = rows.iter().filter(|row| &row[19] == "modelled").count();
+    assert!(
+        measured >= 14 && modelled >= 40,
+        "{measured} and {modelled}"
+    );
+    let half = rows
+        .iter()
+        .find(|row| &row[4] == "0.5" && &row[19] == "measured")
+        .unwrap();
+    let quality: f64 = half[15].parse().unwrap();
+    assert!((quality - accuracy(&window.recipe())).abs() < 1e-9);
+}
