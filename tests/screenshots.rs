@@ -1,60 +1,99 @@
-//! The pictures in `screenshots/`. They are written with `WATTIF_SCREENSHOTS=write cargo test --test screenshots`; a
-//! plain test run draws every one of them and checks that something was drawn, without touching the files.
+//! The pictures in `screenshots/`. `WATTIF_SCREENSHOTS=write cargo test --test screenshots` measures the bundled models
+//! and writes them; a plain test run draws every one of them on the scripted engine and checks that something was drawn,
+//! without touching the files.
 
 mod scripted;
 
+use std::path::Path;
+
+use egui::accesskit::Role;
 use egui_kittest::kittest::Queryable;
 use scripted::{Setup, Window};
-use std::path::Path;
+use wattif::app::Start;
+use wattif_core::model::ModelReference;
 
 struct Shot {
     name: &'static str,
+    model: &'static str,
     size: [f32; 2],
     theme: egui::Theme,
     prepare: fn(&mut Window),
 }
 
-const SHOTS: [Shot; 3] = [
+const LAPTOP: [f32; 2] = [1280.0, 800.0];
+
+const SHOTS: [Shot; 5] = [
     Shot {
-        name: "light",
-        size: [1280.0, 800.0],
+        name: "window",
+        model: "fashion-cnn",
+        size: LAPTOP,
         theme: egui::Theme::Light,
-        prepare: explore,
+        prepare: |window| {
+            set(window, "Batch size", 256_f64.log10());
+            set(window, "Weight bits", 3.0);
+            press(window, "Pin as A");
+            set(window, "Sparsity", 0.5);
+        },
     },
     Shot {
-        name: "dark",
-        size: [1280.0, 800.0],
+        name: "language-dark",
+        model: "tiny-gpt",
+        size: LAPTOP,
         theme: egui::Theme::Dark,
-        prepare: explore,
+        prepare: |window| {
+            set(window, "Sparsity", 0.3);
+            set(window, "Weight bits", 2.0);
+        },
+    },
+    Shot {
+        name: "wide-dark",
+        model: "fashion-cnn",
+        size: [1920.0, 1080.0],
+        theme: egui::Theme::Dark,
+        prepare: |window| {
+            set(window, "Sparsity", 0.3);
+            press(window, "Pin as A");
+            set(window, "Weight bits", 3.0);
+            press(window, "Pin as B");
+            set(window, "Batch size", 16_f64.log10());
+        },
+    },
+    Shot {
+        name: "batch",
+        model: "tiny-gpt",
+        size: LAPTOP,
+        theme: egui::Theme::Light,
+        prepare: |window| {
+            set(window, "Weight bits", 3.0);
+            set(window, "Batch size", 64_f64.log10());
+        },
     },
     Shot {
         name: "present",
-        size: [1280.0, 800.0],
+        model: "fashion-cnn",
+        size: LAPTOP,
         theme: egui::Theme::Light,
         prepare: |window| {
-            explore(window);
-            window.harness.get_by_label("Present").click();
+            set(window, "Sparsity", 0.4);
+            press(window, "Present");
         },
     },
 ];
 
-fn explore(window: &mut Window) {
-    let sparsity = window
-        .harness
-        .get_by_role_and_label(egui::accesskit::Role::Slider, "Sparsity");
-    sparsity.set_value_accesskit(0.6);
-    window.harness.run();
-    window.harness.get_by_label("Pin as A").click();
-    window.harness.run();
+fn set(window: &mut Window, slider: &str, place: f64) {
     window
         .harness
-        .get_by_role_and_label(egui::accesskit::Role::Slider, "Weight bits")
-        .set_value_accesskit(3.0);
+        .get_by_role_and_label(Role::Slider, slider)
+        .set_value_accesskit(place);
     window.harness.run();
+    window.wait();
+}
+
+fn press(window: &mut Window, button: &str) {
     window
         .harness
-        .get_by_role_and_label(egui::accesskit::Role::Slider, "Sparsity")
-        .set_value_accesskit(0.8);
+        .get_by_role_and_label(Role::Button, button)
+        .click();
     window.harness.run();
 }
 
@@ -65,10 +104,18 @@ fn every_picture_is_drawn() {
         let mut window = Setup {
             size: shot.size,
             theme: shot.theme,
+            start: Start {
+                preset: None,
+                model: Some(ModelReference::Bundled(shot.model.to_owned())),
+            },
+            real: write,
             ..Setup::default()
         }
         .open();
+        window.wait();
         (shot.prepare)(&mut window);
+        window.wait();
+        window.harness.remove_cursor();
         window.harness.run();
         let image = window.harness.render().expect("the frame is drawn");
         assert_eq!(image.width(), shot.size[0] as u32);

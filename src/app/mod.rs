@@ -6,6 +6,7 @@
 
 mod axis;
 mod backend;
+pub mod benchmark;
 mod charts;
 mod command;
 mod derived;
@@ -39,7 +40,7 @@ use session::History;
 pub use axis::Axis;
 pub use backend::{Backend, ModelFacts, Opener, TrainingReport, Update};
 pub use command::Command;
-pub use run::{Start, run};
+pub use run::{Start, engine_opener, run};
 pub use session::{Configuration, DEFAULT_MODEL, Session, Settings};
 pub use theme::ThemeChoice;
 

@@ -10,7 +10,7 @@ use wattif_core::preset::{Measured, Preset};
 use wattif_core::recipe::Recipe;
 
 use super::axis::Axis;
-use super::backend::Update;
+use super::backend::{Opener, Update};
 use super::command::{Action, Command};
 use super::dialogs::Purpose;
 
@@ -25,6 +25,11 @@ pub struct Start {
     pub preset: Option<PathBuf>,
     /// A model to open instead of the last one.
     pub model: Option<ModelReference>,
+}
+
+/// Opens models in the engine itself.
+pub fn engine_opener() -> Opener {
+    Box::new(EngineBackend::open)
 }
 
 /// Opens the window and returns when it is closed.
@@ -48,7 +53,7 @@ pub fn run(start: Start) -> anyhow::Result<()> {
         Box::new(|creation| {
             let options = Options {
                 start,
-                opener: Box::new(EngineBackend::open),
+                opener: engine_opener(),
                 folder: storage::folder(),
                 system_dialogs: true,
             };

@@ -345,7 +345,7 @@ pub(super) fn tighten(ui: &mut egui::Ui) {
 }
 
 /// Room inside a card.
-pub(super) const CARD_MARGIN: Margin = Margin::symmetric(12, 10);
+pub(super) const CARD_MARGIN: Margin = Margin::symmetric(12, 8);
 
 /// Corners of a card.
 pub(super) const CARD_RADIUS: CornerRadius = CornerRadius::same(8);

@@ -344,7 +344,9 @@ pub(super) fn class_shape(ui: &mut Ui, class: HardwareClass) {
 
 /// A small mark in front of a word, drawn rather than written.
 pub(super) fn swatch(ui: &mut Ui, color: Color32) {
-    let (rect, _) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
+    let height = ui.text_style_height(&egui::TextStyle::Body);
+    let (cell, _) = ui.allocate_exact_size(vec2(12.0, height), Sense::hover());
+    let rect = egui::Rect::from_center_size(cell.center(), vec2(10.0, 10.0));
     ui.painter().rect(
         rect,
         2.0,

@@ -107,6 +107,10 @@ pub(super) fn run(arguments: &BenchArguments, out: &mut Out) -> anyhow::Result<(
             &progress,
         )?);
     }
+    for model in bundled::all() {
+        progress.show(&format!("{}: frames of the window", model.name), None);
+        figures.extend(frame_figures(model.name)?);
+    }
     drop(progress);
     if arguments.json {
         return out.json(&figures);
@@ -121,6 +125,25 @@ pub(super) fn run(arguments: &BenchArguments, out: &mut Out) -> anyhow::Result<(
     ];
     rows.extend(figures.iter().map(Figure::row));
     Ok(out.table(&rows, &[false, true, true])?)
+}
+
+/// What the window's own work takes, from its start and during the same drag.
+fn frame_figures(name: &str) -> anyhow::Result<[Figure; 3]> {
+    let path: Vec<Recipe> = (0..DRAG_POSITIONS).map(drag_position).collect();
+    let frames = crate::app::benchmark::frames(name, &path, DRAG_TIME)?;
+    let figure = |what: &str, time, limit| {
+        Figure::new(
+            format!("{name}: {what}"),
+            milliseconds(time),
+            "ms",
+            Target::AtMost(limit),
+        )
+    };
+    Ok([
+        figure("start to the end of the first frame", frames.first, 1000.0),
+        figure("frame during the drag, median", frames.median, 3.0),
+        figure("frame during the drag, longest", frames.longest, 8.0),
+    ])
 }
 
 /// Slider position to first and full measurement, and a drag, on one bundled model.

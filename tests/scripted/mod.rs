@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use egui_kittest::Harness;
-use wattif::app::{App, Backend, ModelFacts, Opener, Options, Start, TrainingReport, Update};
+use wattif::app::{
+    App, Backend, ModelFacts, Opener, Options, Start, TrainingReport, Update, engine_opener,
+};
 use wattif_core::compress::plan;
 use wattif_core::error::Error;
 use wattif_core::measurement::{
@@ -280,6 +282,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) folder: Option<&'a Path>,
     pub(crate) size: [f32; 2],
     pub(crate) theme: egui::Theme,
+    /// On the engine itself instead of the script.
+    pub(crate) real: bool,
 }
 
 impl Default for Setup<'_> {
@@ -290,6 +294,7 @@ impl Default for Setup<'_> {
             folder: None,
             size: [1280.0, 800.0],
             theme: egui::Theme::Light,
+            real: false,
         }
     }
 }
@@ -300,7 +305,11 @@ impl Setup<'_> {
         let log = Rc::default();
         let options = Options {
             start: self.start,
-            opener: opener(self.script, Rc::clone(&log)),
+            opener: if self.real {
+                engine_opener()
+            } else {
+                opener(self.script, Rc::clone(&log))
+            },
             folder: self.folder.map(Path::to_owned),
             system_dialogs: false,
         };
@@ -338,6 +347,17 @@ fn frame(ui: &mut egui::Ui, app: &mut App) {
 }
 
 impl Window {
+    /// Waits until nothing is left to do, or for ten minutes.
+    pub(crate) fn wait(&mut self) {
+        let begin = std::time::Instant::now();
+        while !self.app().is_idle() && begin.elapsed().as_secs() < 600 {
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+            self.harness.step();
+        }
+        assert!(self.app().is_idle(), "the work does not end");
+        self.harness.run();
+    }
+
     pub(crate) fn app(&mut self) -> &mut App {
         self.harness
             .state_mut()

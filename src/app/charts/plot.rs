@@ -202,7 +202,15 @@ fn ticks(scale: Scale, (low, high): (f64, f64)) -> Vec<f64> {
     if span <= 0.0 || !span.is_finite() {
         return Vec::new();
     }
-    if scale == Scale::Logarithmic && span > 1.2 {
+    if scale == Scale::Logarithmic && span > 0.9 && span < 3.0 {
+        let factors: &[f64] = if span < 1.8 { &[1.0, 2.0, 5.0] } else { &[1.0, 3.0] };
+        let (first, last) = (low.floor() as i32, high.ceil() as i32);
+        return (first..=last)
+            .flat_map(|power| factors.iter().map(move |f| f64::from(power) + f.log10()))
+            .filter(|place| (low..=high).contains(place))
+            .collect();
+    }
+    if scale == Scale::Logarithmic && span > 0.9 {
         let every = (span / 6.0).ceil().max(1.0);
         let mut place = (low / every).ceil() * every;
         let mut places = Vec::new();
@@ -520,6 +528,8 @@ mod tests {
             (Scale::Linear, (0.0, 12_345.0)),
             (Scale::Logarithmic, (-9.0, -2.0)),
             (Scale::Logarithmic, (1.0, 2.1)),
+            (Scale::Logarithmic, (-8.8, -7.3)),
+            (Scale::Logarithmic, (0.4, 3.2)),
             (Scale::Logarithmic, (0.0, 40.0)),
         ] {
             let places = ticks(scale, bounds);

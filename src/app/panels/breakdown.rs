@@ -20,11 +20,15 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         return;
     };
     let unit = now.profile.unit.name();
-    widgets::card(ui, &format!("Energy per {unit}"), |ui| {
+    widgets::card(ui, "", |ui| {
+        let palette = theme::palette(ui.visuals());
+        let title = RichText::new(format!("Energy per {unit}"))
+            .text_style(theme::heading())
+            .color(palette.strong);
         match &now.footprint {
-            Ok(footprint) => energy(ui, footprint),
+            Ok(footprint) => energy(ui, title, footprint),
             Err(error) => {
-                let palette = theme::palette(ui.visuals());
+                ui.label(title);
                 ui.label(RichText::new(error.to_string()).color(palette.muted));
             }
         }
@@ -52,9 +56,11 @@ fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
     ]
 }
 
-fn energy(ui: &mut Ui, footprint: &Footprint) {
+fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint) {
     let palette = theme::palette(ui.visuals());
     let range = footprint.energy_per_unit.range;
+    ui.label(title);
+    theme::tighten(ui);
     ui.horizontal(|ui| {
         let figure = ui.label(
             RichText::new(format::si(range.typical.0, "J"))
@@ -74,7 +80,6 @@ fn energy(ui: &mut Ui, footprint: &Footprint) {
     let parts = parts(&footprint.breakdown);
     bar(ui, &parts);
     let total: f64 = parts.iter().sum();
-    theme::tighten(ui);
     for (place, (name, help)) in NAMES.into_iter().enumerate() {
         if parts[place] <= 0.0 {
             continue;
@@ -94,7 +99,11 @@ fn energy(ui: &mut Ui, footprint: &Footprint) {
         });
     }
     ui.add_space(2.0);
-    ui.label(RichText::new(&footprint.explanation).color(palette.text));
+    ui.label(
+        RichText::new(&footprint.explanation)
+            .text_style(egui::TextStyle::Small)
+            .color(palette.text),
+    );
     comparison(ui, footprint);
 }
 
@@ -102,7 +111,7 @@ fn energy(ui: &mut Ui, footprint: &Footprint) {
 fn bar(ui: &mut Ui, parts: &[f64; 5]) {
     let palette = theme::palette(ui.visuals());
     let total: f64 = parts.iter().sum();
-    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 14.0), Sense::hover());
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 11.0), Sense::hover());
     if total <= 0.0 {
         return;
     }
@@ -124,33 +133,48 @@ fn bar(ui: &mut Ui, parts: &[f64; 5]) {
 }
 
 fn comparison(ui: &mut Ui, footprint: &Footprint) {
+    const DAYS_PER_YEAR: f64 = 365.25;
     let palette = theme::palette(ui.visuals());
-    let day = footprint.co2e_per_day.range.typical.0;
-    let metres = day / CAR_GRAMS_PER_KM * 1000.0;
-    let distance = if metres < 1.0 {
+    let day = footprint.co2e_per_day.range.typical.0 / CAR_GRAMS_PER_KM * 1000.0;
+    let text = if day >= 1.0 {
+        format!("A day emits as much as driving {}", distance(day))
+    } else {
+        let year = distance(day * DAYS_PER_YEAR);
+        format!("A year emits as much as driving {year}")
+    };
+    ui.label(
+        RichText::new(text)
+            .text_style(theme::emphasis())
+            .color(palette.strong),
+    )
+    .on_hover_ui(|ui| {
+        ui.label(RichText::new("Published").text_style(theme::emphasis()));
+        ui.label(CAR_SOURCE);
+    });
+}
+
+/// A length in metres as people say it.
+fn distance(metres: f64) -> String {
+    if metres < 1.0 {
         "less than a metre".to_owned()
     } else if metres < 1000.0 {
         format!("{} m", format::trimmed(metres, 2))
+    } else if metres < 10_000.0 {
+        format!("{} km", format::trimmed(metres / 1000.0, 2))
     } else {
-        format!(
-            "{} km",
-            if metres < 10_000.0 {
-                format::trimmed(metres / 1000.0, 2)
-            } else {
-                format::count(metres / 1000.0)
-            }
-        )
-    };
-    ui.horizontal_wrapped(|ui| {
-        let text = format!("A day emits as much as driving {distance}");
-        ui.label(
-            RichText::new(text)
-                .text_style(theme::emphasis())
-                .color(palette.strong),
-        )
-        .on_hover_ui(|ui| {
-            ui.label(RichText::new("Published").text_style(theme::emphasis()));
-            ui.label(CAR_SOURCE);
-        });
-    });
+        format!("{} km", format::count(metres / 1000.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_said_in_two_digits() {
+        assert_eq!(distance(0.2), "less than a metre");
+        assert_eq!(distance(14.6), "15 m");
+        assert_eq!(distance(1234.0), "1.2 km");
+        assert_eq!(distance(2.5e7), "25,000 km");
+    }
 }

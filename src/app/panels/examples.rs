@@ -40,9 +40,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, pictures: &mut Pictures) {
             .iter()
             .any(|example| matches!(example, Example::Image { .. }));
         if images {
-            ui.label(muted(
-                "Images that the original gets right and this does not",
-            ));
+            ui.label(muted("Right before, wrong now"));
             gallery(ui, app, &measurement.examples, pictures);
         } else {
             for example in &measurement.examples {

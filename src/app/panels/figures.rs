@@ -60,7 +60,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             source: Source::Saved(measured),
         });
     }
-    widgets::card(ui, "Figures", |ui| {
+    widgets::card(ui, "", |ui| {
         table(ui, &columns, now.profile.unit);
         if let Some(preset) = saved {
             verdict(ui, preset, now);
@@ -76,7 +76,10 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
     let count = columns.len() as f32;
     let width = ((ui.available_width() - NAME_WIDTH) / count - 4.0).floor();
     ui.horizontal(|ui| {
-        cell(ui, NAME_WIDTH, Align::Min, "");
+        let title = RichText::new("Figures")
+            .text_style(theme::heading())
+            .color(palette.strong);
+        cell(ui, NAME_WIDTH, Align::Min, title);
         for (place, column) in columns.iter().enumerate() {
             let color = match (column.title, place) {
                 ("A", _) => palette.pins[0],

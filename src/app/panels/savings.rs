@@ -25,7 +25,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     if app.derived.now.is_none() {
         return;
     }
-    widgets::card(ui, "Saved against the original", |ui| {
+    widgets::card(ui, "", |ui| {
         let Some(savings) = &app.derived.savings else {
             ui.label(
                 RichText::new(
@@ -38,7 +38,11 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         theme::tighten(ui);
         let width = ((ui.available_width() - NAME_WIDTH) / 3.0 - 4.0).floor();
         ui.horizontal(|ui| {
-            cell(ui, NAME_WIDTH, Align::Min, "");
+            let title = RichText::new("Savings")
+                .text_style(theme::heading())
+                .color(palette.strong);
+            cell(ui, NAME_WIDTH, Align::Min, title)
+                .on_hover_text("Against the original in the same scenario");
             for (title, help) in KINDS {
                 let color = if title == "Realised" {
                     palette.accent
