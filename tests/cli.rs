@@ -352,7 +352,10 @@ fn wrong_usage_exits_with_two_and_help_with_zero() {
     ] {
         let (code, message) = failure(arguments);
         assert_eq!(code, Some(2), "{arguments:?}: {message}");
-        assert!(message.contains("--help") || message.contains("Usage:"), "{message}");
+        assert!(
+            message.contains("--help") || message.contains("Usage:"),
+            "{message}"
+        );
     }
     let help = stdout(&["--help"]);
     for command in [

@@ -1,12 +1,16 @@
 //! What a person feels: how long after a slider move the first measured point arrives, and what a long drag yields.
 //! Timings of the worker as it runs in the window; shared by `wattif bench` and nobody else.
 
+mod candle;
+
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::measurement::Depth;
 use crate::recipe::Recipe;
 use crate::worker::{Event, Worker};
+
+pub use candle::{Comparison, compare_with_candle};
 
 /// Times from one submitted recipe to its results.
 #[derive(Debug, Clone, Copy)]

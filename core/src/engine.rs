@@ -414,11 +414,8 @@ impl Run<'_> {
         }
         let mut full = self.describe(Depth::Full, &accumulator);
         observer.measured(&full);
-        full.examples = accumulator.examples(
-            &self.network.architecture,
-            &self.compressed.tensors,
-            bits,
-        )?;
+        full.examples =
+            accumulator.examples(&self.network.architecture, &self.compressed.tensors, bits)?;
         Ok(engine.remember(&self.key, full))
     }
 
@@ -451,7 +448,7 @@ fn evaluation_set(architecture: &Architecture) -> Result<EvaluationSet> {
     }
 }
 
-fn planner(name: &str, architecture: &Architecture) -> Result<Planner> {
+pub(crate) fn planner(name: &str, architecture: &Architecture) -> Result<Planner> {
     let json = serde_json::to_string(architecture)
         .map_err(|error| Error::Compute(format!("the architecture cannot be written: {error}")))?;
     Planner::new(

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 use wattif_core::benchmark;
+use wattif_core::engine::Engine;
 use wattif_core::model::ModelReference;
 use wattif_core::model::bundled;
 use wattif_core::recipe::Recipe;
@@ -108,6 +109,10 @@ pub(super) fn run(arguments: &BenchArguments, out: &mut Out) -> anyhow::Result<(
         )?);
     }
     for model in bundled::all() {
+        progress.show(&format!("{}: beside candle", model.name), None);
+        figures.extend(comparisons(model.name)?);
+    }
+    for model in bundled::all() {
         progress.show(&format!("{}: frames of the window", model.name), None);
         figures.extend(frame_figures(model.name)?);
     }
@@ -125,6 +130,48 @@ pub(super) fn run(arguments: &BenchArguments, out: &mut Out) -> anyhow::Result<(
     ];
     rows.extend(figures.iter().map(Figure::row));
     Ok(out.table(&rows, &[false, true, true])?)
+}
+
+/// The engine's own loops beside candle's operations, and the packed file beside the original's.
+fn comparisons(name: &str) -> anyhow::Result<Vec<Figure>> {
+    let model = bundled::load(name)?;
+    let mut figures = Vec::new();
+    for comparison in benchmark::compare_with_candle(&model)? {
+        let (engine, candle) = (
+            milliseconds(comparison.engine),
+            milliseconds(comparison.candle),
+        );
+        figures.push(Figure::new(
+            format!("{name}: {}", comparison.work),
+            engine,
+            "ms",
+            None,
+        ));
+        figures.push(Figure::new(
+            "  the same with candle's operations, times as long",
+            candle / engine,
+            "",
+            None,
+        ));
+    }
+    let engine = Engine::open(&ModelReference::Bundled(name.to_owned()))?;
+    let mut recipe = Recipe::default();
+    recipe.quantization.weight_bits = 4;
+    let packed = engine.predict(&recipe)?.stored_bytes() as f64;
+    let dense = engine.predict(&Recipe::default())?.stored_bytes() as f64;
+    figures.push(Figure::new(
+        format!("{name}: file with 4-bit weights, planned"),
+        packed,
+        "B",
+        None,
+    ));
+    figures.push(Figure::new(
+        "  the original's file, times as large",
+        dense / packed,
+        "",
+        None,
+    ));
+    Ok(figures)
 }
 
 /// What the window's own work takes, from its start and during the same drag.
