@@ -41,9 +41,14 @@ const CNN_STEPS: u32 = 469 * 8;
 const CNN_STUDENT_STEPS: u32 = 469 * 4;
 /// Updates of the language model, 1,024 bytes each, and of each of its students.
 const GPT_STEPS: u32 = 7000;
-const GPT_STUDENT_STEPS: u32 = 2500;
+const GPT_STUDENT_STEPS: u32 = 2000;
 
-fn main() -> Result<()> {
+fn main() -> std::result::Result<(), String> {
+    // On a thread of the pool, so that with one thread (RAYON_NUM_THREADS=1) no operation waits for another to wake.
+    rayon::scope(|_| run().map_err(|error| error.to_string()))
+}
+
+fn run() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let folder = PathBuf::from(
         args.next()

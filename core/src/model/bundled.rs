@@ -38,7 +38,10 @@ static MODELS: [Bundled; 2] = [
         summary: "Convolutional network with batch normalisation that tells ten kinds of clothing apart in 28x28 grey \
                   images (Fashion-MNIST)",
         weights: asset!("models/fashion-cnn.safetensors"),
-        students: &[],
+        students: &[
+            asset!("models/fashion-cnn-student-075.safetensors"),
+            asset!("models/fashion-cnn-student-050.safetensors"),
+        ],
     },
     Bundled {
         name: "tiny-gpt",
