@@ -531,3 +531,83 @@ fn the_table_of_the_charts_is_written() {
     let quality: f64 = half[15].parse().unwrap();
     assert!((quality - accuracy(&window.recipe())).abs() < 1e-9);
 }
+
+#[test]
+fn the_picture_of_the_charts_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("charts.png");
+    let mut window = Setup::default().open();
+    window.slider("Sparsity", 0.5);
+    window.press(Modifiers::COMMAND | Modifiers::SHIFT, Key::E);
+    window.answer_path(&path, "Save");
+    assert_eq!(window.app().messages(), Vec::<String>::new());
+    let picture = image::open(&path).unwrap().to_rgba8();
+    let (width, height) = picture.dimensions();
+    assert!(
+        (560..700).contains(&width) && (600..730).contains(&height),
+        "{width} x {height}"
+    );
+    let colors: std::collections::HashSet<_> = picture.pixels().map(|pixel| pixel.0).collect();
+    assert!(colors.len() > 50, "{} colours", colors.len());
+}
+
+/// A file as the desktop hands it over.
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+#[test]
+fn a_preset_dropped_on_the_window_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dropped.ron");
+    let reference = ModelReference::Bundled(wattif::app::DEFAULT_MODEL.to_owned());
+    let mut recipe = Recipe::default();
+    recipe.quantization.weight_bits = 5;
+    Preset::new(reference, "", recipe, Scenario::default())
+        .unwrap()
+        .save(&path)
+        .unwrap();
+    let mut window = Setup::default().open();
+    let drop = |window: &mut Window, path: &std::path::Path| {
+        let file = std::sync::Arc::new(Dropped(path.to_owned()));
+        window.harness.input_mut().dropped_files.push(file);
+        window.harness.run();
+    };
+    drop(&mut window, &path);
+    assert_eq!(window.recipe().quantization.weight_bits, 5);
+    drop(&mut window, &folder.path().join("holiday.jpg"));
+    let messages = window.app().messages();
+    assert_eq!(messages.len(), 1);
+    assert!(
+        messages[0].contains("neither a preset (.ron) nor a model (.safetensors)"),
+        "{messages:?}"
+    );
+    assert_eq!(window.recipe().quantization.weight_bits, 5);
+}
+
+#[test]
+fn text_grows_and_the_charts_keep_their_room() {
+    let mut window = Setup::default().open();
+    window.harness.get_by_label("Figures");
+    for _ in 0..5 {
+        window.press(Modifiers::COMMAND, Key::Plus);
+    }
+    assert!((window.app().session().settings.text_scale - 1.5).abs() < 1e-6);
+    assert!(
+        window.harness.query_by_label("Figures").is_none(),
+        "no room beside the controls"
+    );
+    window.press(Modifiers::NONE, Key::F8);
+    window.harness.get_by_label("Figures");
+    window.press(Modifiers::COMMAND, Key::Num0);
+    assert_eq!(window.app().session().settings.text_scale, 1.0);
+}

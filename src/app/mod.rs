@@ -401,7 +401,12 @@ impl App {
             .resizable(false)
             .show(ui, |ui| panels::status::show(ui, self, &mut queue));
         let side = Frame::new().fill(palette.panel).inner_margin(12);
-        if self.session.settings.show_controls {
+        let settings = &self.session.settings;
+        let (show_controls, wanted) = (settings.show_controls, settings.show_results);
+        // In a narrow window, or with large text, the charts keep their room and results wait for the controls to fold.
+        let room = ui.available_width() - theme::CHART_WIDTH - theme::PANEL_WIDTHS[1];
+        let show_results = wanted && (!show_controls || room >= theme::PANEL_WIDTHS[0]);
+        if show_controls {
             Panel::left("controls")
                 .frame(side)
                 .default_size(theme::PANEL_WIDTHS[0])
@@ -411,7 +416,7 @@ impl App {
         self.queue.append(&mut queue);
         self.run_queue(ui.ctx());
         self.refresh();
-        if self.session.settings.show_results {
+        if show_results {
             let ground = side.fill(palette.window).inner_margin(egui::Margin {
                 left: 4,
                 right: 10,

@@ -40,6 +40,7 @@ pub fn run(start: Start) -> anyhow::Result<()> {
     let viewport = egui::ViewportBuilder::default()
         .with_title("WattIf")
         .with_app_id("wattif")
+        .with_icon(theme::icon())
         .with_inner_size([1280.0, 800.0])
         .with_min_inner_size(theme::SMALLEST)
         .with_drag_and_drop(true);

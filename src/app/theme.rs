@@ -217,7 +217,7 @@ fn style(palette: &Palette, dark: bool) -> Style {
         (TextStyle::Button, size(12.5)),
         (
             TextStyle::Monospace,
-            FontId::new(12.0, FontFamily::Monospace),
+            FontId::new(11.0, FontFamily::Monospace),
         ),
         (heading(), bold(13.0)),
         (emphasis(), bold(12.5)),
@@ -349,6 +349,37 @@ pub(super) const CARD_MARGIN: Margin = Margin::symmetric(12, 8);
 
 /// Corners of a card.
 pub(super) const CARD_RADIUS: CornerRadius = CornerRadius::same(8);
+
+/// Width that the charts need beside both panels, in points.
+pub(super) const CHART_WIDTH: f32 = 360.0;
+
+/// The picture of the window in the task bar: three bars, each shorter than the last.
+pub(super) fn icon() -> egui::IconData {
+    const SIZE: u32 = 64;
+    let mut rgba = Vec::with_capacity((SIZE * SIZE * 4) as usize);
+    for y in 0..SIZE {
+        for x in 0..SIZE {
+            let bar = (0..3).any(|i| {
+                let left = 14 + i * 13;
+                (left..left + 10).contains(&x) && (14 + i * 12..50).contains(&y)
+            });
+            let corner = |v: u32| v.min(SIZE - 1 - v);
+            let (dx, dy) = (corner(x).min(12), corner(y).min(12));
+            let outside = (12 - dx).pow(2) + (12 - dy).pow(2) > 144;
+            let color = match (outside, bar) {
+                (true, _) => Color32::TRANSPARENT,
+                (_, true) => Color32::WHITE,
+                _ => LIGHT.accent,
+            };
+            rgba.extend(color.to_array());
+        }
+    }
+    egui::IconData {
+        rgba,
+        width: SIZE,
+        height: SIZE,
+    }
+}
 
 /// Width of the panel with the controls, and of the one with what changed, in points.
 pub(super) const PANEL_WIDTHS: [f32; 2] = [312.0, 312.0];

@@ -67,6 +67,8 @@ pub(super) struct Chart {
     pub(super) join: bool,
     /// Places where a measurement is still to come.
     pub(super) pending: Vec<f64>,
+    /// Place of the current configuration while nothing is known of it.
+    pub(super) waiting: Option<f64>,
     /// The current configuration; hollow while it is not measured.
     pub(super) current: Option<(Point, bool)>,
     /// Pinned configurations.
@@ -104,6 +106,7 @@ impl Chart {
             points: Vec::new(),
             join: false,
             pending: Vec::new(),
+            waiting: None,
             current: None,
             pins: [None, None],
             obstacle: None,
@@ -202,7 +205,7 @@ fn frame(ui: &mut Ui, height: f32, contents: impl FnOnce(&mut Ui)) {
         .show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.set_height((height - 16.0).max(40.0));
-            ui.spacing_mut().item_spacing.y = 4.0;
+            ui.spacing_mut().item_spacing.y = 6.0;
             contents(ui);
         });
 }

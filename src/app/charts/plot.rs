@@ -203,7 +203,11 @@ fn ticks(scale: Scale, (low, high): (f64, f64)) -> Vec<f64> {
         return Vec::new();
     }
     if scale == Scale::Logarithmic && span > 0.9 && span < 3.0 {
-        let factors: &[f64] = if span < 1.8 { &[1.0, 2.0, 5.0] } else { &[1.0, 3.0] };
+        let factors: &[f64] = if span < 1.8 {
+            &[1.0, 2.0, 5.0]
+        } else {
+            &[1.0, 3.0]
+        };
         let (first, last) = (low.floor() as i32, high.ceil() as i32);
         return (first..=last)
             .flat_map(|power| factors.iter().map(move |f| f64::from(power) + f.log10()))
@@ -332,6 +336,16 @@ fn markers(
             Stroke::new(1.0, palette.baseline),
         );
     }
+    if let Some(x) = chart.waiting {
+        let center = pos2(at(x, 0.0).x, frame.bottom() - 7.0);
+        current_line(painter, center.x, frame, palette);
+        painter.circle(
+            center,
+            6.0,
+            palette.surface,
+            Stroke::new(2.0, palette.accent),
+        );
+    }
     for point in &chart.points {
         let strong = point.depth == Some(Depth::Full);
         let color = if strong {
@@ -373,11 +387,7 @@ fn markers(
     }
     if let Some((point, measured)) = &chart.current {
         let center = at(point.x, point.y);
-        painter.vline(
-            center.x,
-            frame.y_range(),
-            Stroke::new(1.0, theme::faint(palette.accent, 0.35)),
-        );
+        current_line(painter, center.x, frame, palette);
         if chart.curve.is_empty() {
             interval(painter, &at, point, Stroke::new(2.0, palette.accent), 5.0);
         }
@@ -388,6 +398,11 @@ fn markers(
         };
         painter.circle(center, 6.0, fill, Stroke::new(2.0, edge));
     }
+}
+
+fn current_line(painter: &Painter, x: f32, frame: Rect, palette: &Palette) {
+    let stroke = Stroke::new(1.0, theme::faint(palette.accent, 0.35));
+    painter.vline(x, frame.y_range(), stroke);
 }
 
 /// An upright bar with feet over the interval of a point.

@@ -46,7 +46,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
     }
     chart.current = current.map(|m| (point(axis, here, m), m.student.exact));
     if chart.current.is_none() {
-        chart.pending.push(axis.place(here));
+        chart.waiting = Some(axis.place(here));
     }
     if let Some(original) = original {
         chart.baseline = level(axis, original.quality.value);

@@ -263,6 +263,10 @@ fn verdict(ui: &mut Ui, preset: &crate::app::OpenedPreset, now: &Figures) {
     let Some(saved) = &preset.preset.measured else {
         return;
     };
+    if !preset.preset.title.is_empty() {
+        let title = format!("Preset: {}", preset.preset.title);
+        ui.label(RichText::new(title).color(palette.muted));
+    }
     let text = match &now.measurement {
         Some(measurement) if measurement.depth == wattif_core::measurement::Depth::Full => {
             let (a, b) = (&measurement.quality, &saved.quality);
@@ -276,6 +280,10 @@ fn verdict(ui: &mut Ui, preset: &crate::app::OpenedPreset, now: &Figures) {
     };
     ui.label(RichText::new(text).color(palette.strong));
     for difference in &preset.differences {
-        ui.label(RichText::new(difference).color(palette.muted));
+        ui.label(
+            RichText::new(difference)
+                .text_style(egui::TextStyle::Small)
+                .color(palette.muted),
+        );
     }
 }

@@ -91,6 +91,15 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                 }
             });
         }
+        if let Some(bits) = savings.original_bits {
+            let note =
+                format!("Against the original at {bits} bits, the widest this hardware holds");
+            ui.label(
+                RichText::new(note)
+                    .text_style(egui::TextStyle::Small)
+                    .color(palette.muted),
+            );
+        }
     });
 }
 

@@ -62,7 +62,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 app.store.len()
             )));
         } else if app.facts.is_some() {
-            ui.label(small("Filling in the chart"));
+            ui.label(small("Measuring the rest of the chart"));
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             legend(ui, &small);
