@@ -86,7 +86,6 @@ fn set(window: &mut Window, slider: &str, place: f64) {
         .get_by_role_and_label(Role::Slider, slider)
         .set_value_accesskit(place);
     window.harness.run();
-    window.wait();
 }
 
 fn press(window: &mut Window, button: &str) {
