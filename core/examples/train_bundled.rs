@@ -35,7 +35,8 @@ const SEED: u64 = 1;
 /// Temperature of the shipped students; the default of a recipe.
 const TEMPERATURE: f64 = 2.0;
 /// Ratios of the shipped students, in percent.
-const LADDER: [u32; 5] = [75, 50, 25, 10, 5];
+const CNN_LADDER: &[u32] = &[75, 50, 25, 10, 5];
+const GPT_LADDER: &[u32] = &[50, 25, 10, 5];
 /// Updates of the classifier, 128 images each (469 are one pass over the 60,000), and of each of its students.
 const CNN_STEPS: u32 = 469 * 8;
 const CNN_STUDENT_STEPS: u32 = 469 * 4;
@@ -74,15 +75,13 @@ fn run() -> Result<()> {
             GPT_STUDENT_STEPS,
         ),
     ] {
-        let file = match architecture {
-            Architecture::Cnn(_) => "fashion-cnn",
-            Architecture::Gpt(_) => "tiny-gpt",
-        };
+        let (file, ladder) = shipped(&architecture);
         if wanted(name) {
             teacher(file, &architecture, &corpus, steps)?;
         }
-        let ladder: Vec<u32> = LADDER
-            .into_iter()
+        let ladder: Vec<u32> = ladder
+            .iter()
+            .copied()
             .filter(|percent| {
                 wanted(&format!("{name}-students"))
                     || chosen.contains(&format!("{name}-student-{percent:03}"))
@@ -99,6 +98,14 @@ fn run() -> Result<()> {
         figures::print(&corpus)?;
     }
     Ok(())
+}
+
+/// File name of a family's bundled model and the ratios of its students.
+fn shipped(architecture: &Architecture) -> (&'static str, &'static [u32]) {
+    match architecture {
+        Architecture::Cnn(_) => ("fashion-cnn", CNN_LADDER),
+        Architecture::Gpt(_) => ("tiny-gpt", GPT_LADDER),
+    }
 }
 
 fn assets() -> PathBuf {

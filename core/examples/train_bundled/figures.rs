@@ -9,16 +9,17 @@ use wattif_core::model::bundled::evaluation_images;
 use wattif_core::model::{Architecture, CnnConfig, GptConfig, Tensors};
 
 use super::corpus::Corpus;
-use super::{LADDER, Result, open};
+use super::{Result, open, shipped};
 
 /// Prints the figures of everything that was written, and of `xz -9` on the held-out text.
 pub(crate) fn print(corpus: &Corpus) -> Result<()> {
     let cnn = Architecture::Cnn(CnnConfig::fashion());
     let gpt = Architecture::Gpt(GptConfig::bytes());
-    for (file, architecture) in [("fashion-cnn", cnn), ("tiny-gpt", gpt)] {
+    for architecture in [cnn, gpt] {
+        let (file, ladder) = shipped(&architecture);
         let teacher = open(file, architecture)?;
         model(file, &teacher.architecture, &teacher.tensors, corpus)?;
-        for percent in LADDER {
+        for &percent in ladder {
             let file = format!("{file}-student-{percent:03}");
             let (architecture, _) = teacher.architecture.student(f64::from(percent) / 100.0);
             let student = open(&file, architecture)?;

@@ -41,6 +41,9 @@ static MODELS: [Bundled; 2] = [
         students: &[
             asset!("models/fashion-cnn-student-075.safetensors"),
             asset!("models/fashion-cnn-student-050.safetensors"),
+            asset!("models/fashion-cnn-student-025.safetensors"),
+            asset!("models/fashion-cnn-student-010.safetensors"),
+            asset!("models/fashion-cnn-student-005.safetensors"),
         ],
     },
     Bundled {
@@ -48,7 +51,12 @@ static MODELS: [Bundled; 2] = [
         title: "Tiny language model",
         summary: "Transformer that continues English prose byte by byte (Moby-Dick and State of the Union addresses)",
         weights: asset!("models/tiny-gpt.safetensors"),
-        students: &[],
+        students: &[
+            asset!("models/tiny-gpt-student-050.safetensors"),
+            asset!("models/tiny-gpt-student-025.safetensors"),
+            asset!("models/tiny-gpt-student-010.safetensors"),
+            asset!("models/tiny-gpt-student-005.safetensors"),
+        ],
     },
 ];
 
