@@ -1,6 +1,7 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
 mod text;
+mod words;
 
 use std::path::PathBuf;
 

@@ -4,14 +4,13 @@ use wattif_core::carbon::Grid;
 use wattif_core::footprint::Estimate;
 use wattif_core::hardware::HardwareTarget;
 use wattif_core::measurement::{Metric, Provenance, Quality};
-use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
 use wattif_core::units::Range;
 
 use super::super::out::aligned;
+use super::words::recipe;
 use super::{FootprintView, MeasurementView, Report, SavedView, SavingsView};
 use crate::format::{
     amount, bytes, count, decimals_for, percent, saving, si, si_range, signed_text, significant,
-    trimmed,
 };
 
 /// Longest line of running text, in characters.
@@ -125,52 +124,6 @@ fn device(report: &Report, target: &HardwareTarget) -> String {
     } else {
         format!("{} × {}", report.scenario.devices, target.name)
     }
-}
-
-/// A recipe in words.
-pub(super) fn recipe(recipe: &Recipe) -> String {
-    if recipe.is_identity() {
-        return "nothing is changed".to_owned();
-    }
-    let mut parts = Vec::new();
-    if recipe.distillation.ratio < 1.0 {
-        parts.push(format!(
-            "distilled to {} (temperature {}, seed {})",
-            percent(recipe.distillation.ratio, 0),
-            recipe.distillation.temperature,
-            recipe.seed
-        ));
-    }
-    let pruning = &recipe.pruning;
-    if pruning.sparsity > 0.0 {
-        parts.push(match pruning.pattern {
-            Pattern::TwoOfFour => "two of every four weights zero".to_owned(),
-            Pattern::Unstructured => format!(
-                "{} % of the weights zero, {}",
-                trimmed(pruning.sparsity * 100.0, 4),
-                match pruning.scope {
-                    Scope::Layer => "the same in each layer",
-                    Scope::Global => "one threshold for all layers",
-                }
-            ),
-        });
-    }
-    let quantization = &recipe.quantization;
-    match quantization.weight_bits {
-        32 => {}
-        16 => parts.push("16-bit weights".to_owned()),
-        bits => parts.push(format!(
-            "{bits}-bit weights with a scale per {}",
-            match quantization.group {
-                Group::Channel => "channel".to_owned(),
-                Group::Size(size) => format!("{size}"),
-            }
-        )),
-    }
-    if quantization.activation_bits < 32 {
-        parts.push(format!("{}-bit activations", quantization.activation_bits));
-    }
-    parts.join("; ")
 }
 
 fn measured(report: &Report) -> Vec<String> {
@@ -491,19 +444,5 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
         assert!(lines.iter().all(|line| line.starts_with("  word")));
         assert_eq!(lines.join(" ").split_whitespace().count(), 50);
-    }
-
-    #[test]
-    fn a_recipe_is_said_in_words() {
-        let mut words = Recipe::default();
-        assert_eq!(recipe(&words), "nothing is changed");
-        words.pruning.sparsity = 0.5;
-        words.quantization.weight_bits = 4;
-        words.quantization.group = Group::Size(32);
-        words.quantization.activation_bits = 8;
-        assert_eq!(
-            recipe(&words),
-            "50 % of the weights zero, the same in each layer; 4-bit weights with a scale per 32; 8-bit activations"
-        );
     }
 }
