@@ -516,12 +516,16 @@ fn broken_presets_are_all_named_in_one_run() {
 
 #[test]
 fn the_presets_that_ship_hold() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("presets");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let folder = root.join("presets");
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let preset = Preset::load(&path).unwrap();
         preset.check().unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(readme.contains(&format!("| `{name}` |")), "{name}");
         assert!(!preset.title.is_empty(), "{}", path.display());
         let saved = preset.measured.clone().unwrap();
         let report = json(&[

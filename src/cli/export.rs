@@ -23,7 +23,7 @@ pub(super) struct ExportArguments {
 }
 
 /// Runs `wattif export`.
-pub(super) fn run(arguments: ExportArguments, out: &mut Out) -> anyhow::Result<()> {
+pub(super) fn run(arguments: &ExportArguments, out: &mut Out) -> anyhow::Result<()> {
     let preset = arguments.source.preset()?;
     let recipe = arguments.source.recipe.apply(
         preset

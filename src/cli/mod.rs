@@ -92,12 +92,12 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     let mut out = Out::default();
     match command {
-        Command::Report(arguments) => report::run(arguments, &mut out),
+        Command::Report(arguments) => report::run(&arguments, &mut out),
         Command::Models(arguments) => list::models(&arguments, &mut out),
         Command::Hardware(arguments) => list::hardware(&arguments, &mut out),
         Command::Regions(arguments) => list::regions(&arguments, &mut out),
         Command::Preset(command) => preset::run(command, &mut out),
-        Command::Export(arguments) => export::run(arguments, &mut out),
+        Command::Export(arguments) => export::run(&arguments, &mut out),
         Command::Bench(arguments) => bench::run(&arguments, &mut out),
     }
 }

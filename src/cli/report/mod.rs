@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use wattif_core::carbon::{self, Grid};
+use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::{Engine, Observer};
 use wattif_core::footprint::{self, EnergyBreakdown, Estimate, Footprint, Saving, Savings};
 use wattif_core::hardware::{self, HardwareTarget};
@@ -115,6 +116,9 @@ pub struct MeasurementView {
     pub weights: u64,
     /// Which network was measured.
     pub student: StudentNote,
+    /// How that network was trained, where it is a student.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<StudentRecord>,
 }
 
 /// What running a model costs.
@@ -254,6 +258,7 @@ pub fn compute(
             nonzero_weights: profile.nonzero_weights(),
             weights: profile.weights(),
             student: measurement.student.clone(),
+            training: training(engine, &measurement.recipe),
         },
         footprint: cost.into(),
         original,
@@ -263,6 +268,18 @@ pub fn compute(
         method_version: wattif_core::METHOD_VERSION,
         constants_hash: preset::constants_hash(scenario)?,
     })
+}
+
+/// How the student that stands for a recipe's ratio was trained.
+fn training(engine: &Engine, recipe: &Recipe) -> Option<StudentRecord> {
+    let distillation = &recipe.distillation;
+    if distillation.ratio >= 1.0 {
+        return None;
+    }
+    engine
+        .shelf()
+        .nearest(distillation, recipe.seed)
+        .map(|student| student.record.clone())
 }
 
 /// Takes out of the errors the one that is an answer: that the hardware cannot, and why.
@@ -318,7 +335,7 @@ pub(super) fn train_missing_student(
 }
 
 /// Runs `wattif report`.
-pub(super) fn run(arguments: ReportArguments, out: &mut Out) -> anyhow::Result<()> {
+pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<()> {
     let opened = arguments.source.preset()?;
     let base = opened.as_ref();
     let recipe = arguments
@@ -362,7 +379,7 @@ pub(super) fn run(arguments: ReportArguments, out: &mut Out) -> anyhow::Result<(
             out.line(line)?;
         }
     }
-    save(&arguments, &engine, base, &measurement, &scenario)
+    save(arguments, &engine, base, &measurement, &scenario)
 }
 
 /// Writes the preset if one is asked for; title and notes of the one opened stay unless replaced.

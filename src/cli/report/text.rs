@@ -108,9 +108,18 @@ fn heading(report: &Report, target: &HardwareTarget, grid: &Grid) -> Vec<String>
             row([
                 "Network",
                 &format!(
-                    "{} of the original's parameters, {}{state}",
+                    "{} of the original's parameters, {}{state}{}",
                     percent(student.actual, 1),
-                    student.description
+                    student.description,
+                    report.measurement.training.as_ref().map_or_else(
+                        String::new,
+                        |record| format!(
+                            "; trained in {} steps and {} multiply-accumulates on {}",
+                            count(record.steps as f64),
+                            amount(record.macs),
+                            record.data
+                        )
+                    )
                 ),
             ]),
         );
