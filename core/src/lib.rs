@@ -22,6 +22,7 @@ pub mod preset;
 pub mod profile;
 pub mod recipe;
 pub mod scenario;
+pub mod serving;
 pub mod students;
 pub mod units;
 pub mod worker;

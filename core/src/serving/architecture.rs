@@ -1,0 +1,394 @@
+//! Networks known by their shapes only, and what the shapes count: parameters, operations, bytes of cache.
+
+use serde::{Deserialize, Serialize};
+
+use super::diffusion::{DiffusionTransformer, UNet};
+
+/// A network of which only the shapes are known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// Identifier, the same as the name of its file.
+    pub id: String,
+    /// Names under which the network is published; fine-tuned versions with the same shapes included.
+    pub names: Vec<String>,
+    /// Models of one maker and generation; cross-validation leaves out whole families.
+    pub family: String,
+    /// Where the shapes were published.
+    pub source: String,
+    /// Parameters as its makers print them.
+    pub parameters: f64,
+    /// The shapes.
+    pub shape: Shape,
+}
+
+/// The shapes of a network, by kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Shape {
+    /// A language model, or an encoder of text.
+    Transformer(Transformer),
+    /// A transformer that denoises latent images or videos.
+    DiffusionTransformer(DiffusionTransformer),
+    /// A convolutional network that denoises latent images or videos.
+    UNet(UNet),
+    /// A network of which only the operations of one inference are known.
+    Counted(Counted),
+}
+
+/// A network of which only the operations of one inference are known.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// Operations of one inference; a multiply-accumulate is two.
+    pub operations: f64,
+    /// What most of them are.
+    pub kind: Operations,
+}
+
+/// The kind of operation that takes most of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operations {
+    /// Convolutions.
+    Convolutional,
+    /// Matrix products and attention.
+    Attention,
+}
+
+/// A transformer over tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transformer {
+    /// Width of the residual stream.
+    pub hidden: u32,
+    /// Blocks.
+    pub layers: u32,
+    /// Query heads.
+    pub heads: u32,
+    /// Key and value heads.
+    pub kv_heads: u32,
+    /// Width of one head.
+    pub head_dim: u32,
+    /// Inner width of the dense feed-forward layers; 0 where all of them are made of experts.
+    pub ffn: u32,
+    /// Whether feed-forward layers have a gate: three matrices instead of two.
+    pub gated: bool,
+    /// Tokens in the vocabulary.
+    pub vocabulary: u32,
+    /// Whether the embedding is also the output layer.
+    pub tied: bool,
+    /// Sliding-window attention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// Mixture of experts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
+    /// Multi-head latent attention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latent: Option<LatentAttention>,
+    /// Whether it reads a whole text at once instead of writing one.
+    #[serde(default)]
+    pub encoder: bool,
+}
+
+/// Sliding-window attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Tokens that a windowed layer looks back.
+    pub tokens: u32,
+    /// Every how many layers one looks back over everything; 0: none.
+    pub full_every: u32,
+}
+
+/// A mixture of experts in place of the feed-forward layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experts {
+    /// Experts in a layer.
+    pub count: u32,
+    /// Experts that a token is sent to.
+    pub active: u32,
+    /// Inner width of an expert.
+    pub ffn: u32,
+    /// Inner width of the experts that every token visits, together.
+    pub shared_ffn: u32,
+    /// Layers that have a dense feed-forward layer instead.
+    pub dense_layers: u32,
+}
+
+/// Multi-head latent attention (`DeepSeek`-V2): keys and values are projected from one small vector, which is cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatentAttention {
+    /// Rank of the queries; 0: full.
+    pub query: u32,
+    /// Rank of keys and values.
+    pub key_value: u32,
+    /// Width of the rotary part.
+    pub rotary: u32,
+    /// Width of a head's part without position.
+    pub plain: u32,
+    /// Width of a head's values.
+    pub value: u32,
+}
+
+/// Parameters of a transformer by what reads them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ParameterCount {
+    /// Attention, dense feed-forward layers and shared experts.
+    pub body: f64,
+    /// Routers.
+    pub router: f64,
+    /// Output layer.
+    pub head: f64,
+    /// Embedding, where it is not the output layer.
+    pub embedding: f64,
+    /// All experts of all layers.
+    pub experts: f64,
+    /// One expert of one layer.
+    pub expert: f64,
+    /// Layers with experts.
+    pub expert_layers: f64,
+    /// Parameters that one token is multiplied with.
+    pub active: f64,
+}
+
+impl ParameterCount {
+    /// All parameters; norms and biases (below 0.1 %) are not counted.
+    pub fn total(&self) -> f64 {
+        self.body + self.router + self.head + self.embedding + self.experts
+    }
+}
+
+impl Transformer {
+    /// Parameters by what reads them.
+    pub fn parameters(&self) -> ParameterCount {
+        let hidden = f64::from(self.hidden);
+        let layers = f64::from(self.layers);
+        let matrices = if self.gated { 3.0 } else { 2.0 };
+        let (expert_layers, expert, count, active, shared) = match self.experts {
+            Some(experts) => (
+                f64::from(self.layers.saturating_sub(experts.dense_layers)),
+                matrices * hidden * f64::from(experts.ffn),
+                f64::from(experts.count),
+                f64::from(experts.active),
+                matrices * hidden * f64::from(experts.shared_ffn),
+            ),
+            None => (0.0, 0.0, 0.0, 0.0, 0.0),
+        };
+        let dense = (layers - expert_layers) * matrices * hidden * f64::from(self.ffn);
+        let body = layers * self.attention_parameters() + dense + expert_layers * shared;
+        let router = expert_layers * hidden * count;
+        let head = f64::from(self.vocabulary) * hidden;
+        ParameterCount {
+            body,
+            router,
+            head,
+            embedding: if self.tied { 0.0 } else { head },
+            experts: expert_layers * expert * count,
+            expert,
+            expert_layers,
+            active: body + router + head + expert_layers * expert * active,
+        }
+    }
+
+    fn attention_parameters(&self) -> f64 {
+        let hidden = f64::from(self.hidden);
+        let heads = f64::from(self.heads);
+        match self.latent {
+            None => {
+                hidden * f64::from(self.head_dim) * (2.0 * heads + 2.0 * f64::from(self.kv_heads))
+            }
+            Some(latent) => {
+                let rank = f64::from(latent.key_value);
+                let (rotary, plain, value) = (
+                    f64::from(latent.rotary),
+                    f64::from(latent.plain),
+                    f64::from(latent.value),
+                );
+                let query_width = heads * (plain + rotary);
+                let query = match latent.query {
+                    0 => hidden * query_width,
+                    rank => f64::from(rank) * (hidden + query_width),
+                };
+                query
+                    + hidden * (rank + rotary)
+                    + rank * heads * (plain + value)
+                    + heads * value * hidden
+            }
+        }
+    }
+
+    /// Numbers that one layer caches per token.
+    pub fn cached_per_layer(&self) -> f64 {
+        match self.latent {
+            Some(latent) => f64::from(latent.key_value + latent.rotary),
+            None => 2.0 * f64::from(self.kv_heads) * f64::from(self.head_dim),
+        }
+    }
+
+    /// Tokens that all layers together look back over, at a context length.
+    pub fn looked_back(&self, context: f64) -> f64 {
+        let layers = f64::from(self.layers);
+        match self.window {
+            None => layers * context,
+            Some(window) => {
+                let full = match window.full_every {
+                    0 => 0.0,
+                    every => f64::from(self.layers / every),
+                };
+                full * context + (layers - full) * context.min(f64::from(window.tokens))
+            }
+        }
+    }
+
+    /// Width over which attention scores are taken per head: the latent vector where keys are absorbed in it.
+    pub(crate) fn score_width(&self) -> f64 {
+        match self.latent {
+            Some(latent) => f64::from(latent.key_value + latent.rotary),
+            None => f64::from(self.head_dim),
+        }
+    }
+
+    /// Operations to read a text of `tokens` tokens at once, all of whose outputs are used.
+    pub fn forward_operations(&self, tokens: f64) -> f64 {
+        let count = self.parameters();
+        let embedding = if self.encoder { count.head } else { 0.0 };
+        2.0 * (count.active - embedding) * tokens
+            + 4.0
+                * tokens
+                * f64::from(self.heads)
+                * f64::from(self.head_dim)
+                * self.looked_back(tokens)
+    }
+
+    /// A network like today's open language models of a given size, for when only parameter counts are known: gated
+    /// feed-forward layers, heads of 128, grouped queries; depth and width grow together as in Llama 3 and Qwen 3.
+    pub fn of_size(total: f64, active: f64) -> Self {
+        let active = if active > 0.0 {
+            active.min(total)
+        } else {
+            total
+        };
+        // 8 B: 32 layers of 4096; 70 B: 80 layers of 8192.
+        let width = (4096.0 * (active / 8e9).powf(0.33) / 128.0)
+            .round()
+            .max(2.0)
+            * 128.0;
+        let per_layer = 12.0 * width * width * 1.08;
+        let layers = (active / per_layer).round().clamp(2.0, 200.0);
+        let heads = width / 128.0;
+        let dense = Self {
+            hidden: integer(width),
+            layers: integer(layers),
+            heads: integer(heads),
+            kv_heads: integer((heads / 4.0).clamp(1.0, 8.0)),
+            head_dim: 128,
+            ffn: integer((active / layers / width - 2.5 * width) / 3.0),
+            gated: true,
+            vocabulary: 0,
+            tied: true,
+            window: None,
+            experts: None,
+            latent: None,
+            encoder: false,
+        };
+        if total <= active * 1.05 {
+            return dense;
+        }
+        // Today's mixtures: 8 of 128 experts.
+        let (count, chosen) = (128.0, 8.0);
+        let expert = (total - active) / layers / (count - chosen);
+        Self {
+            ffn: 0,
+            experts: Some(Experts {
+                count: 128,
+                active: 8,
+                ffn: integer(expert / 3.0 / width),
+                shared_ffn: integer(
+                    ((active / layers - 2.5 * width * width - chosen * expert) / 3.0 / width)
+                        .max(0.0),
+                ),
+                dense_layers: 0,
+            }),
+            ..dense
+        }
+    }
+}
+
+/// Nearest whole number; shapes are far below the limit of the type.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the type's range first"
+)]
+fn integer(value: f64) -> u32 {
+    value.round().clamp(1.0, f64::from(u32::MAX)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serving::catalogue::architecture;
+
+    fn transformer(name: &str) -> Transformer {
+        match architecture(name).unwrap().shape.clone() {
+            Shape::Transformer(transformer) => transformer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn llama_3_1_8b_by_hand() {
+        let llama = transformer("meta-llama/Llama-3.1-8B-Instruct");
+        // Per layer: q and o 4096², k and v 4096·1024, three matrices 4096·14336; 32 layers; 128256·4096 twice.
+        let layer = 2.0 * 4096.0 * 4096.0 + 2.0 * 4096.0 * 1024.0 + 3.0 * 4096.0 * 14336.0;
+        let total = 32.0 * layer + 2.0 * 128_256.0 * 4096.0;
+        assert_eq!(llama.parameters().total(), total);
+        assert_eq!(total, 8_029_995_008.0);
+        // Keys and values of 8 heads of 128 in 32 layers at two bytes: 128 KiB per token.
+        assert_eq!(2.0 * llama.cached_per_layer() * 32.0, 131_072.0);
+    }
+
+    #[test]
+    fn windows_bound_what_is_read_back() {
+        let gemma = transformer("google/gemma-3-27b-it");
+        // 62 layers, every sixth looks back over everything, the others over 1024 tokens.
+        assert_eq!(gemma.looked_back(10_000.0), 10.0 * 10_000.0 + 52.0 * 1024.0);
+        assert_eq!(gemma.looked_back(100.0), 6200.0);
+    }
+
+    #[test]
+    fn latent_attention_caches_one_small_vector() {
+        let deepseek = transformer("deepseek-ai/DeepSeek-R1");
+        assert_eq!(deepseek.cached_per_layer(), 576.0);
+        let active = deepseek.parameters().active;
+        assert!((active / 37e9 - 1.0).abs() < 0.03, "{active}");
+    }
+
+    #[test]
+    fn a_network_of_a_given_size_has_that_size() {
+        for (total, active) in [
+            (7e9, 7e9),
+            (70e9, 70e9),
+            (235e9, 22e9),
+            (30e9, 3e9),
+            (1e9, 0.0),
+        ] {
+            let network = Transformer::of_size(total, active);
+            let count = network.parameters();
+            assert!(
+                (count.total() / total - 1.0).abs() < 0.12,
+                "{total}: {}",
+                count.total()
+            );
+            if active > 0.0 {
+                assert!(
+                    (count.active / active - 1.0).abs() < 0.15,
+                    "{active}: {}",
+                    count.active
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! Language models being served: time and energy of one step that writes a token for every sequence of a batch.
+//!
+//! All quantities are per device. The formulas are in METHODS.md, the constants in `assets/serving.ron`.
+
+use super::architecture::{ParameterCount, Transformer};
+use super::constants::{DecodeEnergy, DecodeTime};
+use super::device::{Device, Generation};
+
+/// The serving software, by the year of its release: the same chip and model tripled their throughput from one to the
+/// next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Era {
+    /// Kernels started one by one from Python (Hugging Face transformers, 2023).
+    Eager,
+    /// vLLM 0.5 and its contemporaries.
+    Y2024,
+    /// vLLM 0.11 and its contemporaries.
+    #[default]
+    Y2025,
+}
+
+/// Formats of weights that serving software offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WeightFormat {
+    /// 16 bit.
+    #[default]
+    Half,
+    /// 8-bit floating point, activations too, scaled by block.
+    Fp8,
+    /// 4-bit floating point for experts only; arithmetic in 16 bit.
+    Mxfp4,
+    /// 4-bit integers or NF4 everywhere; arithmetic in 16 bit.
+    FourBit,
+    /// 8-bit integers everywhere.
+    Int8,
+}
+
+/// What is served, and on how many devices.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Serving {
+    /// Sequences in a step, averaged over the run.
+    pub batch: f64,
+    /// Tokens of a prompt.
+    pub prompt: f64,
+    /// Tokens of an answer.
+    pub output: f64,
+    /// Devices that share the model.
+    pub devices: f64,
+    /// Groups of devices that attend to sequences of their own (data-parallel attention).
+    pub attention_groups: f64,
+    /// Format of the weights.
+    pub format: WeightFormat,
+    /// The software.
+    pub era: Era,
+}
+
+/// Work of one step on one device.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Work {
+    /// Bytes of weights that every token needs.
+    pub body_bytes: f64,
+    /// Bytes of the experts that some token of the batch needs.
+    pub expert_bytes: f64,
+    /// Parameters of those experts.
+    pub expert_weights: f64,
+    /// How many more experts the busiest device reads than the mean.
+    pub imbalance: f64,
+    /// Bytes of keys and values.
+    pub cache_bytes: f64,
+    /// Context of a sequence, averaged over the run, in tokens.
+    pub context: f64,
+    /// Operations with weights, for the tokens written.
+    pub operations: f64,
+    /// Operations of attention, for the tokens written.
+    pub attention: f64,
+    /// Operations for the share of prompts that falls to this step.
+    pub prompt: f64,
+    /// Operations on rows of tiles that hold no token, in layers with experts.
+    pub padding: f64,
+    /// Bytes exchanged between devices.
+    pub link_bytes: f64,
+}
+
+/// Seconds of one step by what takes them; they add up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepTime {
+    /// Weights: the slower of memory and arithmetic, rounded where they meet.
+    pub weights: f64,
+    /// Keys and values.
+    pub cache: f64,
+    /// Prompts.
+    pub prompt: f64,
+    /// Starting kernels, routing, quantising activations.
+    pub launch: f64,
+    /// Exchange between devices.
+    pub exchange: f64,
+    /// Scheduler, sampler and streaming on the host.
+    pub host: f64,
+}
+
+impl StepTime {
+    /// The step.
+    pub fn total(&self) -> f64 {
+        self.weights + self.cache + self.prompt + self.launch + self.exchange + self.host
+    }
+}
+
+/// Tokens of a batch share experts: they meet about as many as this power of their number would if they did not.
+const SHARED_EXPERTS: f64 = 0.8;
+/// Share of its answer that a running sequence has written, on average.
+const WRITTEN: f64 = 0.5;
+/// The same for answers so long that a measurement begins before they are half written.
+const WRITTEN_LONG: f64 = 0.4;
+/// Tokens from which an answer is long.
+const LONG_ANSWER: f64 = 1500.0;
+/// Rows of a tile of a grouped product in 16 bit.
+const TILE_ROWS: f64 = 64.0;
+/// Rows of a tile of a grouped product in FP8.
+const TILE_ROWS_FP8: f64 = 128.0;
+/// Share of the data sheet's FP8 peak, against that of 16 bit, that block-scaled products reach (assumed).
+const FP8_PEAK: f64 = 0.6;
+/// Energy of an FP8 operation against one in 16 bit (half the bits; assumed).
+const FP8_OPERATION: f64 = 0.5;
+/// Bytes of a weight of four bits with its scale per block of 32.
+const FOUR_BIT: f64 = 0.5 + 1.0 / 32.0;
+/// Overheads of FP8 in layers without experts against layers with (assumed: one kernel in four).
+const FP8_DENSE: f64 = 0.25;
+/// Seconds that starting the kernels of one layer takes from Python (V100, A40 and A100 rows of 2023 agree).
+const EAGER_LAYER: f64 = 1.05e-3;
+/// Share of the power limit at which it is held.
+const HELD: f64 = 0.98;
+
+impl Serving {
+    /// Work of one step on one device.
+    pub fn work(&self, network: &Transformer) -> Work {
+        let count = network.parameters();
+        let n = self.devices;
+        let groups = self.attention_groups.clamp(1.0, n);
+        let prompt_tokens = self.batch * self.prompt / self.output.max(1.0);
+        let tokens = self.batch + prompt_tokens;
+        let written = if self.output > LONG_ANSWER {
+            WRITTEN_LONG
+        } else {
+            WRITTEN
+        };
+        let context = self.prompt + written * self.output;
+        let (body, experts) = self.bytes_per_weight();
+        let looked_back = network.looked_back(context);
+        // Devices beyond the number of key-value heads hold copies; a latent vector cannot be split at all.
+        let sharing = n / groups;
+        let copies = match network.latent {
+            Some(_) => sharing,
+            None => (sharing / f64::from(network.kv_heads)).max(1.0),
+        };
+        let touched = self.touched(network, &count);
+        let read_back =
+            4.0 * self.batch * f64::from(network.heads) * network.score_width() * looked_back;
+        let attention_copies = if groups > 1.0 {
+            // Every group holds all of attention; the rest is shared by all devices.
+            (groups - 1.0) * f64::from(network.layers) * attention_share(network)
+        } else {
+            0.0
+        };
+        Work {
+            body_bytes: ((count.body + attention_copies) * body
+                + (count.head + count.router) * 2.0)
+                / n,
+            expert_bytes: touched.share * count.experts * experts / n,
+            expert_weights: touched.share * count.experts / n,
+            imbalance: touched.imbalance,
+            cache_bytes: self.batch * 2.0 * network.cached_per_layer() * looked_back * copies / n,
+            context,
+            operations: 2.0 * count.active * self.batch / n,
+            attention: read_back / n,
+            prompt: (2.0 * (count.active - count.head) * prompt_tokens
+                + 2.0
+                    * prompt_tokens
+                    * f64::from(network.heads)
+                    * f64::from(network.head_dim)
+                    * self.prompt
+                    * f64::from(network.layers))
+                / n,
+            padding: self.padding(network, &count, tokens, touched.per_device),
+            link_bytes: if n > 1.0 {
+                8.0 * f64::from(network.layers) * tokens * f64::from(network.hidden) * (n - 1.0) / n
+            } else {
+                0.0
+            },
+        }
+    }
+
+    fn bytes_per_weight(&self) -> (f64, f64) {
+        match self.format {
+            WeightFormat::Half => (2.0, 2.0),
+            WeightFormat::Fp8 | WeightFormat::Int8 => (1.0, 1.0),
+            WeightFormat::Mxfp4 => (2.0, FOUR_BIT),
+            WeightFormat::FourBit => (FOUR_BIT, FOUR_BIT),
+        }
+    }
+
+    /// Which experts a batch needs: with k of E experts per token, a share 1 - (1 - k/E)^tokens.
+    fn touched(&self, network: &Transformer, count: &ParameterCount) -> Touched {
+        let Some(experts) = network.experts.filter(|_| count.experts > 0.0) else {
+            return Touched {
+                share: 0.0,
+                per_device: 0.0,
+                imbalance: 1.0,
+            };
+        };
+        let n = self.devices;
+        let chosen = f64::from(experts.active) / f64::from(experts.count);
+        let share = 1.0 - (1.0 - chosen).powf(self.batch.powf(SHARED_EXPERTS));
+        let per_device = share * f64::from(experts.count) / n;
+        let imbalance = if n > 1.0 && per_device > 0.0 {
+            // Largest of n binomial counts, about its mean plus √(2 ln n) standard deviations.
+            (1.0 + (2.0 * n.ln() * (1.0 - share) / per_device).sqrt()).min(1.0 / share)
+        } else {
+            1.0
+        };
+        Touched {
+            share,
+            per_device,
+            imbalance,
+        }
+    }
+
+    fn padding(
+        &self,
+        network: &Transformer,
+        count: &ParameterCount,
+        tokens: f64,
+        touched: f64,
+    ) -> f64 {
+        let Some(experts) = network.experts else {
+            return 0.0;
+        };
+        let tile = if self.format == WeightFormat::Fp8 {
+            TILE_ROWS_FP8
+        } else {
+            TILE_ROWS
+        };
+        let rows = tokens * f64::from(experts.active) / self.devices;
+        count.expert_layers * 2.0 * count.expert * (touched * tile - rows).max(0.0)
+    }
+
+    /// Seconds of one step.
+    pub fn time(
+        &self,
+        network: &Transformer,
+        work: &Work,
+        device: &Device,
+        constants: &DecodeTime,
+    ) -> StepTime {
+        let count = network.parameters();
+        let blackwell = device.generation == Generation::Blackwell;
+        let (share, layer) = if blackwell {
+            (constants.weights_blackwell, constants.layer_blackwell)
+        } else {
+            (constants.weights_hopper, constants.layer_hopper)
+        };
+        let longer = match self.format {
+            WeightFormat::Half | WeightFormat::FourBit | WeightFormat::Int8 => 1.0,
+            WeightFormat::Fp8 => constants.fp8_bytes,
+            WeightFormat::Mxfp4 => constants.fp4_bytes,
+        };
+        let memory = (work.body_bytes + work.expert_bytes * work.imbalance * longer)
+            / (device.bandwidth * share);
+        let peak = constants.compute
+            * match (self.format, device.fp8) {
+                (WeightFormat::Fp8, Some(fp8)) => fp8 * FP8_PEAK,
+                _ => device.fp16,
+            };
+        let arithmetic = work.operations / peak;
+        let layers = f64::from(network.layers);
+        let quantise = match self.format {
+            WeightFormat::Fp8 => {
+                constants.fp8_layer
+                    * (count.expert_layers + FP8_DENSE * (layers - count.expert_layers))
+            }
+            _ => 0.0,
+        };
+        let mut time = StepTime {
+            weights: (memory.powi(3) + arithmetic.powi(3)).cbrt(),
+            cache: work.cache_bytes / (device.bandwidth * constants.cache),
+            prompt: work.prompt / peak,
+            launch: layers * layer + count.expert_layers * constants.expert_layer + quantise,
+            exchange: 0.0,
+            host: self.host(network, work, device, constants),
+        };
+        if self.devices > 1.0 {
+            time.exchange = 2.0 * layers * constants.exchange
+                + work.link_bytes / (device.link * constants.link);
+        }
+        if self.era == Era::Eager {
+            // The device waits for the host to start every kernel, or the host for the device.
+            let busy = time.weights + time.cache + time.prompt + time.exchange;
+            time.launch = 0.0;
+            time.host = (layers * EAGER_LAYER - busy).max(0.0);
+        }
+        time
+    }
+
+    fn host(
+        &self,
+        network: &Transformer,
+        work: &Work,
+        device: &Device,
+        constants: &DecodeTime,
+    ) -> f64 {
+        let requests = self.batch / self.output.max(1.0);
+        let blackwell = device.generation == Generation::Blackwell;
+        match self.era {
+            Era::Eager => 0.0,
+            Era::Y2024 => {
+                let sequence = if device.generation == Generation::Ampere {
+                    constants.sequence_ampere_2024
+                } else {
+                    constants.sequence_hopper_2024
+                };
+                constants.step_2024
+                    + constants.layer_2024 * f64::from(network.layers)
+                    + (sequence + constants.context_2024 * work.context) * self.batch
+                    + constants.request_2024 * requests
+            }
+            Era::Y2025 => {
+                let (step, sequence) = if blackwell {
+                    (
+                        constants.step_blackwell_2025,
+                        constants.sequence_blackwell_2025,
+                    )
+                } else {
+                    (constants.step_hopper_2025, constants.sequence_hopper_2025)
+                };
+                let shared = if blackwell && self.devices < 2.0 {
+                    constants.long_context_blackwell * (work.context / 4000.0).powi(2)
+                } else {
+                    0.0
+                };
+                step + sequence * self.batch + constants.request_2025 * requests + shared
+            }
+        }
+    }
+
+    /// Joules of one step on one device, over `seconds` of which `waiting` are spent waiting for the host.
+    pub fn energy(
+        &self,
+        network: &Transformer,
+        work: &Work,
+        device: &Device,
+        constants: &DecodeEnergy,
+        seconds: f64,
+        waiting: f64,
+    ) -> f64 {
+        let rates = Rates::new(device, constants);
+        // Several devices spin while they wait for each other and for the host.
+        let waiting = if self.devices > 1.0 { 0.0 } else { waiting };
+        let operations = work.operations + work.attention + work.prompt + work.padding;
+        let (per_operation, unpack, quantise) = match self.format {
+            WeightFormat::Half | WeightFormat::Int8 => (1.0, 0.0, 0.0),
+            WeightFormat::Fp8 => {
+                let count = network.parameters();
+                let layers = f64::from(network.layers);
+                let with_experts = count.expert_layers;
+                let counted = if with_experts > 0.0 {
+                    layers
+                } else {
+                    FP8_DENSE * layers
+                };
+                (FP8_OPERATION, 0.0, constants.fp8_layer * counted)
+            }
+            WeightFormat::Mxfp4 => (1.0, constants.fp4_weight * work.expert_weights, 0.0),
+            WeightFormat::FourBit => {
+                let weights = work.expert_weights + work.body_bytes / FOUR_BIT;
+                (1.0, constants.fp4_weight * weights, 0.0)
+            }
+        };
+        let joules = rates.idle * seconds
+            + rates.active * (seconds - waiting).max(0.0)
+            + rates.operation * per_operation * operations
+            + rates.byte
+                * (work.body_bytes + work.expert_bytes + constants.cache_byte * work.cache_bytes)
+            + constants.link_byte * work.link_bytes
+            + unpack
+            + quantise;
+        joules.min(HELD * device.power_limit * seconds)
+    }
+}
+
+struct Touched {
+    /// Share of all experts.
+    share: f64,
+    /// Experts of one layer on one device.
+    per_device: f64,
+    /// The busiest device against the mean.
+    imbalance: f64,
+}
+
+/// Parameters of attention in one layer.
+fn attention_share(network: &Transformer) -> f64 {
+    let without = Transformer {
+        ffn: 0,
+        experts: None,
+        vocabulary: 0,
+        ..network.clone()
+    };
+    without.parameters().body / f64::from(network.layers).max(1.0)
+}
+
+/// Powers and energies of a device: those of its generation, powers scaled by its power limit.
+pub(crate) struct Rates {
+    pub(crate) idle: f64,
+    pub(crate) active: f64,
+    pub(crate) operation: f64,
+    pub(crate) byte: f64,
+}
+
+/// Power limit of the devices that the fit has seen.
+pub(crate) fn reference_power(generation: Generation) -> f64 {
+    match generation {
+        Generation::Ampere => 400.0,
+        Generation::Hopper => 700.0,
+        Generation::Blackwell => 1000.0,
+    }
+}
+
+impl Rates {
+    pub(crate) fn new(device: &Device, constants: &DecodeEnergy) -> Self {
+        let scale = device.power_limit / reference_power(device.generation);
+        let (idle, active, operation, byte) = match device.generation {
+            Generation::Ampere => (
+                constants.idle_ampere,
+                constants.active_ampere,
+                constants.operation_ampere,
+                constants.byte_ampere,
+            ),
+            Generation::Hopper => (
+                constants.idle_hopper,
+                constants.active_hopper,
+                constants.operation_hopper,
+                constants.byte_hopper,
+            ),
+            Generation::Blackwell => (
+                constants.idle_blackwell,
+                constants.active_blackwell,
+                constants.operation_blackwell,
+                constants.byte_blackwell,
+            ),
+        };
+        Self {
+            idle: idle * scale,
+            active: active * scale,
+            operation,
+            byte: byte * device.memory_energy,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serving::architecture::Shape;
+    use crate::serving::catalogue::architecture;
+
+    fn network(name: &str) -> Transformer {
+        match &architecture(name).unwrap().shape {
+            Shape::Transformer(transformer) => transformer.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn serving(batch: f64) -> Serving {
+        Serving {
+            batch,
+            prompt: 300.0,
+            output: 600.0,
+            devices: 1.0,
+            attention_groups: 1.0,
+            format: WeightFormat::Half,
+            era: Era::Y2025,
+        }
+    }
+
+    #[test]
+    fn bytes_of_a_step_of_llama_3_1_8b_by_hand() {
+        let work = serving(16.0).work(&network("llama-3-1-8b"));
+        // All parameters but the embedding, at two bytes.
+        assert_eq!(
+            work.body_bytes,
+            2.0 * (8_029_995_008.0 - 128_256.0 * 4096.0)
+        );
+        // 16 sequences at 300 + 600/2 tokens, 128 KiB each.
+        assert_eq!(work.context, 600.0);
+        assert_eq!(work.cache_bytes, 16.0 * 600.0 * 131_072.0);
+    }
+
+    #[test]
+    fn a_large_batch_needs_every_expert_and_one_token_only_its_own() {
+        let qwen = network("qwen3-30b-a3b");
+        let all = qwen.parameters().experts * 2.0;
+        let one = serving(1.0).work(&qwen).expert_bytes;
+        assert!((one / all - 8.0 / 128.0).abs() < 1e-9);
+        assert!(serving(2000.0).work(&qwen).expert_bytes / all > 0.999);
+    }
+
+    #[test]
+    fn fewer_bits_never_read_more_bytes() {
+        for name in [
+            "llama-3-1-8b",
+            "qwen3-235b-a22b",
+            "gpt-oss-20b",
+            "deepseek-v3",
+        ] {
+            let network = network(name);
+            let bytes = |format| {
+                let work = Serving {
+                    format,
+                    ..serving(32.0)
+                }
+                .work(&network);
+                work.body_bytes + work.expert_bytes
+            };
+            let order = [WeightFormat::Half, WeightFormat::Fp8, WeightFormat::FourBit];
+            for pair in order.windows(2) {
+                assert!(bytes(pair[1]) < bytes(pair[0]), "{name}: {pair:?}");
+            }
+            assert!(bytes(WeightFormat::Mxfp4) <= bytes(WeightFormat::Half));
+        }
+    }
+}

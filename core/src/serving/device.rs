@@ -1,0 +1,269 @@
+//! Devices by the names that published measurements use, with the figures that the serving model needs.
+
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::hardware::{self, CostModel, Precision};
+
+const FILE: &str = include_str!("../../../assets/serving_devices.ron");
+
+/// Whose fitted constants a device uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Generation {
+    /// NVIDIA A100: 7 nm, HBM2.
+    Ampere,
+    /// NVIDIA H100: 4 nm class, HBM3.
+    Hopper,
+    /// NVIDIA B200: 4 nm class, HBM3e.
+    Blackwell,
+}
+
+/// What kind of part of a system a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum DeviceKind {
+    /// GPU with matrix units in a server or workstation.
+    Gpu,
+    /// Inference card in a server.
+    Card,
+    /// Inference card in a development kit.
+    KitCard,
+    /// Small inference module in a development kit.
+    Module,
+    /// System on a chip: the board is the system.
+    SystemOnChip,
+    /// Vector units of a CPU on a board.
+    Cpu,
+    /// GPU without matrix units on a board.
+    EmbeddedGpu,
+}
+
+/// Figures of a device that is not in the hardware catalogue.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Figures {
+    fp16: f64,
+    int8: f64,
+    #[serde(default)]
+    fp32: f64,
+    bandwidth: f64,
+    power: f64,
+    link: f64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    names: Vec<String>,
+    #[serde(default)]
+    hardware: Option<String>,
+    #[serde(default)]
+    figures: Option<Figures>,
+    generation: Generation,
+    kind: DeviceKind,
+    #[serde(default)]
+    fitted: bool,
+    #[serde(default = "one")]
+    memory_energy: f64,
+    #[serde(default)]
+    stacked_memory: bool,
+    #[serde(default)]
+    waiting_power: f64,
+    #[serde(default)]
+    efficient_power: Option<f64>,
+    source: String,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// A device as the serving model sees it; rates per second, watts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// Its first name.
+    pub name: String,
+    /// Words by which it is recognised, each list one name.
+    words: Vec<Vec<String>>,
+    /// Whose constants it uses.
+    pub generation: Generation,
+    /// What kind of part it is.
+    pub kind: DeviceKind,
+    /// Whether the fit has seen it.
+    pub fitted: bool,
+    /// Operations per second in 16 bit.
+    pub fp16: f64,
+    /// Operations per second in 8-bit floating point, where it has that.
+    pub fp8: Option<f64>,
+    /// Operations per second in 8-bit integers.
+    pub int8: f64,
+    /// Operations per second in 32 bit.
+    pub fp32: f64,
+    /// Bytes per second from memory.
+    pub bandwidth: f64,
+    /// Watts it may draw.
+    pub power_limit: f64,
+    /// Bytes per second over its link.
+    pub link: f64,
+    /// Energy of a byte against that of its generation.
+    pub memory_energy: f64,
+    /// Whether its memory is stacked (HBM).
+    pub stacked_memory: bool,
+    /// Watts while it waits in a system at rest.
+    pub waiting_power: f64,
+    /// Watts of the board in its efficient mode.
+    pub efficient_power: Option<f64>,
+    /// Where the figures are from.
+    pub source: String,
+}
+
+impl Device {
+    fn new(entry: &Entry) -> Result<Self> {
+        let broken = |fact: String| Error::file(fact, "assets/serving_devices.ron");
+        let name = entry.names.first().cloned().unwrap_or_default();
+        let mut device = Self {
+            words: entry.names.iter().map(|name| words(name)).collect(),
+            name,
+            generation: entry.generation,
+            kind: entry.kind,
+            fitted: entry.fitted,
+            fp16: 0.0,
+            fp8: None,
+            int8: 0.0,
+            fp32: 0.0,
+            bandwidth: 0.0,
+            power_limit: 0.0,
+            link: 0.0,
+            memory_energy: entry.memory_energy,
+            stacked_memory: entry.stacked_memory,
+            waiting_power: entry.waiting_power,
+            efficient_power: entry.efficient_power,
+            source: entry.source.clone(),
+        };
+        if let Some(figures) = entry.figures {
+            device.fp16 = figures.fp16;
+            device.int8 = figures.int8;
+            device.fp32 = figures.fp32;
+            device.bandwidth = figures.bandwidth;
+            device.power_limit = figures.power;
+            device.link = figures.link;
+            return Ok(device);
+        }
+        let id = entry.hardware.as_deref().unwrap_or_default();
+        let target = hardware::find(id)?;
+        let CostModel::Processor(processor) = &target.model else {
+            return Err(broken(format!("{id} is not a processor")));
+        };
+        let peak = |precision| {
+            processor
+                .peak
+                .get(&precision)
+                .map(|figure| figure.typical.0)
+        };
+        device.int8 = peak(Precision::Int8).unwrap_or(0.0);
+        device.fp16 = peak(Precision::Fp16).unwrap_or(device.int8 / 2.0);
+        device.fp8 = peak(Precision::Fp8);
+        device.fp32 = peak(Precision::Fp32).unwrap_or(device.fp16 / 16.0);
+        device.power_limit = target.power_limit.typical.0;
+        device.bandwidth = processor
+            .memory
+            .as_ref()
+            .unwrap_or(&processor.on_chip)
+            .bandwidth
+            .typical
+            .0;
+        device.link = processor
+            .link
+            .as_ref()
+            .map_or(32e9, |link| link.bandwidth.typical.0);
+        Ok(device)
+    }
+}
+
+/// Letters and digits in lower case; everything else separates words.
+fn words(name: &str) -> Vec<String> {
+    name.to_lowercase()
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// All devices.
+///
+/// # Errors
+/// [`Error::File`] when the file that ships with the program is broken.
+fn devices() -> Result<&'static [Device]> {
+    static DEVICES: OnceLock<Result<Vec<Device>>> = OnceLock::new();
+    let loaded = DEVICES.get_or_init(|| {
+        let options = ron::Options::default()
+            .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+        let entries: Vec<Entry> = options
+            .from_str(FILE)
+            .map_err(|error| Error::file(format!("line {error}"), "assets/serving_devices.ron"))?;
+        entries.iter().map(Device::new).collect()
+    });
+    match loaded {
+        Ok(devices) => Ok(devices),
+        Err(error) => Err(error.clone()),
+    }
+}
+
+/// The device that a measurement names: the one with the longest name all of whose words occur.
+///
+/// # Errors
+/// [`Error::Unknown`] when no device fits.
+pub(crate) fn device(name: &str) -> Result<&'static Device> {
+    let wanted = words(name);
+    let all = devices()?;
+    all.iter()
+        .flat_map(|device| device.words.iter().map(move |words| (device, words)))
+        .filter(|(_, words)| words.iter().all(|word| wanted.contains(word)))
+        .max_by_key(|(_, words)| words.len())
+        .map(|(device, _)| device)
+        .ok_or_else(|| {
+            Error::unknown(
+                "device with serving constants",
+                name,
+                all.iter().map(|device| device.name.as_str()),
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_as_they_are_published_lead_to_the_right_device() {
+        for (published, expected) in [
+            ("NVIDIA H100 80GB HBM3", "H100 SXM"),
+            ("NVIDIA H100-PCIe-80GB", "H100 PCIe"),
+            ("NVIDIA A100-SXM4-40GB", "A100 SXM4 40GB"),
+            ("NVIDIA A100-SXM-80GB CTS", "A100 SXM 80GB"),
+            ("NVIDIA A100", "A100 SXM4 40GB"),
+            ("RTX 3080 Ti 12GB", "RTX 3080 Ti"),
+            ("QUALCOMM Cloud AI 100 DM.2e", "AI 100 DM 2e"),
+            ("QUALCOMM Cloud AI 100 DM.2", "AI 100 DM 2"),
+            ("CPU: Arm Cortex-A78AE v8.2", "Cortex A78AE"),
+            ("NVIDIA Jetson AGX Orin", "Orin"),
+        ] {
+            assert_eq!(device(published).unwrap().name, expected, "{published}");
+        }
+        assert!(device("an abacus").is_err());
+    }
+
+    #[test]
+    fn every_device_has_the_figures_it_needs() {
+        for device in devices().unwrap() {
+            assert!(device.fp16 > 0.0 && device.int8 > 0.0, "{}", device.name);
+            assert!(
+                device.bandwidth > 0.0 && device.power_limit > 0.0,
+                "{}",
+                device.name
+            );
+            assert!(device.source.len() > 10, "{}", device.name);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What serving a published model costs on published hardware: language models, image and video generation, MLPerf
+//! systems. Models are known by their shapes alone, constants are fitted to published measurements, and the error on
+//! families that were left out of the fit is the stated range.
+//!
+//! A [`Row`](rows::Row) of a table of measurements becomes a [`Case`](rows::Case) (shapes, device, work), a case
+//! becomes a [`Prediction`]. [`validate`] compares, [`calibrate`] fits. The formulas are in METHODS.md.
+
+pub mod architecture;
+mod calibrate;
+mod catalogue;
+mod config;
+mod constants;
+mod decode;
+mod device;
+mod diffusion;
+mod fit;
+mod llama_cpp;
+mod predict;
+mod rows;
+mod statistics;
+mod system;
+mod validate;
+
+pub use calibrate::{calibrate, cross_validate};
+pub use catalogue::{architecture, architectures};
+pub use config::open as open_config;
+pub use constants::{Constants, Spread, Spreads};
+pub use decode::{Era, Serving, StepTime, WeightFormat, Work};
+pub use device::{Device, DeviceKind, Generation};
+pub use diffusion::{DiffusionTransformer, Generating, PassCount, Pipeline, UNet};
+pub use llama_cpp::GgufFormat;
+pub use predict::{Prediction, predict};
+pub use rows::{Case, CaseWork, Row, Scope, read};
+pub use statistics::Statistics;
+pub use system::{Arrival, Benchmark};
+pub use validate::{Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate};

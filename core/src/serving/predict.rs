@@ -1,0 +1,129 @@
+//! What the model predicts for a case, with its range.
+
+use super::constants::{Constants, Spread};
+use super::llama_cpp;
+use super::rows::{Case, CaseWork};
+use crate::units::Range;
+
+/// Time and energy predicted for a case.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// Joules per unit of work; `None` where only speed is modelled.
+    pub energy: Option<Range<f64>>,
+    /// Units of work per second, all devices.
+    pub throughput: Range<f64>,
+}
+
+/// How much wider the range is for a device that the fit has not seen (leaving out a whole device makes the error of
+/// the others about 1.5 times as large).
+const UNSEEN_DEVICE: f64 = 1.5;
+
+/// Predicts one case.
+pub fn predict(case: &Case, constants: &Constants) -> Prediction {
+    let (seconds, joules) = typical(case, constants);
+    let mut spread = spread(case, constants);
+    if !case.device.fitted && !matches!(case.work, CaseWork::System(_) | CaseWork::LlamaCpp(..)) {
+        spread.energy *= UNSEEN_DEVICE;
+        spread.throughput *= UNSEEN_DEVICE;
+    }
+    Prediction {
+        energy: joules.map(|joules| around(joules, spread.energy)),
+        throughput: around(1.0 / seconds, spread.throughput),
+    }
+}
+
+/// A value with a range symmetric in its logarithm.
+fn around(typical: f64, spread: f64) -> Range<f64> {
+    Range {
+        low: typical * (-spread).exp(),
+        typical,
+        high: typical * spread.exp(),
+    }
+}
+
+fn spread(case: &Case, constants: &Constants) -> Spread {
+    match &case.work {
+        CaseWork::Decode(..) => constants.spread.decode,
+        CaseWork::Diffusion(_, false) => constants.spread.image,
+        CaseWork::Diffusion(_, true) => constants.spread.video,
+        CaseWork::System(_) => constants.spread.system,
+        CaseWork::LlamaCpp(..) => constants.spread.llama_cpp,
+    }
+}
+
+/// Seconds and joules per unit of work.
+pub(crate) fn typical(case: &Case, constants: &Constants) -> (f64, Option<f64>) {
+    let seconds = seconds(case, constants);
+    (seconds, joules(case, constants, seconds))
+}
+
+/// Seconds per unit of work, all devices together.
+pub(crate) fn seconds(case: &Case, constants: &Constants) -> f64 {
+    match &case.work {
+        CaseWork::Decode(network, serving) => {
+            let work = serving.work(network);
+            let step = serving
+                .time(network, &work, case.device, &constants.decode_time)
+                .total();
+            step / serving.batch
+        }
+        CaseWork::Diffusion(generating, _) => {
+            generating
+                .time(case.device, &constants.diffusion_time)
+                .total
+                / generating.batch
+        }
+        CaseWork::System(benchmark) => benchmark.time(case.device, &constants.system_time),
+        CaseWork::LlamaCpp(network, format, tokens, true) => {
+            let rate = llama_cpp::decode_rate(
+                network,
+                *format,
+                tokens / 2.0,
+                case.device,
+                &constants.llama_cpp,
+            );
+            1.0 / rate
+        }
+        CaseWork::LlamaCpp(network, format, tokens, false) => {
+            let rate = llama_cpp::prompt_rate(
+                network,
+                *format,
+                *tokens,
+                case.devices(),
+                case.device,
+                &constants.llama_cpp,
+            );
+            1.0 / rate
+        }
+    }
+}
+
+/// Joules per unit of work, if one unit takes `seconds` on all devices together.
+pub(crate) fn joules(case: &Case, constants: &Constants, seconds: f64) -> Option<f64> {
+    match &case.work {
+        CaseWork::Decode(network, serving) => {
+            let work = serving.work(network);
+            let time = serving.time(network, &work, case.device, &constants.decode_time);
+            let step = seconds * serving.batch;
+            let waiting = time.host / time.total() * step;
+            let energy = &constants.decode_energy;
+            let device = serving.energy(network, &work, case.device, energy, step, waiting);
+            Some(device * serving.devices / serving.batch)
+        }
+        CaseWork::Diffusion(generating, _) => {
+            let time = generating.time(case.device, &constants.diffusion_time);
+            let batch = generating.energy(
+                case.device,
+                &constants.diffusion_energy,
+                &constants.decode_energy,
+                &time,
+                seconds * generating.batch,
+            );
+            Some(batch / generating.batch)
+        }
+        CaseWork::System(benchmark) => {
+            Some(benchmark.energy(case.device, &constants.system_energy, seconds))
+        }
+        CaseWork::LlamaCpp(..) => None,
+    }
+}

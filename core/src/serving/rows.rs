@@ -1,0 +1,485 @@
+//! Published measurements as rows of a table, and what the serving model makes of them: which case each is, or why it
+//! cannot be predicted.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::architecture::{Architecture, Operations, Shape, Transformer};
+use super::catalogue;
+use super::config;
+use super::decode::{Era, Serving, WeightFormat};
+use super::device::{self, Device};
+use super::diffusion::{Generating, decoder_operations};
+use super::llama_cpp::GgufFormat;
+use super::system::{Arrival, Benchmark};
+use crate::error::{Error, Result};
+
+/// One published measurement; the columns of the public tables, all text, as many are empty.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct Row {
+    /// Identifier.
+    pub id: String,
+    /// Published name of the model.
+    pub model: String,
+    /// Parameters, in thousand millions.
+    pub params_b: String,
+    /// Parameters that a token meets, in thousand millions.
+    pub active_params_b: String,
+    /// What was done.
+    pub task: String,
+    /// The device.
+    pub hardware: String,
+    /// How many.
+    pub n_devices: String,
+    /// How they share the model.
+    pub parallelism: String,
+    /// Number format.
+    pub precision: String,
+    /// Software.
+    pub engine: String,
+    /// Sequences or images at once, averaged.
+    pub batch_size: String,
+    /// Tokens of the prompt.
+    pub input_tokens: String,
+    /// Tokens of the answer.
+    pub output_tokens: String,
+    /// Denoising steps.
+    pub steps: String,
+    /// Pixels and frames.
+    pub resolution: String,
+    /// Units per second, all devices.
+    pub throughput: String,
+    /// Seconds; what they mean differs.
+    pub latency_s: String,
+    /// Joules.
+    pub energy_j: String,
+    /// What they are per.
+    pub energy_unit: String,
+    /// What was measured: boards, system, wall.
+    pub scope: String,
+    /// Where it was published.
+    pub source: String,
+}
+
+impl Row {
+    /// A column as a number.
+    fn number(text: &str) -> Option<f64> {
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|value: &f64| value.is_finite() && *value > 0.0)
+    }
+
+    /// Measured joules per unit of work.
+    pub fn measured_energy(&self) -> Option<f64> {
+        Self::number(&self.energy_j).filter(|_| !self.energy_unit.contains("Wh"))
+    }
+
+    /// Measured units per second, all devices; of a stream of single queries, the inverse of its latency.
+    pub fn measured_throughput(&self) -> Option<f64> {
+        let per_query = if self.task.contains("MultiStream") {
+            8.0
+        } else {
+            1.0
+        };
+        Self::number(&self.throughput).or_else(|| {
+            Self::number(&self.latency_s)
+                .filter(|_| self.task.contains("Stream"))
+                .map(|seconds| per_query / seconds)
+        })
+    }
+}
+
+/// Reads a table.
+///
+/// # Errors
+/// [`Error::File`] when the text is not a table with an `id` and a `model` column.
+pub fn read(text: &str, path: &Path) -> Result<Vec<Row>> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let headers = reader
+        .headers()
+        .map_err(|error| Error::file(error.to_string(), path))?;
+    for needed in ["id", "model", "hardware"] {
+        if !headers.iter().any(|header| header == needed) {
+            return Err(Error::file(format!("there is no column '{needed}'"), path));
+        }
+    }
+    reader
+        .deserialize()
+        .map(|row| row.map_err(|error| Error::file(error.to_string(), path)))
+        .collect()
+}
+
+/// What was measured, so that unlike things never meet in one error figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Boards of the devices alone.
+    Boards,
+    /// The whole system at the wall.
+    Wall,
+    /// Speed only.
+    Speed,
+}
+
+impl Scope {
+    /// The words for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Boards => "boards",
+            Self::Wall => "wall",
+            Self::Speed => "speed only",
+        }
+    }
+}
+
+/// A row that the model can predict.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The row.
+    pub row: Row,
+    /// Family of the model; cross-validation leaves out whole ones.
+    pub family: String,
+    /// The device.
+    pub device: &'static Device,
+    /// What was measured.
+    pub scope: Scope,
+    /// The work.
+    pub work: CaseWork,
+}
+
+/// The work of a case.
+#[derive(Debug, Clone)]
+pub enum CaseWork {
+    /// A language model served to many.
+    Decode(Transformer, Serving),
+    /// Images (`false`) or videos (`true`).
+    Diffusion(Generating, bool),
+    /// An MLPerf benchmark.
+    System(Benchmark),
+    /// llama.cpp writing (`true`) or reading (`false`) so many tokens.
+    LlamaCpp(Transformer, GgufFormat, f64, bool),
+}
+
+/// Prompt lengths where none is printed (assumed; the median of such data sets, in tokens).
+const PROMPTS: [(&str, f64); 7] = [
+    ("arena", 300.0),
+    ("gpqa", 250.0),
+    ("sharegpt", 250.0),
+    ("humaneval", 180.0),
+    ("image-chat", 1000.0),
+    ("video-chat", 3000.0),
+    ("fim", 400.0),
+];
+/// Prompt length of everything else (assumed).
+const PROMPT: f64 = 300.0;
+/// Tokens of a SQuAD question with its paragraph, without padding (mean of the development set, about 180).
+const SQUAD_TOKENS: f64 = 178.0;
+
+impl Case {
+    /// What the model makes of a row; `models` is a folder with `<model>/config.json` for models that are not in the
+    /// catalogue.
+    ///
+    /// # Errors
+    /// Why the row cannot be predicted, in words.
+    pub fn new(row: &Row, models: Option<&Path>) -> std::result::Result<Self, String> {
+        let scope = scope(row)?;
+        if row.measured_energy().is_none() && row.measured_throughput().is_none() {
+            return Err("neither energy nor throughput was measured".to_owned());
+        }
+        let device = device::device(&row.hardware).map_err(|error| error.to_string())?;
+        let network = network(row, models)?;
+        let devices = match row.n_devices.trim() {
+            "" => 1.0,
+            text => {
+                Row::number(text).ok_or_else(|| format!("'{text}' is not a number of devices"))?
+            }
+        };
+        let work = match &network.shape {
+            _ if row.task.to_lowercase().contains("mlperf") => {
+                CaseWork::System(benchmark(row, &network, devices)?)
+            }
+            Shape::Transformer(transformer) if row.engine.contains("llama.cpp") => {
+                let format = gguf_format(&row.precision)?;
+                let writing = Row::number(&row.output_tokens);
+                let reading = Row::number(&row.input_tokens);
+                match (writing, reading) {
+                    (Some(tokens), None) => {
+                        CaseWork::LlamaCpp(transformer.clone(), format, tokens, true)
+                    }
+                    (None, Some(tokens)) => {
+                        CaseWork::LlamaCpp(transformer.clone(), format, tokens, false)
+                    }
+                    _ => return Err("the number of tokens is not stated".to_owned()),
+                }
+            }
+            Shape::Transformer(transformer) => {
+                CaseWork::Decode(transformer.clone(), serving(row, devices)?)
+            }
+            Shape::DiffusionTransformer(_) | Shape::UNet(_) => {
+                let (generating, video) = generating(row, &network, devices)?;
+                CaseWork::Diffusion(generating, video)
+            }
+            Shape::Counted(_) => {
+                return Err(format!(
+                    "'{}' is not a benchmark that is modelled",
+                    row.task
+                ));
+            }
+        };
+        Ok(Self {
+            row: row.clone(),
+            family: network.family.clone(),
+            device,
+            scope,
+            work,
+        })
+    }
+
+    /// Number of devices.
+    pub fn devices(&self) -> f64 {
+        match &self.work {
+            CaseWork::Decode(_, serving) => serving.devices,
+            CaseWork::Diffusion(generating, _) => generating.devices,
+            CaseWork::System(benchmark) => benchmark.devices,
+            CaseWork::LlamaCpp(..) => Row::number(&self.row.n_devices).unwrap_or(1.0),
+        }
+    }
+}
+
+fn scope(row: &Row) -> std::result::Result<Scope, String> {
+    let scope = row.scope.to_lowercase();
+    if scope.contains("idle draw") {
+        return Err(
+            "the scope includes the idle power of devices that did not take part".to_owned(),
+        );
+    }
+    if row.model.contains("mean of") || row.model.contains("regression") {
+        return Err("it is not a measurement of one model".to_owned());
+    }
+    if scope.contains("wall") || scope.contains("whole system") {
+        return Ok(Scope::Wall);
+    }
+    if scope.contains("whole board") {
+        return Err("single-board computers with a hardware meter are not modelled".to_owned());
+    }
+    if scope.contains("throughput only") {
+        return Ok(Scope::Speed);
+    }
+    Ok(Scope::Boards)
+}
+
+/// The network of a row: from the catalogue, from a configuration in a folder, or like others of its size.
+fn network(row: &Row, models: Option<&Path>) -> std::result::Result<Architecture, String> {
+    match catalogue::architecture(&row.model) {
+        Ok(network) => return Ok(network.clone()),
+        Err(Error::Unknown { .. }) => {}
+        Err(error) => return Err(error.to_string()),
+    }
+    if let Some(folder) = models {
+        let path = folder.join(&row.model).join("config.json");
+        if path.is_file() {
+            return config::open(&path).map_err(|error| error.to_string());
+        }
+    }
+    let total = Row::number(row.params_b.trim_end_matches(['B', 'b']));
+    let Some(total) = total else {
+        return Err("neither the catalogue nor the parameter columns know this model".to_owned());
+    };
+    if row.task.contains("text-to") || row.task.contains("MLPerf") {
+        return Err(format!("the shapes of {} are not known", row.model));
+    }
+    let active = Row::number(&row.active_params_b).unwrap_or(total);
+    Ok(Architecture {
+        id: row.model.clone(),
+        names: Vec::new(),
+        family: row.model.split('/').next().unwrap_or_default().to_owned(),
+        source: "like other networks of its size".to_owned(),
+        parameters: total * 1e9,
+        shape: Shape::Transformer(Transformer::of_size(total * 1e9, active * 1e9)),
+    })
+}
+
+/// The number after a key in "tp1 ep8 dp1".
+fn parallel(text: &str, key: &str) -> Option<f64> {
+    text.split_whitespace()
+        .find_map(|word| word.strip_prefix(key).and_then(Row::number))
+}
+
+fn serving(row: &Row, devices: f64) -> std::result::Result<Serving, String> {
+    let needed = |text: &str, what: &str| {
+        Row::number(text).ok_or_else(|| format!("the {what} is not stated"))
+    };
+    let task = row.task.to_lowercase();
+    let prompt = Row::number(&row.input_tokens).unwrap_or_else(|| {
+        PROMPTS
+            .iter()
+            .find(|(key, _)| task.contains(key))
+            .map_or(PROMPT, |(_, tokens)| *tokens)
+    });
+    let engine = row.engine.to_lowercase();
+    let era = if engine.contains("hf") || engine.contains("transformers") {
+        Era::Eager
+    } else if engine.contains("2024") || engine.contains(" 0.5") || engine.contains(" 0.6") {
+        Era::Y2024
+    } else {
+        Era::Y2025
+    };
+    let precision = row.precision.to_lowercase();
+    let format = if precision.contains("mxfp4") {
+        WeightFormat::Mxfp4
+    } else if precision.contains("fp8") {
+        WeightFormat::Fp8
+    } else if ["nf4", "int4", "awq", "gptq", "4-bit", "4bit", "fp4"]
+        .iter()
+        .any(|key| precision.contains(key))
+    {
+        WeightFormat::FourBit
+    } else if precision.contains("int8") || precision.contains("w8") {
+        WeightFormat::Int8
+    } else {
+        WeightFormat::Half
+    };
+    Ok(Serving {
+        batch: needed(&row.batch_size, "batch size")?,
+        prompt,
+        output: needed(&row.output_tokens, "number of output tokens")?,
+        devices,
+        attention_groups: parallel(&row.parallelism, "dp").unwrap_or(1.0),
+        format,
+        era,
+    })
+}
+
+fn generating(
+    row: &Row,
+    network: &Architecture,
+    devices: f64,
+) -> std::result::Result<(Generating, bool), String> {
+    let batch =
+        Row::number(&row.batch_size).ok_or_else(|| "the batch size is not stated".to_owned())?;
+    let pipeline = match &network.shape {
+        Shape::DiffusionTransformer(network) => network.pipeline(),
+        Shape::UNet(network) => network.pipeline(),
+        Shape::Transformer(_) | Shape::Counted(_) => {
+            return Err("it is not a diffusion network".to_owned());
+        }
+    };
+    let (width, height, frames) = resolution(&row.resolution);
+    let width = width.unwrap_or(pipeline.width);
+    let height = height.unwrap_or(pipeline.height);
+    let frames = frames.unwrap_or(pipeline.frames);
+    let (pass, transformer) = match &network.shape {
+        Shape::DiffusionTransformer(network) => (
+            network.count(height, width, frames),
+            Some(Generating::widths(network)),
+        ),
+        Shape::UNet(network) => (network.count(height, width), None),
+        Shape::Transformer(_) | Shape::Counted(_) => {
+            return Err("it is not a diffusion network".to_owned());
+        }
+    };
+    let generating = Generating {
+        batch,
+        steps: Row::number(&row.steps).unwrap_or_else(|| f64::from(pipeline.steps)),
+        passes: f64::from(pipeline.guidance_passes),
+        devices,
+        ulysses: parallel(&row.parallelism, "ulysses").unwrap_or(devices),
+        ring: parallel(&row.parallelism, "ring").unwrap_or(1.0),
+        recent: !row.engine.contains("2024"),
+        pass,
+        transformer,
+        decoder: decoder_operations(height, width, frames),
+        text: 2.0 * pipeline.text_encoder_parameters * f64::from(pipeline.text_tokens),
+    };
+    Ok((generating, frames > 1))
+}
+
+/// Width, height and frames out of "1024x1024", "xx81f" or "256x256 16 frames".
+fn resolution(text: &str) -> (Option<u32>, Option<u32>, Option<u32>) {
+    let mut parts = text.split(['x', ' ']).map(|part| {
+        part.trim_end_matches(|c: char| !c.is_ascii_digit())
+            .parse::<u32>()
+            .ok()
+    });
+    let mut next = || parts.next().flatten();
+    (next(), next(), next())
+}
+
+fn benchmark(
+    row: &Row,
+    network: &Architecture,
+    devices: f64,
+) -> std::result::Result<Benchmark, String> {
+    let arrival = match row.task.split_whitespace().last() {
+        Some("Offline") => Arrival::Offline,
+        Some("Server") => Arrival::Server,
+        Some("SingleStream") => Arrival::SingleStream,
+        Some("MultiStream") => Arrival::MultiStream,
+        _ => return Err(format!("'{}' names no MLPerf scenario", row.task)),
+    };
+    let (operations, kind) = match &network.shape {
+        Shape::Transformer(transformer) if transformer.encoder => (
+            transformer.forward_operations(SQUAD_TOKENS),
+            Operations::Attention,
+        ),
+        Shape::Counted(counted) => (counted.operations, counted.kind),
+        Shape::Transformer(_) | Shape::DiffusionTransformer(_) | Shape::UNet(_) => {
+            return Err(format!(
+                "{} is not one of the benchmarks that are modelled",
+                row.model
+            ));
+        }
+    };
+    Ok(Benchmark {
+        operations,
+        kind,
+        strict: row.model.ends_with("99.9"),
+        arrival,
+        devices,
+        efficient: row.parallelism.contains("MaxQ"),
+        plain_software: row.engine.contains("TFLite"),
+    })
+}
+
+fn gguf_format(precision: &str) -> std::result::Result<GgufFormat, String> {
+    match precision.to_lowercase().as_str() {
+        "f16" | "fp16" => Ok(GgufFormat::F16),
+        "q8_0" => Ok(GgufFormat::Q8),
+        "q4_k_m" | "q4_0" | "q4_k_s" => Ok(GgufFormat::Q4),
+        other => Err(format!("the format '{other}' is not modelled")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolutions_are_read_in_all_spellings() {
+        assert_eq!(resolution("1024x768"), (Some(1024), Some(768), None));
+        assert_eq!(resolution("xx81f"), (None, None, Some(81)));
+        assert_eq!(
+            resolution("256x256 16 frames"),
+            (Some(256), Some(256), Some(16))
+        );
+        assert_eq!(resolution(""), (None, None, None));
+    }
+
+    #[test]
+    fn a_row_that_is_no_measurement_of_one_model_says_so() {
+        let row = Row {
+            model: "mean of ~8-16 public models".to_owned(),
+            energy_j: "7.2".to_owned(),
+            ..Row::default()
+        };
+        assert!(Case::new(&row, None).unwrap_err().contains("one model"));
+    }
+
+    #[test]
+    fn a_table_without_its_columns_is_refused() {
+        let error = read("a,b\n1,2\n", Path::new("x.csv")).unwrap_err();
+        assert_eq!(error.to_string(), "there is no column 'id': x.csv");
+    }
+}
