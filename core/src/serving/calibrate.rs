@@ -10,7 +10,7 @@ use super::decode::Era;
 use super::fit::{Sample, fit};
 use super::predict::{Prediction, joules, predict, seconds, typical};
 use super::rows::{Case, CaseWork};
-use super::statistics::quantile;
+use super::statistics::weighted_quantile;
 
 /// Where every fit starts: round values of the right size, chosen before any fit, so that a rerun does not depend on
 /// what ran before.
@@ -376,8 +376,34 @@ pub fn cross_validate(cases: &[Case], spread: &Spreads) -> Vec<Prediction> {
         .collect()
 }
 
-/// The range stated for predictions: the 90th percentile of |ln(predicted / measured)| on what was left out.
+/// The range stated for predictions: the 90th percentile of |ln(predicted / measured)| on what was left out. Every
+/// family counts the same, however many rows it has: the next one is as likely to be like the small ones.
 const STATED: f64 = 0.9;
+
+/// Errors on what was left out, by kind of work and fold.
+#[derive(Default)]
+struct Errors(BTreeMap<Kind, BTreeMap<String, Vec<f64>>>);
+
+impl Errors {
+    fn add(&mut self, case: &Case, error: f64) {
+        let folds = self.0.entry(kind(case)).or_default();
+        folds.entry(fold(case)).or_default().push(error);
+    }
+
+    fn stated(&self, kind: Kind) -> Option<f64> {
+        let weighted: Vec<(f64, f64)> = self
+            .0
+            .get(&kind)?
+            .values()
+            .flat_map(|errors| {
+                let rows = errors.iter().map(|_| 1.0).sum::<f64>();
+                let weight = if kind < Kind::System { 1.0 / rows } else { 1.0 };
+                errors.iter().map(move |&error| (error, weight))
+            })
+            .collect();
+        Some(weighted_quantile(&weighted, STATED))
+    }
+}
 
 /// Constants fitted to all cases, with the spread found by leaving out one family (or device) after the other.
 pub fn calibrate(cases: &[Case], provenance: String) -> Constants {
@@ -385,8 +411,8 @@ pub fn calibrate(cases: &[Case], provenance: String) -> Constants {
     let mut constants = fit_all(&all);
     constants.provenance = provenance;
     let folds = folds(cases);
-    let mut energy: BTreeMap<Kind, Vec<f64>> = BTreeMap::new();
-    let mut speed: BTreeMap<Kind, Vec<f64>> = BTreeMap::new();
+    let mut energy = Errors::default();
+    let mut speed = Errors::default();
     for case in cases {
         let eager = matches!(&case.work, CaseWork::Decode(_, s) if s.era == Era::Eager);
         if (!case.device.fitted && kind(case) < Kind::System) || eager {
@@ -397,27 +423,16 @@ pub fn calibrate(cases: &[Case], provenance: String) -> Constants {
         };
         let (seconds, joules) = typical(case, left_out);
         if let Some(measured) = case.row.measured_throughput() {
-            speed
-                .entry(kind(case))
-                .or_default()
-                .push((seconds * measured).ln().abs());
+            speed.add(case, (seconds * measured).ln().abs());
         }
         if let (Some(measured), Some(joules)) = (case.row.measured_energy(), joules) {
-            energy
-                .entry(kind(case))
-                .or_default()
-                .push((joules / measured).ln().abs());
+            energy.add(case, (joules / measured).ln().abs());
         }
     }
     let spread = |kind: Kind, fallback: Spread| {
-        let found = |errors: &BTreeMap<Kind, Vec<f64>>, fallback| {
-            errors
-                .get(&kind)
-                .map_or(fallback, |errors| quantile(errors, STATED))
-        };
-        let throughput = found(&speed, fallback.throughput);
+        let throughput = speed.stated(kind).unwrap_or(fallback.throughput);
         Spread {
-            energy: found(&energy, throughput.max(fallback.energy)),
+            energy: energy.stated(kind).unwrap_or(throughput),
             throughput,
         }
     };

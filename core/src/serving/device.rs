@@ -163,6 +163,9 @@ impl Device {
         };
         device.int8 = peak(Precision::Int8).unwrap_or(0.0);
         device.fp16 = peak(Precision::Fp16).unwrap_or(device.int8 / 2.0);
+        if device.int8 == 0.0 {
+            device.int8 = device.fp16; // integers are computed in 16 bit
+        }
         device.fp8 = peak(Precision::Fp8);
         device.fp32 = peak(Precision::Fp32).unwrap_or(device.fp16 / 16.0);
         device.power_limit = target.power_limit.typical.0;

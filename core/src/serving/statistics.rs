@@ -83,6 +83,21 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     sorted[below] + (position - position.floor()) * (sorted[above] - sorted[below])
 }
 
+/// The smallest value below which at least a share of the weight lies.
+pub(crate) fn weighted_quantile(values: &[(f64, f64)], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let total: f64 = sorted.iter().map(|(_, weight)| weight).sum();
+    let mut below = 0.0;
+    for (value, weight) in &sorted {
+        below += weight;
+        if below >= share * total {
+            return *value;
+        }
+    }
+    f64::NAN
+}
+
 /// Ranks from 1; equal values share the mean of theirs.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
@@ -147,6 +162,18 @@ mod tests {
         assert_eq!(statistics.rank_correlation, Some(1.0));
         assert!((statistics.inside_range - 2.0 / 3.0).abs() < 1e-9);
         assert_eq!(Statistics::new(&[]), None);
+    }
+
+    #[test]
+    fn a_heavy_value_reaches_further() {
+        assert_eq!(
+            weighted_quantile(&[(3.0, 1.0), (1.0, 1.0), (2.0, 1.0)], 0.5),
+            2.0
+        );
+        assert_eq!(
+            weighted_quantile(&[(3.0, 8.0), (1.0, 1.0), (2.0, 1.0)], 0.5),
+            3.0
+        );
     }
 
     #[test]
