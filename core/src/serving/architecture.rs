@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::diffusion::{DiffusionTransformer, UNet};
+use super::denoiser::{DiffusionTransformer, UNet};
 
 /// A network of which only the shapes are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::architecture::{Architecture, Experts, LatentAttention, Shape, Transformer, Window};
-use super::diffusion::{DiffusionTransformer, UNet};
+use super::denoiser::{DiffusionTransformer, UNet};
 use crate::error::{Error, Result};
 
 /// Reads the shapes of a network from its published configuration: decoders and encoders of text, diffusion

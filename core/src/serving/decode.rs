@@ -5,6 +5,7 @@
 use super::architecture::{ParameterCount, Transformer};
 use super::constants::{DecodeEnergy, DecodeTime};
 use super::device::{Device, Generation};
+use super::rates::{HELD, Rates};
 
 /// The serving software, by the year of its release: the same chip and model tripled their throughput from one to the
 /// next.
@@ -129,8 +130,6 @@ const FP8_DENSE: f64 = 0.25;
 const EAGER_LAYER: f64 = 1.05e-3;
 /// The same with packed weights against weights in 16 bit: one more kernel for each of seven matrices beside about twenty.
 const EAGER_UNPACK: f64 = 1.35;
-/// Share of the power limit at which it is held.
-const HELD: f64 = 0.98;
 
 impl Serving {
     /// Work of one step on one device.
@@ -410,55 +409,6 @@ fn attention_share(network: &Transformer) -> f64 {
         ..network.clone()
     };
     without.parameters().body / f64::from(network.layers).max(1.0)
-}
-
-/// Powers and energies of a device: those of its generation, powers scaled by its power limit.
-pub(crate) struct Rates {
-    pub(crate) idle: f64,
-    pub(crate) active: f64,
-    pub(crate) operation: f64,
-    pub(crate) byte: f64,
-}
-
-/// Power limit of the devices that the fit has seen.
-pub(crate) fn reference_power(generation: Generation) -> f64 {
-    match generation {
-        Generation::Ampere => 400.0,
-        Generation::Hopper => 700.0,
-        Generation::Blackwell => 1000.0,
-    }
-}
-
-impl Rates {
-    pub(crate) fn new(device: &Device, constants: &DecodeEnergy) -> Self {
-        let scale = device.power_limit / reference_power(device.generation);
-        let (idle, active, operation, byte) = match device.generation {
-            Generation::Ampere => (
-                constants.idle_ampere,
-                constants.active_ampere,
-                constants.operation_ampere,
-                constants.byte_ampere,
-            ),
-            Generation::Hopper => (
-                constants.idle_hopper,
-                constants.active_hopper,
-                constants.operation_hopper,
-                constants.byte_hopper,
-            ),
-            Generation::Blackwell => (
-                constants.idle_blackwell,
-                constants.active_blackwell,
-                constants.operation_blackwell,
-                constants.byte_blackwell,
-            ),
-        };
-        Self {
-            idle: idle * scale,
-            active: active * scale,
-            operation,
-            byte: byte * device.memory_energy,
-        }
-    }
 }
 
 #[cfg(test)]
