@@ -5,11 +5,13 @@
 
 mod arguments;
 mod bench;
+mod calibrate;
 mod export;
 mod list;
 mod out;
 mod preset;
 pub mod report;
+mod validate;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,6 +66,10 @@ enum Command {
     Export(export::ExportArguments),
     /// Measure how fast WattIf itself is on this machine
     Bench(bench::BenchArguments),
+    /// Compare predictions for published models with published measurements
+    Validate(validate::ValidateArguments),
+    /// Fit the constants of the serving model to published measurements
+    Calibrate(calibrate::CalibrateArguments),
 }
 
 /// The program: reads the arguments, does what they say, and turns errors into exit codes.
@@ -99,6 +105,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Preset(command) => preset::run(command, &mut out),
         Command::Export(arguments) => export::run(&arguments, &mut out),
         Command::Bench(arguments) => bench::run(&arguments, &mut out),
+        Command::Validate(arguments) => validate::run(&arguments, &mut out),
+        Command::Calibrate(arguments) => calibrate::run(&arguments, &mut out),
     }
 }
 
@@ -142,7 +150,15 @@ fn start(file: &Path) -> anyhow::Result<app::Start> {
         let name = file.to_string_lossy();
         if file.extension().is_none() && file.components().count() == 1 {
             let known = [
-                "report", "models", "hardware", "regions", "preset", "export", "bench",
+                "report",
+                "models",
+                "hardware",
+                "regions",
+                "preset",
+                "export",
+                "bench",
+                "validate",
+                "calibrate",
             ];
             return Err(Error::unknown("command or file", &name, known).into());
         }

@@ -23,6 +23,7 @@ pub struct Row {
     /// Identifier.
     pub id: String,
     /// Published name of the model.
+    #[serde(alias = "network")]
     pub model: String,
     /// Parameters, in thousand millions.
     pub params_b: String,
@@ -31,6 +32,7 @@ pub struct Row {
     /// What was done.
     pub task: String,
     /// The device.
+    #[serde(alias = "device")]
     pub hardware: String,
     /// How many.
     pub n_devices: String,
@@ -96,20 +98,32 @@ impl Row {
 /// Reads a table.
 ///
 /// # Errors
-/// [`Error::File`] when the text is not a table with an `id` and a `model` column.
+/// [`Error::File`] when the text is not a table, or has no column for the model or for the hardware.
 pub fn read(text: &str, path: &Path) -> Result<Vec<Row>> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let headers = reader
         .headers()
         .map_err(|error| Error::file(error.to_string(), path))?;
-    for needed in ["id", "model", "hardware"] {
-        if !headers.iter().any(|header| header == needed) {
-            return Err(Error::file(format!("there is no column '{needed}'"), path));
+    for needed in [["model", "network"], ["hardware", "device"]] {
+        if !headers.iter().any(|header| needed.contains(&header)) {
+            let [name, _] = needed;
+            return Err(Error::file(format!("there is no column '{name}'"), path));
         }
     }
+    let stem = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy())
+        .unwrap_or_default();
     reader
         .deserialize()
-        .map(|row| row.map_err(|error| Error::file(error.to_string(), path)))
+        .zip(2..)
+        .map(|(row, line)| {
+            let mut row: Row = row.map_err(|error| Error::file(error.to_string(), path))?;
+            if row.id.is_empty() {
+                row.id = format!("{stem} line {line}");
+            }
+            Ok(row)
+        })
         .collect()
 }
 
@@ -481,6 +495,6 @@ mod tests {
     #[test]
     fn a_table_without_its_columns_is_refused() {
         let error = read("a,b\n1,2\n", Path::new("x.csv")).unwrap_err();
-        assert_eq!(error.to_string(), "there is no column 'id': x.csv");
+        assert_eq!(error.to_string(), "there is no column 'model': x.csv");
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::calibrate::cross_validate;
 use super::constants::Constants;
 use super::predict::{Prediction, predict};
-use super::rows::{self, Case, Row};
+use super::rows::{Case, Row};
 use super::statistics::{Pair, Statistics};
 use crate::error::Result;
 use crate::units::Range;
@@ -104,13 +104,12 @@ pub fn cases(rows: &[Row], models: Option<&Path>) -> (Vec<Case>, Vec<SkippedRow>
     (cases, skipped)
 }
 
-/// Predicts every row of a table that can be predicted, with the constants that ship.
+/// Predicts every row that can be predicted.
 ///
 /// # Errors
-/// [`crate::Error::File`] when the text is not a table of measurements.
-pub fn validate(text: &str, path: &Path, options: Options<'_>) -> Result<Validation> {
-    let rows = rows::read(text, path)?;
-    let (cases, skipped) = cases(&rows, options.models);
+/// [`crate::Error::File`] when the constants that ship are broken.
+pub fn validate(rows: &[Row], options: Options<'_>) -> Result<Validation> {
+    let (cases, skipped) = cases(rows, options.models);
     let constants = Constants::shipped()?;
     let predictions: Vec<Prediction> = if options.cross_validate {
         cross_validate(&cases, &constants.spread)
@@ -225,14 +224,15 @@ mod tests {
     use std::sync::OnceLock;
 
     use super::*;
-    use crate::serving::rows::Scope;
+    use crate::serving::rows::{CaseWork, Scope, read};
     use crate::serving::{PUBLIC_ROWS, calibrate};
 
+    fn public_rows() -> Vec<Row> {
+        read(PUBLIC_ROWS, Path::new("serving.csv")).unwrap()
+    }
+
     fn public_cases() -> (Vec<Case>, Vec<SkippedRow>) {
-        cases(
-            &rows::read(PUBLIC_ROWS, Path::new("serving.csv")).unwrap(),
-            None,
-        )
+        cases(&public_rows(), None)
     }
 
     /// Every family predicted by constants that never saw it.
@@ -243,7 +243,7 @@ mod tests {
                 cross_validate: true,
                 models: None,
             };
-            validate(PUBLIC_ROWS, Path::new("serving.csv"), options).unwrap()
+            validate(&public_rows(), options).unwrap()
         })
     }
 
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn every_row_is_predicted_or_skipped_with_a_reason() {
-        let rows = rows::read(PUBLIC_ROWS, Path::new("serving.csv")).unwrap();
+        let rows = public_rows();
         let validation = held_out();
         assert_eq!(validation.rows.len() + validation.skipped.len(), rows.len());
         assert!(validation.skipped.len() < 30, "{:?}", validation.skipped);
@@ -355,7 +355,7 @@ mod tests {
             })
             .min_by(|a, b| {
                 let distance = |case: &Case| match &case.work {
-                    rows::CaseWork::Decode(_, serving) => (serving.batch - batch).abs(),
+                    CaseWork::Decode(_, serving) => (serving.batch - batch).abs(),
                     other => panic!("{other:?}"),
                 };
                 distance(a).total_cmp(&distance(b))
