@@ -1,5 +1,12 @@
 //! The command line as a script sees it: the real executable, its streams and exit codes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test that called them"
+)]
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

@@ -1,5 +1,12 @@
 //! One engine, two faces: what the window shows and saves is what `wattif report --json` prints.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test that called them"
+)]
+
 mod scripted;
 
 use std::path::Path;

@@ -1,5 +1,11 @@
 //! A scripted engine behind the real window: it answers at once, with numbers that follow the sliders in a known way.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test that called them"
+)]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::cell::RefCell;

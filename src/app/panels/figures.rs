@@ -24,6 +24,9 @@ enum Source<'a> {
 /// One entry: its text, and where it comes from.
 type Entry = (String, Option<Provenance>);
 
+/// How a row reads its number off a column.
+type Reading = fn(&Source<'_>, Unit) -> Entry;
+
 /// Draws the table.
 pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     let derived = &app.derived;
@@ -100,7 +103,7 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
             Source::Saved(saved) => Some(saved.quality.metric),
         })
         .unwrap_or(Metric::Accuracy);
-    let rows: [(&str, fn(&Source<'_>, Unit) -> Entry); 7] = [
+    let rows: [(&str, Reading); 7] = [
         (metric.name(), quality),
         ("File size", size),
         ("Throughput", throughput),
@@ -177,75 +180,60 @@ fn throughput(source: &Source<'_>, unit: Unit) -> Entry {
         format!("{}/s", text.trim_end())
     };
     match source {
-        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(
-            |error| no(error),
-            |f| {
-                (
-                    short(f.throughput.range.typical.0),
-                    Some(f.throughput.provenance.clone()),
-                )
-            },
-        ),
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |f| {
+            (
+                short(f.throughput.range.typical.0),
+                Some(f.throughput.provenance.clone()),
+            )
+        }),
         Source::Saved(saved) => (short(saved.throughput.typical.0), None),
     }
 }
 
 fn latency(source: &Source<'_>, _: Unit) -> Entry {
     match source {
-        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(
-            |error| no(error),
-            |f| {
-                (
-                    format::si(f.latency.range.typical.0, "s"),
-                    Some(f.latency.provenance.clone()),
-                )
-            },
-        ),
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |f| {
+            (
+                format::si(f.latency.range.typical.0, "s"),
+                Some(f.latency.provenance.clone()),
+            )
+        }),
         Source::Saved(saved) => (format::si(saved.latency_s.typical.0, "s"), None),
     }
 }
 
 fn energy(source: &Source<'_>, _: Unit) -> Entry {
     match source {
-        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(
-            |error| no(error),
-            |f| {
-                (
-                    format::si(f.energy_per_unit.range.typical.0, "J"),
-                    Some(f.energy_per_unit.provenance.clone()),
-                )
-            },
-        ),
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |f| {
+            (
+                format::si(f.energy_per_unit.range.typical.0, "J"),
+                Some(f.energy_per_unit.provenance.clone()),
+            )
+        }),
         Source::Saved(saved) => (format::si(saved.energy_j_per_unit.typical.0, "J"), None),
     }
 }
 
 fn co2e(source: &Source<'_>, _: Unit) -> Entry {
     match source {
-        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(
-            |error| no(error),
-            |f| {
-                (
-                    format::grams(f.co2e_per_unit.range.typical.0),
-                    Some(f.co2e_per_unit.provenance.clone()),
-                )
-            },
-        ),
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |f| {
+            (
+                format::grams(f.co2e_per_unit.range.typical.0),
+                Some(f.co2e_per_unit.provenance.clone()),
+            )
+        }),
         Source::Saved(saved) => (format::grams(saved.co2e_g_per_unit.typical.0), None),
     }
 }
 
 fn co2e_day(source: &Source<'_>, _: Unit) -> Entry {
     match source {
-        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(
-            |error| no(error),
-            |f| {
-                (
-                    format::grams(f.co2e_per_day.range.typical.0),
-                    Some(f.co2e_per_day.provenance.clone()),
-                )
-            },
-        ),
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |f| {
+            (
+                format::grams(f.co2e_per_day.range.typical.0),
+                Some(f.co2e_per_day.provenance.clone()),
+            )
+        }),
         Source::Saved(_) => (NONE.to_owned(), None),
     }
 }
