@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use wattif_core::Error;
 use wattif_core::engine::{Engine, Observer, Unobserved};
-use wattif_core::measurement::{Depth, Measurement};
+use wattif_core::measurement::{Depth, Example, Measurement};
 use wattif_core::model::ModelReference;
 use wattif_core::recipe::Recipe;
 use wattif_core::worker::{Event, Worker};
@@ -169,4 +169,29 @@ fn a_model_that_does_not_exist_is_an_event_not_a_crash() {
         ),
         _ => panic!("expected a failure"),
     }
+}
+
+#[test]
+fn an_unchanged_language_model_writes_what_the_original_writes() {
+    let reference = ModelReference::Bundled("tiny-gpt".to_owned());
+    let engine = Engine::open(&reference).unwrap();
+    let write = |recipe: &Recipe| {
+        let measured = engine.measure(recipe, Depth::Full, &Unobserved).unwrap();
+        match measured.examples.as_slice() {
+            [
+                Example::Text {
+                    prompt,
+                    original,
+                    compressed,
+                },
+            ] => (prompt.clone(), original.clone(), compressed.clone()),
+            other => panic!("expected one text, got {other:?}"),
+        }
+    };
+    let (prompt, original, same) = write(&Recipe::default());
+    assert!(!prompt.is_empty() && !original.is_empty());
+    assert_eq!(original, same);
+    let (_, still_original, other) = write(&bits(2));
+    assert_eq!(original, still_original);
+    assert_ne!(original, other);
 }
