@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::layout::Matrix;
 use super::prune::{self, Cut};
-use super::quantize;
+use super::quantize::{self, STEPPED_BITS};
 use crate::error::{Error, Result};
 
 /// Weights that one task handles: enough to outweigh handing it out, few enough that two threads share a small layer.
@@ -24,6 +24,28 @@ pub(super) enum Prune {
     None,
     Cut(Cut),
     TwoOfFour,
+}
+
+impl Prune {
+    /// The smallest magnitude that stays in a row, where magnitudes alone decide.
+    #[inline(always)]
+    fn lowest(self, first: usize, len: usize) -> Option<u32> {
+        match self {
+            Self::None => Some(0),
+            Self::Cut(cut) => cut.lowest(first, len),
+            Self::TwoOfFour => None,
+        }
+    }
+
+    /// Copies a row without the weights that become zero.
+    #[inline(always)]
+    fn copy(self, first: usize, weights: &[f32], out: &mut [f32]) {
+        match self {
+            Self::None => prune::cut(weights, first, Cut::NONE, out),
+            Self::Cut(cut) => prune::cut(weights, first, cut, out),
+            Self::TwoOfFour => prune::cut_two_of_four(weights, out),
+        }
+    }
 }
 
 /// What to do to a layer.
@@ -71,29 +93,45 @@ impl Job {
     fn rows(&self, mut first: usize, weights: &[f32], out: &mut [f32], scales: &mut [f16]) -> u64 {
         let (fan_in, groups) = (self.matrix.fan_in.max(1), self.groups().max(1));
         let mut nonzero = 0;
+        let mut pruned = Vec::new();
         for ((weights, out), scales) in weights
             .chunks(fan_in)
             .zip(out.chunks_mut(fan_in))
             .zip(scales.chunks_mut(groups))
         {
-            nonzero += self.row(first, weights, out, scales);
+            nonzero += self.row(first, weights, out, scales, &mut pruned);
             first += fan_in;
         }
         nonzero
     }
 
-    /// Compresses the row that begins at weight number `first` of the layer.
+    /// Compresses the row that begins at weight number `first` of the layer. `pruned` is room that rows share.
     #[inline(always)]
-    fn row(&self, first: usize, weights: &[f32], out: &mut [f32], scales: &mut [f16]) -> u64 {
-        match self.prune {
-            Prune::None => prune::cut(weights, first, Cut::NONE, out),
-            Prune::Cut(cut) => prune::cut(weights, first, cut, out),
-            Prune::TwoOfFour => prune::cut_two_of_four(weights, out),
+    fn row(
+        &self,
+        first: usize,
+        weights: &[f32],
+        out: &mut [f32],
+        scales: &mut [f16],
+        pruned: &mut Vec<f32>,
+    ) -> u64 {
+        if STEPPED_BITS.contains(&self.bits) {
+            // Mostly pruning is one comparison more in the loop that rounds.
+            let (weights, lowest) = match self.prune.lowest(first, weights.len()) {
+                Some(lowest) => (weights, lowest),
+                None => {
+                    pruned.resize(weights.len(), 0.0);
+                    self.prune.copy(first, weights, pruned);
+                    (pruned.as_slice(), 0)
+                }
+            };
+            return quantize::to_codes(weights, lowest, self.bits, self.group, out, scales);
         }
+        self.prune.copy(first, weights, out);
         match self.bits {
-            32 => quantize::count_nonzero(out),
+            1 => quantize::to_signs(out, self.group, scales),
             16 => quantize::to_half(out),
-            bits => quantize::to_integers(out, self.group, bits, scales),
+            _ => quantize::count_nonzero(out),
         }
     }
 }

@@ -67,6 +67,19 @@ impl Cut {
         threshold: 0,
         index: 0,
     };
+
+    /// The smallest magnitude that stays among `len` consecutive weights from number `first` on, unless ties end among
+    /// them.
+    #[inline(always)]
+    pub(super) const fn lowest(self, first: usize, len: usize) -> Option<u32> {
+        if self.index <= first {
+            Some(self.threshold)
+        } else if self.index >= first + len {
+            Some(self.threshold + 1)
+        } else {
+            None
+        }
+    }
 }
 
 /// The cuts that set exactly the `zeros` smallest of all weights of these layers to zero; of equal ones those that come

@@ -31,21 +31,77 @@ pub(super) const fn largest_code(bits: u8) -> f32 {
     }
 }
 
-/// Rounds a row in place to 1 to 8 bits, one scale for each `group` consecutive weights (the last group may be shorter).
-/// Returns the weights that are not zero.
+/// Rounds a row to 2 to 8 bits, one scale for each `group` consecutive weights (the last group may be shorter); weights
+/// of a magnitude below `lowest` become zero. Returns the weights that are not zero.
 #[inline(always)]
-pub(super) fn to_integers(row: &mut [f32], group: usize, bits: u8, scales: &mut [f16]) -> u64 {
+pub(super) fn to_codes(
+    row: &[f32],
+    lowest: u32,
+    bits: u8,
+    group: usize,
+    out: &mut [f32],
+    scales: &mut [f16],
+) -> u64 {
+    let limit = largest_code(bits);
     let mut nonzero = 0;
-    for (weights, scale) in row.chunks_mut(group).zip(scales) {
-        nonzero += if bits == 1 {
-            *scale = mean_scale(weights);
-            to_signs(weights, widened(*scale))
+    for ((weights, out), half) in row.chunks(group).zip(out.chunks_mut(group)).zip(scales) {
+        let largest = largest_magnitude(weights);
+        let step = largest / limit;
+        // The division can underflow, too.
+        if step == 0.0 || magnitude(largest) < lowest {
+            *half = f16::ZERO;
+            out.fill(0.0);
+            continue;
+        }
+        *half = half_above(step);
+        let scale = widened(*half);
+        let inverse = 1.0 / scale;
+        let round = |weight: f32| {
+            let kept = if magnitude(weight) >= lowest {
+                weight
+            } else {
+                0.0
+            };
+            kept * inverse
+        };
+        nonzero += if largest * inverse < limit + 0.5 {
+            write_codes(weights, scale, out, round)
         } else {
-            *scale = absmax_scale(weights, bits);
-            to_codes(weights, widened(*scale), bits)
+            // Beyond the range of a half precision scale.
+            write_codes(weights, scale, out, |w| round(w).clamp(-limit, limit))
         };
     }
     nonzero
+}
+
+/// Writes scale times code, where the code is the nearest integer to what a function says of the weight.
+#[inline(always)]
+fn write_codes(weights: &[f32], scale: f32, out: &mut [f32], code: impl Fn(f32) -> f32) -> u64 {
+    let mut nonzero = 0u32;
+    for (out, &weight) in out.iter_mut().zip(weights) {
+        let code = code(weight) + ROUND - ROUND;
+        *out = code * scale;
+        nonzero += u32::from(code != 0.0);
+    }
+    u64::from(nonzero)
+}
+
+/// Rounds a row in place to signs, one scale for each `group` consecutive weights (the last group may be shorter).
+/// Returns the weights that are not zero.
+#[inline(always)]
+pub(super) fn to_signs(row: &mut [f32], group: usize, scales: &mut [f16]) -> u64 {
+    for (weights, half) in row.chunks_mut(group).zip(scales) {
+        *half = mean_scale(weights);
+        let scale = widened(*half);
+        for weight in weights {
+            *weight = if *weight == 0.0 {
+                0.0
+            } else {
+                scale.copysign(*weight)
+            };
+        }
+    }
+    count_nonzero(row)
 }
 
 /// Rounds a row in place to half precision and returns the weights that are not zero.
@@ -78,13 +134,6 @@ pub(super) fn count_nonzero(row: &[f32]) -> u64 {
         .sum()
 }
 
-/// The step, rounded up to half precision: so the largest weight never needs a code beyond the largest, and no weight
-/// ends further than half a step away.
-#[inline(always)]
-fn absmax_scale(weights: &[f32], bits: u8) -> f16 {
-    half_above(largest_magnitude(weights) / largest_code(bits))
-}
-
 #[inline(always)]
 fn largest_magnitude(weights: &[f32]) -> f32 {
     f32::from_bits(weights.iter().fold(0, |largest, &w| {
@@ -109,7 +158,8 @@ fn widened(half: f16) -> f32 {
     }
 }
 
-/// The smallest half precision number that is not below a positive number, at most the largest there is.
+/// The smallest half precision number that is not below a positive number, at most the largest there is. Steps are rounded
+/// up: so the largest weight never needs a code beyond the largest, and no weight ends further than half a step away.
 #[inline(always)]
 fn half_above(value: f32) -> f16 {
     let bits = value.to_bits();
@@ -143,37 +193,15 @@ fn mean_scale(weights: &[f32]) -> f16 {
     f16::from_f64(sum / nonzero as f64).clamp(f16::MIN_POSITIVE_SUBNORMAL, f16::MAX)
 }
 
-#[inline(always)]
-fn to_codes(weights: &mut [f32], scale: f32, bits: u8) -> u64 {
-    if scale == 0.0 {
-        // Only a group of zeros has no step.
-        weights.fill(0.0);
-        return 0;
-    }
-    let inverse = 1.0 / scale;
-    let limit = largest_code(bits);
-    let mut nonzero = 0;
-    for piece in weights.chunks_mut(1 << 16) {
-        let mut count = 0u32;
-        for weight in piece {
-            // The limit matters only to weights beyond the range of a half precision scale.
-            let code = (*weight * inverse).clamp(-limit, limit) + ROUND - ROUND;
-            *weight = code * scale;
-            count += u32::from(code != 0.0);
-        }
-        nonzero += u64::from(count);
-    }
-    nonzero
-}
-
-/// How many of a group's weights [`to_integers`] would make (or leave) zero at each of [`STEPPED_BITS`].
+/// How many of a group's weights [`to_codes`] would make (or leave) zero at each of [`STEPPED_BITS`].
 #[inline(always)]
 pub(super) fn rounded_to_zero(weights: &[f32]) -> [u64; 7] {
     let largest = largest_magnitude(weights);
     let mut counts = [weights.len() as u64; 7];
-    if largest > 0.0 {
-        for (count, bits) in counts.iter_mut().zip(STEPPED_BITS) {
-            let inverse = 1.0 / widened(half_above(largest / largest_code(bits)));
+    for (count, bits) in counts.iter_mut().zip(STEPPED_BITS) {
+        let step = largest / largest_code(bits);
+        if step > 0.0 {
+            let inverse = 1.0 / widened(half_above(step));
             let zeros = weights
                 .iter()
                 .map(|w| u32::from(w * inverse + ROUND - ROUND == 0.0));
@@ -183,30 +211,23 @@ pub(super) fn rounded_to_zero(weights: &[f32]) -> [u64; 7] {
     counts
 }
 
-#[inline(always)]
-fn to_signs(weights: &mut [f32], scale: f32) -> u64 {
-    for weight in &mut *weights {
-        *weight = if *weight == 0.0 {
-            0.0
-        } else {
-            scale.copysign(*weight)
-        };
-    }
-    count_nonzero(weights)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn three_bits_have_seven_levels() {
-        let mut row = [-3.0, -2.4, -0.5, 0.0, 0.6, 1.5, 2.5, 3.0];
-        let mut scales = [f16::ZERO];
-        assert_eq!(to_integers(&mut row, 8, 3, &mut scales), 6);
+        let row = [-3.0, -2.4, -0.5, 0.0, 0.6, 1.5, 2.5, 3.0];
+        let (mut out, mut scales) = ([f32::NAN; 8], [f16::ZERO]);
+        assert_eq!(to_codes(&row, 0, 3, 8, &mut out, &mut scales), 6);
         assert_eq!(scales[0].to_f32(), 1.0);
         // Ties go to the even code.
-        assert_eq!(row, [-3.0, -2.0, 0.0, 0.0, 1.0, 2.0, 2.0, 3.0]);
+        assert_eq!(out, [-3.0, -2.0, 0.0, 0.0, 1.0, 2.0, 2.0, 3.0]);
+        // With the smaller half pruned in groups of four.
+        let mut scales = [f16::ZERO; 2];
+        let lowest = magnitude(2.0);
+        assert_eq!(to_codes(&row, lowest, 3, 4, &mut out, &mut scales), 4);
+        assert_eq!(out, [-3.0, -2.0, 0.0, 0.0, 0.0, 0.0, 2.0, 3.0]);
     }
 
     #[test]
@@ -226,7 +247,7 @@ mod tests {
     fn one_bit_is_the_sign_times_the_mean_of_what_is_left() {
         let mut row = [1.0, 0.0, -3.0, 0.5, 0.5];
         let mut scales = [f16::ZERO; 2];
-        assert_eq!(to_integers(&mut row, 3, 1, &mut scales), 4);
+        assert_eq!(to_signs(&mut row, 3, &mut scales), 4);
         assert_eq!(row, [2.0, 0.0, -2.0, 0.5, 0.5]);
     }
 
@@ -246,7 +267,11 @@ mod tests {
             for group in [8, 3] {
                 let mut row = extreme;
                 let mut scales = [f16::ZERO; 3];
-                to_integers(&mut row, group, bits, &mut scales);
+                if bits == 1 {
+                    to_signs(&mut row, group, &mut scales);
+                } else {
+                    to_codes(&extreme, 0, bits, group, &mut row, &mut scales);
+                }
                 assert!(row.iter().all(|w| w.is_finite()), "{bits} bits: {row:?}");
             }
         }
