@@ -12,4 +12,4 @@ mod text;
 
 pub use accumulator::Accumulator;
 pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
-pub use set::{COARSE_CONTEXTS, COARSE_IMAGES, EvaluationSet, ImageSet, TextSet};
+pub use set::{COARSE_CONTEXTS, COARSE_IMAGES, EvaluationSet, ImageSet, STRETCHES, TextSet};

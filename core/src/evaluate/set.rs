@@ -12,9 +12,11 @@ use crate::model::{Architecture, CnnConfig, GptConfig};
 
 /// Images of the first, coarse measurement.
 pub const COARSE_IMAGES: usize = 256;
-/// Contexts of text of the first, coarse measurement; their number is also that of independent blocks behind its
-/// interval.
-pub const COARSE_CONTEXTS: usize = 8;
+/// Contexts of text of the first, coarse measurement: one from each stretch.
+pub const COARSE_CONTEXTS: usize = STRETCHES;
+/// Stretches that a text is divided into. They stand for the independent parts behind its intervals: long enough that
+/// two of them have little in common, enough of them to know how far they differ.
+pub const STRETCHES: usize = 16;
 /// Images of one step of a measurement; with the bundled model well below 50 ms.
 const IMAGES_PER_STEP: usize = 128;
 /// Contexts of one step.
@@ -42,7 +44,7 @@ pub struct ImageSet {
     order: Vec<usize>,
 }
 
-/// Text cut into contexts that do not overlap; every byte but the first is predicted once, from the bytes before it in
+/// Text cut into stretches, and those into contexts that do not overlap; every byte but the first is predicted once, from the bytes before it in
 /// its own context. The first bytes of a context are therefore harder than in running text, for every model alike.
 #[derive(Debug, Clone)]
 pub struct TextSet {
@@ -104,7 +106,7 @@ impl EvaluationSet {
         Ok(Self::Text(TextSet {
             bytes,
             context,
-            order: shuffled(contexts),
+            order: in_rounds(contexts),
         }))
     }
 
@@ -196,6 +198,14 @@ impl EvaluationSet {
         }
     }
 
+    /// What an item has in common with others: a text's stretch; an image is on its own.
+    pub(super) fn cluster(&self, item: usize) -> usize {
+        match self {
+            Self::Images(_) => item,
+            Self::Text(text) => stretch(text.order[item], text.order.len()),
+        }
+    }
+
     /// Checks that a network reads this set's inputs and answers in its terms.
     pub(super) fn check(&self, architecture: &Architecture) -> Result<()> {
         let fits = match (self, architecture) {
@@ -252,6 +262,27 @@ fn shuffled(n: usize) -> Vec<usize> {
     order
 }
 
+/// The stretch that one of `n` contexts is in.
+fn stretch(context: usize, n: usize) -> usize {
+    context * STRETCHES.min(n) / n
+}
+
+/// Rounds of one context from each stretch, both in random order, so that every prefix represents the whole text.
+fn in_rounds(n: usize) -> Vec<usize> {
+    let mut taken = [0; STRETCHES];
+    let mut order: Vec<(usize, usize)> = shuffled(n)
+        .into_iter()
+        .map(|context| {
+            let round = &mut taken[stretch(context, n)];
+            *round += 1;
+            (*round, context)
+        })
+        .collect();
+    // Stable: within a round the random order stays.
+    order.sort_by_key(|(round, _)| *round);
+    order.into_iter().map(|(_, context)| context).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,6 +334,23 @@ mod tests {
                     .zip(targets)
                     .all(|(&a, &b)| a == u32::from(b))
             );
+        }
+    }
+
+    #[test]
+    fn each_round_of_contexts_has_one_of_each_stretch() {
+        for contexts in [512, 40, 16, 5] {
+            let set = text(contexts * 128 + 1);
+            let mut order: Vec<usize> = in_rounds(contexts);
+            let stretches = STRETCHES.min(contexts);
+            for round in 0..contexts / stretches {
+                let items = round * stretches..(round + 1) * stretches;
+                let found: std::collections::HashSet<_> = items.map(|i| set.cluster(i)).collect();
+                // The last rounds may lack a stretch that is shorter by one.
+                assert!(found.len() == stretches || round + 1 == contexts / stretches);
+            }
+            order.sort_unstable();
+            assert_eq!(order, (0..contexts).collect::<Vec<_>>());
         }
     }
 
