@@ -338,6 +338,17 @@ pub(super) fn accent_sliders(ui: &mut egui::Ui) {
     visuals.widgets.active.fg_stroke = Stroke::new(3.0, palette.accent);
 }
 
+/// Text in a part of the window takes the size of captions.
+pub(super) fn shrink(ui: &mut egui::Ui) {
+    let styles = &mut ui.style_mut().text_styles;
+    let small = styles.get(&TextStyle::Small).map_or(11.0, |font| font.size);
+    for style in [TextStyle::Body, emphasis()] {
+        if let Some(font) = styles.get_mut(&style) {
+            font.size = small;
+        }
+    }
+}
+
 /// Rows of a table lie as close as their text allows.
 pub(super) fn tighten(ui: &mut egui::Ui) {
     ui.spacing_mut().interact_size.y = 0.0;

@@ -377,7 +377,7 @@ fn markers(
                 Stroke::new(1.5, palette.surface),
             );
             painter.text(
-                center + vec2(9.0, -8.0),
+                center + vec2(9.0, [-8.0, 8.0][slot]),
                 Align2::LEFT_CENTER,
                 ["A", "B"][slot],
                 FontId::new(small.size, theme::semibold()),

@@ -139,8 +139,8 @@ fn text(ui: &mut Ui, prompt: &str, original: &str, compressed: &str) {
     let mono = |text: &str| RichText::new(text.to_owned()).text_style(egui::TextStyle::Monospace);
     ui.label(mono(&one_line(prompt)).color(palette.muted));
     for (name, words, color) in [
-        ("Original", original, palette.muted),
         ("Now", compressed, palette.accent),
+        ("Original", original, palette.muted),
     ] {
         ui.label(
             RichText::new(name)
@@ -148,7 +148,7 @@ fn text(ui: &mut Ui, prompt: &str, original: &str, compressed: &str) {
                 .color(color),
         );
         ui.add(
-            egui::Label::new(mono(&one_line(words)))
+            egui::Label::new(mono(&one_line(words.trim_start())))
                 .wrap()
                 .selectable(true),
         );

@@ -56,7 +56,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         .as_ref()
         .filter(|preset| preset.applies(&app.session.configuration));
     if let Some(measured) = saved.and_then(|preset| preset.preset.measured.as_ref())
-        && columns.len() < 5
+        && columns.len() < MOST_COLUMNS
     {
         columns.push(Column {
             title: "Saved",
@@ -72,17 +72,26 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
 }
 
 const NAME_WIDTH: f32 = 82.0;
+/// The same where many columns share the room.
+const NARROW_NAME_WIDTH: f32 = 70.0;
+/// Columns that still fit.
+const MOST_COLUMNS: usize = 4;
 
 fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
     let palette = theme::palette(ui.visuals());
     theme::tighten(ui);
+    let mut name_width = NAME_WIDTH;
+    if columns.len() >= MOST_COLUMNS {
+        name_width = NARROW_NAME_WIDTH;
+        theme::shrink(ui);
+    }
     let count = columns.len() as f32;
-    let width = ((ui.available_width() - NAME_WIDTH) / count - 4.0).floor();
+    let width = ((ui.available_width() - name_width) / count - 4.0).floor();
     ui.horizontal(|ui| {
         let title = RichText::new("Figures")
             .text_style(theme::heading())
             .color(palette.strong);
-        cell(ui, NAME_WIDTH, Align::Min, title);
+        cell(ui, name_width, Align::Min, title);
         for (place, column) in columns.iter().enumerate() {
             let color = match (column.title, place) {
                 ("A", _) => palette.pins[0],
@@ -120,7 +129,7 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
             };
             cell(
                 ui,
-                NAME_WIDTH,
+                name_width,
                 Align::Min,
                 RichText::new(name).color(palette.muted),
             );
