@@ -127,6 +127,7 @@ impl Worker {
         reference: ModelReference,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self> {
+        start_pool();
         let (sender, events) = channel();
         let shared = Arc::new(Shared::default());
         let outbox = Outbox {
@@ -261,7 +262,27 @@ enum Task {
     Fill(Recipe, Depth),
 }
 
+/// Below the window's own thread, so that drawing never waits for measuring; there is no way to ask for it elsewhere.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
+/// Lets every other thread go first. On Linux the priority belongs to the calling thread, not to the process.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    // A system that refuses leaves the thread as fast as the others: the result is the same.
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+}
+
+/// Starts the shared pool with threads that step back; does nothing where it runs already.
+fn start_pool() {
+    let _ = rayon::ThreadPoolBuilder::new()
+        .thread_name(|i| format!("wattif-pool-{i}"))
+        .start_handler(|_| step_back())
+        .build_global();
+}
+
 fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
+    step_back();
     let engine = match guarded(|| Engine::open(reference)) {
         Ok(engine) => Arc::new(engine),
         Err(error) => {
@@ -322,6 +343,7 @@ fn next(shared: &Shared, outbox: &Outbox, settled: &mut bool, idle: &mut bool) -
 }
 
 fn train(engine: &Engine, recipe: Recipe, shared: &Shared, outbox: &Outbox) {
+    step_back();
     let report = |state| outbox.send(Event::Training(Training { recipe, state }));
     let result = guarded(|| {
         engine.train_student(
