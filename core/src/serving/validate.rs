@@ -428,37 +428,4 @@ mod tests {
         };
         assert!(width("NVIDIA H200 SXM 141GB") > 1.2 * width("NVIDIA H100 80GB HBM3"));
     }
-
-    #[test]
-    #[ignore = "writes assets/serving.ron; `wattif calibrate` does the same"]
-    fn write_the_shipped_constants() {
-        let (cases, _) = public_cases();
-        let constants = calibrate(&cases, PROVENANCE.to_owned());
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/serving.ron");
-        std::fs::write(path, constants.to_ron().unwrap()).unwrap();
-    }
-
-    const PROVENANCE: &str = "fitted to assets/ground_truth/serving.csv; spread: leaving out one family (MLPerf, llama.cpp: one device) after the other";
-
-    #[test]
-    #[ignore = "prints the figures for METHODS.md"]
-    fn print_figures() {
-        for group in &held_out().summary {
-            for (what, s) in [("energy", group.energy), ("speed", group.throughput)] {
-                if let Some(s) = s {
-                    println!(
-                        "| {} | {} | {what} | {} | {:.1} | {:.1} | {:+.1} | {:.3} | {:.0} |",
-                        group.task,
-                        group.device,
-                        s.n,
-                        s.median_absolute_error,
-                        s.p90_absolute_error,
-                        s.bias,
-                        s.rank_correlation.unwrap_or(f64::NAN),
-                        100.0 * s.inside_range
-                    );
-                }
-            }
-        }
-    }
 }
