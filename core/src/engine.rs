@@ -96,6 +96,11 @@ impl Engine {
         let model = Arc::new(match reference {
             ModelReference::Bundled(name) => bundled::load(name)?,
             ModelReference::File(path) => formats::open(path)?,
+            ModelReference::Catalogue(_) | ModelReference::Sized { .. } => {
+                return Err(Error::Compute(format!(
+                    "{reference} is known by its shapes only; there are no weights to run"
+                )));
+            }
         });
         let mut compressor =
             Compressor::new(planner(&model.name, &model.architecture)?, &model.tensors)?;

@@ -159,6 +159,7 @@ pub fn footprint(
         scenario,
         machine: Machine::Real,
         explain: true,
+        reading: false,
     })?;
     let operational = carbon::operational(cost.energy, scenario.pue, grid);
     let per_device = target.embodied_range();
@@ -255,6 +256,7 @@ pub fn savings(
             scenario,
             machine,
             explain: false,
+            reading: false,
         })
     };
     let pair = |machine: Machine| -> Result<(Cost, Cost)> {

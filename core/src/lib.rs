@@ -18,6 +18,7 @@ pub mod formats;
 pub mod hardware;
 pub mod measurement;
 pub mod model;
+pub mod outline;
 pub mod preset;
 pub mod profile;
 pub mod recipe;

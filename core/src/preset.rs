@@ -295,13 +295,17 @@ impl Preset {
         crate::hardware::find(&self.scenario.hardware)?;
         crate::carbon::find_grid(&self.scenario.region)?;
         match &self.model.reference {
-            ModelReference::File(path) if !path.is_file() => {
+            ModelReference::File(path) if !path.exists() => {
                 return Err(Error::file("the preset's model is not there", path));
             }
             ModelReference::File(_) => {}
             ModelReference::Bundled(name) => {
                 crate::model::bundled::find(name)?;
             }
+            ModelReference::Catalogue(name) => {
+                crate::serving::architecture(name)?;
+            }
+            ModelReference::Sized { .. } => {}
         }
         Ok(())
     }

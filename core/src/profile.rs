@@ -1,9 +1,13 @@
 //! What a model asks of a machine: its layers with their shapes, operations and, once a recipe is applied, the bits and
 //! zeros of their weights. Everything here is arithmetic on shapes; no weight is needed.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::Pattern;
+use crate::serving::architecture::Architecture;
+use crate::serving::experts_touched;
 use crate::units::Bytes;
 
 /// What one unit of work is.
@@ -14,6 +18,8 @@ pub enum Unit {
     Image,
     /// One token read or generated.
     Token,
+    /// One video generated.
+    Video,
     /// One sample of any other kind.
     Sample,
 }
@@ -24,6 +30,7 @@ impl Unit {
         match self {
             Self::Image => "image",
             Self::Token => "token",
+            Self::Video => "video",
             Self::Sample => "sample",
         }
     }
@@ -33,6 +40,7 @@ impl Unit {
         match self {
             Self::Image => "images",
             Self::Token => "tokens",
+            Self::Video => "videos",
             Self::Sample => "samples",
         }
     }
@@ -77,6 +85,49 @@ pub struct Layer {
     /// Elements of the key and value cache read per unit of work (attention only), at
     /// [`Self::REFERENCE_CONTEXT`] tokens of context.
     pub cache: f64,
+    /// How it runs, where that is not once and whole.
+    #[serde(default, skip_serializing_if = "Execution::is_plain")]
+    pub execution: Execution,
+}
+
+/// How an entry of the list of layers runs, where it stands for more than one layer that runs once and whole.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Execution {
+    /// Equal layers that the entry stands for; every other number of the layer is of all of them together.
+    pub layers: u32,
+    /// Times that each of them runs for one unit of work, reading its weights again (denoising steps).
+    pub passes: u32,
+    /// Experts that one unit of work visits, of how many.
+    pub experts: Option<(u32, u32)>,
+    /// Most tokens of context that attention looks back over.
+    pub window: Option<u32>,
+}
+
+impl Default for Execution {
+    fn default() -> Self {
+        Self {
+            layers: 1,
+            passes: 1,
+            experts: None,
+            window: None,
+        }
+    }
+}
+
+impl Execution {
+    /// One layer that runs once and whole.
+    fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Share of the weights that a batch of so many units of work reads.
+    pub fn touched(&self, batch: f64) -> f64 {
+        match self.experts {
+            Some((active, count)) => experts_touched(active, count, batch),
+            None => 1.0,
+        }
+    }
 }
 
 impl Layer {
@@ -150,6 +201,10 @@ pub struct ModelProfile {
     pub layers: Vec<LayerProfile>,
     /// Bytes of the exported file's header, and of tensors that belong to no layer.
     pub header_bytes: u64,
+    /// The network's shapes, where it is known by nothing else: published measurements of its like are then a better
+    /// guide than its layers one by one.
+    #[serde(skip)]
+    pub network: Option<Arc<Architecture>>,
 }
 
 impl ModelProfile {

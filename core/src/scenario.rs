@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::serving::Era;
 
 /// Where and how a model runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,8 +15,16 @@ pub struct Scenario {
     pub devices: u32,
     /// Units of work processed together (images, sequences).
     pub batch: u32,
-    /// Tokens of context that a language model attends to on average; ignored by other models.
+    /// Tokens of context that a language model attends to on average; ignored by other models, and where
+    /// `answer_tokens` is given.
     pub context: u32,
+    /// Tokens of a prompt; counts where `answer_tokens` is given.
+    pub prompt_tokens: u32,
+    /// Tokens that a language model writes in answer to a prompt. Given, the work on the prompt is shared out over
+    /// them, and the context follows from both. 0: only `context` counts, and prompts cost nothing.
+    pub answer_tokens: u32,
+    /// The serving software that a language model known by its shape runs on.
+    pub era: Era,
     /// Units of work per day.
     pub demand_per_day: f64,
     /// Identifier of the electricity grid, as `wattif regions` lists it.
@@ -37,6 +46,9 @@ impl Default for Scenario {
             devices: 1,
             batch: 32,
             context: 128,
+            prompt_tokens: 0,
+            answer_tokens: 0,
+            era: Era::default(),
             demand_per_day: 1e6,
             region: "WORLD".to_owned(),
             pue: 1.2,
@@ -46,7 +58,29 @@ impl Default for Scenario {
     }
 }
 
+/// Longest context, prompt and answer, in tokens.
+const MOST_TOKENS: u32 = 1 << 22;
+
 impl Scenario {
+    /// Tokens of context that a language model attends to, averaged over its answer: the prompt and half of what it
+    /// writes, where both are given.
+    pub fn average_context(&self) -> f64 {
+        if self.answer_tokens > 0 {
+            f64::from(self.prompt_tokens) + 0.5 * f64::from(self.answer_tokens)
+        } else {
+            f64::from(self.context)
+        }
+    }
+
+    /// Tokens of prompt that are read for every token written.
+    pub fn prompt_per_token(&self) -> f64 {
+        if self.answer_tokens > 0 {
+            f64::from(self.prompt_tokens) / f64::from(self.answer_tokens)
+        } else {
+            0.0
+        }
+    }
+
     /// Checks every number; identifiers are checked where they are looked up.
     ///
     /// # Errors
@@ -72,7 +106,18 @@ impl Scenario {
         };
         whole("the number of devices", self.devices, 4096)?;
         whole("the batch size", self.batch, 65536)?;
-        whole("the context length", self.context, 1 << 22)?;
+        whole("the context length", self.context, MOST_TOKENS)?;
+        let tokens = |name: &str, value: u32| {
+            if value <= MOST_TOKENS {
+                Ok(())
+            } else {
+                Err(Error::Scenario(format!(
+                    "{name} is {value} tokens; it may have at most {MOST_TOKENS}"
+                )))
+            }
+        };
+        tokens("the prompt", self.prompt_tokens)?;
+        tokens("the answer", self.answer_tokens)?;
         real("the demand per day", self.demand_per_day, 0.0, 1e18)?;
         real("the PUE", self.pue, 1.0, 5.0)?;
         real("the lifetime in years", self.lifetime_years, 0.1, 50.0)?;

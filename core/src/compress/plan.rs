@@ -201,6 +201,7 @@ impl Planner {
             unit: self.unit,
             layers,
             header_bytes,
+            network: None,
         }
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::carbon::find_grid;
 use crate::hardware::{HardwareClass, catalogue, find};
-use crate::profile::{Layer, LayerKind, LayerProfile, Unit};
+use crate::profile::{Execution, Layer, LayerKind, LayerProfile, Unit};
 use crate::recipe::Pattern;
 
 /// Sums of five numbers in f64.
@@ -27,6 +27,7 @@ fn layer(name: &str, kind: LayerKind, shape: &[usize], positions: f64) -> LayerP
             inputs: fan_in as f64 * positions,
             outputs,
             cache: 0.0,
+            execution: Execution::default(),
         },
         nonzero: weights as u64,
         weight_bits: 32,
@@ -48,6 +49,7 @@ fn cnn() -> ModelProfile {
         unit: Unit::Image,
         layers,
         header_bytes: 100,
+        network: None,
     }
 }
 
@@ -92,6 +94,7 @@ fn gpt(width: usize, blocks: usize) -> ModelProfile {
         unit: Unit::Token,
         layers,
         header_bytes: 100,
+        network: None,
     }
 }
 

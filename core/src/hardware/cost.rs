@@ -1,6 +1,6 @@
 //! What every cost model takes and returns.
 
-use crate::footprint::{EnergyBreakdown, LayerCost};
+use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::scenario::Scenario;
 use crate::units::{Joules, Range, Seconds};
@@ -13,6 +13,8 @@ pub(crate) struct Request<'a> {
     pub(crate) machine: Machine,
     /// Whether somebody will read the explanation; writing it takes longer than the arithmetic.
     pub(crate) explain: bool,
+    /// Whether the batch is one prompt, whose tokens share their keys and values.
+    pub(crate) reading: bool,
 }
 
 /// The three machines that the three savings compare.
@@ -30,8 +32,18 @@ impl Request<'_> {
     /// Multiply-accumulates and cache elements of a layer per unit of work, at the scenario's context.
     pub(crate) fn work(&self, layer: &Layer) -> (f64, f64) {
         if layer.kind == LayerKind::Attention && self.profile.unit == Unit::Token {
-            let factor = f64::from(self.scenario.context) / Layer::REFERENCE_CONTEXT;
-            (layer.macs * factor, layer.cache * factor)
+            let context = self.scenario.average_context();
+            let seen = match layer.execution.window {
+                Some(window) => context.min(f64::from(window)),
+                None => context,
+            };
+            let factor = seen / Layer::REFERENCE_CONTEXT;
+            let sharing = if self.reading {
+                f64::from(self.scenario.batch)
+            } else {
+                1.0
+            };
+            (layer.macs * factor, layer.cache * factor / sharing)
         } else {
             (layer.macs, layer.cache)
         }
@@ -71,6 +83,41 @@ pub(crate) struct Cost {
     pub(crate) executed: f64,
     /// Empty unless it was asked for.
     pub(crate) explanation: Explanation,
+}
+
+impl Cost {
+    /// The cost of a token written, together with its share of reading the prompt: `tokens` of it, each costing `read`.
+    pub(crate) fn with_prompts(mut self, read: &Self, tokens: f64, scenario: &Scenario) -> Self {
+        let batch = f64::from(scenario.batch);
+        self.time = self
+            .time
+            .with(read.time, |a, b| Seconds(a.0 + tokens * b.0));
+        // A step that writes a token for every sequence also reads the prompts of those that begin in it.
+        self.latency = self
+            .latency
+            .with(read.time, |a, b| Seconds(a.0 + tokens * batch * b.0));
+        self.energy = self
+            .energy
+            .with(read.energy, |a, b| Joules(a.0 + tokens * b.0));
+        let prompts = read.breakdown.scaled(tokens);
+        self.breakdown = self.breakdown.plus(&prompts);
+        self.layers.push(LayerCost {
+            layer: "prompts".to_owned(),
+            time: Seconds(tokens * read.time.typical.0),
+            energy: Joules(prompts.total().0 - prompts.static_power.0),
+            bound: Bound::Compute,
+        });
+        self.executed += tokens * read.executed;
+        let share = format!(
+            "; with {tokens:.3} prompt tokens per token, read {} at a time: + {tokens:.3} ×",
+            scenario.prompt_tokens
+        );
+        if !self.explanation.time.is_empty() {
+            self.explanation.time += &format!("{share} {:.3e} s", read.time.typical.0);
+            self.explanation.energy += &format!("{share} {:.3e} J", read.energy.typical.0);
+        }
+        self
+    }
 }
 
 /// How a cost came about, in words.

@@ -13,7 +13,7 @@ mod processor;
 mod this_cpu;
 
 pub use catalogue::{catalogue, find, parse};
-pub(crate) use cost::{Cost, Machine, Request};
+pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
 pub use fpga::Fpga;
 pub use neuromorphic::Neuromorphic;
@@ -22,6 +22,9 @@ pub use processor::{Link, Memory, Precision, Processor, WeightStorage};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::profile::Unit;
+use crate::scenario::Scenario;
+use crate::serving;
 use crate::units::{GramsCo2e, Range, Watts};
 
 /// The kind of a device, for grouping, filters and marker shapes.
@@ -119,8 +122,41 @@ const EMBODIED_PER_WATT: Range<f64> = Range {
 };
 
 impl HardwareTarget {
-    /// Time and energy of one unit of work.
+    /// Time and energy of one unit of work, prompts shared out over the tokens written.
     pub(crate) fn cost(&self, request: &Request<'_>) -> Result<Cost> {
+        if let CostModel::Processor(processor) = &self.model
+            && request.profile.network.is_some()
+        {
+            let weight_bytes = processor.check_fit(self, request)?;
+            if let Some(cost) = serving::served_cost(self, processor, request, weight_bytes)? {
+                return Ok(cost);
+            }
+        }
+        let cost = self.unit_cost(request)?;
+        let prompts = request.scenario.prompt_per_token();
+        if prompts <= 0.0 || request.profile.unit != Unit::Token {
+            return Ok(cost);
+        }
+        // A prompt is read at once: its tokens are the batch, and each looks back over half of them.
+        let prompt = request.scenario.prompt_tokens;
+        let reading = Scenario {
+            batch: prompt,
+            context: (prompt / 2).max(1),
+            prompt_tokens: 0,
+            answer_tokens: 0,
+            ..request.scenario.clone()
+        };
+        let read = self.unit_cost(&Request {
+            scenario: &reading,
+            explain: false,
+            reading: true,
+            ..*request
+        })?;
+        Ok(cost.with_prompts(&read, prompts, request.scenario))
+    }
+
+    /// Time and energy of one unit of work, whatever was read before it.
+    fn unit_cost(&self, request: &Request<'_>) -> Result<Cost> {
         match &self.model {
             CostModel::Processor(processor) => processor.cost(self, request),
             CostModel::Fpga(fpga) => fpga.cost(self, request),

@@ -238,7 +238,17 @@ impl Processor {
         (widest < 16).then_some(widest)
     }
 
-    pub(super) fn cost(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<Cost> {
+    /// Checks that a model can run here, and returns the bytes that its weights take.
+    pub(super) fn check_fit(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<f64> {
+        let plan = self.plan(target, request)?;
+        Ok(plan.weight_bytes)
+    }
+
+    fn plan<'a>(
+        &'a self,
+        target: &'a HardwareTarget,
+        request: &'a Request<'a>,
+    ) -> Result<Plan<'a>> {
         for (kind, reason) in &self.cannot {
             if let Some(layer) = request.first(*kind) {
                 return Err(Error::Infeasible(format!(
@@ -256,6 +266,12 @@ impl Processor {
         }
         let plan = Plan::new(self, target, request)?;
         plan.check_capacity(target)?;
+        Ok(plan)
+    }
+
+    pub(super) fn cost(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<Cost> {
+        let plan = self.plan(target, request)?;
+        let devices = request.scenario.devices;
         let demands: Vec<Demand> = request
             .profile
             .layers

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::architecture::count;
-use crate::profile::{Layer, LayerKind};
+use crate::profile::{Execution, Layer, LayerKind};
 
 /// Added to the variance in batch normalisation (the default of the framework that the tensor names follow).
 pub const BATCH_NORM_EPSILON: f64 = 1e-5;
@@ -103,6 +103,7 @@ impl CnnConfig {
                 inputs: pixels * inputs as f64,
                 outputs,
                 cache: 0.0,
+                execution: Execution::default(),
             });
             if stage.pool {
                 size /= 2;
@@ -117,6 +118,7 @@ impl CnnConfig {
                 inputs: outputs,
                 outputs: (size * size * stage.channels) as f64,
                 cache: 0.0,
+                execution: Execution::default(),
             });
             inputs = stage.channels;
         }
@@ -130,6 +132,7 @@ impl CnnConfig {
             inputs: (size * size * inputs) as f64,
             outputs: inputs as f64,
             cache: 0.0,
+            execution: Execution::default(),
         });
         layers.push(Layer {
             name: "head".to_owned(),
@@ -141,6 +144,7 @@ impl CnnConfig {
             inputs: inputs as f64,
             outputs: self.classes as f64,
             cache: 0.0,
+            execution: Execution::default(),
         });
         layers
     }

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::architecture::count;
-use crate::profile::{Layer, LayerKind};
+use crate::profile::{Execution, Layer, LayerKind};
 
 /// Added to the variance in layer normalisation (as in GPT-2).
 pub const LAYER_NORM_EPSILON: f64 = 1e-5;
@@ -103,6 +103,7 @@ impl GptConfig {
             inputs: 1.0,
             outputs: self.width as f64,
             cache: 0.0,
+            execution: Execution::default(),
         }
     }
 
@@ -119,6 +120,7 @@ impl GptConfig {
             inputs: d,
             outputs: d,
             cache: 0.0,
+            execution: Execution::default(),
         }
     }
 
@@ -136,6 +138,7 @@ impl GptConfig {
             inputs: 3.0 * d,
             outputs: d,
             cache: products,
+            execution: Execution::default(),
         }
     }
 
@@ -179,5 +182,6 @@ fn linear(name: String, outputs: usize, inputs: usize) -> Layer {
         inputs: inputs as f64,
         outputs: outputs as f64,
         cache: 0.0,
+        execution: Execution::default(),
     }
 }

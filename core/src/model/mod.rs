@@ -31,14 +31,81 @@ pub type Tensors = BTreeMap<String, Tensor>;
 pub enum ModelReference {
     /// A bundled model by its name; written `bundled:NAME`.
     Bundled(String),
-    /// A file.
+    /// A network of the catalogue of shapes; written `catalogue:NAME`.
+    Catalogue(String),
+    /// A language model of which only parameter counts are known; written `dense:70e9` or, with the parameters that one
+    /// token is multiplied with, `moe:235e9:22e9`.
+    Sized {
+        /// All parameters.
+        total: u64,
+        /// Those that one token is multiplied with.
+        active: u64,
+    },
+    /// A file: weights, or a configuration (`config.json`, or a folder with one) that tells the shapes.
     File(PathBuf),
+}
+
+impl ModelReference {
+    /// Whether only shapes are known, so that nothing can be run.
+    pub fn is_outline(&self) -> bool {
+        match self {
+            Self::Bundled(_) => false,
+            Self::Catalogue(_) | Self::Sized { .. } => true,
+            Self::File(path) => {
+                path.extension()
+                    .is_some_and(|ending| ending.eq_ignore_ascii_case("json"))
+                    || path.join("config.json").is_file()
+            }
+        }
+    }
+}
+
+/// A number of parameters: `70e9`, `70B`, `350M`.
+fn parameters(text: &str) -> Result<u64> {
+    let (number, factor) = match text.char_indices().next_back() {
+        Some((end, 'K' | 'k')) => (&text[..end], 1e3),
+        Some((end, 'M' | 'm')) => (&text[..end], 1e6),
+        Some((end, 'B' | 'b')) => (&text[..end], 1e9),
+        Some((end, 'T' | 't')) => (&text[..end], 1e12),
+        _ => (text, 1.0),
+    };
+    match number.parse::<f64>() {
+        // Whole and far below 2^63.
+        Ok(count) if (1e3..=1e15).contains(&(count * factor)) => {
+            Ok((count * factor).round() as u64)
+        }
+        _ => Err(Error::Scenario(format!(
+            "'{text}' is not a number of parameters; write 70e9 or 70B"
+        ))),
+    }
+}
+
+fn mixture(text: &str) -> Result<ModelReference> {
+    let Some((total, active)) = text.split_once(':') else {
+        return Err(Error::Scenario(format!(
+            "'moe:{text}' needs all and active parameters: moe:235e9:22e9"
+        )));
+    };
+    let (total, active) = (parameters(total)?, parameters(active)?);
+    if active > total {
+        return Err(Error::Scenario(format!(
+            "{active} active parameters are more than the {total} there are"
+        )));
+    }
+    Ok(ModelReference::Sized { total, active })
 }
 
 impl fmt::Display for ModelReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bundled(name) => write!(f, "bundled:{name}"),
+            Self::Catalogue(name) => write!(f, "catalogue:{name}"),
+            Self::Sized { total, active } if total == active => {
+                write!(f, "dense:{:e}", *total as f64)
+            }
+            Self::Sized { total, active } => {
+                write!(f, "moe:{:e}:{:e}", *total as f64, *active as f64)
+            }
             Self::File(path) => write!(f, "{}", path.display()),
         }
     }
@@ -48,10 +115,19 @@ impl FromStr for ModelReference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Ok(match text.strip_prefix("bundled:") {
-            Some(name) => Self::Bundled(name.to_owned()),
-            None => Self::File(PathBuf::from(text)),
-        })
+        match text.split_once(':') {
+            Some(("bundled", name)) => Ok(Self::Bundled(name.to_owned())),
+            Some(("catalogue" | "catalog", name)) => Ok(Self::Catalogue(name.to_owned())),
+            Some(("dense", count)) => {
+                let total = parameters(count)?;
+                Ok(Self::Sized {
+                    total,
+                    active: total,
+                })
+            }
+            Some(("moe", counts)) => mixture(counts),
+            _ => Ok(Self::File(PathBuf::from(text))),
+        }
     }
 }
 

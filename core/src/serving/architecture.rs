@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::denoiser::{DiffusionTransformer, UNet};
+use super::denoiser::{DiffusionTransformer, Pipeline, UNet};
 
 /// A network of which only the shapes are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,12 @@ pub struct Architecture {
     pub source: String,
     /// Parameters as its makers print them.
     pub parameters: f64,
+    /// Bits per weight as published, where they are not 16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_bits: Option<u8>,
+    /// Bits per weight of the experts as published, where they differ from the others'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expert_bits: Option<u8>,
     /// The shapes.
     pub shape: Shape,
 }
@@ -33,6 +39,17 @@ pub enum Shape {
     UNet(UNet),
     /// A network of which only the operations of one inference are known.
     Counted(Counted),
+}
+
+impl Shape {
+    /// What a denoiser is asked for by default; `None` for other networks.
+    pub fn pipeline(&self) -> Option<Pipeline> {
+        match self {
+            Self::DiffusionTransformer(network) => Some(network.pipeline()),
+            Self::UNet(network) => Some(network.pipeline()),
+            Self::Transformer(_) | Self::Counted(_) => None,
+        }
+    }
 }
 
 /// A network of which only the operations of one inference are known.
@@ -192,7 +209,7 @@ impl Transformer {
         }
     }
 
-    fn attention_parameters(&self) -> f64 {
+    pub(crate) fn attention_parameters(&self) -> f64 {
         let hidden = f64::from(self.hidden);
         let heads = f64::from(self.heads);
         match self.latent {

@@ -83,8 +83,25 @@ fn parse(text: &str, path: &Path) -> Result<Architecture> {
         family,
         source: path.display().to_string(),
         parameters,
+        weight_bits: published_bits(&config),
+        expert_bits: None,
         shape,
     })
+}
+
+/// Bits per weight by the quantisation that a configuration states, if any.
+fn published_bits(config: &Value) -> Option<u8> {
+    let quantization = config.get("quantization_config")?;
+    let bits = ["bits", "w_bit", "num_bits"]
+        .iter()
+        .find_map(|key| quantization.get(key).and_then(Value::as_u64))
+        .and_then(|bits| u8::try_from(bits).ok());
+    let method = quantization.get("quant_method").and_then(Value::as_str)?;
+    match (bits, method) {
+        (Some(bits @ 1..=8), _) => Some(bits),
+        (None, "fp8" | "fbgemm_fp8") => Some(8),
+        _ => None,
+    }
 }
 
 struct Keys<'a> {

@@ -2,6 +2,8 @@
 //!
 //! All quantities are per device. The formulas are in METHODS.md, the constants in `assets/serving.ron`.
 
+use serde::{Deserialize, Serialize};
+
 use super::architecture::{ParameterCount, Transformer};
 use super::constants::{DecodeEnergy, DecodeTime};
 use super::device::{Device, Generation};
@@ -9,7 +11,7 @@ use super::rates::{HELD, Rates};
 
 /// The serving software, by the year of its release: the same chip and model tripled their throughput from one to the
 /// next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Era {
     /// Kernels started one by one from Python (Hugging Face transformers, 2023).
     Eager,
@@ -18,6 +20,20 @@ pub enum Era {
     /// vLLM 0.11 and its contemporaries.
     #[default]
     Y2025,
+}
+
+impl Era {
+    /// All of them, oldest first.
+    pub const ALL: [Self; 3] = [Self::Eager, Self::Y2024, Self::Y2025];
+
+    /// The name on screen.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Eager => "Python loop (2023)",
+            Self::Y2024 => "Serving stack of 2024",
+            Self::Y2025 => "Serving stack of 2025",
+        }
+    }
 }
 
 /// Formats of weights that serving software offers.
@@ -30,8 +46,8 @@ pub enum WeightFormat {
     Fp8,
     /// 4-bit floating point for experts only; arithmetic in 16 bit.
     Mxfp4,
-    /// 4-bit integers or NF4 everywhere; arithmetic in 16 bit.
-    FourBit,
+    /// Integers (or NF4) of so many bits, below 8, everywhere; arithmetic in 16 bit.
+    Packed(u8),
     /// 8-bit integers everywhere.
     Int8,
 }
@@ -106,6 +122,43 @@ impl StepTime {
     }
 }
 
+/// Joules of one step on one device by what takes them; they add up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepEnergy {
+    /// Power that flows whatever is done, and while kernels run.
+    pub standing: f64,
+    /// Operations.
+    pub arithmetic: f64,
+    /// Unpacking weights or quantising activations.
+    pub convert: f64,
+    /// Bytes of weights.
+    pub weights: f64,
+    /// Bytes of keys and values.
+    pub cache: f64,
+    /// Bytes over links.
+    pub link: f64,
+}
+
+impl StepEnergy {
+    /// The step.
+    pub fn total(&self) -> f64 {
+        self.standing + self.arithmetic + self.convert + self.weights + self.cache + self.link
+    }
+
+    /// The same in proportion, where it exceeds what the power limit allows.
+    fn held(self, most: f64) -> Self {
+        let factor = (most / self.total()).min(1.0);
+        Self {
+            standing: self.standing * factor,
+            arithmetic: self.arithmetic * factor,
+            convert: self.convert * factor,
+            weights: self.weights * factor,
+            cache: self.cache * factor,
+            link: self.link * factor,
+        }
+    }
+}
+
 /// Tokens of a batch share experts: they meet about as many as this power of their number would if they did not.
 const SHARED_EXPERTS: f64 = 0.8;
 /// Share of its answer that a running sequence has written, on average.
@@ -122,8 +175,10 @@ const TILE_ROWS_FP8: f64 = 128.0;
 const FP8_PEAK: f64 = 0.6;
 /// Energy of an FP8 operation against one in 16 bit (half the bits; assumed).
 const FP8_OPERATION: f64 = 0.5;
-/// Bytes of a weight of four bits with its scale per block of 32.
-const FOUR_BIT: f64 = 0.5 + 1.0 / 32.0;
+/// Bytes of a weight's share of the scale of its block: one byte for 32 weights.
+const SCALE: f64 = 1.0 / 32.0;
+/// Bits of an MXFP4 weight without its scale.
+const FOUR: u8 = 4;
 /// Overheads of FP8 in layers without experts against layers with (assumed: one kernel in four).
 const FP8_DENSE: f64 = 0.25;
 /// Seconds that starting the kernels of one layer takes from Python (V100, A40 and A100 rows of 2023 agree).
@@ -194,12 +249,12 @@ impl Serving {
         match self.format {
             WeightFormat::Half => (2.0, 2.0),
             WeightFormat::Fp8 | WeightFormat::Int8 => (1.0, 1.0),
-            WeightFormat::Mxfp4 => (2.0, FOUR_BIT),
-            WeightFormat::FourBit => (FOUR_BIT, FOUR_BIT),
+            WeightFormat::Mxfp4 => (2.0, packed_bytes(FOUR)),
+            WeightFormat::Packed(bits) => (packed_bytes(bits), packed_bytes(bits)),
         }
     }
 
-    /// Which experts a batch needs: with k of E experts per token, a share 1 - (1 - k/E)^tokens.
+    /// Which experts a batch needs.
     fn touched(&self, network: &Transformer, count: &ParameterCount) -> Touched {
         let Some(experts) = network.experts.filter(|_| count.experts > 0.0) else {
             return Touched {
@@ -209,8 +264,7 @@ impl Serving {
             };
         };
         let n = self.devices;
-        let chosen = f64::from(experts.active) / f64::from(experts.count);
-        let share = 1.0 - (1.0 - chosen).powf(self.batch.powf(SHARED_EXPERTS));
+        let share = experts_touched(experts.active, experts.count, self.batch);
         let per_device = share * f64::from(experts.count) / n;
         let imbalance = if n > 1.0 && per_device > 0.0 {
             // Largest of n binomial counts, about its mean plus √(2 ln n) standard deviations.
@@ -260,7 +314,7 @@ impl Serving {
             (constants.weights_hopper, constants.layer_hopper)
         };
         let longer = match self.format {
-            WeightFormat::Half | WeightFormat::FourBit | WeightFormat::Int8 => 1.0,
+            WeightFormat::Half | WeightFormat::Packed(_) | WeightFormat::Int8 => 1.0,
             WeightFormat::Fp8 => constants.fp8_bytes,
             WeightFormat::Mxfp4 => constants.fp4_bytes,
         };
@@ -296,7 +350,7 @@ impl Serving {
             // The device waits for the host to start every kernel, or the host for the device.
             let busy = time.weights + time.cache + time.prompt + time.exchange;
             let more = match self.format {
-                WeightFormat::FourBit | WeightFormat::Int8 => EAGER_UNPACK,
+                WeightFormat::Packed(_) | WeightFormat::Int8 => EAGER_UNPACK,
                 WeightFormat::Half | WeightFormat::Fp8 | WeightFormat::Mxfp4 => 1.0,
             };
             time.launch = 0.0;
@@ -355,13 +409,13 @@ impl Serving {
         constants: &DecodeEnergy,
         seconds: f64,
         waiting: f64,
-    ) -> f64 {
+    ) -> StepEnergy {
         let rates = Rates::new(device, constants);
         // Several devices spin while they wait for each other and for the host.
         let waiting = if self.devices > 1.0 { 0.0 } else { waiting };
         let operations = work.operations + work.attention + work.prompt + work.padding;
-        let (per_operation, unpack, quantise) = match self.format {
-            WeightFormat::Half | WeightFormat::Int8 => (1.0, 0.0, 0.0),
+        let (per_operation, convert) = match self.format {
+            WeightFormat::Half | WeightFormat::Int8 => (1.0, 0.0),
             WeightFormat::Fp8 => {
                 let count = network.parameters();
                 let layers = f64::from(network.layers);
@@ -371,24 +425,36 @@ impl Serving {
                 } else {
                     FP8_DENSE * layers
                 };
-                (FP8_OPERATION, 0.0, constants.fp8_layer * counted)
+                (FP8_OPERATION, constants.fp8_layer * counted)
             }
-            WeightFormat::Mxfp4 => (1.0, constants.fp4_weight * work.expert_weights, 0.0),
-            WeightFormat::FourBit => {
-                let weights = work.expert_weights + work.body_bytes / FOUR_BIT;
-                (1.0, constants.fp4_weight * weights, 0.0)
+            WeightFormat::Mxfp4 => (1.0, constants.fp4_weight * work.expert_weights),
+            WeightFormat::Packed(bits) => {
+                let weights = work.expert_weights + work.body_bytes / packed_bytes(bits);
+                (1.0, constants.fp4_weight * weights)
             }
         };
-        let joules = rates.idle * seconds
-            + rates.active * (seconds - waiting).max(0.0)
-            + rates.operation * per_operation * operations
-            + rates.byte
-                * (work.body_bytes + work.expert_bytes + constants.cache_byte * work.cache_bytes)
-            + constants.link_byte * work.link_bytes
-            + unpack
-            + quantise;
-        joules.min(HELD * device.power_limit * seconds)
+        StepEnergy {
+            standing: rates.idle * seconds + rates.active * (seconds - waiting).max(0.0),
+            arithmetic: rates.operation * per_operation * operations,
+            convert,
+            weights: rates.byte * (work.body_bytes + work.expert_bytes),
+            cache: rates.byte * constants.cache_byte * work.cache_bytes,
+            link: constants.link_byte * work.link_bytes,
+        }
+        .held(HELD * device.power_limit * seconds)
     }
+}
+
+/// Bytes of a packed weight with its share of a scale.
+fn packed_bytes(bits: u8) -> f64 {
+    f64::from(bits) / 8.0 + SCALE
+}
+
+/// Share of the experts of a layer that a batch needs, with `active` of `count` per token:
+/// 1 − (1 − active / count)^tokens, tokens of a batch counting for fewer as they share experts.
+pub(crate) fn experts_touched(active: u32, count: u32, batch: f64) -> f64 {
+    let chosen = f64::from(active) / f64::from(count.max(1));
+    1.0 - (1.0 - chosen).powf(batch.powf(SHARED_EXPERTS))
 }
 
 struct Touched {
@@ -475,7 +541,12 @@ mod tests {
                 .work(&network);
                 work.body_bytes + work.expert_bytes
             };
-            let order = [WeightFormat::Half, WeightFormat::Fp8, WeightFormat::FourBit];
+            let order = [
+                WeightFormat::Half,
+                WeightFormat::Fp8,
+                WeightFormat::Packed(4),
+                WeightFormat::Packed(2),
+            ];
             for pair in order.windows(2) {
                 assert!(bytes(pair[1]) < bytes(pair[0]), "{name}: {pair:?}");
             }

@@ -116,6 +116,8 @@ pub struct Device {
     pub efficient_power: Option<f64>,
     /// Where the figures are from.
     pub source: String,
+    /// Identifier of the same device in the hardware catalogue, where that has it.
+    pub hardware: Option<String>,
 }
 
 impl Device {
@@ -140,6 +142,7 @@ impl Device {
             waiting_power: entry.waiting_power,
             efficient_power: entry.efficient_power,
             source: entry.source.clone(),
+            hardware: entry.hardware.clone(),
         };
         if let Some(figures) = entry.figures {
             device.fp16 = figures.fp16;
@@ -232,6 +235,16 @@ pub(crate) fn device(name: &str) -> Result<&'static Device> {
                 all.iter().map(|device| device.name.as_str()),
             )
         })
+}
+
+/// The device with an identifier of the hardware catalogue.
+///
+/// # Errors
+/// [`Error::File`] when the file that ships with the program is broken.
+pub(crate) fn of_hardware(id: &str) -> Result<Option<&'static Device>> {
+    Ok(devices()?
+        .iter()
+        .find(|device| device.hardware.as_deref() == Some(id)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Generating images or videos: time and energy of a batch.
 
+use super::architecture::Shape;
 use super::constants::{DecodeEnergy, DiffusionEnergy, DiffusionTime};
-use super::denoiser::{DiffusionTransformer, PassCount};
+use super::denoiser::{DiffusionTransformer, PassCount, Pipeline, decoder_operations};
 use super::device::{Device, Generation};
 use super::rates::{HELD, Rates, reference_power};
 
@@ -33,8 +34,35 @@ pub struct Generating {
 }
 
 impl Generating {
+    /// A batch by the steps of a pipeline, on as many devices as given, with today's software; `None` where the shape is
+    /// not that of a denoiser.
+    pub fn new(shape: &Shape, pipeline: &Pipeline, batch: f64, devices: f64) -> Option<Self> {
+        let (height, width, frames) = (pipeline.height, pipeline.width, pipeline.frames);
+        let (pass, transformer) = match shape {
+            Shape::DiffusionTransformer(network) => (
+                network.count(height, width, frames),
+                Some(Self::widths(network)),
+            ),
+            Shape::UNet(network) => (network.count(height, width), None),
+            Shape::Transformer(_) | Shape::Counted(_) => return None,
+        };
+        Some(Self {
+            batch,
+            steps: f64::from(pipeline.steps),
+            passes: f64::from(pipeline.guidance_passes),
+            devices,
+            ulysses: devices,
+            ring: 1.0,
+            recent: true,
+            pass,
+            transformer,
+            decoder: decoder_operations(height, width, frames),
+            text: 2.0 * pipeline.text_encoder_parameters * f64::from(pipeline.text_tokens),
+        })
+    }
+
     /// A transformer's widths, for [`Generating::transformer`].
-    pub fn widths(network: &DiffusionTransformer) -> (f64, f64, f64) {
+    fn widths(network: &DiffusionTransformer) -> (f64, f64, f64) {
         let hidden = f64::from(network.hidden);
         (
             hidden,
@@ -133,6 +161,17 @@ impl Generating {
         }
     }
 
+    /// Joules of the operations of a batch, all devices together.
+    pub(crate) fn operation_energy(&self, device: &Device, constants: &DiffusionEnergy) -> f64 {
+        let operation = match device.generation {
+            Generation::Ampere => constants.operation_ampere,
+            Generation::Hopper => constants.operation_hopper,
+            Generation::Blackwell => constants.operation_blackwell,
+        };
+        let passes = self.steps * self.batch * self.passes;
+        operation * (passes * (self.pass.linear + self.pass.attention) + self.batch * self.decoder)
+    }
+
     /// Joules of a batch, all devices together, over `seconds`.
     pub fn energy(
         &self,
@@ -143,20 +182,17 @@ impl Generating {
         seconds: f64,
     ) -> f64 {
         let scale = device.power_limit / reference_power(device.generation);
-        let (active, operation) = match device.generation {
-            Generation::Ampere => (constants.active_ampere, constants.operation_ampere),
-            Generation::Hopper => (constants.active_hopper, constants.operation_hopper),
-            Generation::Blackwell => (constants.active_blackwell, constants.operation_blackwell),
+        let active = match device.generation {
+            Generation::Ampere => constants.active_ampere,
+            Generation::Hopper => constants.active_hopper,
+            Generation::Blackwell => constants.active_blackwell,
         };
-        let operations =
-            self.steps * self.batch * self.passes * (self.pass.linear + self.pass.attention)
-                + self.batch * self.decoder;
         let idle = Rates::new(device, decode).idle;
         let joules = self.devices * idle * seconds
             + active
                 * scale
                 * (self.devices * (time.denoise + time.exchange).min(seconds) + time.decode)
-            + operation * operations
+            + self.operation_energy(device, constants)
             + constants.link_byte * time.link_bytes * self.devices;
         joules.min(HELD * device.power_limit * self.devices * seconds)
     }

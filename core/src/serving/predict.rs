@@ -16,7 +16,7 @@ pub struct Prediction {
 
 /// How much wider the range is for a device that the fit has not seen (leaving out a whole device makes the error of
 /// the others about 1.5 times as large).
-const UNSEEN_DEVICE: f64 = 1.5;
+pub(crate) const UNSEEN_DEVICE: f64 = 1.5;
 
 /// Predicts one case.
 pub fn predict(case: &Case, constants: &Constants) -> Prediction {
@@ -33,7 +33,7 @@ pub fn predict(case: &Case, constants: &Constants) -> Prediction {
 }
 
 /// A value with a range symmetric in its logarithm.
-fn around(typical: f64, spread: f64) -> Range<f64> {
+pub(crate) fn around(typical: f64, spread: f64) -> Range<f64> {
     Range {
         low: typical * (-spread).exp(),
         typical,
@@ -108,7 +108,7 @@ pub(crate) fn joules(case: &Case, constants: &Constants, seconds: f64) -> Option
             let waiting = time.host / time.total() * step;
             let energy = &constants.decode_energy;
             let device = serving.energy(network, &work, case.device, energy, step, waiting);
-            Some(device * serving.devices / serving.batch)
+            Some(device.total() * serving.devices / serving.batch)
         }
         CaseWork::Diffusion(generating, _) => {
             let time = generating.time(case.device, &constants.diffusion_time);

@@ -9,7 +9,7 @@ use super::architecture::{Architecture, Operations, Shape, Transformer};
 use super::catalogue;
 use super::config;
 use super::decode::{Era, Serving, WeightFormat};
-use super::denoiser::decoder_operations;
+use super::denoiser::Pipeline;
 use super::device::{self, Device};
 use super::diffusion::Generating;
 use super::llama_cpp::GgufFormat;
@@ -312,6 +312,8 @@ fn network(row: &Row, models: Option<&Path>) -> std::result::Result<Architecture
         family: row.model.split('/').next().unwrap_or_default().to_owned(),
         source: "like other networks of its size".to_owned(),
         parameters: total * 1e9,
+        weight_bits: None,
+        expert_bits: None,
         shape: Shape::Transformer(Transformer::of_size(total * 1e9, active * 1e9)),
     })
 }
@@ -350,7 +352,7 @@ fn serving(row: &Row, devices: f64) -> std::result::Result<Serving, String> {
         .iter()
         .any(|key| precision.contains(key))
     {
-        WeightFormat::FourBit
+        WeightFormat::Packed(4)
     } else if precision.contains("int8") || precision.contains("w8") {
         WeightFormat::Int8
     } else {
@@ -374,41 +376,30 @@ fn generating(
 ) -> std::result::Result<(Generating, bool), String> {
     let batch =
         Row::number(&row.batch_size).ok_or_else(|| "the batch size is not stated".to_owned())?;
-    let pipeline = match &network.shape {
-        Shape::DiffusionTransformer(network) => network.pipeline(),
-        Shape::UNet(network) => network.pipeline(),
-        Shape::Transformer(_) | Shape::Counted(_) => {
-            return Err("it is not a diffusion network".to_owned());
-        }
-    };
+    let pipeline = network
+        .shape
+        .pipeline()
+        .ok_or_else(|| "it is not a diffusion network".to_owned())?;
     let (width, height, frames) = resolution(&row.resolution);
-    let width = width.unwrap_or(pipeline.width);
-    let height = height.unwrap_or(pipeline.height);
-    let frames = frames.unwrap_or(pipeline.frames);
-    let (pass, transformer) = match &network.shape {
-        Shape::DiffusionTransformer(network) => (
-            network.count(height, width, frames),
-            Some(Generating::widths(network)),
-        ),
-        Shape::UNet(network) => (network.count(height, width), None),
-        Shape::Transformer(_) | Shape::Counted(_) => {
-            return Err("it is not a diffusion network".to_owned());
-        }
+    let pipeline = Pipeline {
+        width: width.unwrap_or(pipeline.width),
+        height: height.unwrap_or(pipeline.height),
+        frames: frames.unwrap_or(pipeline.frames),
+        ..pipeline
     };
-    let generating = Generating {
-        batch,
-        steps: Row::number(&row.steps).unwrap_or_else(|| f64::from(pipeline.steps)),
-        passes: f64::from(pipeline.guidance_passes),
-        devices,
-        ulysses: parallel(&row.parallelism, "ulysses").unwrap_or(devices),
-        ring: parallel(&row.parallelism, "ring").unwrap_or(1.0),
-        recent: !row.engine.contains("2024"),
-        pass,
-        transformer,
-        decoder: decoder_operations(height, width, frames),
-        text: 2.0 * pipeline.text_encoder_parameters * f64::from(pipeline.text_tokens),
-    };
-    Ok((generating, frames > 1))
+    let mut generating = Generating::new(&network.shape, &pipeline, batch, devices)
+        .ok_or_else(|| "it is not a diffusion network".to_owned())?;
+    if let Some(steps) = Row::number(&row.steps) {
+        generating.steps = steps;
+    }
+    if let Some(ulysses) = parallel(&row.parallelism, "ulysses") {
+        generating.ulysses = ulysses;
+    }
+    if let Some(ring) = parallel(&row.parallelism, "ring") {
+        generating.ring = ring;
+    }
+    generating.recent = !row.engine.contains("2024");
+    Ok((generating, pipeline.frames > 1))
 }
 
 /// Width, height and frames out of "1024x1024", "xx81f" or "256x256 16 frames".

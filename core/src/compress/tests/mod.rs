@@ -9,7 +9,7 @@ mod properties;
 use super::*;
 use crate::formats;
 use crate::model::bundled;
-use crate::profile::{Layer, LayerKind, Unit};
+use crate::profile::{Execution, Layer, LayerKind, Unit};
 use crate::recipe::Group;
 
 fn layer(name: &str, kind: LayerKind, shape: &[usize], other: u64, compressible: bool) -> Layer {
@@ -23,6 +23,7 @@ fn layer(name: &str, kind: LayerKind, shape: &[usize], other: u64, compressible:
         inputs: 1.0,
         outputs: 1.0,
         cache: 0.0,
+        execution: Execution::default(),
     }
 }
 

@@ -70,7 +70,9 @@ impl<'a> Plan<'a> {
         for layer in &request.profile.layers {
             plan.weight_bytes += plan.weight_bytes(layer)?;
             plan.cache_bytes += request.work(&layer.layer).1 * plan.batch * native;
-            widest = widest.max((layer.layer.inputs + layer.layer.outputs) * plan.batch * native);
+            let at_once = f64::from(layer.layer.execution.layers * layer.layer.execution.passes);
+            let values = (layer.layer.inputs + layer.layer.outputs) / at_once;
+            widest = widest.max(values * plan.batch * native);
         }
         plan.activation_bytes = widest;
         let room = processor.on_chip.capacity.typical.0 * USABLE_ON_CHIP * plan.devices;
@@ -154,7 +156,10 @@ impl<'a> Plan<'a> {
         let storage_bits = self.storage_bits(layer)?;
         let native = f64::from(precision.bits()) / 8.0;
         let mut ops = 2.0 * macs * self.batch * self.padding(layer);
-        let mut weights = self.weight_bytes(layer)?;
+        // What the batch reads of the weights: the experts that it visits, again in every pass.
+        let execution = &shape.execution;
+        let reads = execution.touched(self.batch) * f64::from(execution.passes);
+        let mut weights = self.weight_bytes(layer)? * reads;
         let mut activations = (shape.inputs + shape.outputs) * self.batch * native;
         let mut unpack_ops = 0.0;
         match self.request.machine {
@@ -168,7 +173,7 @@ impl<'a> Plan<'a> {
                 activations *= share(layer.activation_bits);
             }
             Machine::Real if shape.macs > 0.0 && storage_bits < f64::from(precision.bits()) => {
-                unpack_ops = UNPACK_OPS * shape.weights() as f64;
+                unpack_ops = UNPACK_OPS * shape.weights() as f64 * reads;
             }
             _ => {}
         }
@@ -178,6 +183,7 @@ impl<'a> Plan<'a> {
             weights *= (self.batch / rows).min(1.0);
         }
         let cache = cache * self.batch * native;
+        let runs = f64::from(execution.layers) * f64::from(execution.passes);
         let exchange =
             self.devices > 1.0 && matches!(shape.kind, LayerKind::Linear | LayerKind::Conv2d);
         let mut memory_bytes = 0.0;
@@ -200,9 +206,9 @@ impl<'a> Plan<'a> {
             } else {
                 0.0
             },
-            exchanges: f64::from(u8::from(exchange)),
+            exchanges: runs * f64::from(u8::from(exchange)),
             // Element-wise layers are fused into their neighbours by every serving stack.
-            launches: f64::from(u8::from(shape.kind != LayerKind::Elementwise)),
+            launches: runs * f64::from(u8::from(shape.kind != LayerKind::Elementwise)),
         })
     }
 
@@ -220,7 +226,8 @@ impl<'a> Plan<'a> {
                         1.0
                     }
                 };
-                let outputs = shape.shape.first().map_or(0.0, |&n| n as f64);
+                let outputs = shape.shape.first().map_or(0.0, |&n| n as f64)
+                    / f64::from(shape.execution.layers);
                 pad(shape.fan_in() as f64, rows) * pad(outputs, columns)
             }
             _ => 1.0,

@@ -1,0 +1,279 @@
+//! [`Outline`]: a network known by its shapes only. It answers everything that follows from shapes (bytes, operations,
+//! time, energy, CO2e) like any opened model; its quality is not known, since there are no weights to run.
+
+mod layers;
+mod student;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::compress;
+use crate::error::{Error, Result};
+use crate::model::ModelReference;
+use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
+use crate::recipe::{Quantization, Recipe};
+use crate::scenario::Scenario;
+use crate::serving::architecture::{Architecture, Shape, Transformer};
+use crate::serving::{self, open_config};
+
+/// Bits per weight and activation of a network as published, unless it says otherwise.
+const PUBLISHED_BITS: u8 = 16;
+/// Prompt and answer that a language model is asked about first, in tokens: a turn of chat (ML.ENERGY's chat requests
+/// have answers of about 600 tokens, `assets/ground_truth/serving.csv`; prompts of that length are assumed).
+const CHAT: (u32, u32) = (500, 500);
+/// Sequences served together at first.
+const CHAT_BATCH: u32 = 32;
+/// Device that it is asked about first: one that the serving model is fitted to.
+const FIRST_DEVICE: &str = "nvidia-h100-sxm";
+
+/// A network known by its shapes only.
+#[derive(Debug)]
+pub struct Outline {
+    reference: ModelReference,
+    original: Arc<Variant>,
+    /// Smaller versions by their ratio in ten-thousandths.
+    students: Mutex<HashMap<u32, Arc<Variant>>>,
+}
+
+/// A network and the layers that follow from its shapes.
+#[derive(Debug)]
+struct Variant {
+    network: Arc<Architecture>,
+    description: String,
+    layers: Vec<Layer>,
+    parameters: f64,
+}
+
+impl Variant {
+    fn new(network: Architecture, description: String) -> Self {
+        let layers = layers::of(&network);
+        Self {
+            parameters: layers
+                .iter()
+                .map(|layer| (layer.weights() + layer.other_parameters) as f64)
+                .sum(),
+            network: Arc::new(network),
+            description,
+            layers,
+        }
+    }
+}
+
+impl Outline {
+    /// Opens a network of the catalogue, one of a given size, or a published configuration (a `config.json`, or a folder
+    /// with one).
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a name that the catalogue does not have; [`Error::File`] for a configuration that cannot be
+    /// read, naming the missing key.
+    pub fn open(reference: &ModelReference) -> Result<Self> {
+        let network = match reference {
+            ModelReference::Catalogue(name) => serving::architecture(name)?.clone(),
+            ModelReference::Sized { total, active } => of_size(*total, *active),
+            ModelReference::File(path) => open_config(&configuration(path))?,
+            ModelReference::Bundled(name) => {
+                return Err(Error::unknown(
+                    "network of the catalogue",
+                    name,
+                    serving::architectures()?.iter().map(|n| n.id.as_str()),
+                ));
+            }
+        };
+        Ok(Self {
+            reference: reference.clone(),
+            original: Arc::new(Variant::new(network, "the original network".to_owned())),
+            students: Mutex::default(),
+        })
+    }
+
+    /// How it was asked for.
+    pub fn reference(&self) -> &ModelReference {
+        &self.reference
+    }
+
+    /// The shapes.
+    pub fn network(&self) -> &Architecture {
+        &self.original.network
+    }
+
+    /// Name on screen.
+    pub fn name(&self) -> &str {
+        &self.original.network.id
+    }
+
+    /// What kind of network it is, in a few words.
+    pub fn family(&self) -> &'static str {
+        match &self.original.network.shape {
+            Shape::Transformer(network) if network.encoder => "transformer that reads text",
+            Shape::Transformer(network) if network.experts.is_some() => {
+                "language model with a mixture of experts"
+            }
+            Shape::Transformer(_) => "language model",
+            Shape::DiffusionTransformer(network) if network.frames > 1 => {
+                "diffusion transformer for videos"
+            }
+            Shape::DiffusionTransformer(_) => "diffusion transformer for images",
+            Shape::UNet(network) if network.frames > 1 => "diffusion U-Net for videos",
+            Shape::UNet(_) => "diffusion U-Net for images",
+            Shape::Counted(_) => "network of which only the operations are known",
+        }
+    }
+
+    /// What one unit of work is.
+    pub fn unit(&self) -> Unit {
+        layers::unit(&self.original.network.shape)
+    }
+
+    /// Parameters, counted from the shapes where they say, else as published.
+    pub fn parameters(&self) -> u64 {
+        // Far below 2^63.
+        self.original.parameters as u64
+    }
+
+    /// What the network looks like once a recipe's distillation ratio is applied: "narrower and shallower: …".
+    ///
+    /// # Errors
+    /// The recipe is out of range.
+    pub fn student(&self, recipe: &Recipe) -> Result<(String, f64)> {
+        recipe.validate()?;
+        let variant = self.variant(recipe.canonical().distillation.ratio);
+        Ok((
+            variant.description.clone(),
+            variant.parameters / self.original.parameters,
+        ))
+    }
+
+    /// The profile that a recipe leads to: pruned and rounded weights counted by arithmetic. Weights and activations are
+    /// never wider than published (16 bits unless the network says otherwise): 32 bits in a recipe mean that they are left
+    /// as published. A distillation ratio below 1 gives a network of the same kind with that share of the parameters;
+    /// whether it can be trained to any use is not said.
+    ///
+    /// # Errors
+    /// The recipe is out of range.
+    pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
+        recipe.validate()?;
+        let recipe = recipe.canonical();
+        let variant = self.variant(recipe.distillation.ratio);
+        let network = &variant.network;
+        let body = network.weight_bits.unwrap_or(PUBLISHED_BITS);
+        let experts = network.expert_bits.unwrap_or(body);
+        let plan = |bits: u8| {
+            let limited = limited(&recipe, bits, network.weight_bits);
+            compress::plan(&network.id, self.unit(), &variant.layers, &limited)
+        };
+        let mut profile = plan(body);
+        if experts != body {
+            let narrower = plan(experts).layers;
+            for (layer, other) in profile.layers.iter_mut().zip(narrower) {
+                if layer.layer.execution.experts.is_some() {
+                    *layer = other;
+                }
+            }
+        }
+        // Serving software keeps in 16 bits what is not compressed.
+        for layer in &mut profile.layers {
+            keep_half(layer);
+        }
+        profile.network = Some(Arc::clone(network));
+        Ok(profile)
+    }
+
+    /// The scenario that it is asked about first: a device that the serving model is fitted to, as many of them as hold
+    /// it, and a turn of chat for language models.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the hardware catalogue that ships is broken.
+    pub fn scenario(&self) -> Result<Scenario> {
+        let profile = self.predict(&Recipe::default())?;
+        let chat = self.unit() == Unit::Token;
+        let mut scenario = Scenario {
+            hardware: FIRST_DEVICE.to_owned(),
+            batch: if chat { CHAT_BATCH } else { 1 },
+            prompt_tokens: if chat { CHAT.0 } else { 0 },
+            answer_tokens: if chat { CHAT.1 } else { 0 },
+            demand_per_day: if chat { 1e9 } else { 1e6 },
+            ..Scenario::default()
+        };
+        let target = crate::hardware::find(&scenario.hardware)?;
+        let grid = crate::carbon::find_grid(&scenario.region)?;
+        for devices in [1, 2, 4, 8, 16, 32] {
+            scenario.devices = devices;
+            match crate::footprint::footprint(&profile, &scenario, target, grid) {
+                Err(Error::Infeasible(_)) => {}
+                other => return other.map(|_| scenario),
+            }
+        }
+        Ok(scenario)
+    }
+
+    fn variant(&self, ratio: f64) -> Arc<Variant> {
+        if ratio >= 1.0 {
+            return Arc::clone(&self.original);
+        }
+        // The ratio lies between 0 and 1: no sign, no overflow.
+        let key = (ratio * 1e4).round() as u32;
+        let mut students = self.students.lock().unwrap_or_else(PoisonError::into_inner);
+        let student = students.entry(key).or_insert_with(|| {
+            let (network, description) = student::of(&self.original.network, ratio);
+            Arc::new(Variant::new(network, description))
+        });
+        Arc::clone(student)
+    }
+}
+
+/// The configuration that a path means: the file itself, or the one in a folder.
+fn configuration(path: &Path) -> std::path::PathBuf {
+    if path.is_dir() {
+        path.join("config.json")
+    } else {
+        path.to_owned()
+    }
+}
+
+/// A recipe with no width above what was published.
+fn limited(recipe: &Recipe, weights: u8, published: Option<u8>) -> Recipe {
+    // Published 8-bit weights are FP8 with activations of the same width.
+    let activations = match published {
+        Some(bits @ ..=8) => bits.max(8),
+        _ => PUBLISHED_BITS,
+    };
+    Recipe {
+        quantization: Quantization {
+            weight_bits: recipe.quantization.weight_bits.min(weights),
+            activation_bits: recipe.quantization.activation_bits.min(activations),
+            ..recipe.quantization
+        },
+        ..*recipe
+    }
+}
+
+fn keep_half(layer: &mut LayerProfile) {
+    if !layer.layer.compressible {
+        layer.weight_bits = layer.weight_bits.min(PUBLISHED_BITS);
+        layer.activation_bits = layer.activation_bits.min(PUBLISHED_BITS);
+    }
+    layer.stored_bytes -= 2 * layer.layer.other_parameters;
+}
+
+/// A network like today's open language models with so many parameters.
+fn of_size(total: u64, active: u64) -> Architecture {
+    let billions = |count: u64| format!("{}B", count as f64 / 1e9);
+    let id = if active == total {
+        format!("dense-{}", billions(total))
+    } else {
+        format!("moe-{}-a{}", billions(total), billions(active))
+    };
+    Architecture {
+        id,
+        names: Vec::new(),
+        family: "unknown".to_owned(),
+        source: "shapes assumed: like today's open language models of that size".to_owned(),
+        parameters: total as f64,
+        weight_bits: None,
+        expert_bits: None,
+        shape: Shape::Transformer(Transformer::of_size(total as f64, active as f64)),
+    }
+}

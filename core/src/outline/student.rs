@@ -1,0 +1,160 @@
+//! A smaller network of the same kind, for a distillation ratio.
+
+use crate::serving::architecture::{Architecture, Counted, Experts, Shape, Transformer};
+use crate::serving::{DiffusionTransformer, UNet};
+
+/// Bisections of the scale: to a millionth.
+const HALVINGS: u32 = 20;
+
+/// The network whose parameters come nearest to `ratio` times the original's, and what was done to it. Width and depth
+/// shrink together, as in families of published models of different sizes.
+pub(super) fn of(original: &Architecture, ratio: f64) -> (Architecture, String) {
+    let with = |shape: Shape| Architecture {
+        parameters: original.parameters * ratio,
+        shape,
+        ..original.clone()
+    };
+    match &original.shape {
+        Shape::Transformer(network) => {
+            let wanted = ratio * network.parameters().total();
+            let student = fit(
+                wanted,
+                |scale| smaller(network, scale),
+                |t| t.parameters().total(),
+            );
+            let words = shrunk(
+                (network.hidden, student.hidden),
+                (network.layers, student.layers),
+            );
+            (with(Shape::Transformer(student)), words)
+        }
+        Shape::DiffusionTransformer(network) => {
+            let wanted = ratio * network.parameters();
+            let student = fit(
+                wanted,
+                |scale| smaller_denoiser(network, scale),
+                DiffusionTransformer::parameters,
+            );
+            let words = shrunk(
+                (network.hidden, student.hidden),
+                (network.joint_layers, student.joint_layers),
+            );
+            (with(Shape::DiffusionTransformer(student)), words)
+        }
+        Shape::UNet(network) => {
+            let count = |net: &UNet| net.count(64, 64).parameters;
+            let student = fit(
+                ratio * count(network),
+                |scale| narrower(network, scale),
+                count,
+            );
+            let widest = |net: &UNet| net.channels.last().copied().unwrap_or_default();
+            let words = format!(
+                "narrower: {} → {} channels",
+                widest(network),
+                widest(&student)
+            );
+            (with(Shape::UNet(student)), words)
+        }
+        Shape::Counted(counted) => (
+            with(Shape::Counted(Counted {
+                operations: counted.operations * ratio,
+                ..*counted
+            })),
+            "smaller: operations in proportion to the parameters".to_owned(),
+        ),
+    }
+}
+
+/// The network made with the scale, 0 to 1, that leads nearest to the wanted parameters.
+fn fit<T>(wanted: f64, make: impl Fn(f64) -> T, count: impl Fn(&T) -> f64) -> T {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..HALVINGS {
+        let middle = 0.5 * (low + high);
+        if count(&make(middle)) < wanted {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let miss = |network: &T| (count(network) - wanted).abs();
+    let (below, above) = (make(low), make(high));
+    if miss(&below) < miss(&above) {
+        below
+    } else {
+        above
+    }
+}
+
+/// A size in proportion, as a whole multiple, at least one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a u32"
+)]
+fn scaled(size: u32, scale: f64, multiple: u32) -> u32 {
+    let multiples = f64::from(size) * scale / f64::from(multiple);
+    (multiples.round().max(1.0) as u32).saturating_mul(multiple)
+}
+
+fn smaller(network: &Transformer, scale: f64) -> Transformer {
+    let heads = scaled(network.heads, scale, 1);
+    Transformer {
+        hidden: scaled(network.hidden, scale, 8),
+        layers: scaled(network.layers, scale, 1),
+        heads,
+        kv_heads: scaled(network.kv_heads, scale, 1).min(heads),
+        ffn: if network.ffn == 0 {
+            0
+        } else {
+            scaled(network.ffn, scale, 8)
+        },
+        experts: network.experts.map(|experts| Experts {
+            ffn: scaled(experts.ffn, scale, 8),
+            shared_ffn: if experts.shared_ffn == 0 {
+                0
+            } else {
+                scaled(experts.shared_ffn, scale, 8)
+            },
+            dense_layers: experts.dense_layers.min(scaled(network.layers, scale, 1)),
+            ..experts
+        }),
+        ..network.clone()
+    }
+}
+
+fn smaller_denoiser(network: &DiffusionTransformer, scale: f64) -> DiffusionTransformer {
+    let depth = |layers: u32| match layers {
+        0 => 0,
+        layers => scaled(layers, scale, 1),
+    };
+    let head = network.hidden / network.heads.max(1);
+    let heads = scaled(network.heads, scale, 1);
+    DiffusionTransformer {
+        heads,
+        hidden: heads * head,
+        ffn: scaled(network.ffn, scale, 8),
+        joint_layers: depth(network.joint_layers),
+        single_layers: depth(network.single_layers),
+        second_attention_layers: depth(network.second_attention_layers),
+        ..network.clone()
+    }
+}
+
+fn narrower(network: &UNet, scale: f64) -> UNet {
+    UNet {
+        channels: network
+            .channels
+            .iter()
+            .map(|&channels| scaled(channels, scale, 8))
+            .collect(),
+        ..network.clone()
+    }
+}
+
+fn shrunk(width: (u32, u32), depth: (u32, u32)) -> String {
+    format!(
+        "narrower and shallower: width {} → {}, layers {} → {}",
+        width.0, width.1, depth.0, depth.1
+    )
+}

@@ -1,0 +1,493 @@
+//! From the serving model to a footprint: networks known by their shape on devices that published measurements cover.
+
+use super::architecture::{Shape, Transformer};
+use super::constants::{Constants, Spread};
+use super::decode::{Serving, StepEnergy, StepTime, WeightFormat, Work};
+use super::device::{self, Device, DeviceKind};
+use super::diffusion::{BatchTime, Generating};
+use super::predict::{UNSEEN_DEVICE, around};
+use crate::error::Result;
+use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Processor, Request};
+use crate::profile::{LayerProfile, ModelProfile};
+use crate::recipe::Pattern;
+use crate::scenario::Scenario;
+use crate::units::{Joules, Range, Seconds};
+
+/// Answers longer than this are counted as less than half written on average; see [`Serving::work`].
+const SHORT_ANSWER: f64 = 1500.0;
+/// Share of the peak of 8-bit integers that products of both sides quantised reach against 16 bit; as for FP8, assumed.
+const INT8_PEAK: f64 = 0.6;
+/// Bits that say where one kept weight of a 2:4 group lies.
+const INDEX_BITS: f64 = 2.0;
+
+/// What the fitted serving model says a network costs on a device: `None` where it does not cover the network, the
+/// device or the machine that is asked about. Whether the network fits is the caller's to check.
+///
+/// # Errors
+/// [`crate::Error::File`] when the constants that ship are broken.
+pub(crate) fn cost(
+    target: &HardwareTarget,
+    processor: &Processor,
+    request: &Request<'_>,
+    weight_bytes: f64,
+) -> Result<Option<Cost>> {
+    let Some(network) = &request.profile.network else {
+        return Ok(None);
+    };
+    let Some(device) = device::of_hardware(&target.id)? else {
+        return Ok(None);
+    };
+    if request.machine != Machine::Real || device.kind != DeviceKind::Gpu {
+        return Ok(None);
+    }
+    let constants = Constants::shipped()?;
+    let case = Served {
+        target,
+        processor,
+        request,
+        device,
+        constants,
+        weight_bytes,
+    };
+    Ok(match &network.shape {
+        Shape::Transformer(transformer) if !transformer.encoder => Some(case.language(transformer)),
+        Shape::DiffusionTransformer(_) | Shape::UNet(_) => case.images(&network.shape),
+        Shape::Transformer(_) | Shape::Counted(_) => None,
+    })
+}
+
+struct Served<'a> {
+    target: &'a HardwareTarget,
+    processor: &'a Processor,
+    request: &'a Request<'a>,
+    device: &'a Device,
+    constants: &'a Constants,
+    weight_bytes: f64,
+}
+
+/// One part of the time of a batch, with the energy that goes with it.
+struct Part {
+    name: &'static str,
+    seconds: f64,
+    joules: f64,
+    bound: Bound,
+}
+
+impl Served<'_> {
+    fn language(&self, network: &Transformer) -> Cost {
+        let scenario = self.request.scenario;
+        let format = format(self.request.profile, self.device);
+        let serving = serving(scenario, format);
+        let mut device = self.device.clone();
+        let both_quantised = format == WeightFormat::Int8
+            && main_layer(self.request.profile).is_some_and(|layer| layer.activation_bits <= 8);
+        if both_quantised {
+            device.fp16 = device.fp16.max(device.int8 * INT8_PEAK);
+        }
+        let mut work = serving.work(network);
+        let skipped = self.two_of_four();
+        if let Some(speedup) = skipped {
+            let bits = main_layer(self.request.profile).map_or(16.0, |l| f64::from(l.weight_bits));
+            let kept = 0.5 * (bits + INDEX_BITS) / bits;
+            work.body_bytes *= kept;
+            work.expert_bytes *= kept;
+            work.operations /= speedup;
+            work.prompt /= speedup;
+        }
+        let time = serving.time(network, &work, &device, &self.constants.decode_time);
+        let seconds = time.total();
+        let energy = serving.energy(
+            network,
+            &work,
+            &device,
+            &self.constants.decode_energy,
+            seconds,
+            time.host,
+        );
+        let parts = language_parts(&time, &energy, &work, &device);
+        let breakdown = EnergyBreakdown {
+            compute: Joules(energy.arithmetic + energy.convert),
+            on_chip: Joules(0.0),
+            memory: Joules(energy.weights + energy.cache),
+            static_power: Joules(energy.standing),
+            interconnect: Joules(energy.link),
+        };
+        let explanation = self.request.explained(|| Explanation {
+            time: language_time(&serving, &work, &time, self),
+            energy: language_energy(&serving, &energy, self),
+            notes: self.notes(&parts, format, skipped.is_some()),
+        });
+        self.cost(
+            seconds,
+            &parts,
+            breakdown,
+            self.constants.spread.decode,
+            work.operations * serving.devices,
+            explanation,
+        )
+    }
+
+    fn images(&self, shape: &Shape) -> Option<Cost> {
+        let scenario = self.request.scenario;
+        let pipeline = shape.pipeline()?;
+        let devices = f64::from(scenario.devices);
+        let generating = Generating::new(shape, &pipeline, f64::from(scenario.batch), devices)?;
+        let time = generating.time(self.device, &self.constants.diffusion_time);
+        let joules = generating.energy(
+            self.device,
+            &self.constants.diffusion_energy,
+            &self.constants.decode_energy,
+            &time,
+            time.total,
+        ) / devices;
+        let waiting = (time.total - time.denoise - time.exchange - time.decode).max(0.0);
+        let share = |seconds: f64| joules * seconds / time.total;
+        let part = |name, seconds, bound| Part {
+            name,
+            seconds,
+            joules: share(seconds),
+            bound,
+        };
+        let parts = [
+            part("denoising", time.denoise, Bound::Compute),
+            part(
+                "exchange between devices",
+                time.exchange,
+                Bound::Interconnect,
+            ),
+            part("decoding and text", time.decode, Bound::Compute),
+            part("waiting for the host", waiting, Bound::Overhead),
+        ];
+        let operation = generating.operation_energy(self.device, &self.constants.diffusion_energy);
+        let compute = (operation / devices).min(joules);
+        let link = self.constants.diffusion_energy.link_byte * time.link_bytes;
+        let breakdown = EnergyBreakdown {
+            compute: Joules(compute),
+            on_chip: Joules(0.0),
+            memory: Joules(0.0),
+            static_power: Joules((joules - compute - link).max(0.0)),
+            interconnect: Joules(link),
+        };
+        let spread = if pipeline.frames > 1 {
+            self.constants.spread.video
+        } else {
+            self.constants.spread.image
+        };
+        let explanation = self.request.explained(|| Explanation {
+            time: images_time(&generating, &time, self),
+            energy: format!(
+                "per batch of {}: {devices} device(s) at {:.0} W of at most {:.0} W for {:.3e} s, of which {:.3e} J \
+                 operations; fitted to published measurements of {}",
+                scenario.batch,
+                joules / time.total,
+                self.device.power_limit,
+                time.total,
+                compute * devices,
+                self.fitted_to(),
+            ),
+            notes: self.image_notes(&parts),
+        });
+        let passes = generating.steps * generating.passes * generating.batch;
+        let executed = passes * (generating.pass.linear + generating.pass.attention);
+        Some(self.cost(time.total, &parts, breakdown, spread, executed, explanation))
+    }
+
+    /// Figures of a batch on one device as a cost per unit of work, with the ranges of the fit.
+    fn cost(
+        &self,
+        seconds: f64,
+        parts: &[Part],
+        breakdown: EnergyBreakdown,
+        mut spread: Spread,
+        operations: f64,
+        explanation: Explanation,
+    ) -> Cost {
+        let scenario = self.request.scenario;
+        let batch = f64::from(scenario.batch);
+        let devices = f64::from(scenario.devices);
+        if !self.device.fitted {
+            spread.energy *= UNSEEN_DEVICE;
+            spread.throughput *= UNSEEN_DEVICE;
+        }
+        let breakdown = breakdown.scaled(devices / batch);
+        let energy = around(breakdown.total().0, spread.energy).map(Joules);
+        let latency: Range<Seconds> = around(seconds, spread.throughput).map(Seconds);
+        Cost {
+            time: latency.map(|seconds| Seconds(seconds.0 / batch)),
+            latency,
+            energy,
+            breakdown,
+            layers: parts
+                .iter()
+                .filter(|part| part.seconds > 0.0 || part.joules > 0.0)
+                .map(|part| LayerCost {
+                    layer: part.name.to_owned(),
+                    time: Seconds(part.seconds / batch),
+                    energy: Joules(part.joules * devices / batch),
+                    bound: part.bound,
+                })
+                .collect(),
+            devices: u64::from(scenario.devices),
+            weight_bytes: self.weight_bytes,
+            executed: operations / (2.0 * batch),
+            explanation,
+        }
+    }
+
+    /// How much faster arithmetic on the 2:4 pattern is here, where the weights have it.
+    fn two_of_four(&self) -> Option<f64> {
+        let layer = main_layer(self.request.profile)?;
+        let pattern = layer.pattern == Some(Pattern::TwoOfFour) && layer.sparsity() > 0.49;
+        let speedup = self.processor.two_of_four.as_ref()?;
+        pattern.then_some(speedup.typical)
+    }
+
+    fn fitted_to(&self) -> String {
+        if self.device.fitted {
+            self.target.name.clone()
+        } else {
+            format!(
+                "other devices of its generation, ranges {UNSEEN_DEVICE} times as wide ({} was not measured)",
+                self.target.name
+            )
+        }
+    }
+
+    fn notes(&self, parts: &[Part], format: WeightFormat, skipped: bool) -> Vec<String> {
+        let mut notes = vec![longest(parts)];
+        let profile = self.request.profile;
+        if let Some(layer) = main_layer(profile) {
+            if layer.sparsity() > 0.0 && !skipped {
+                notes.push(match layer.pattern {
+                    Some(Pattern::TwoOfFour) => {
+                        "this GPU has no 2:4 arithmetic, so the zeros give it nothing".to_owned()
+                    }
+                    _ => {
+                        "unstructured zeros give this GPU nothing: it multiplies by them".to_owned()
+                    }
+                });
+            }
+            let both = layer.activation_bits <= 8;
+            notes.extend(match format {
+                WeightFormat::Half => None,
+                WeightFormat::Mxfp4 => Some(
+                    "experts are stored in 4 bits and computed in 16: fewer bytes, no fewer operations"
+                        .to_owned(),
+                ),
+                WeightFormat::Fp8 => Some(
+                    "weights and activations are FP8; quantising activations costs time in every layer, which only \
+                     large batches pay back"
+                        .to_owned(),
+                ),
+                WeightFormat::Int8 if both => {
+                    Some("weights and activations are computed as 8-bit integers".to_owned())
+                }
+                WeightFormat::Int8 => Some(
+                    "8-bit weights are computed in 16 bit: fewer bytes, no fewer operations".to_owned(),
+                ),
+                WeightFormat::Packed(bits) => Some(format!(
+                    "{bits}-bit weights are computed in 16 bit: fewer bytes, no fewer operations, and unpacking them \
+                     costs energy"
+                )),
+            });
+        }
+        notes
+    }
+
+    /// What of a recipe image generation makes nothing of: its fit has seen 16 bit only.
+    fn image_notes(&self, parts: &[Part]) -> Vec<String> {
+        let mut notes = vec![longest(parts)];
+        let narrow = main_layer(self.request.profile).is_some_and(|layer| {
+            layer.weight_bits < 16 || layer.activation_bits < 16 || layer.sparsity() > 0.0
+        });
+        if narrow {
+            notes.push(
+                "operations are computed in 16 bit and densely: narrower weights and zeros save memory, not time, as \
+                 no narrower image generation was measured to fit to"
+                    .to_owned(),
+            );
+        }
+        notes
+    }
+}
+
+fn language_parts(time: &StepTime, energy: &StepEnergy, work: &Work, device: &Device) -> [Part; 6] {
+    let memory = (work.body_bytes + work.expert_bytes) / device.bandwidth;
+    let bound = if work.operations / device.fp16 > memory {
+        Bound::Compute
+    } else {
+        Bound::Memory
+    };
+    let operations = work.operations + work.attention + work.prompt + work.padding;
+    let share = |part: f64| energy.arithmetic * part / operations.max(f64::MIN_POSITIVE);
+    let part = |name, seconds, joules, bound| Part {
+        name,
+        seconds,
+        joules,
+        bound,
+    };
+    [
+        part(
+            "weights of all layers",
+            time.weights,
+            energy.weights + share(work.operations + work.padding),
+            bound,
+        ),
+        part(
+            "keys and values",
+            time.cache,
+            energy.cache + share(work.attention),
+            Bound::Memory,
+        ),
+        part("prompts", time.prompt, share(work.prompt), Bound::Compute),
+        part(
+            "starting kernels and converting formats",
+            time.launch,
+            energy.convert,
+            Bound::Overhead,
+        ),
+        part(
+            "exchange between devices",
+            time.exchange,
+            energy.link,
+            Bound::Interconnect,
+        ),
+        part("waiting for the host", time.host, 0.0, Bound::Overhead),
+    ]
+}
+
+/// What takes the longest, in a clause.
+fn longest(parts: &[Part]) -> String {
+    let total: f64 = parts.iter().map(|part| part.seconds).sum();
+    parts
+        .iter()
+        .max_by(|a, b| a.seconds.total_cmp(&b.seconds))
+        .map_or_else(String::new, |part| {
+            let share = 100.0 * part.seconds / total.max(f64::MIN_POSITIVE);
+            let limit = match part.bound {
+                Bound::Compute => "arithmetic",
+                Bound::Memory => "memory bandwidth",
+                Bound::Overhead => "overhead",
+                Bound::Interconnect => "the link",
+            };
+            format!(
+                "{} take {share:.0} % of the time, bound by {limit}",
+                part.name
+            )
+            .replace("denoising take", "denoising takes")
+            .replace("devices take", "devices takes")
+            .replace("host take", "host takes")
+        })
+}
+
+/// The compressible layer with the most multiply-accumulates outside the experts.
+fn main_layer(profile: &ModelProfile) -> Option<&LayerProfile> {
+    profile
+        .layers
+        .iter()
+        .filter(|layer| layer.layer.compressible && layer.layer.execution.experts.is_none())
+        .max_by(|a, b| a.layer.macs.total_cmp(&b.layer.macs))
+}
+
+/// The format of serving software that comes nearest to how the weights are stored.
+fn format(profile: &ModelProfile, device: &Device) -> WeightFormat {
+    let Some(main) = main_layer(profile) else {
+        return WeightFormat::Half;
+    };
+    let experts = profile
+        .layers
+        .iter()
+        .find(|layer| layer.layer.execution.experts.is_some());
+    match main.weight_bits {
+        16.. if experts.is_some_and(|experts| experts.weight_bits < 16) => WeightFormat::Mxfp4,
+        16.. => WeightFormat::Half,
+        8.. if main.activation_bits <= 8 && device.fp8.is_some() => WeightFormat::Fp8,
+        8.. => WeightFormat::Int8,
+        bits => WeightFormat::Packed(bits),
+    }
+}
+
+fn serving(scenario: &Scenario, format: WeightFormat) -> Serving {
+    let context = f64::from(scenario.context);
+    let (prompt, output) = if scenario.answer_tokens > 0 {
+        (
+            f64::from(scenario.prompt_tokens),
+            f64::from(scenario.answer_tokens),
+        )
+    } else {
+        // No prompt, and an answer whose mean context is the one asked for.
+        let written = if 2.0 * context > SHORT_ANSWER {
+            0.4
+        } else {
+            0.5
+        };
+        (0.0, context / written)
+    };
+    Serving {
+        batch: f64::from(scenario.batch),
+        prompt,
+        output,
+        devices: f64::from(scenario.devices),
+        attention_groups: 1.0,
+        format,
+        era: scenario.era,
+    }
+}
+
+fn language_time(serving: &Serving, work: &Work, time: &StepTime, served: &Served<'_>) -> String {
+    let milli = |seconds: f64| format!("{:.3} ms", seconds * 1e3);
+    format!(
+        "one step for {} sequences at {:.0} tokens of context on {} device(s), each reading {:.3e} B of weights and \
+         {:.3e} B of keys and values and doing {:.3e} operations: weights {} + keys and values {} + prompts {} + \
+         starting kernels {} + exchange {} + host {} = {}; {}, fitted to published measurements of {}",
+        serving.batch,
+        work.context,
+        serving.devices,
+        work.body_bytes + work.expert_bytes,
+        work.cache_bytes,
+        work.operations + work.attention + work.prompt,
+        milli(time.weights),
+        milli(time.cache),
+        milli(time.prompt),
+        milli(time.launch),
+        milli(time.exchange),
+        milli(time.host),
+        milli(time.total()),
+        serving.era.name().to_lowercase(),
+        served.fitted_to(),
+    )
+}
+
+fn language_energy(serving: &Serving, energy: &StepEnergy, served: &Served<'_>) -> String {
+    format!(
+        "({:.3} J standing + {:.3} J operations + {:.3} J converting formats + {:.3} J weights + {:.3} J keys and \
+         values + {:.3} J links) per step and device × {} device(s) / {} tokens; fitted to published measurements of \
+         {}",
+        energy.standing,
+        energy.arithmetic,
+        energy.convert,
+        energy.weights,
+        energy.cache,
+        energy.link,
+        serving.devices,
+        serving.batch,
+        served.fitted_to(),
+    )
+}
+
+fn images_time(generating: &Generating, time: &BatchTime, served: &Served<'_>) -> String {
+    format!(
+        "batch of {}: {} steps × {} pass(es) of {:.3e} operations: denoising {:.3} s, exchange {:.3} s, decoding and \
+         text {:.3} s, in all {:.3} s where starting blocks is not hidden; fitted to published measurements of {}",
+        generating.batch,
+        generating.steps,
+        generating.passes,
+        generating.pass.linear + generating.pass.attention,
+        time.denoise,
+        time.exchange,
+        time.decode,
+        time.total,
+        served.fitted_to(),
+    )
+}
