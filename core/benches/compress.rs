@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use wattif_core::compress::{Compressor, Planner};
 use wattif_core::model::Tensors;
-use wattif_core::profile::{Layer, LayerKind, Unit};
+use wattif_core::profile::{Execution, Layer, LayerKind, Unit};
 use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -207,6 +207,7 @@ fn model(
                 inputs: shape[1] as f64,
                 outputs: shape[0] as f64,
                 cache: 0.0,
+                execution: Execution::default(),
             };
             (format!("h.{i}.fc.weight"), layer)
         })

@@ -24,6 +24,10 @@ pub enum Axis {
     Devices,
     /// Tokens that a language model attends to.
     Context,
+    /// Tokens of a prompt.
+    Prompt,
+    /// Tokens of an answer.
+    Answer,
     /// Units of work per day.
     Demand,
     /// Energy of the building / energy of the machines.
@@ -45,7 +49,7 @@ enum Spread {
 
 impl Axis {
     /// All axes, in the order of the controls.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Sparsity,
         Self::WeightBits,
         Self::ActivationBits,
@@ -53,6 +57,8 @@ impl Axis {
         Self::Batch,
         Self::Devices,
         Self::Context,
+        Self::Prompt,
+        Self::Answer,
         Self::Demand,
         Self::Pue,
         Self::Lifetime,
@@ -69,6 +75,8 @@ impl Axis {
             Self::Batch => "Batch size",
             Self::Devices => "Devices",
             Self::Context => "Context length",
+            Self::Prompt => "Prompt",
+            Self::Answer => "Answer",
             Self::Demand => "Demand per day",
             Self::Pue => "PUE",
             Self::Lifetime => "Lifetime",
@@ -81,7 +89,7 @@ impl Axis {
         match self {
             Self::Sparsity | Self::Ratio | Self::Utilization => "%",
             Self::WeightBits | Self::ActivationBits => "bits",
-            Self::Context => "tokens",
+            Self::Context | Self::Prompt | Self::Answer => "tokens",
             Self::Lifetime => "years",
             Self::Batch | Self::Devices | Self::Demand | Self::Pue => "",
         }
@@ -99,7 +107,12 @@ impl Axis {
         match self {
             Self::WeightBits => Spread::Listed(&Recipe::WEIGHT_BITS),
             Self::ActivationBits => Spread::Listed(&Recipe::ACTIVATION_BITS),
-            Self::Batch | Self::Devices | Self::Context | Self::Demand => Spread::Logarithmic,
+            Self::Batch
+            | Self::Devices
+            | Self::Context
+            | Self::Prompt
+            | Self::Answer
+            | Self::Demand => Spread::Logarithmic,
             _ => Spread::Even,
         }
     }
@@ -113,7 +126,8 @@ impl Axis {
             Self::Ratio => (Recipe::MIN_RATIO, 1.0),
             Self::Batch => (1.0, 4096.0),
             Self::Devices => (1.0, 64.0),
-            Self::Context => (1.0, 131_072.0),
+            Self::Context | Self::Prompt => (1.0, 131_072.0),
+            Self::Answer => (1.0, 16_384.0),
             Self::Demand => (1e3, 1e12),
             Self::Pue => (1.0, 2.5),
             Self::Lifetime => (1.0, 10.0),
@@ -166,7 +180,9 @@ impl Axis {
             Self::Pue => steps(100.0),
             Self::Lifetime => steps(2.0),
             Self::WeightBits | Self::ActivationBits => value,
-            Self::Batch | Self::Devices | Self::Context => value.round(),
+            Self::Batch | Self::Devices | Self::Context | Self::Prompt | Self::Answer => {
+                value.round()
+            }
             Self::Demand => {
                 let size = 10_f64.powf(value.max(1.0).log10().floor() - 1.0);
                 (value / size).round() * size
@@ -192,7 +208,9 @@ impl Axis {
             Self::Pue => 0.05,
             Self::Lifetime => 0.5,
             Self::WeightBits | Self::ActivationBits => 1.0,
-            Self::Batch | Self::Devices | Self::Context => std::f64::consts::LOG10_2,
+            Self::Batch | Self::Devices | Self::Context | Self::Prompt | Self::Answer => {
+                std::f64::consts::LOG10_2
+            }
             Self::Demand => 0.1,
         }
     }
@@ -237,6 +255,8 @@ impl Axis {
             Self::Batch => f64::from(scenario.batch),
             Self::Devices => f64::from(scenario.devices),
             Self::Context => f64::from(scenario.context),
+            Self::Prompt => f64::from(scenario.prompt_tokens.max(1)),
+            Self::Answer => f64::from(scenario.answer_tokens.max(1)),
             Self::Demand => scenario.demand_per_day,
             Self::Pue => scenario.pue,
             Self::Lifetime => scenario.lifetime_years,
@@ -263,6 +283,8 @@ impl Axis {
             Self::Batch => scenario.batch = value as u32,
             Self::Devices => scenario.devices = value as u32,
             Self::Context => scenario.context = value as u32,
+            Self::Prompt => scenario.prompt_tokens = value as u32,
+            Self::Answer => scenario.answer_tokens = value as u32,
             Self::Demand => scenario.demand_per_day = value,
             Self::Pue => scenario.pue = value,
             Self::Lifetime => scenario.lifetime_years = value,
@@ -283,7 +305,8 @@ impl Axis {
             Self::Lifetime => (1..=10).map(f64::from).collect(),
             Self::Batch => (0..=6).map(|i| 4_f64.powi(i)).collect(),
             Self::Devices => (0..=6).map(|i| 2_f64.powi(i)).collect(),
-            Self::Context => (0..=8).map(|i| 4_f64.powi(i)).collect(),
+            Self::Context | Self::Prompt => (0..=8).map(|i| 4_f64.powi(i)).collect(),
+            Self::Answer => (0..=7).map(|i| 4_f64.powi(i)).collect(),
             Self::Demand => (3..=12).map(|i| 10_f64.powi(i)).collect(),
         }
     }
@@ -294,7 +317,9 @@ impl Axis {
             Self::Sparsity | Self::Ratio | Self::Utilization => format!("{:.0}", value * 100.0),
             Self::Pue => format!("{value:.2}"),
             Self::Demand => format::si(value, "").trim_end().replace(".00", ""),
-            Self::Context if value >= 1024.0 => format!("{:.0} Ki", value / 1024.0),
+            Self::Context | Self::Prompt | Self::Answer if value >= 1024.0 => {
+                format!("{:.0} Ki", value / 1024.0)
+            }
             _ => format::trimmed(value, 4),
         }
     }
@@ -306,7 +331,9 @@ impl Axis {
             Self::WeightBits | Self::ActivationBits if value == 1.0 => "1 bit".to_owned(),
             Self::WeightBits | Self::ActivationBits => format!("{value:.0} bits"),
             Self::Batch | Self::Devices => format::count(value),
-            Self::Context => format!("{} tokens", format::count(value)),
+            Self::Context | Self::Prompt | Self::Answer => {
+                format!("{} tokens", format::count(value))
+            }
             Self::Demand => format::amount(value),
             Self::Pue => format!("{value:.2}"),
             Self::Lifetime if value == 1.0 => "1 year".to_owned(),

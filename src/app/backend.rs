@@ -25,6 +25,8 @@ pub struct ModelFacts {
     pub hash: String,
     /// Distillation ratios that are answered at once, smallest first.
     pub ratios: Vec<f64>,
+    /// Where its shapes were published, where only they are known and there are no weights to run.
+    pub source: Option<String>,
 }
 
 /// How far the training of a student is.

@@ -39,12 +39,12 @@ impl Purpose {
         matches!(self, Self::SavePreset | Self::ExportCsv | Self::ExportPng)
     }
 
-    const fn file(self) -> (&'static str, &'static str, &'static str) {
+    const fn file(self) -> (&'static str, &'static [&'static str], &'static str) {
         match self {
-            Self::OpenModel => ("Model", "safetensors", ""),
-            Self::OpenPreset | Self::SavePreset => ("WattIf preset", "ron", "preset.ron"),
-            Self::ExportCsv => ("Table", "csv", "charts.csv"),
-            Self::ExportPng => ("Picture", "png", "charts.png"),
+            Self::OpenModel => ("Weights or configuration", &["safetensors", "json"], ""),
+            Self::OpenPreset | Self::SavePreset => ("WattIf preset", &["ron"], "preset.ron"),
+            Self::ExportCsv => ("Table", &["csv"], "charts.csv"),
+            Self::ExportPng => ("Picture", &["png"], "charts.png"),
         }
     }
 }
@@ -90,10 +90,10 @@ impl Dialogs {
         }
         let wake = Arc::clone(wake);
         let answer = Promise::spawn_thread("wattif-dialog", move || {
-            let (kind, ending, name) = purpose.file();
+            let (kind, endings, name) = purpose.file();
             let dialog = rfd::FileDialog::new()
                 .set_title(purpose.title())
-                .add_filter(kind, &[ending]);
+                .add_filter(kind, endings);
             let path = if purpose.is_new_file() {
                 dialog.set_file_name(name).save_file()
             } else {

@@ -54,6 +54,7 @@ impl EngineBackend {
             unit: model.architecture.unit(),
             hash: model.hash.clone(),
             ratios,
+            source: None,
         }
     }
 

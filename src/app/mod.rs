@@ -14,6 +14,7 @@ mod dialogs;
 
 mod engine;
 mod export;
+mod outline;
 mod panels;
 mod run;
 mod session;
@@ -354,11 +355,11 @@ impl App {
         };
         if is("ron") {
             self.open_preset(path);
-        } else if is("safetensors") {
+        } else if is("safetensors") || is("json") || path.join("config.json").is_file() {
             self.open_model(ModelReference::File(path.to_owned()));
         } else {
             let error = wattif_core::Error::file(
-                "this is neither a preset (.ron) nor a model (.safetensors)",
+                "this is neither a preset (.ron) nor a model (.safetensors, config.json)",
                 path,
             );
             self.fail("The file was not opened", &error);

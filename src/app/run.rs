@@ -15,6 +15,7 @@ use super::command::{Action, Command};
 use super::dialogs::Purpose;
 
 use super::engine::EngineBackend;
+use super::outline::OutlineBackend;
 use super::session::{Configuration, Settings};
 use super::{App, OpenedPreset, Opening, Options, ThemeChoice, Training, export, storage, theme};
 
@@ -29,7 +30,13 @@ pub struct Start {
 
 /// Opens models in the engine itself.
 pub fn engine_opener() -> Opener {
-    Box::new(EngineBackend::open)
+    Box::new(|reference, wake| {
+        if reference.is_outline() {
+            OutlineBackend::open(reference)
+        } else {
+            EngineBackend::open(reference, wake)
+        }
+    })
 }
 
 /// Opens the window and returns when it is closed.
@@ -285,11 +292,18 @@ impl App {
     }
 
     pub(super) fn open_model(&mut self, reference: ModelReference) {
-        let configuration = Configuration {
-            model: reference,
-            ..self.session.configuration.clone()
-        };
-        self.open(configuration, None);
+        let before = &self.session.configuration;
+        match before.scenario_for(&reference) {
+            Ok(scenario) => {
+                let configuration = Configuration {
+                    model: reference,
+                    recipe: before.recipe,
+                    scenario,
+                };
+                self.open(configuration, None);
+            }
+            Err(error) => self.fail("The model was not opened", &error),
+        }
     }
 
     pub(super) fn open_preset(&mut self, path: &Path) {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wattif_core::model::ModelReference;
+use wattif_core::outline::Outline;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
@@ -27,6 +28,33 @@ impl Default for Configuration {
             recipe: Recipe::default(),
             scenario: Scenario::default(),
         }
+    }
+}
+
+impl Configuration {
+    /// The scenario in which another model is looked at: the same, unless the one can be run here and the other is known
+    /// by its shapes, as what suits one says little of the other. Electricity and lifetime stay.
+    ///
+    /// # Errors
+    /// The model is known by shapes that cannot be read.
+    pub(super) fn scenario_for(&self, model: &ModelReference) -> wattif_core::Result<Scenario> {
+        let now = &self.scenario;
+        let outlined = model.is_outline();
+        if outlined == self.model.is_outline() && !outlined {
+            return Ok(now.clone());
+        }
+        let first = if outlined {
+            Outline::open(model)?.scenario()?
+        } else {
+            Scenario::default()
+        };
+        Ok(Scenario {
+            region: now.region.clone(),
+            pue: now.pue,
+            lifetime_years: now.lifetime_years,
+            utilization: now.utilization,
+            ..first
+        })
     }
 }
 

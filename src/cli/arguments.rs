@@ -9,11 +9,13 @@ use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
 use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
 use wattif_core::scenario::Scenario;
+use wattif_core::serving::Era;
 
 /// Which model, from where, and what is done to it.
 #[derive(Debug, Args)]
 pub(super) struct SourceArguments {
-    /// A bundled model (bundled:NAME) or a safetensors file
+    /// A bundled model (bundled:NAME), a safetensors file, or a network known by its shapes: catalogue:NAME, a
+    /// config.json or the folder of one, dense:70e9, moe:235e9:22e9
     #[arg(long, value_name = "MODEL", required_unless_present = "preset")]
     pub(super) model: Option<ModelReference>,
     /// A preset to start from; other arguments replace single values of it
@@ -115,9 +117,18 @@ pub(super) struct ScenarioArguments {
     /// Units of work processed together
     #[arg(long, value_name = "N")]
     batch: Option<u32>,
-    /// Tokens of context that a language model attends to on average
-    #[arg(long, value_name = "N")]
+    /// Tokens of context that a language model attends to on average, prompts not counted
+    #[arg(long, value_name = "N", conflicts_with_all = ["prompt_tokens", "answer_tokens"])]
     context: Option<u32>,
+    /// Tokens of a prompt, whose work is shared out over the answer
+    #[arg(long, value_name = "N", requires = "answer_tokens")]
+    prompt_tokens: Option<u32>,
+    /// Tokens that a language model writes in answer
+    #[arg(long, value_name = "N")]
+    answer_tokens: Option<u32>,
+    /// Year of the serving software, for networks known by their shapes; 2023 is a loop in Python
+    #[arg(long, value_enum)]
+    era: Option<EraName>,
     /// Units of work per day
     #[arg(long, value_name = "X")]
     demand: Option<f64>,
@@ -136,6 +147,11 @@ pub(super) struct ScenarioArguments {
 }
 
 impl ScenarioArguments {
+    /// Whether the number of devices is given.
+    pub(super) const fn names_devices(&self) -> bool {
+        self.devices.is_some()
+    }
+
     /// `scenario` with the given arguments in place of its values.
     ///
     /// # Errors
@@ -145,7 +161,14 @@ impl ScenarioArguments {
         set(&mut scenario.hardware, self.hardware.clone());
         set(&mut scenario.devices, self.devices);
         set(&mut scenario.batch, self.batch);
-        set(&mut scenario.context, self.context);
+        if let Some(context) = self.context {
+            scenario.context = context;
+            scenario.prompt_tokens = 0;
+            scenario.answer_tokens = 0;
+        }
+        set(&mut scenario.prompt_tokens, self.prompt_tokens);
+        set(&mut scenario.answer_tokens, self.answer_tokens);
+        set(&mut scenario.era, self.era.map(Into::into));
         set(&mut scenario.demand_per_day, self.demand);
         set(&mut scenario.region, self.region.clone());
         set(&mut scenario.pue, self.pue);
@@ -191,6 +214,26 @@ impl From<ScopeName> for Scope {
         match name {
             ScopeName::Layer => Self::Layer,
             ScopeName::Global => Self::Global,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EraName {
+    #[value(name = "2023")]
+    Y2023,
+    #[value(name = "2024")]
+    Y2024,
+    #[value(name = "2025")]
+    Y2025,
+}
+
+impl From<EraName> for Era {
+    fn from(name: EraName) -> Self {
+        match name {
+            EraName::Y2023 => Self::Eager,
+            EraName::Y2024 => Self::Y2024,
+            EraName::Y2025 => Self::Y2025,
         }
     }
 }

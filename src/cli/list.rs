@@ -2,7 +2,9 @@
 
 use clap::Args;
 use serde::Serialize;
-use wattif_core::model::bundled;
+use wattif_core::model::{ModelReference, bundled};
+use wattif_core::outline::Outline;
+use wattif_core::serving::{self, architecture::Architecture};
 use wattif_core::{carbon, hardware};
 
 use super::out::Out;
@@ -19,14 +21,14 @@ pub(super) struct ListArguments {
 #[derive(Serialize)]
 struct ModelEntry {
     reference: String,
-    title: &'static str,
+    title: String,
     family: &'static str,
     unit: &'static str,
     parameters: u64,
-    summary: &'static str,
+    summary: String,
 }
 
-/// Prints the bundled models.
+/// Prints the bundled models and the networks known by their shapes.
 pub(super) fn models(arguments: &ListArguments, out: &mut Out) -> anyhow::Result<()> {
     let entries = bundled::all()
         .iter()
@@ -34,13 +36,14 @@ pub(super) fn models(arguments: &ListArguments, out: &mut Out) -> anyhow::Result
             let architecture = bundled::load(entry.name)?.architecture;
             Ok(ModelEntry {
                 reference: format!("bundled:{}", entry.name),
-                title: entry.title,
+                title: entry.title.to_owned(),
                 family: architecture.family(),
                 unit: architecture.unit().name(),
                 parameters: architecture.parameters(),
-                summary: entry.summary,
+                summary: entry.summary.to_owned(),
             })
         })
+        .chain(serving::architectures()?.iter().map(outlined))
         .collect::<wattif_core::Result<Vec<_>>>()?;
     if arguments.json {
         return out.json(&entries);
@@ -55,6 +58,20 @@ pub(super) fn models(arguments: &ListArguments, out: &mut Out) -> anyhow::Result
         ]
     }));
     Ok(out.table(&rows, &[false, true])?)
+}
+
+/// A network of the catalogue in the list.
+fn outlined(network: &Architecture) -> wattif_core::Result<ModelEntry> {
+    let reference = ModelReference::Catalogue(network.id.clone());
+    let outline = Outline::open(&reference)?;
+    Ok(ModelEntry {
+        reference: reference.to_string(),
+        title: network.names.first().unwrap_or(&network.id).clone(),
+        family: outline.family(),
+        unit: outline.unit().name(),
+        parameters: outline.parameters(),
+        summary: "known by its shapes".to_owned(),
+    })
 }
 
 /// Prints the hardware targets, by class.

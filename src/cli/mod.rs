@@ -40,12 +40,14 @@ const USAGE: u8 = 2;
     args_conflicts_with_subcommands = true,
     subcommand_precedence_over_arg = true,
     after_help = "Exit codes: 0 done, 1 asked for something impossible, 2 wrong usage or environment.\n\n\
-        Example: wattif report --model bundled:fashion-cnn --sparsity 0.5 --weight-bits 4 --region FRA"
+        Example: wattif report --model bundled:fashion-cnn --sparsity 0.5 --weight-bits 4 --region FR\n\
+        \x20        wattif report --model catalogue:llama-3-1-70b --weight-bits 4 --batch 8"
 )]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// A preset (.ron) or a model (.safetensors) to open in the window
+    /// What to open in the window: a preset (.ron), a model (.safetensors, config.json) or a name such as
+    /// catalogue:llama-3-1-8b
     file: Option<PathBuf>,
 }
 
@@ -53,7 +55,7 @@ struct Arguments {
 enum Command {
     /// Compress a model, measure what is left, and say what running it costs
     Report(report::ReportArguments),
-    /// List the bundled models
+    /// List the bundled models and the networks known by their shapes
     Models(list::ListArguments),
     /// List the hardware targets
     Hardware(list::ListArguments),
@@ -146,8 +148,15 @@ fn window(file: Option<&Path>) -> anyhow::Result<()> {
 
 /// What a file is by its name; whether it can be read is the window's to say, where the session goes on.
 fn start(file: &Path) -> anyhow::Result<app::Start> {
+    let name = file.to_string_lossy();
+    let named: ModelReference = name.parse()?;
+    if named.is_outline() || matches!(named, ModelReference::Bundled(_)) {
+        return Ok(app::Start {
+            model: Some(named),
+            ..app::Start::default()
+        });
+    }
     if !file.exists() {
-        let name = file.to_string_lossy();
         if file.extension().is_none() && file.components().count() == 1 {
             let known = [
                 "report",
@@ -180,7 +189,7 @@ fn start(file: &Path) -> anyhow::Result<app::Start> {
         })
     } else {
         Err(Error::file(
-            "this is neither a preset (.ron) nor a model (.safetensors)",
+            "this is neither a preset (.ron) nor a model (.safetensors, config.json)",
             file,
         )
         .into())

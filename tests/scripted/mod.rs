@@ -243,13 +243,14 @@ impl Backend for Scripted {
 
 /// An opener of scripted engines: any bundled model opens; files fail as a missing file does.
 pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
-    Box::new(move |reference, _wake| {
+    Box::new(move |reference, wake| {
         let architecture = Architecture::Cnn(CnnConfig::fashion());
         let news = match reference {
             ModelReference::Bundled(name) => {
                 let mut ratios = vec![0.1, 0.25, 0.5, 0.75, 1.0];
                 ratios.dedup();
                 vec![Update::Opened(ModelFacts {
+                    source: None,
                     reference: reference.clone(),
                     name: name.clone(),
                     family: "Convolutional network".to_owned(),
@@ -263,6 +264,10 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                 doing: "Opening the model".to_owned(),
                 error: Error::file("the file is empty", path),
             }],
+            // Nothing of a network known by its shapes needs a script.
+            ModelReference::Catalogue(_) | ModelReference::Sized { .. } => {
+                return wattif::app::engine_opener()(reference, wake);
+            }
         };
         Ok(Box::new(Scripted {
             script: script.clone(),

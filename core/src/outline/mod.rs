@@ -28,6 +28,8 @@ const CHAT: (u32, u32) = (500, 500);
 const CHAT_BATCH: u32 = 32;
 /// Device that it is asked about first: one that the serving model is fitted to.
 const FIRST_DEVICE: &str = "nvidia-h100-sxm";
+/// Most devices that are tried to hold a network: 2 to this power.
+const MOST_DOUBLINGS: u32 = 6;
 
 /// A network known by its shapes only.
 #[derive(Debug)]
@@ -197,16 +199,16 @@ impl Outline {
             demand_per_day: if chat { 1e9 } else { 1e6 },
             ..Scenario::default()
         };
-        let target = crate::hardware::find(&scenario.hardware)?;
-        let grid = crate::carbon::find_grid(&scenario.region)?;
-        for devices in [1, 2, 4, 8, 16, 32] {
-            scenario.devices = devices;
-            match crate::footprint::footprint(&profile, &scenario, target, grid) {
-                Err(Error::Infeasible(_)) => {}
-                other => return other.map(|_| scenario),
-            }
-        }
+        scenario.devices = devices_for(&profile, &scenario)?;
         Ok(scenario)
+    }
+
+    /// The fewest devices, a power of two, that hold the network as published in a scenario; 1 where no number does.
+    ///
+    /// # Errors
+    /// The scenario names something unknown or is out of range.
+    pub fn devices_for(&self, scenario: &Scenario) -> Result<u32> {
+        devices_for(&self.predict(&Recipe::default())?, scenario)
     }
 
     fn variant(&self, ratio: f64) -> Arc<Variant> {
@@ -222,6 +224,23 @@ impl Outline {
         });
         Arc::clone(student)
     }
+}
+
+fn devices_for(profile: &ModelProfile, scenario: &Scenario) -> Result<u32> {
+    let target = crate::hardware::find(&scenario.hardware)?;
+    let grid = crate::carbon::find_grid(&scenario.region)?;
+    for doublings in 0..=MOST_DOUBLINGS {
+        let devices = 1 << doublings;
+        let shared = Scenario {
+            devices,
+            ..scenario.clone()
+        };
+        match crate::footprint::footprint(profile, &shared, target, grid) {
+            Err(Error::Infeasible(_)) => {}
+            other => return other.map(|_| devices),
+        }
+    }
+    Ok(1)
 }
 
 /// The configuration that a path means: the file itself, or the one in a folder.

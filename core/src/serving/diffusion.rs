@@ -87,6 +87,34 @@ pub struct BatchTime {
     pub link_bytes: f64,
 }
 
+/// Joules of a batch, all devices together, by what takes them; they add up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchEnergy {
+    /// Power that flows whatever is done, and while kernels run.
+    pub standing: f64,
+    /// Operations.
+    pub operations: f64,
+    /// Bytes over links.
+    pub link: f64,
+}
+
+impl BatchEnergy {
+    /// The batch.
+    pub fn total(&self) -> f64 {
+        self.standing + self.operations + self.link
+    }
+
+    /// The same in proportion, where it exceeds what the power limit allows.
+    fn held(self, most: f64) -> Self {
+        let factor = (most / self.total()).min(1.0);
+        Self {
+            standing: self.standing * factor,
+            operations: self.operations * factor,
+            link: self.link * factor,
+        }
+    }
+}
+
 /// Share of the peak that text encoders reach (assumed; they take under 1 % of the time).
 const TEXT_EFFICIENCY: f64 = 0.4;
 /// Width of head at which attention fills the matrix units.
@@ -161,17 +189,6 @@ impl Generating {
         }
     }
 
-    /// Joules of the operations of a batch, all devices together.
-    pub(crate) fn operation_energy(&self, device: &Device, constants: &DiffusionEnergy) -> f64 {
-        let operation = match device.generation {
-            Generation::Ampere => constants.operation_ampere,
-            Generation::Hopper => constants.operation_hopper,
-            Generation::Blackwell => constants.operation_blackwell,
-        };
-        let passes = self.steps * self.batch * self.passes;
-        operation * (passes * (self.pass.linear + self.pass.attention) + self.batch * self.decoder)
-    }
-
     /// Joules of a batch, all devices together, over `seconds`.
     pub fn energy(
         &self,
@@ -180,20 +197,25 @@ impl Generating {
         decode: &DecodeEnergy,
         time: &BatchTime,
         seconds: f64,
-    ) -> f64 {
+    ) -> BatchEnergy {
         let scale = device.power_limit / reference_power(device.generation);
-        let active = match device.generation {
-            Generation::Ampere => constants.active_ampere,
-            Generation::Hopper => constants.active_hopper,
-            Generation::Blackwell => constants.active_blackwell,
+        let (active, operation) = match device.generation {
+            Generation::Ampere => (constants.active_ampere, constants.operation_ampere),
+            Generation::Hopper => (constants.active_hopper, constants.operation_hopper),
+            Generation::Blackwell => (constants.active_blackwell, constants.operation_blackwell),
         };
+        let operations =
+            self.steps * self.batch * self.passes * (self.pass.linear + self.pass.attention)
+                + self.batch * self.decoder;
         let idle = Rates::new(device, decode).idle;
-        let joules = self.devices * idle * seconds
-            + active
-                * scale
-                * (self.devices * (time.denoise + time.exchange).min(seconds) + time.decode)
-            + self.operation_energy(device, constants)
-            + constants.link_byte * time.link_bytes * self.devices;
-        joules.min(HELD * device.power_limit * self.devices * seconds)
+        BatchEnergy {
+            standing: self.devices * idle * seconds
+                + active
+                    * scale
+                    * (self.devices * (time.denoise + time.exchange).min(seconds) + time.decode),
+            operations: operation * operations,
+            link: constants.link_byte * time.link_bytes * self.devices,
+        }
+        .held(HELD * device.power_limit * self.devices * seconds)
     }
 }

@@ -119,7 +119,7 @@ pub(crate) fn joules(case: &Case, constants: &Constants, seconds: f64) -> Option
                 &time,
                 seconds * generating.batch,
             );
-            Some(batch / generating.batch)
+            Some(batch.total() / generating.batch)
         }
         CaseWork::System(benchmark) => {
             Some(benchmark.energy(case.device, &constants.system_energy, seconds))

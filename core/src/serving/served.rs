@@ -134,13 +134,14 @@ impl Served<'_> {
         let devices = f64::from(scenario.devices);
         let generating = Generating::new(shape, &pipeline, f64::from(scenario.batch), devices)?;
         let time = generating.time(self.device, &self.constants.diffusion_time);
-        let joules = generating.energy(
+        let energy = generating.energy(
             self.device,
             &self.constants.diffusion_energy,
             &self.constants.decode_energy,
             &time,
             time.total,
-        ) / devices;
+        );
+        let joules = energy.total() / devices;
         let waiting = (time.total - time.denoise - time.exchange - time.decode).max(0.0);
         let share = |seconds: f64| joules * seconds / time.total;
         let part = |name, seconds, bound| Part {
@@ -159,15 +160,12 @@ impl Served<'_> {
             part("decoding and text", time.decode, Bound::Compute),
             part("waiting for the host", waiting, Bound::Overhead),
         ];
-        let operation = generating.operation_energy(self.device, &self.constants.diffusion_energy);
-        let compute = (operation / devices).min(joules);
-        let link = self.constants.diffusion_energy.link_byte * time.link_bytes;
         let breakdown = EnergyBreakdown {
-            compute: Joules(compute),
+            compute: Joules(energy.operations / devices),
             on_chip: Joules(0.0),
             memory: Joules(0.0),
-            static_power: Joules((joules - compute - link).max(0.0)),
-            interconnect: Joules(link),
+            static_power: Joules(energy.standing / devices),
+            interconnect: Joules(energy.link / devices),
         };
         let spread = if pipeline.frames > 1 {
             self.constants.spread.video
@@ -183,7 +181,7 @@ impl Served<'_> {
                 joules / time.total,
                 self.device.power_limit,
                 time.total,
-                compute * devices,
+                energy.operations,
                 self.fitted_to(),
             ),
             notes: self.image_notes(&parts),

@@ -28,6 +28,11 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         chart.reading = "Quality".to_owned();
         return chart;
     }
+    if configuration.model.is_outline() {
+        chart.reading = "Quality not measured: no weights are loaded".to_owned();
+        chart.caption = "open a bundled model or a safetensors file to measure".to_owned();
+        return chart;
+    }
     let here = axis.get(&configuration.recipe, &configuration.scenario);
     if axis.is_recipe() {
         chart.points = store

@@ -18,7 +18,11 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, pictures: &mut Pictures) {
     let muted = |text: &str| RichText::new(text.to_owned()).color(palette.muted);
     widgets::card(ui, "What it does now", |ui| {
         let Some(measurement) = &now.measurement else {
-            ui.label(muted("Not measured yet"));
+            ui.label(muted(if app.session.configuration.model.is_outline() {
+                "Nothing to run: no weights are loaded"
+            } else {
+                "Not measured yet"
+            }));
             return;
         };
         if measurement.recipe.is_identity() {

@@ -111,9 +111,9 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
             Source::Figures(f) => f.measurement.as_ref().map(|m| m.quality.metric),
             Source::Saved(saved) => Some(saved.quality.metric),
         })
-        .unwrap_or(Metric::Accuracy);
+        .map_or("Quality", Metric::name);
     let rows: [(&str, Reading); 7] = [
-        (metric.name(), quality),
+        (metric, quality),
         ("File size", size),
         ("Throughput", throughput),
         ("Latency", latency),

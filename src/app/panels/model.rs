@@ -1,7 +1,8 @@
 //! Which model is open.
 
-use egui::{ComboBox, RichText, Ui};
+use egui::{Button, ComboBox, RichText, ScrollArea, TextEdit, Ui};
 use wattif_core::model::{ModelReference, bundled};
+use wattif_core::serving;
 
 use crate::app::command::{Action, Command};
 use crate::app::{App, theme};
@@ -13,29 +14,13 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     let chosen = &app.session.configuration.model;
     let title = match app.opening() {
         Some(reference) => format!("Opening {}…", name_of(reference)),
-        None => app
-            .facts
-            .as_ref()
-            .map_or_else(|| name_of(chosen), |_| name_of(chosen)),
+        None => name_of(chosen),
     };
     let combo = ComboBox::from_id_salt("model")
         .selected_text(RichText::new(title).text_style(theme::emphasis()))
         .width(ui.available_width())
-        .show_ui(ui, |ui| {
-            for model in bundled::all() {
-                let reference = ModelReference::Bundled(model.name.to_owned());
-                let response = ui
-                    .selectable_label(*chosen == reference, model.title)
-                    .on_hover_text(model.summary);
-                if response.clicked() {
-                    queue.push(Action::SetModel(reference));
-                }
-            }
-            ui.separator();
-            if ui.button(Command::OpenModel.title()).clicked() {
-                queue.push(Action::Run(Command::OpenModel));
-            }
-        });
+        .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
+        .show_ui(ui, |ui| menu(ui, chosen, queue));
     combo
         .response
         .widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Model"));
@@ -43,15 +28,124 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         Some(facts) => format!(
             "{}, {} parameters",
             facts.family,
-            format::count(facts.parameters as f64)
+            format::amount(facts.parameters as f64)
         ),
         None => "…".to_owned(),
     };
-    ui.label(
+    let line = ui.label(
         RichText::new(line)
             .text_style(egui::TextStyle::Small)
             .color(palette.muted),
     );
+    let Some(facts) = &app.facts else {
+        return;
+    };
+    line.on_hover_text(format!(
+        "{} parameters",
+        format::count(facts.parameters as f64)
+    ));
+    if let Some(source) = &facts.source {
+        let text = "Known by its shapes: no weights to run, so quality is not measured";
+        ui.label(
+            RichText::new(text)
+                .text_style(egui::TextStyle::Small)
+                .color(palette.muted),
+        )
+        .on_hover_text(format!("Shapes from {source}"));
+    }
+}
+
+fn menu(ui: &mut Ui, chosen: &ModelReference, queue: &mut Vec<Action>) {
+    ui.set_min_width(300.0);
+    let palette = theme::palette(ui.visuals());
+    let heading = |ui: &mut Ui, text: &str| {
+        ui.label(
+            RichText::new(text)
+                .text_style(egui::TextStyle::Small)
+                .color(palette.muted),
+        );
+    };
+    let search_id = ui.make_persistent_id("model search");
+    let mut search: String = ui.data(|data| data.get_temp(search_id)).unwrap_or_default();
+    let field = ui.add(
+        TextEdit::singleline(&mut search)
+            .hint_text("Search models, or a size: dense:70B, moe:235B:22B")
+            .desired_width(f32::INFINITY),
+    );
+    field.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::accesskit::Role::TextInput, true, "Search models")
+    });
+    if ui.memory(|memory| memory.focused().is_none()) {
+        field.request_focus();
+    }
+    let wanted = search.trim().to_lowercase();
+    ui.data_mut(|data| data.insert_temp(search_id, search));
+    let mut pick = |ui: &mut Ui, reference: ModelReference| {
+        queue.push(Action::SetModel(reference));
+        ui.data_mut(|data| data.remove::<String>(search_id));
+        ui.close();
+    };
+    heading(ui, "Compressed and measured here");
+    for model in bundled::all() {
+        let reference = ModelReference::Bundled(model.name.to_owned());
+        let response = ui
+            .selectable_label(*chosen == reference, model.title)
+            .on_hover_text(model.summary);
+        if response.clicked() {
+            pick(ui, reference);
+        }
+    }
+    if ui.button(Command::OpenModel.title()).clicked() {
+        queue.push(Action::Run(Command::OpenModel));
+        ui.close();
+        return;
+    }
+    ui.separator();
+    heading(ui, "Known by their shapes: speed, energy and CO₂e only");
+    if (wanted.starts_with("dense:") || wanted.starts_with("moe:"))
+        && let Ok(reference) = wanted.parse::<ModelReference>()
+    {
+        if ui.selectable_label(false, name_of(&reference)).clicked() {
+            pick(ui, reference);
+        }
+        return;
+    }
+    let Ok(networks) = serving::architectures() else {
+        return;
+    };
+    let matching: Vec<_> = networks
+        .iter()
+        .filter(|network| {
+            network.id.contains(&wanted)
+                || network
+                    .names
+                    .iter()
+                    .any(|name| name.to_lowercase().contains(&wanted))
+        })
+        .collect();
+    if matching.is_empty() {
+        ui.label("No network has that in its name");
+    }
+    let row = ui.spacing().interact_size.y;
+    ScrollArea::vertical()
+        .max_height(340.0)
+        .show_rows(ui, row, matching.len(), |ui, rows| {
+            for network in &matching[rows] {
+                let reference = ModelReference::Catalogue(network.id.clone());
+                let size = RichText::new(format::amount(network.parameters)).color(palette.muted);
+                let button = Button::selectable(*chosen == reference, network.id.as_str())
+                    .right_text(size)
+                    .min_size(egui::vec2(ui.available_width(), 0.0));
+                let response = ui.add(button).on_hover_ui(|ui| {
+                    for line in network.names.iter().chain([&network.source]) {
+                        ui.label(line);
+                    }
+                });
+                if response.clicked() {
+                    pick(ui, reference);
+                }
+            }
+        });
 }
 
 /// The name of a model on screen.
@@ -61,9 +155,27 @@ pub(in crate::app) fn name_of(reference: &ModelReference) -> String {
             .iter()
             .find(|model| model.name == *name)
             .map_or_else(|| name.clone(), |model| model.title.to_owned()),
-        ModelReference::File(path) => path.file_stem().map_or_else(
-            || path.display().to_string(),
-            |stem| stem.to_string_lossy().into_owned(),
+        ModelReference::Catalogue(name) => name.clone(),
+        ModelReference::Sized { total, active } if total == active => {
+            format!("Dense, {} parameters", format::amount(*total as f64))
+        }
+        ModelReference::Sized { total, active } => format!(
+            "Mixture, {} parameters, {} active",
+            format::amount(*total as f64),
+            format::amount(*active as f64)
         ),
+        ModelReference::File(path) => {
+            // A configuration is called config.json everywhere; its folder tells which.
+            let configuration = path.file_name().is_some_and(|name| name == "config.json");
+            let named = if configuration {
+                path.parent().and_then(std::path::Path::file_name)
+            } else {
+                path.file_stem()
+            };
+            named.map_or_else(
+                || path.display().to_string(),
+                |name| name.to_string_lossy().into_owned(),
+            )
+        }
     }
 }

@@ -66,6 +66,10 @@ pub(in crate::app) const fn help(axis: Axis) -> &'static str {
         Axis::Batch => "Units of work processed together; weights are read once for all of them",
         Axis::Devices => "Devices that share the model",
         Axis::Context => "Tokens that a language model attends to on average",
+        Axis::Prompt => {
+            "Tokens of a prompt; reading it is shared out over the tokens of its answer"
+        }
+        Axis::Answer => "Tokens that the model writes in answer to a prompt",
         Axis::Demand => "Units of work per day",
         Axis::Pue => "Power usage effectiveness: energy of the building / energy of the machines",
         Axis::Lifetime => {

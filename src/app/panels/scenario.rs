@@ -4,28 +4,63 @@ use egui::{ComboBox, RichText, ScrollArea, TextEdit, Ui};
 use wattif_core::carbon;
 use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
 use wattif_core::profile::Unit;
+use wattif_core::scenario::Scenario;
+use wattif_core::serving::Era;
 
 use super::recipe::slider;
 use crate::app::axis::Axis;
 use crate::app::command::Action;
 use crate::app::widgets::{self, Room};
-use crate::app::{App, theme};
+use crate::app::{App, ModelFacts, theme};
 use crate::format;
 
 /// Draws the controls of the scenario.
 pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     target(ui, app, queue);
     region(ui, app, queue);
+    let served = |facts: &ModelFacts| facts.source.is_some() && facts.unit == Unit::Token;
+    if app.facts.as_ref().is_some_and(served) {
+        era(ui, app, queue);
+    }
     ui.spacing_mut().item_spacing.y = 3.0;
     slider(ui, app, Axis::Batch, Room::Line, queue);
     slider(ui, app, Axis::Devices, Room::Line, queue);
-    if app.facts.as_ref().is_some_and(|f| f.unit == Unit::Token) {
-        slider(ui, app, Axis::Context, Room::Line, queue);
+    let answers = app.session.configuration.scenario.answer_tokens > 0;
+    match app.facts.as_ref().map(|facts| facts.unit) {
+        Some(Unit::Token) if answers => {
+            slider(ui, app, Axis::Prompt, Room::Line, queue);
+            slider(ui, app, Axis::Answer, Room::Line, queue);
+        }
+        Some(Unit::Token) => slider(ui, app, Axis::Context, Room::Line, queue),
+        _ => {}
     }
     slider(ui, app, Axis::Demand, Room::Line, queue);
     slider(ui, app, Axis::Pue, Room::Line, queue);
     slider(ui, app, Axis::Lifetime, Room::Line, queue);
     slider(ui, app, Axis::Utilization, Room::Line, queue);
+}
+
+/// The software that a language model known by its shapes is served with.
+fn era(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    let scenario = &app.session.configuration.scenario;
+    let combo = ComboBox::from_id_salt("software")
+        .selected_text(scenario.era.name())
+        .width(ui.available_width())
+        .show_ui(ui, |ui| {
+            for era in Era::ALL {
+                let response = ui.selectable_label(scenario.era == era, era.name());
+                if response.clicked() {
+                    let scenario = Scenario {
+                        era,
+                        ..scenario.clone()
+                    };
+                    queue.push(Action::SetScenario(scenario, None));
+                }
+            }
+        });
+    combo.response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Serving software")
+    });
 }
 
 fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {

@@ -4,6 +4,7 @@ use wattif_core::carbon::Grid;
 use wattif_core::footprint::Estimate;
 use wattif_core::hardware::HardwareTarget;
 use wattif_core::measurement::{Metric, Provenance, Quality};
+use wattif_core::scenario::Scenario;
 use wattif_core::units::Range;
 
 use super::super::out::aligned;
@@ -71,7 +72,7 @@ fn heading(report: &Report, target: &HardwareTarget, grid: &Grid) -> Vec<String>
                 device(report, target),
                 scenario.batch,
                 if model.unit == "token" {
-                    format!(", {} tokens of context", scenario.context)
+                    context(scenario)
                 } else {
                     String::new()
                 }
@@ -96,6 +97,9 @@ fn heading(report: &Report, target: &HardwareTarget, grid: &Grid) -> Vec<String>
             ),
         ]),
     ];
+    if let Some(source) = &model.source {
+        rows.insert(1, row(["Shapes from", source]));
+    }
     let student = &report.measurement.student;
     if report.recipe.distillation.ratio < 1.0 {
         let state = if student.exact {
@@ -127,6 +131,19 @@ fn heading(report: &Report, target: &HardwareTarget, grid: &Grid) -> Vec<String>
     aligned(&rows, &[])
 }
 
+/// What a language model reads and writes, after a comma.
+fn context(scenario: &Scenario) -> String {
+    if scenario.answer_tokens > 0 {
+        format!(
+            ", prompts of {} and answers of {} tokens",
+            count(f64::from(scenario.prompt_tokens)),
+            count(f64::from(scenario.answer_tokens))
+        )
+    } else {
+        format!(", {} tokens of context", scenario.context)
+    }
+}
+
 fn device(report: &Report, target: &HardwareTarget) -> String {
     if report.scenario.devices == 1 {
         target.name.clone()
@@ -136,13 +153,43 @@ fn device(report: &Report, target: &HardwareTarget) -> String {
 }
 
 fn measured(report: &Report) -> Vec<String> {
+    let mut lines = match &report.measurement.quality {
+        Some(quality) => quality_lines(quality),
+        None => vec!["Quality: not measured, no weights are loaded".to_owned()],
+    };
     let MeasurementView {
-        quality,
         stored_bytes,
         nonzero_weights,
         weights,
         ..
     } = &report.measurement;
+    lines.extend(aligned(
+        &[
+            row([
+                "  Stored",
+                &format!(
+                    "{} B; the original takes {} B ({})",
+                    count(*stored_bytes as f64),
+                    count(report.model.stored_bytes as f64),
+                    saving(1.0 - *stored_bytes as f64 / report.model.stored_bytes as f64)
+                ),
+            ]),
+            row([
+                "  Nonzero",
+                &format!(
+                    "{} of {} weights ({})",
+                    count(*nonzero_weights as f64),
+                    count(*weights as f64),
+                    percent(*nonzero_weights as f64 / *weights as f64, 1)
+                ),
+            ]),
+        ],
+        &[],
+    ));
+    lines
+}
+
+fn quality_lines(quality: &Quality) -> Vec<String> {
     let data = match quality.metric {
         Metric::Accuracy => "held-out images",
         Metric::BitsPerByte => "held-out bytes",
@@ -187,24 +234,6 @@ fn measured(report: &Report) -> Vec<String> {
                 signed_text(quality.divergence.value, divergence),
                 signed_text(quality.divergence.low, divergence),
                 signed_text(quality.divergence.high, divergence)
-            ),
-        ]),
-        row([
-            "  Stored",
-            &format!(
-                "{} B; the original takes {} B ({})",
-                count(*stored_bytes as f64),
-                count(report.model.stored_bytes as f64),
-                saving(1.0 - *stored_bytes as f64 / report.model.stored_bytes as f64)
-            ),
-        ]),
-        row([
-            "  Nonzero",
-            &format!(
-                "{} of {} weights ({})",
-                count(*nonzero_weights as f64),
-                count(*weights as f64),
-                percent(*nonzero_weights as f64 / *weights as f64, 1)
             ),
         ]),
     ];
@@ -369,9 +398,11 @@ fn comparison(report: &Report, saved: &SavedView) -> Vec<String> {
         &[
             row(["The preset", "saved", "now"]),
             row([
-                &format!("  {}", new.quality.metric.name()),
+                &format!("  {}", old.quality.metric.name()),
                 &quality(&old.quality),
-                &quality(&new.quality),
+                &new.quality
+                    .as_ref()
+                    .map_or_else(|| "not measured".to_owned(), quality),
             ]),
             row([
                 "  Stored",
