@@ -402,7 +402,7 @@ fn without_a_display_the_window_names_the_command_line_instead() {
     assert_eq!(code, Some(2));
     assert_eq!(
         message,
-        "wattif: this is neither a preset (.ron) nor a model (.safetensors): Cargo.toml"
+        "wattif: this is neither a preset (.ron) nor a model (.safetensors, config.json): Cargo.toml"
     );
 }
 
@@ -579,4 +579,80 @@ fn the_readme_names_the_packages_that_ci_installs() {
         .find_map(|line| line.strip_prefix("packages='")?.strip_suffix('\''))
         .unwrap();
     assert!(readme.contains(&format!("apt-get install -y {packages}\n")));
+}
+
+#[test]
+fn a_network_known_by_its_shapes_is_reported_without_quality() {
+    let report = json(&[
+        "report",
+        "--model",
+        "catalogue:llama-3-1-8b",
+        "--weight-bits",
+        "4",
+        "--json",
+    ]);
+    assert!(report["measurement"]["quality"].is_null());
+    assert_eq!(report["model"]["parameters"], 8_030_261_248_u64);
+    assert_eq!(report["scenario"]["hardware"], "nvidia-h100-sxm");
+    let energy = &report["footprint"]["energy_j_per_unit"];
+    let [low, typical, high] = ["low", "typical", "high"].map(|end| energy[end].as_f64().unwrap());
+    assert!(0.0 < low && low < typical && typical < high);
+    assert!(report["savings"]["realised"]["size"].as_f64().unwrap() > 0.7);
+    let text = stdout(&[
+        "report",
+        "--model",
+        "dense:8B",
+        "--hardware",
+        "this-cpu",
+        "--batch",
+        "1",
+    ]);
+    assert!(
+        text.contains("Quality: not measured, no weights are loaded"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_configuration_is_opened_and_a_partial_one_names_its_missing_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let whole = r#"{"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "intermediate_size": 8192, "vocab_size": 128256, "tie_word_embeddings": true}"#;
+    std::fs::write(&path, whole).unwrap();
+    for model in [folder.path(), &path] {
+        let report = json(&["report", "--model", &model.to_string_lossy(), "--json"]);
+        let parameters = report["model"]["parameters"].as_f64().unwrap();
+        assert!((parameters / 1.2358e9 - 1.0).abs() < 0.001, "{parameters}");
+    }
+    std::fs::write(&path, whole.replace("num_hidden_layers", "depth")).unwrap();
+    let (code, message) = failure(&["report", "--model", &path.to_string_lossy()]);
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        message,
+        format!(
+            "wattif: the key 'num_hidden_layers' is missing or not a positive whole number: {}",
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn a_preset_keeps_a_network_known_by_its_shapes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mixture.ron");
+    let path = path.to_string_lossy();
+    stdout(&[
+        "report",
+        "--model",
+        "moe:30e9:3e9",
+        "--batch",
+        "8",
+        "--save",
+        &path,
+    ]);
+    assert!(stdout(&["preset", "check", &path]).contains("moe:3e10:3e9"));
+    let again = json(&["report", "--preset", &path, "--json"]);
+    assert_eq!(again["model"]["reference"], "moe:3e10:3e9");
+    assert_eq!(again["scenario"]["batch"], 8);
 }

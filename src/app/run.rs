@@ -414,6 +414,15 @@ impl App {
         self.not_to_train = None;
         self.activity = super::Activity::default();
         let first = self.derived.now.is_none();
+        if self
+            .facts
+            .as_ref()
+            .is_some_and(|facts| facts.source.is_some())
+            && self.session.axis.is_recipe()
+        {
+            // No quality is there to be lost; what most changes the cost of these networks is the batch.
+            self.session.axis = Axis::Batch;
+        }
         self.arrive(opening.configuration, opening.preset);
         if first {
             // What the program opens on is where undo begins, not a step.

@@ -1,11 +1,11 @@
 //! Which model is open.
 
-use egui::{Button, ComboBox, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Button, ComboBox, RichText, ScrollArea, Ui};
 use wattif_core::model::{ModelReference, bundled};
 use wattif_core::serving;
 
 use crate::app::command::{Action, Command};
-use crate::app::{App, theme};
+use crate::app::{App, theme, widgets};
 use crate::format;
 
 /// Draws the choice of model and a line about it.
@@ -66,20 +66,8 @@ fn menu(ui: &mut Ui, chosen: &ModelReference, queue: &mut Vec<Action>) {
         );
     };
     let search_id = ui.make_persistent_id("model search");
-    let mut search: String = ui.data(|data| data.get_temp(search_id)).unwrap_or_default();
-    let field = ui.add(
-        TextEdit::singleline(&mut search)
-            .hint_text("Search models, or a size: dense:70B, moe:235B:22B")
-            .desired_width(f32::INFINITY),
-    );
-    field.widget_info(|| {
-        egui::WidgetInfo::labeled(egui::accesskit::Role::TextInput, true, "Search models")
-    });
-    if ui.memory(|memory| memory.focused().is_none()) {
-        field.request_focus();
-    }
-    let wanted = search.trim().to_lowercase();
-    ui.data_mut(|data| data.insert_temp(search_id, search));
+    let hint = "Search models, or a size: dense:70B";
+    let wanted = widgets::search(ui, search_id, "Search models", hint);
     let mut pick = |ui: &mut Ui, reference: ModelReference| {
         queue.push(Action::SetModel(reference));
         ui.data_mut(|data| data.remove::<String>(search_id));

@@ -1,6 +1,6 @@
 //! Where the model runs and what electricity feeds it.
 
-use egui::{ComboBox, RichText, ScrollArea, TextEdit, Ui};
+use egui::{ComboBox, RichText, ScrollArea, Ui};
 use wattif_core::carbon;
 use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
 use wattif_core::profile::Unit;
@@ -141,20 +141,7 @@ fn region(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
         .show_ui(ui, |ui| {
             ui.set_min_width(280.0);
-            let mut search: String = ui.data(|data| data.get_temp(search_id)).unwrap_or_default();
-            let field = ui.add(
-                TextEdit::singleline(&mut search)
-                    .hint_text("Search regions")
-                    .desired_width(f32::INFINITY),
-            );
-            field.widget_info(|| {
-                egui::WidgetInfo::labeled(egui::accesskit::Role::TextInput, true, "Search regions")
-            });
-            if ui.memory(|memory| memory.focused().is_none()) {
-                field.request_focus();
-            }
-            let wanted = search.trim().to_lowercase();
-            ui.data_mut(|data| data.insert_temp(search_id, search));
+            let wanted = widgets::search(ui, search_id, "Search regions", "Search regions");
             let Ok(grids) = carbon::grids() else {
                 return;
             };
