@@ -12,6 +12,8 @@ mod rows;
 
 use candle_core::{Device, Tensor};
 
+pub(crate) use cnn::SpikingNetwork;
+
 use super::architecture::get;
 use super::{Architecture, Tensors};
 use crate::error::{Error, Result};
@@ -88,6 +90,15 @@ impl Network {
         match &self.0 {
             Family::Cnn(network) => network.classes(),
             Family::Gpt(network) => network.vocabulary(),
+        }
+    }
+
+    /// The spiking version, its thresholds taken from calibration images `[n, channels, size, size]`; only a classifier
+    /// has one.
+    pub(crate) fn spiking(&self, calibration: &[f32]) -> Option<SpikingNetwork<'_>> {
+        match &self.0 {
+            Family::Cnn(network) => Some(network.spiking(calibration)),
+            Family::Gpt(_) => None,
         }
     }
 
