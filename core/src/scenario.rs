@@ -26,6 +26,13 @@ pub struct Scenario {
     pub lifetime_years: f64,
     /// Fraction of its life that a device is busy, above 0 and at most 1.
     pub utilization: f64,
+    /// Water usage effectiveness: litres that the building consumes per kilowatt-hour of its machines; not counted
+    /// where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wue: Option<f64>,
+    /// Litres consumed in making a kilowatt-hour of the grid's electricity; not counted where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grid_water: Option<f64>,
 }
 
 impl Default for Scenario {
@@ -42,6 +49,8 @@ impl Default for Scenario {
             pue: 1.2,
             lifetime_years: 4.0,
             utilization: 0.5,
+            wue: None,
+            grid_water: None,
         }
     }
 }
@@ -76,7 +85,10 @@ impl Scenario {
         real("the demand per day", self.demand_per_day, 0.0, 1e18)?;
         real("the PUE", self.pue, 1.0, 5.0)?;
         real("the lifetime in years", self.lifetime_years, 0.1, 50.0)?;
-        real("the utilisation", self.utilization, 0.001, 1.0)
+        real("the utilisation", self.utilization, 0.001, 1.0)?;
+        real("the WUE", self.wue.unwrap_or(0.0), 0.0, 1e3)?;
+        let grid_water = self.grid_water.unwrap_or(0.0);
+        real("the water of the grid", grid_water, 0.0, 1e3)
     }
 }
 

@@ -35,6 +35,7 @@ pub use llama_cpp::GgufFormat;
 pub use predict::{Prediction, predict};
 pub use rows::{Case, CaseWork, Row, Scope, read};
 pub use statistics::Statistics;
+pub(crate) use statistics::weighted_quantile;
 pub use system::{Arrival, Benchmark};
 pub use validate::{Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate};
 
