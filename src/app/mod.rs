@@ -7,6 +7,7 @@
 mod axis;
 mod backend;
 pub mod benchmark;
+mod beside;
 mod charts;
 mod command;
 mod derived;
@@ -445,6 +446,7 @@ impl App {
             panels::figures::show(ui, self);
             panels::savings::show(ui, self);
             panels::breakdown::show(ui, self);
+            panels::beside::show(ui, self);
             panels::examples::show(ui, self, &mut pictures);
         });
         self.pictures = pictures;

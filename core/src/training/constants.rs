@@ -8,16 +8,8 @@ use super::OPERATIONS_PER_PARAMETER;
 use crate::error::{Error, Result};
 use crate::hardware::{self, Figure, HardwareClass, Trust};
 use crate::serving::weighted_quantile;
-use crate::units::Range;
 
 const FILE: &str = include_str!("../../../assets/training.ron");
-
-/// Shares of the published families that lie below the low, typical and high utilisation.
-const SHARES: Range<f64> = Range {
-    low: 0.05,
-    typical: 0.5,
-    high: 0.95,
-};
 
 const SECONDS_PER_HOUR: f64 = 3600.0;
 
@@ -96,7 +88,8 @@ impl Constants {
     }
 }
 
-/// The share of the peak that published runs reach: quantiles in which every family weighs the same.
+/// The share of the peak that published runs reach: the lowest, the median in which every family weighs the same, and
+/// the highest.
 ///
 /// # Errors
 /// Those of [`PublishedRun::utilization`].
@@ -110,14 +103,14 @@ pub fn utilization<'a>(
             Ok((run.utilization()?, 1.0 / family.count() as f64))
         })
         .collect::<Result<Vec<_>>>()?;
-    let range = SHARES.map(|share| weighted_quantile(&values, share));
+    let reached = || values.iter().map(|(value, _)| *value);
     Ok(Figure {
-        low: Some(range.low),
-        typical: range.typical,
-        high: Some(range.high),
+        low: reached().reduce(f64::min),
+        typical: weighted_quantile(&values, 0.5),
+        high: reached().reduce(f64::max),
         source: format!(
-            "5th, 50th and 95th percentile of {} published runs, every family counted alike; \
-             assets/training.ron has them with their sources",
+            "lowest, median (every family counted alike) and highest of {} published runs, in assets/training.ron \
+             with their sources",
             values.len()
         ),
         trust: Trust::Derived,

@@ -282,7 +282,7 @@ pub fn given_time(device_hours: f64) -> Result<Estimate<Seconds>> {
     Ok(Estimate {
         range: Range::exact(Seconds(device_hours * SECONDS_PER_HOUR)),
         provenance: Provenance::Assumed {
-            reason: format!("{device_hours} device-hours, as given"),
+            reason: format!("{device_hours:.5e} device-hours, as given"),
         },
     })
 }

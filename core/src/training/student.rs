@@ -1,5 +1,7 @@
 //! What the training of a student cost on the processor that did it.
 
+use std::sync::OnceLock;
+
 use super::{embodied, modelled, positive};
 use crate::carbon::{self, Grid};
 use crate::compress::distill::StudentRecord;
@@ -12,6 +14,14 @@ use crate::units::{GramsCo2e, Joules, Range, Seconds};
 
 /// The file of this machine's processor before anything is detected: figures of one core.
 const CORE: &str = include_str!("../../../assets/hardware/this-cpu.ron");
+
+fn core() -> Result<&'static HardwareTarget> {
+    static CORE_TARGET: OnceLock<Result<HardwareTarget>> = OnceLock::new();
+    CORE_TARGET
+        .get_or_init(|| hardware::parse(CORE, "assets/hardware/this-cpu.ron"))
+        .as_ref()
+        .map_err(Clone::clone)
+}
 
 /// What a training took.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,11 +75,11 @@ pub fn cores_here() -> u32 {
 pub fn student(effort: &Effort, scenario: &Scenario, grid: &Grid) -> Result<StudentCost> {
     positive("the number of multiply-accumulates", effort.macs)?;
     positive("the time of the training in seconds", effort.seconds)?;
-    let core = hardware::parse(CORE, "assets/hardware/this-cpu.ron")?;
+    let core = core()?;
     let cores = effort.cores.unwrap_or(1);
     let busy = match effort.cores {
         Some(_) => Range::exact(Seconds(effort.seconds)),
-        None => core_time(&core, effort)?,
+        None => core_time(core, effort)?,
     };
     let (limit, rest) = (core.power_limit.range(), core.static_power.range());
     let watts = Range {
@@ -83,7 +93,7 @@ pub fn student(effort: &Effort, scenario: &Scenario, grid: &Grid) -> Result<Stud
     } * f64::from(cores);
     let energy = busy.with(watts, |time, watts| watts * time);
     let electricity = carbon::operational(energy, 1.0, grid);
-    let embodied = embodied(&core, cores, busy, scenario);
+    let embodied = embodied(core, cores, busy, scenario);
     let time = match effort.cores {
         Some(_) => format!("{:.1} s on the clock", effort.seconds),
         None => format!(

@@ -1,5 +1,6 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
+mod lifecycle;
 mod text;
 mod words;
 
@@ -17,6 +18,8 @@ use wattif_core::preset::{self, Measured, Preset};
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 use wattif_core::units::{GramsCo2e, Joules, Seconds, UnitsPerSecond};
+
+pub use lifecycle::{StorageView, TrainingView, WaterView};
 
 use super::arguments::{ScenarioArguments, SourceArguments};
 use super::out::{Out, Progress};
@@ -69,6 +72,14 @@ pub struct Report {
     pub original_infeasible: Option<String>,
     /// Savings against the original, as fractions of it; absent where the hardware could not run it at any width.
     pub savings: Option<SavingsView>,
+    /// What training the student cost and when it is paid back, where the network is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingView>,
+    /// What keeping and sending the file costs.
+    pub storage: StorageView,
+    /// What water running it takes, where the scenario says how much a kilowatt-hour takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub water: Option<WaterView>,
     /// What the preset was saved with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedView>,
@@ -235,7 +246,18 @@ pub fn compute(
         .ok()
         .map(SavingsView::from);
     let model = engine.model();
+    let record = engine.student_record(&measurement.recipe);
+    let run = lifecycle::Run {
+        scenario,
+        grid,
+        target,
+        original: &plain,
+        compressed: profile,
+    };
     Ok(Report {
+        training: record.as_ref().map(|r| run.training(r)).transpose()?,
+        storage: run.storage(record.as_ref())?,
+        water: run.water(cost.energy_per_unit.range),
         model: ModelView {
             reference: model.reference.to_string(),
             name: model.name.clone(),
@@ -258,7 +280,7 @@ pub fn compute(
             nonzero_weights: profile.nonzero_weights(),
             weights: profile.weights(),
             student: measurement.student.clone(),
-            training: training(engine, &measurement.recipe),
+            training: record,
         },
         footprint: cost.into(),
         original,
@@ -268,18 +290,6 @@ pub fn compute(
         method_version: wattif_core::METHOD_VERSION,
         constants_hash: preset::constants_hash(scenario)?,
     })
-}
-
-/// How the student that stands for a recipe's ratio was trained.
-fn training(engine: &Engine, recipe: &Recipe) -> Option<StudentRecord> {
-    let distillation = &recipe.distillation;
-    if distillation.ratio >= 1.0 {
-        return None;
-    }
-    engine
-        .shelf()
-        .nearest(distillation, recipe.seed)
-        .map(|student| student.record.clone())
 }
 
 /// Takes out of the errors the one that is an answer: that the hardware cannot, and why.
