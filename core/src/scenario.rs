@@ -112,4 +112,14 @@ mod tests {
     fn the_default_is_valid() {
         assert_eq!(Scenario::default().validate(), Ok(()));
     }
+
+    #[test]
+    fn water_is_written_only_where_it_is_given() {
+        let mut scenario = Scenario::default();
+        let text = ron::to_string(&scenario).unwrap();
+        assert!(!text.contains("wue") && !text.contains("water"), "{text}");
+        scenario.wue = Some(0.3);
+        let text = ron::to_string(&scenario).unwrap();
+        assert_eq!(ron::from_str(&text), Ok(scenario));
+    }
 }

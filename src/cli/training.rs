@@ -70,9 +70,9 @@ pub(super) struct TrainingArguments {
         help_heading = "By size"
     )]
     tokens: Option<f64>,
-    /// Number format of the matrix products; the hardware must have it
-    #[arg(long, value_enum, default_value_t = PrecisionName::Mixed, help_heading = "By size")]
-    precision: PrecisionName,
+    /// Number format of the matrix products, which the hardware must have; mixed if not given
+    #[arg(long, value_enum, requires = "parameters", help_heading = "By size")]
+    precision: Option<PrecisionName>,
     /// Share of the hardware's peak that the run reaches, 0 to 1; as published runs did if not given
     #[arg(
         long,
@@ -244,7 +244,7 @@ impl TrainingArguments {
         target: Option<&HardwareTarget>,
     ) -> anyhow::Result<(Estimate<Seconds>, Option<SizeView>)> {
         if let (Some(work), Some(target)) = (self.transformer(), target) {
-            let precision = self.precision.into();
+            let precision = self.precision.unwrap_or(PrecisionName::Mixed).into();
             let (operations, formula) = work.operations()?;
             let size = SizeView {
                 parameters: work.parameters,

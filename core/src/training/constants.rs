@@ -93,13 +93,11 @@ impl Constants {
 ///
 /// # Errors
 /// Those of [`PublishedRun::utilization`].
-pub fn utilization<'a>(
-    runs: impl Iterator<Item = &'a PublishedRun> + Clone,
-) -> Result<Figure<f64>> {
+pub fn utilization(runs: &[&PublishedRun]) -> Result<Figure<f64>> {
     let values = runs
-        .clone()
+        .iter()
         .map(|run| {
-            let family = runs.clone().filter(|other| other.family == run.family);
+            let family = runs.iter().filter(|other| other.family == run.family);
             Ok((run.utilization()?, 1.0 / family.count() as f64))
         })
         .collect::<Result<Vec<_>>>()?;
@@ -151,7 +149,7 @@ fn parse(text: &str) -> Result<Constants> {
             },
         )
         .collect();
-    let utilization = utilization(runs.iter())?;
+    let utilization = utilization(&runs.iter().collect::<Vec<_>>())?;
     utilization.check("utilization").map_err(fail)?;
     Ok(Constants {
         utilization,

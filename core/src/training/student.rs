@@ -12,6 +12,9 @@ use crate::measurement::Provenance;
 use crate::scenario::Scenario;
 use crate::units::{GramsCo2e, Joules, Range, Seconds};
 
+/// A multiply-accumulate is a multiplication and an addition.
+const OPERATIONS_PER_MAC: f64 = 2.0;
+
 /// The file of this machine's processor before anything is detected: figures of one core.
 const CORE: &str = include_str!("../../../assets/hardware/this-cpu.ron");
 
@@ -145,19 +148,18 @@ fn core_time(core: &HardwareTarget, effort: &Effort) -> Result<Range<Seconds>> {
         return Ok(Range::exact(Seconds(effort.seconds)));
     };
     let efficiency = processor.compute_efficiency.range();
-    let fastest = processor
+    let rate = processor
         .peak
         .get(&Precision::Fp32)
-        .map_or(Range::exact(0.0), |peak| {
-            peak.range().with(efficiency, |peak, share| {
-                2.0 * effort.macs / (peak.0 * share)
-            })
+        .map_or(Range::exact(f64::INFINITY), |peak| {
+            peak.range().with(efficiency, |peak, share| peak.0 * share)
         });
+    let busy = rate.map_decreasing(|rate| OPERATIONS_PER_MAC * effort.macs / rate);
     // A rate is an assumption, the clock is not: never longer than it says.
     let clock = effort.seconds;
     Ok(Range {
-        low: fastest.high.min(clock),
-        typical: (fastest.typical.min(clock) * clock).sqrt(),
+        low: busy.low.min(clock),
+        typical: (busy.typical.min(clock) * clock).sqrt(),
         high: clock,
     }
     .map(Seconds))

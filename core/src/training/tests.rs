@@ -196,7 +196,7 @@ fn the_utilisation_of_a_family_lies_in_the_range_of_the_others() {
     let mut inside = 0;
     for run in runs {
         let others = runs.iter().filter(|other| other.family != run.family);
-        let range = utilization(others).unwrap().range();
+        let range = utilization(&others.collect::<Vec<_>>()).unwrap().range();
         let reached = run.utilization().unwrap();
         inside += usize::from(range.low <= reached && reached <= range.high);
     }

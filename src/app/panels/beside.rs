@@ -11,16 +11,26 @@ use crate::format;
 
 const NAME_WIDTH: f32 = 110.0;
 
-/// Draws the card.
+/// Draws the card of the student in use.
+pub(in crate::app) fn student(ui: &mut Ui, app: &App) {
+    let beside = app.derived.beside.as_ref();
+    let Some((unit, (cost, payback))) = beside.and_then(|b| Some((b.unit, b.training.as_ref()?)))
+    else {
+        return;
+    };
+    widgets::card(ui, "Training of the student", |ui| {
+        theme::tighten(ui);
+        training(ui, cost, payback, unit);
+    });
+}
+
+/// Draws the card of what every model costs.
 pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     let Some(beside) = &app.derived.beside else {
         return;
     };
     widgets::card(ui, "Beside running", |ui| {
         theme::tighten(ui);
-        if let Some((cost, payback)) = &beside.training {
-            training(ui, cost, payback, beside.unit);
-        }
         let kept = format::si(beside.kept.energy_j.range.typical.0, "J");
         let (kept, source) = (format!("{kept} a year"), &beside.kept.energy_j.provenance);
         row(ui, "Keeping the file", &kept, source);
@@ -79,7 +89,7 @@ fn training(ui: &mut Ui, cost: &StudentCost, payback: &Payback, unit: Unit) {
         }
     });
     let energy = format::si(cost.energy.range.typical.0, "J");
-    row(ui, "Training", &energy, &cost.energy.provenance);
+    row(ui, "Energy", &energy, &cost.energy.provenance);
     let co2e = format::grams(cost.co2e.range.typical.0);
-    row(ui, "CO₂e of training", &co2e, &cost.co2e.provenance);
+    row(ui, "CO₂e", &co2e, &cost.co2e.provenance);
 }
