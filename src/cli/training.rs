@@ -9,7 +9,7 @@ use wattif_core::hardware::{self, HardwareTarget};
 use wattif_core::measurement::Provenance;
 use wattif_core::scenario::Scenario;
 use wattif_core::training::{self, Attention, TrainingCost, TrainingPrecision, Transformer};
-use wattif_core::units::{GramsPerKwh, KilowattHours, Litres, Range, Seconds, Watts};
+use wattif_core::units::{GramsCo2e, GramsPerKwh, KilowattHours, Litres, Range, Seconds, Watts};
 use wattif_core::water::water;
 
 use super::out::{Out, aligned, entry, wrapped};
@@ -99,9 +99,9 @@ pub(super) struct TrainingArguments {
     /// Hardware, as `wattif hardware` lists it
     #[arg(long, value_name = "ID", help_heading = "Devices")]
     hardware: Option<String>,
-    /// Devices that share the work
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Devices")]
-    devices: u32,
+    /// Devices that share the work, for the time that it takes by the clock
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Devices")]
+    devices: Option<u32>,
     /// Mean power of a device with its part of the server; modelled from the hardware if not given
     #[arg(long, value_name = "W", help_heading = "Devices")]
     watts: Option<f64>,
@@ -177,9 +177,10 @@ struct View {
     #[serde(flatten)]
     size: Option<SizeView>,
     hardware: Option<String>,
-    devices: u32,
-    /// Time by the clock, all devices together.
-    seconds: Estimate<Seconds>,
+    devices: Option<u32>,
+    /// Time by the clock, where the number of devices is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<Estimate<Seconds>>,
     #[serde(flatten)]
     cost: TrainingCost,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -259,7 +260,7 @@ impl TrainingArguments {
         }
         let by_days = self
             .days
-            .map(|days| days * HOURS_PER_DAY * f64::from(self.devices));
+            .map(|days| days * HOURS_PER_DAY * f64::from(self.devices.unwrap_or(1)));
         let hours = self.device_hours.or(by_days);
         let hours = hours.context("neither --parameters, --device-hours nor --days is given")?;
         Ok((training::given_time(hours)?, None))
@@ -275,15 +276,15 @@ impl TrainingArguments {
             (None, Some(watts)) => training::given_power(watts)?,
             (None, None) => anyhow::bail!("neither --hardware nor --watts is given"),
         };
-        let seconds = Estimate {
-            range: device_time.range.map(|time| time / f64::from(self.devices)),
+        let seconds = self.devices.map(|devices| Estimate {
+            range: device_time.range.map(|time| time / f64::from(devices)),
             provenance: Provenance::Modelled {
                 formula: format!(
-                    "{:.4e} device-seconds / {} devices",
-                    device_time.range.typical.0, self.devices
+                    "{:.4e} device-seconds / {devices} device(s)",
+                    device_time.range.typical.0
                 ),
             },
-        };
+        });
         let cost = training::cost(device_time, power, target, &scenario, &grid);
         Ok(View {
             size,
@@ -317,7 +318,7 @@ fn lines(view: &View, explain: bool) -> anyhow::Result<Vec<String>> {
     lines.extend(aligned(&rows(view), &[false, true, true, true, false]));
     let size = view.size.as_ref();
     if let Some(needed) = size.and_then(|size| size.devices_to_hold_state)
-        && needed > f64::from(view.devices)
+        && needed > f64::from(view.devices.unwrap_or(1))
     {
         lines.extend(wrapped(&format!(
             "Weights, gradients and optimiser state take the memory of {} of these devices.",
@@ -340,11 +341,12 @@ fn lines(view: &View, explain: bool) -> anyhow::Result<Vec<String>> {
 fn heading(view: &View) -> anyhow::Result<Vec<Vec<String>>> {
     let mut rows = Vec::new();
     let mut row = |name: &str, text: String| rows.push(vec![name.to_owned(), text]);
-    let number = count(f64::from(view.devices));
-    let devices = match &view.hardware {
-        Some(id) => format!("{number} × {}", hardware::find(id)?.name),
-        None if view.devices == 1 => "one device".to_owned(),
-        None => format!("{number} devices"),
+    let name = view.hardware.as_deref().map(hardware::find).transpose()?;
+    let devices = match (view.devices.map(|n| count(f64::from(n))), name) {
+        (Some(number), Some(target)) => format!("{number} × {}", target.name),
+        (None, Some(target)) => target.name.clone(),
+        (Some(number), None) => format!("{number} device(s)"),
+        (None, None) => "devices that are not named".to_owned(),
     };
     match &view.size {
         Some(size) => {
@@ -393,35 +395,35 @@ fn rows(view: &View) -> Vec<Vec<String>> {
         .energy_j
         .range
         .map(|energy| KilowattHours::from(energy).0);
+    let watts = cost.power_w.range.map(|watts| watts.0);
+    let grams = |range: Range<GramsCo2e>| range.map(|grams| grams.0);
     let mut rows = vec![
         ["", "low", "typical", "high", ""]
             .map(str::to_owned)
             .to_vec(),
-        row("Device time", hours(cost.device_time_s.range), HOURS, ""),
-        row("Time", hours(view.seconds.range), DAYS, ""),
-        row(
-            "Power per device",
-            cost.power_w.range.map(|watts| watts.0),
-            WATTS,
-            "",
-        ),
-        row("Energy", kwh, ENERGY, " with the building"),
-        row(
-            "CO2e",
-            cost.operational_g.range.map(|grams| grams.0),
-            MASS,
-            " of the electricity",
-        ),
     ];
+    rows.push(row(
+        "Device time",
+        hours(cost.device_time_s.range),
+        HOURS,
+        "",
+    ));
+    if let Some(seconds) = &view.seconds {
+        rows.push(row("Time", hours(seconds.range), DAYS, ""));
+    }
+    rows.push(row("Power per device", watts, WATTS, ""));
+    rows.push(row("Energy", kwh, ENERGY, " with the building"));
+    let electricity = grams(cost.operational_g.range);
+    rows.push(row("CO2e", electricity, MASS, " of the electricity"));
     if let Some(embodied) = &cost.embodied_g {
-        let making = embodied.range.map(|grams| grams.0);
+        let making = grams(embodied.range);
         rows.push(row(
             "CO2e",
             making,
             MASS,
             " of making the devices, their share",
         ));
-        let both = cost.co2e_g.range.map(|grams| grams.0);
+        let both = grams(cost.co2e_g.range);
         rows.push(row("CO2e", both, MASS, " together"));
     }
     if let Some(water) = &view.water_l {
