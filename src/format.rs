@@ -104,6 +104,24 @@ pub fn count(value: f64) -> String {
     }
 }
 
+/// A value with three digits, from a thousand on with four and its thousands apart: "12.3", "1,287".
+pub fn grouped(value: f64) -> String {
+    if value.abs() < 999.5 {
+        significant(value, 3)
+    } else {
+        count(round_significant(value, 4))
+    }
+}
+
+/// An amount that is known to two digits at best: "0.42", "35", "1.2 million"; never for one that never comes.
+pub fn roughly(value: Option<f64>) -> String {
+    match value {
+        None => "never".to_owned(),
+        Some(value) if value < 100.0 => trimmed(value, 2),
+        Some(value) => amount(round_significant(value, 2)),
+    }
+}
+
 /// A value with this many significant digits, without an exponent.
 pub fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 {
@@ -228,6 +246,12 @@ mod tests {
         assert_eq!(count(999.0), "999");
         assert_eq!(amount(1e6), "1 million");
         assert_eq!(amount(250_000.0), "250,000");
+        assert_eq!(grouped(1289.38), "1,289");
+        assert_eq!(grouped(999.4), "999");
+        assert_eq!(roughly(Some(1.234e6)), "1.2 million");
+        assert_eq!(roughly(Some(34_567.0)), "35,000");
+        assert_eq!(roughly(Some(0.4217)), "0.42");
+        assert_eq!(roughly(None), "never");
     }
 
     #[test]

@@ -611,3 +611,43 @@ fn text_grows_and_the_charts_keep_their_room() {
     window.press(Modifiers::COMMAND, Key::Num0);
     assert_eq!(window.app().session().settings.text_scale, 1.0);
 }
+
+#[test]
+fn a_student_shows_what_its_training_costs_and_when_it_is_paid_back() {
+    fn paid_back(window: &Window) -> String {
+        let node = window
+            .harness
+            .get_by_label_contains("Training paid back after ");
+        let node = node.accesskit_node();
+        node.label().or_else(|| node.value()).unwrap()
+    }
+    let mut window = Setup {
+        script: Script {
+            slow_training: true,
+            ..Script::default()
+        },
+        ..Setup::default()
+    }
+    .open();
+    window.slider("Distillation ratio", 0.33);
+    window.harness.get_by_label_contains("Energy so far ");
+    window.click("Stop");
+    window.slider("Distillation ratio", 0.25);
+    let at_first = paid_back(&window);
+    let parts = |text: &str| {
+        let (units, days) = text.split_once(" images (").unwrap();
+        let days: f64 = days.strip_suffix(" days)").unwrap().parse().unwrap();
+        (units.to_owned(), days)
+    };
+    let (units, days) = parts(&at_first);
+    let demand = window.value(Axis::Demand);
+    window.slider("Demand per day", (demand / 10.0).log10());
+    let (same_units, longer) = parts(&paid_back(&window));
+    assert_eq!(same_units, units);
+    // Two digits are shown.
+    assert!((longer / days - 10.0).abs() < 1.0, "{longer} and {days}");
+    window.slider("Distillation ratio", 1.0);
+    let gone = window.harness.query_by_label_contains("paid back");
+    assert!(gone.is_none(), "the original was not trained here");
+    window.harness.get_by_label_contains("Keeping the file");
+}

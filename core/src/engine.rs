@@ -16,6 +16,7 @@ use crate::model::{Architecture, Model, ModelReference, bundled};
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
 use crate::students::Shelf;
+use crate::training::cores_here;
 
 /// Follows a measurement while it runs.
 pub trait Observer {
@@ -340,6 +341,7 @@ impl Engine {
                 macs: trained.macs,
                 seconds: trained.seconds,
                 data: bundled::training_set_name(&self.model.architecture).to_owned(),
+                cores: Some(cores_here()),
             },
         })
     }
@@ -351,6 +353,11 @@ impl Engine {
             || self
                 .student(recipe)
                 .is_some_and(|student| student.answers(&recipe.distillation, recipe.seed))
+    }
+
+    /// How the student that stands for a recipe's ratio was trained; `None` where the original stands for it.
+    pub fn student_record(&self, recipe: &Recipe) -> Option<StudentRecord> {
+        self.student(recipe).map(|student| student.record.clone())
     }
 
     /// Compresses the weights as the recipe says and writes the packed file. Returns its bytes, which are those that a

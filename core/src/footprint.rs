@@ -242,14 +242,9 @@ pub fn savings(
     _grid: &Grid,
 ) -> Result<Savings> {
     scenario.validate()?;
-    let widest = target.widest_bits();
-    let too_wide = |bits: &u8| {
-        let layers = || original.layers.iter().filter(|l| l.layer.compressible);
-        layers().any(|l| l.weight_bits > *bits)
-    };
-    let original_bits = widest.filter(too_wide);
-    let narrowed = original_bits.map(|bits| narrow(original, bits));
-    let baseline = narrowed.as_ref().unwrap_or(original);
+    let narrowed = comparable(original, target);
+    let original_bits = narrowed.as_ref().map(|(bits, _)| *bits);
+    let baseline = narrowed.as_ref().map_or(original, |(_, profile)| profile);
     let cost = |profile: &ModelProfile, machine: Machine| {
         target.cost(&Request {
             profile,
@@ -297,6 +292,18 @@ pub fn savings(
         time: by(|cost| cost.time.typical.0),
         energy: by(|cost| cost.energy.typical.0),
     })
+}
+
+/// The original at the widest bits that a target holds, where it cannot hold it as it is.
+pub(crate) fn comparable(
+    original: &ModelProfile,
+    target: &HardwareTarget,
+) -> Option<(u8, ModelProfile)> {
+    let bits = target.widest_bits().filter(|bits| {
+        let mut layers = original.layers.iter().filter(|l| l.layer.compressible);
+        layers.any(|l| l.weight_bits > *bits)
+    })?;
+    Some((bits, narrow(original, bits)))
 }
 
 /// The same model with no width above `bits`.

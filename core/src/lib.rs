@@ -24,8 +24,11 @@ pub mod profile;
 pub mod recipe;
 pub mod scenario;
 pub mod serving;
+pub mod storage;
 pub mod students;
+pub mod training;
 pub mod units;
+pub mod water;
 pub mod worker;
 
 pub use error::{Error, Result};

@@ -35,6 +35,13 @@ pub struct Scenario {
     pub lifetime_years: f64,
     /// Fraction of its life that a device is busy, above 0 and at most 1.
     pub utilization: f64,
+    /// Water usage effectiveness: litres that the building consumes per kilowatt-hour of its machines; not counted
+    /// where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wue: Option<f64>,
+    /// Litres consumed in making a kilowatt-hour of the grid's electricity; not counted where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grid_water: Option<f64>,
 }
 
 impl Default for Scenario {
@@ -54,6 +61,8 @@ impl Default for Scenario {
             pue: 1.2,
             lifetime_years: 4.0,
             utilization: 0.5,
+            wue: None,
+            grid_water: None,
         }
     }
 }
@@ -121,7 +130,10 @@ impl Scenario {
         real("the demand per day", self.demand_per_day, 0.0, 1e18)?;
         real("the PUE", self.pue, 1.0, 5.0)?;
         real("the lifetime in years", self.lifetime_years, 0.1, 50.0)?;
-        real("the utilisation", self.utilization, 0.001, 1.0)
+        real("the utilisation", self.utilization, 0.001, 1.0)?;
+        real("the WUE", self.wue.unwrap_or(0.0), 0.0, 1e3)?;
+        let grid_water = self.grid_water.unwrap_or(0.0);
+        real("the water of the grid", grid_water, 0.0, 1e3)
     }
 }
 
@@ -144,5 +156,15 @@ mod tests {
     #[test]
     fn the_default_is_valid() {
         assert_eq!(Scenario::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn water_is_written_only_where_it_is_given() {
+        let mut scenario = Scenario::default();
+        let text = ron::to_string(&scenario).unwrap();
+        assert!(!text.contains("wue") && !text.contains("water"), "{text}");
+        scenario.wue = Some(0.3);
+        let text = ron::to_string(&scenario).unwrap();
+        assert_eq!(ron::from_str(&text), Ok(scenario));
     }
 }

@@ -143,6 +143,11 @@ quantity!(
     "kWh"
 );
 quantity!(
+    /// Volume of water.
+    Litres,
+    "L"
+);
+quantity!(
     /// Units of work (images, tokens, samples) in a second.
     UnitsPerSecond,
     "1/s"

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wattif_core::compress::distill::StudentRecord;
 use wattif_core::error::Error;
 use wattif_core::measurement::{Depth, Measurement};
 use wattif_core::model::ModelReference;
@@ -42,6 +43,10 @@ pub struct TrainingReport {
     pub loss: f64,
     /// Quality measured on the way, if it was at this step.
     pub quality: Option<f64>,
+    /// Seconds since the start.
+    pub seconds: f64,
+    /// Multiply-accumulates so far, the teacher's included.
+    pub macs: f64,
 }
 
 /// What the work has to say.
@@ -87,6 +92,8 @@ pub trait Backend {
     fn predict(&self, recipe: &Recipe) -> Option<ModelProfile>;
     /// The best measurement of a recipe so far.
     fn known(&self, recipe: &Recipe) -> Option<Arc<Measurement>>;
+    /// How the student that stands for a recipe's ratio was trained; `None` where the original does.
+    fn student_record(&self, recipe: &Recipe) -> Option<StudentRecord>;
     /// The pixels of a held-out image, row by row, 0 black to 255 white, and its width.
     fn image(&self, index: usize) -> Option<(Vec<u8>, usize)>;
     /// The word for a class of images.

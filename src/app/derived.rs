@@ -16,6 +16,7 @@ use wattif_core::units::Range;
 
 use super::axis::Axis;
 use super::backend::Backend;
+use super::beside::Beside;
 use super::session::{Configuration, Session};
 
 /// Measurements by the key of their recipe, of the open model.
@@ -118,6 +119,8 @@ pub(super) struct Derived {
     pub(super) original: Option<Figures>,
     /// What is saved between the two.
     pub(super) savings: Option<Savings>,
+    /// What the model costs beside running it.
+    pub(super) beside: Option<Beside>,
     /// The pinned configurations, each in its own scenario.
     pub(super) pins: [Option<Figures>; 2],
     /// The current recipe over the axis.
@@ -196,6 +199,13 @@ impl Derived {
         self.savings = match (&self.now, &self.original, self.target, self.grid) {
             (Some(now), Some(original), Some(target), Some(grid)) => {
                 footprint::savings(&original.profile, &now.profile, scenario, target, grid).ok()
+            }
+            _ => None,
+        };
+        self.beside = match (&self.now, &self.original, self.target, self.grid) {
+            (Some(now), Some(original), Some(target), Some(grid)) => {
+                let record = backend.student_record(&session.configuration.recipe);
+                Beside::new(now, original, record.as_ref(), scenario, target, grid).ok()
             }
             _ => None,
         };

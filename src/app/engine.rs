@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::Engine;
 use wattif_core::evaluate::EvaluationSet;
 use wattif_core::measurement::{Depth, Measurement};
@@ -74,6 +75,8 @@ impl EngineBackend {
                     steps: (progress.step.into(), progress.steps.into()),
                     loss: progress.loss,
                     quality: progress.quality,
+                    seconds: progress.seconds,
+                    macs: progress.macs,
                 }),
                 TrainingState::Finished => Update::Trained(true),
                 TrainingState::Cancelled => Update::Trained(false),
@@ -109,6 +112,10 @@ impl Backend for EngineBackend {
 
     fn known(&self, recipe: &Recipe) -> Option<Arc<Measurement>> {
         self.engine.as_ref()?.known(recipe).map(Arc::new)
+    }
+
+    fn student_record(&self, recipe: &Recipe) -> Option<StudentRecord> {
+        self.engine.as_ref()?.student_record(recipe)
     }
 
     fn image(&self, index: usize) -> Option<(Vec<u8>, usize)> {

@@ -7,6 +7,7 @@
 mod axis;
 mod backend;
 pub mod benchmark;
+mod beside;
 mod charts;
 mod command;
 mod derived;
@@ -446,7 +447,9 @@ impl App {
             panels::figures::show(ui, self);
             panels::savings::show(ui, self);
             panels::breakdown::show(ui, self);
+            panels::beside::student(ui, self);
             panels::examples::show(ui, self, &mut pictures);
+            panels::beside::show(ui, self);
         });
         self.pictures = pictures;
         self.queue.append(&mut queue);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wattif_core::compress::distill::StudentRecord;
 use wattif_core::measurement::{Depth, Measurement};
 use wattif_core::model::ModelReference;
 use wattif_core::outline::Outline;
@@ -58,6 +59,10 @@ impl Backend for OutlineBackend {
     }
 
     fn known(&self, _: &Recipe) -> Option<Arc<Measurement>> {
+        None
+    }
+
+    fn student_record(&self, _: &Recipe) -> Option<StudentRecord> {
         None
     }
 

@@ -11,6 +11,7 @@ mod list;
 mod out;
 mod preset;
 pub mod report;
+mod training;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -66,6 +67,8 @@ enum Command {
     Preset(preset::PresetCommand),
     /// Write the compressed model as a packed safetensors file
     Export(export::ExportArguments),
+    /// Say what a training run costs, from its size or from the hours that it took
+    Training(training::TrainingArguments),
     /// Measure how fast WattIf itself is on this machine
     Bench(bench::BenchArguments),
     /// Compare predictions for published models with published measurements
@@ -106,6 +109,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Regions(arguments) => list::regions(&arguments, &mut out),
         Command::Preset(command) => preset::run(command, &mut out),
         Command::Export(arguments) => export::run(&arguments, &mut out),
+        Command::Training(arguments) => training::run(&arguments, &mut out),
         Command::Bench(arguments) => bench::run(&arguments, &mut out),
         Command::Validate(arguments) => validate::run(&arguments, &mut out),
         Command::Calibrate(arguments) => calibrate::run(&arguments, &mut out),
@@ -165,6 +169,7 @@ fn start(file: &Path) -> anyhow::Result<app::Start> {
                 "regions",
                 "preset",
                 "export",
+                "training",
                 "bench",
                 "validate",
                 "calibrate",

@@ -18,6 +18,7 @@ use egui_kittest::Harness;
 use wattif::app::{
     App, Backend, ModelFacts, Opener, Options, Start, TrainingReport, Update, engine_opener,
 };
+use wattif_core::compress::distill::StudentRecord;
 use wattif_core::compress::plan;
 use wattif_core::error::Error;
 use wattif_core::measurement::{
@@ -196,6 +197,23 @@ impl Backend for Scripted {
         self.known.get(&recipe.key()).cloned()
     }
 
+    fn student_record(&self, recipe: &Recipe) -> Option<StudentRecord> {
+        let ratio = recipe.distillation.ratio;
+        let finished = self.students.iter().any(|r| (r - ratio).abs() < 0.005);
+        (ratio < 1.0 && finished).then(|| StudentRecord {
+            teacher: HASH.to_owned(),
+            ratio,
+            temperature: recipe.distillation.temperature,
+            seed: recipe.seed,
+            description: "narrower".to_owned(),
+            steps: 100,
+            macs: 1e11,
+            seconds: 100.0,
+            data: "the script".to_owned(),
+            cores: Some(2),
+        })
+    }
+
     fn image(&self, index: usize) -> Option<(Vec<u8>, usize)> {
         // A disc whose size tells the index.
         let radius = 4.0 + (index % 11) as f64;
@@ -226,6 +244,8 @@ impl Backend for Scripted {
                 steps: (step, 100),
                 loss: 2.0 / step as f64,
                 quality: None,
+                seconds: 2.0 * step as f64,
+                macs: 1e9 * step as f64,
             }));
         }
         if !self.script.slow_training {

@@ -38,6 +38,7 @@ pub use predict::{Prediction, predict};
 pub use rows::{Case, CaseWork, Row, Scope, read};
 pub(crate) use served::cost as served_cost;
 pub use statistics::Statistics;
+pub(crate) use statistics::weighted_quantile;
 pub use system::{Arrival, Benchmark};
 pub use validate::{Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate};
 

@@ -1,5 +1,6 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
+mod lifecycle;
 mod text;
 mod view;
 mod words;
@@ -23,6 +24,8 @@ use wattif_core::scenario::Scenario;
 pub use view::{
     FootprintView, MeasurementView, ModelView, Report, SavedView, SavingView, SavingsView,
 };
+
+pub use lifecycle::{StorageView, TrainingView, WaterView};
 
 use super::arguments::{ScenarioArguments, SourceArguments};
 use super::out::{Out, Progress};
@@ -91,8 +94,9 @@ pub fn compute(
                 nonzero_weights: profile.nonzero_weights(),
                 weights: profile.weights(),
                 student: measurement.student.clone(),
-                training: training(engine, &measurement.recipe),
+                training: None,
             },
+            record: engine.student_record(&measurement.recipe),
             original: &plain,
             compressed: profile,
         },
@@ -145,6 +149,7 @@ pub fn compute_outline(
                 },
                 training: None,
             },
+            record: None,
             original: &plain,
             compressed: &profile,
         },
@@ -157,6 +162,8 @@ struct Subject<'a> {
     model: ModelView,
     recipe: Recipe,
     measurement: MeasurementView,
+    /// How the network was trained, where it is a student.
+    record: Option<StudentRecord>,
     original: &'a ModelProfile,
     compressed: &'a ModelProfile,
 }
@@ -173,11 +180,25 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
     let savings = feasible(footprint::savings(plain, profile, scenario, target, grid))?
         .ok()
         .map(SavingsView::from);
+    let record = subject.record;
+    let run = lifecycle::Run {
+        scenario,
+        grid,
+        target,
+        original: plain,
+        compressed: profile,
+    };
     Ok(Report {
+        training: record.as_ref().map(|r| run.training(r)).transpose()?,
+        storage: run.storage(record.as_ref())?,
+        water: run.water(cost.energy_per_unit.range),
         model: subject.model,
         recipe: subject.recipe,
         scenario: scenario.clone(),
-        measurement: subject.measurement,
+        measurement: MeasurementView {
+            training: record,
+            ..subject.measurement
+        },
         footprint: cost.into(),
         original,
         original_infeasible,
@@ -186,18 +207,6 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
         method_version: wattif_core::METHOD_VERSION,
         constants_hash: preset::constants_hash(scenario)?,
     })
-}
-
-/// How the student that stands for a recipe's ratio was trained.
-fn training(engine: &Engine, recipe: &Recipe) -> Option<StudentRecord> {
-    let distillation = &recipe.distillation;
-    if distillation.ratio >= 1.0 {
-        return None;
-    }
-    engine
-        .shelf()
-        .nearest(distillation, recipe.seed)
-        .map(|student| student.record.clone())
 }
 
 /// Takes out of the errors the one that is an answer: that the hardware cannot, and why.

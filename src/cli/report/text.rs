@@ -1,21 +1,18 @@
 //! A report for people: aligned, with units, intervals and where each number comes from.
 
 use wattif_core::carbon::Grid;
-use wattif_core::footprint::Estimate;
 use wattif_core::hardware::HardwareTarget;
-use wattif_core::measurement::{Metric, Provenance, Quality};
+use wattif_core::measurement::{Metric, Quality};
 use wattif_core::scenario::Scenario;
 use wattif_core::units::Range;
 
-use super::super::out::aligned;
+use super::super::out::{aligned, entry, wrapped};
+use super::lifecycle;
 use super::words::recipe;
 use super::{FootprintView, MeasurementView, Report, SavedView, SavingsView};
 use crate::format::{
     amount, bytes, count, decimals_for, percent, saving, si, si_range, signed_text, significant,
 };
-
-/// Longest line of running text, in characters.
-const WIDTH: usize = 100;
 
 /// The report as lines.
 pub(super) fn lines(
@@ -37,6 +34,7 @@ pub(super) fn lines(
         lines.push(String::new());
         lines.extend(savings_table(savings));
     }
+    lines.extend(lifecycle::lines(report));
     if let Some(saved) = &report.saved {
         lines.push(String::new());
         lines.extend(comparison(report, saved));
@@ -44,6 +42,7 @@ pub(super) fn lines(
     if explain {
         lines.push(String::new());
         lines.extend(formulas(&report.footprint));
+        lines.extend(lifecycle::formulas(report));
     }
     lines
 }
@@ -429,15 +428,6 @@ fn comparison(report: &Report, saved: &SavedView) -> Vec<String> {
 }
 
 fn formulas(footprint: &FootprintView) -> Vec<String> {
-    fn entry<T>(name: &str, estimate: &Estimate<T>) -> Vec<String> {
-        let text = match &estimate.provenance {
-            Provenance::Measured { n } => format!("measured on {n} samples"),
-            Provenance::Published { source } => format!("published by {source}"),
-            Provenance::Modelled { formula } => formula.clone(),
-            Provenance::Assumed { reason } => format!("assumed: {reason}"),
-        };
-        wrapped(&format!("{name}: {text}"))
-    }
     let mut lines =
         vec!["How it is calculated (METHODS.md has the formulas and sources)".to_owned()];
     // One formula gives the time of a batch, from which both follow.
@@ -454,35 +444,4 @@ fn formulas(footprint: &FootprintView) -> Vec<String> {
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
-}
-
-/// Running text, indented by two and broken between words.
-fn wrapped(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for paragraph in text.lines() {
-        let mut line = String::from(" ");
-        for word in paragraph.split_whitespace() {
-            if line.chars().count() + 1 + word.chars().count() > WIDTH && line.trim() != "" {
-                lines.push(std::mem::replace(&mut line, String::from(" ")));
-            }
-            line.push(' ');
-            line.push_str(word);
-        }
-        lines.push(line);
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn running_text_is_indented_and_keeps_every_word() {
-        let text = "word ".repeat(50);
-        let lines = wrapped(&text);
-        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
-        assert!(lines.iter().all(|line| line.starts_with("  word")));
-        assert_eq!(lines.join(" ").split_whitespace().count(), 50);
-    }
 }

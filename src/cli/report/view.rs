@@ -9,6 +9,8 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 use wattif_core::units::{GramsCo2e, Joules, Seconds, UnitsPerSecond};
 
+use super::lifecycle::{StorageView, TrainingView, WaterView};
+
 /// Everything that a report says, as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -29,6 +31,14 @@ pub struct Report {
     pub original_infeasible: Option<String>,
     /// Savings against the original, as fractions of it; absent where the hardware could not run it at any width.
     pub savings: Option<SavingsView>,
+    /// What training the student cost and when it is paid back, where the network is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingView>,
+    /// What keeping and sending the file costs.
+    pub storage: StorageView,
+    /// What water running it takes, where the scenario says how much a kilowatt-hour takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub water: Option<WaterView>,
     /// What the preset was saved with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedView>,
