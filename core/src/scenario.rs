@@ -23,6 +23,8 @@ pub struct Scenario {
     /// Tokens that a language model writes in answer to a prompt. Given, the work on the prompt is shared out over
     /// them, and the context follows from both. 0: only `context` counts, and prompts cost nothing.
     pub answer_tokens: u32,
+    /// Time steps that a spiking version is presented with one unit of work for; ignored by other hardware.
+    pub time_steps: u32,
     /// The serving software that a language model known by its shape runs on.
     pub era: Era,
     /// Units of work per day.
@@ -56,6 +58,7 @@ impl Default for Scenario {
             prompt_tokens: 0,
             answer_tokens: 0,
             era: Era::default(),
+            time_steps: 32,
             demand_per_day: 1e6,
             region: "WORLD".to_owned(),
             pue: 1.2,
@@ -116,6 +119,7 @@ impl Scenario {
         whole("the number of devices", self.devices, 4096)?;
         whole("the batch size", self.batch, 65536)?;
         whole("the context length", self.context, MOST_TOKENS)?;
+        whole("the number of time steps", self.time_steps, 1024)?;
         let tokens = |name: &str, value: u32| {
             if value <= MOST_TOKENS {
                 Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::error::Error;
-use wattif_core::measurement::{Depth, Measurement};
+use wattif_core::measurement::{Depth, Measurement, Spiking};
 use wattif_core::model::ModelReference;
 use wattif_core::profile::{ModelProfile, Unit};
 use wattif_core::recipe::Recipe;
@@ -56,6 +56,8 @@ pub enum Update {
     Opened(ModelFacts),
     /// A result, of the current recipe or of another.
     Measured(Arc<Measurement>),
+    /// What the spiking version of a compressed network did.
+    Spiked(Recipe, Arc<Spiking>),
     /// Work on the current recipe goes on.
     Progress {
         /// What is being done.
@@ -84,6 +86,8 @@ pub enum Update {
 pub trait Backend {
     /// Measures a recipe in full; replaces an earlier wish that has not begun.
     fn submit(&mut self, recipe: Recipe);
+    /// Runs the spiking version of a recipe for some time steps once the recipe is measured.
+    fn spike(&mut self, recipe: Recipe, steps: u32);
     /// Replaces the list of what to measure when nothing else is to do.
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>);
     /// The news since the last call, oldest first.

@@ -8,7 +8,7 @@ use wattif_core::carbon::{self, Grid};
 use wattif_core::error::Result;
 use wattif_core::footprint::{self, Footprint, Savings};
 use wattif_core::hardware::{self, HardwareTarget};
-use wattif_core::measurement::Measurement;
+use wattif_core::measurement::{Measurement, Spiking};
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
@@ -23,6 +23,8 @@ use super::session::{Configuration, Session};
 #[derive(Debug, Default)]
 pub(super) struct Store {
     by_key: HashMap<String, Arc<Measurement>>,
+    /// What spiking versions did, by the key of their recipe and the time steps.
+    spiking: HashMap<(String, u32), Arc<Spiking>>,
     generation: u64,
 }
 
@@ -46,6 +48,17 @@ impl Store {
         self.by_key.get(&recipe.key())
     }
 
+    /// Keeps what the spiking version of a recipe did.
+    pub(super) fn add_spiking(&mut self, recipe: &Recipe, spiking: Arc<Spiking>) {
+        self.spiking.insert((recipe.key(), spiking.steps), spiking);
+        self.generation += 1;
+    }
+
+    /// What the spiking version of a recipe did in so many time steps.
+    pub(super) fn spiking(&self, recipe: &Recipe, steps: u32) -> Option<&Arc<Spiking>> {
+        self.spiking.get(&(recipe.key(), steps))
+    }
+
     /// The measurements that differ from a recipe along one axis only, with their value on it.
     pub(super) fn along<'a>(
         &'a self,
@@ -65,12 +78,14 @@ impl Store {
     pub(super) fn forget_stand_ins(&mut self) {
         self.by_key
             .retain(|_, measurement| measurement.student.exact);
+        self.spiking.clear();
         self.generation += 1;
     }
 
     /// Forgets everything: another model is open.
     pub(super) fn clear(&mut self) {
         self.by_key.clear();
+        self.spiking.clear();
         self.generation += 1;
     }
 
@@ -149,6 +164,7 @@ struct CurveKey {
     scenario: Scenario,
     axis: Axis,
     hash: String,
+    spiking: bool,
 }
 
 impl Derived {
@@ -185,12 +201,22 @@ impl Derived {
             };
             return;
         };
-        let figures = |configuration: &Configuration| figures(configuration, store, backend);
+        let figures = |configuration: &Configuration| figures(configuration, store, backend, None);
         self.now = figures(&session.configuration);
-        self.original = figures(&Configuration {
-            recipe: Recipe::default(),
-            ..session.configuration.clone()
-        });
+        // The original is counted with the spikes of the compressed network, so that only the weights differ.
+        let spiking = self
+            .now
+            .as_ref()
+            .and_then(|now| now.profile.spiking.clone());
+        self.original = self::figures(
+            &Configuration {
+                recipe: Recipe::default(),
+                ..session.configuration.clone()
+            },
+            store,
+            backend,
+            spiking.clone(),
+        );
         self.pins = session.pins.each_ref().map(|pin| {
             pin.as_ref()
                 .filter(|pin| pin.model == session.configuration.model)
@@ -227,6 +253,10 @@ impl Derived {
             scenario: scenario.clone(),
             axis,
             hash: hash.to_owned(),
+            spiking: self
+                .now
+                .as_ref()
+                .is_some_and(|now| now.profile.spiking.is_some()),
         };
         // Along a scenario's axis the curve also follows the counted zeros of the measurement.
         let depends_on_profile = !axis.is_recipe();
@@ -260,7 +290,17 @@ impl Derived {
             curve
         };
         if axis.is_recipe() {
-            self.curve = sweep(&mut |recipe| backend.predict(recipe));
+            let spiking = self
+                .now
+                .as_ref()
+                .and_then(|now| now.profile.spiking.clone());
+            self.curve = sweep(&mut |recipe| {
+                let profile = backend.predict(recipe)?;
+                Some(ModelProfile {
+                    spiking: spiking.clone(),
+                    ..profile
+                })
+            });
             self.original_curve = Curve::default();
         } else {
             let profile = |figures: &Option<Figures>| figures.as_ref().map(|f| f.profile.clone());
@@ -271,15 +311,26 @@ impl Derived {
     }
 }
 
-fn figures(configuration: &Configuration, store: &Store, backend: &dyn Backend) -> Option<Figures> {
+/// The figures of a configuration. `spiking` stands in for what its own spiking version does.
+fn figures(
+    configuration: &Configuration,
+    store: &Store,
+    backend: &dyn Backend,
+    spiking: Option<Arc<Spiking>>,
+) -> Option<Figures> {
     let measurement = store.get(&configuration.recipe).cloned();
     // A stand-in says nothing about the size of the student that was asked for.
     let exact = measurement.as_ref().filter(|m| m.student.exact);
-    let (profile, counted) = match exact {
+    let (mut profile, counted) = match exact {
         Some(measurement) => (measurement.profile.clone(), true),
         None => (backend.predict(&configuration.recipe)?, false),
     };
     let scenario = &configuration.scenario;
+    profile.spiking = spiking.or_else(|| {
+        store
+            .spiking(&configuration.recipe, scenario.time_steps)
+            .cloned()
+    });
     let footprint = hardware::find(&scenario.hardware).and_then(|target| {
         let grid = carbon::find_grid(&scenario.region)?;
         footprint::footprint(&profile, scenario, target, grid)

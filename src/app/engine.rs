@@ -67,6 +67,7 @@ impl EngineBackend {
                 Update::Opened(facts)
             }
             Event::Measured(measurement) => Update::Measured(Arc::from(measurement)),
+            Event::Spiked(recipe, spiking) => Update::Spiked(recipe, Arc::from(spiking)),
             Event::Progress { what, done } => Update::Progress { what, done },
             Event::Training(training) => match training.state {
                 TrainingState::Running(progress) => Update::Training(TrainingReport {
@@ -91,6 +92,10 @@ impl EngineBackend {
 impl Backend for EngineBackend {
     fn submit(&mut self, recipe: Recipe) {
         self.worker.submit(recipe);
+    }
+
+    fn spike(&mut self, recipe: Recipe, steps: u32) {
+        self.worker.spike(recipe, steps);
     }
 
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>) {

@@ -46,6 +46,8 @@ impl Backend for OutlineBackend {
         self.news.extend([Update::Settled, Update::Idle]);
     }
 
+    fn spike(&mut self, _: Recipe, _: u32) {}
+
     fn fill(&mut self, _: Vec<(Recipe, Depth)>) {
         self.news.push(Update::Idle);
     }

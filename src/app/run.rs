@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use egui::Context;
+use wattif_core::hardware::{self, HardwareClass};
 use wattif_core::measurement::Depth;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::{Measured, Preset};
+use wattif_core::profile::Unit;
 use wattif_core::recipe::Recipe;
 
 use super::axis::Axis;
@@ -112,6 +114,7 @@ impl App {
             Action::SetScenario(scenario, axis) => {
                 self.session.configuration.scenario = scenario;
                 self.session.axis = axis.unwrap_or(self.session.axis);
+                self.spike();
             }
             Action::SetAxis(axis) => self.session.axis = axis,
             Action::SetModel(reference) => self.open_model(reference),
@@ -217,6 +220,30 @@ impl App {
             }
             backend.submit(recipe);
             self.submitted = Some(key);
+            self.activity.idle = false;
+            self.spike();
+        }
+    }
+
+    /// Asks for the spiking version of the current recipe to be run, where the hardware runs one and it is not known.
+    fn spike(&mut self) {
+        let Configuration {
+            recipe, scenario, ..
+        } = &self.session.configuration;
+        let spikes = hardware::find(&scenario.hardware)
+            .is_ok_and(|target| target.class == HardwareClass::Neuromorphic);
+        // Attention has no spiking version.
+        let classifies = self
+            .facts
+            .as_ref()
+            .is_some_and(|facts| facts.unit == Unit::Image && facts.source.is_none());
+        let known = self.store.spiking(recipe, scenario.time_steps).is_some();
+        if spikes
+            && classifies
+            && !known
+            && let Some(backend) = &mut self.backend
+        {
+            backend.spike(*recipe, scenario.time_steps);
             self.activity.idle = false;
         }
     }
@@ -434,6 +461,7 @@ impl App {
         match update {
             Update::Opened(_) => {}
             Update::Measured(measurement) => self.store.add(measurement),
+            Update::Spiked(recipe, spiking) => self.store.add_spiking(&recipe, spiking),
             Update::Progress { what, done } => {
                 if self.activity.progress.is_none() {
                     self.activity.since = ctx.input(|input| input.time);

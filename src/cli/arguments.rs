@@ -126,6 +126,9 @@ pub(super) struct ScenarioArguments {
     /// Tokens that a language model writes in answer
     #[arg(long, value_name = "N")]
     answer_tokens: Option<u32>,
+    /// Time steps for which a spiking chip is presented with one unit of work
+    #[arg(long, value_name = "N")]
+    time_steps: Option<u32>,
     /// Year of the serving software, for networks known by their shapes; 2023 is a loop in Python
     #[arg(long, value_enum)]
     era: Option<EraName>,
@@ -174,6 +177,7 @@ impl ScenarioArguments {
         }
         set(&mut scenario.prompt_tokens, self.prompt_tokens);
         set(&mut scenario.answer_tokens, self.answer_tokens);
+        set(&mut scenario.time_steps, self.time_steps);
         set(&mut scenario.era, self.era.map(Into::into));
         set(&mut scenario.demand_per_day, self.demand);
         set(&mut scenario.region, self.region.clone());

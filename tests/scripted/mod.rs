@@ -174,6 +174,8 @@ impl Backend for Scripted {
         self.news.push(Update::Idle);
     }
 
+    fn spike(&mut self, _: Recipe, _: u32) {}
+
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>) {
         if self.script.silent || self.script.no_fill {
             return;

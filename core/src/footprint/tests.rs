@@ -50,6 +50,7 @@ fn cnn() -> ModelProfile {
         layers,
         header_bytes: 100,
         network: None,
+        spiking: None,
     }
 }
 
@@ -95,6 +96,7 @@ fn gpt(width: usize, blocks: usize) -> ModelProfile {
         layers,
         header_bytes: 100,
         network: None,
+        spiking: None,
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) mod recipe;
 pub(super) mod savings;
 pub(super) mod scenario;
 pub(super) mod shortcuts;
+pub(super) mod spiking;
 pub(super) mod status;
 pub(super) mod top;
 pub(super) mod training;

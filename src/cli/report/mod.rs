@@ -6,13 +6,14 @@ mod view;
 mod words;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use wattif_core::carbon::{self, Grid};
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::{Engine, Observer};
 use wattif_core::footprint;
-use wattif_core::hardware::{self, HardwareTarget};
+use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
 use wattif_core::measurement::{Depth, Measurement, Provenance, StudentNote};
 use wattif_core::model::ModelReference;
 use wattif_core::outline::Outline;
@@ -68,7 +69,11 @@ pub fn compute(
     measurement: &Measurement,
 ) -> wattif_core::Result<Report> {
     let profile = &measurement.profile;
-    let plain = engine.predict(&Recipe::default())?;
+    // The original is counted with the spikes of the compressed network, so that only the weights differ.
+    let plain = ModelProfile {
+        spiking: profile.spiking.clone(),
+        ..engine.predict(&Recipe::default())?
+    };
     let model = engine.model();
     assemble(
         Subject {
@@ -94,6 +99,7 @@ pub fn compute(
                 nonzero_weights: profile.nonzero_weights(),
                 weights: profile.weights(),
                 student: measurement.student.clone(),
+                spiking: profile.spiking.as_deref().cloned(),
                 training: None,
             },
             record: engine.student_record(&measurement.recipe),
@@ -147,6 +153,7 @@ pub fn compute_outline(
                     description,
                     exact: true,
                 },
+                spiking: None,
                 training: None,
             },
             record: None,
@@ -286,7 +293,11 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     if !arguments.nearest_student {
         train_missing_student(&engine, &recipe, &progress)?;
     }
-    let measurement = engine.measure(&recipe, Depth::Full, &progress)?;
+    let mut measurement = engine.measure(&recipe, Depth::Full, &progress)?;
+    if target.class == HardwareClass::Neuromorphic {
+        let spiking = engine.spike(&recipe, scenario.time_steps, &progress)?;
+        measurement.profile.spiking = Some(Arc::new(spiking));
+    }
     let mut report = compute(&engine, &scenario, &measurement)?;
     drop(progress);
     let same_question = base.is_some_and(|preset| {

@@ -2,7 +2,7 @@
 
 use wattif_core::carbon::Grid;
 use wattif_core::hardware::HardwareTarget;
-use wattif_core::measurement::{Metric, Quality};
+use wattif_core::measurement::{Metric, Quality, Spiking};
 use wattif_core::scenario::Scenario;
 use wattif_core::units::Range;
 
@@ -25,6 +25,10 @@ pub(super) fn lines(
     lines.push(String::new());
     lines.extend(measured(report));
     lines.push(String::new());
+    if let Some(spiking) = &report.measurement.spiking {
+        lines.extend(spiking_lines(spiking));
+        lines.push(String::new());
+    }
     lines.push(format!("On {} (modelled)", device(report, target)));
     lines.extend(costs(report, &report.footprint));
     if let Some(reason) = &report.original_infeasible {
@@ -180,6 +184,46 @@ fn measured(report: &Report) -> Vec<String> {
                     count(*nonzero_weights as f64),
                     count(*weights as f64),
                     percent(*nonzero_weights as f64 / *weights as f64, 1)
+                ),
+            ]),
+        ],
+        &[],
+    ));
+    lines
+}
+
+/// What the spiking version did.
+fn spiking_lines(spiking: &Spiking) -> Vec<String> {
+    let accuracy = Shown::new(
+        Metric::Accuracy,
+        (spiking.accuracy.high - spiking.accuracy.low) / 2.0,
+    );
+    let activities = || spiking.activity.iter();
+    let mut lines = vec![format!(
+        "As a spiking network, {} time steps an image, run here on {} held-out images",
+        spiking.steps,
+        count(spiking.n as f64)
+    )];
+    lines.extend(aligned(
+        &[
+            row([
+                "  Accuracy",
+                &format!(
+                    "{} [{}, {}] %; with activations as numbers {}",
+                    accuracy.number(spiking.accuracy.value),
+                    accuracy.number(spiking.accuracy.low),
+                    accuracy.number(spiking.accuracy.high),
+                    accuracy.with_unit(spiking.dense)
+                ),
+            ]),
+            row([
+                "  Spikes",
+                &format!(
+                    "per input and time step {}",
+                    activities()
+                        .map(|layer| format!("{} {}", layer.layer, significant(layer.activity, 2)))
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             ]),
         ],

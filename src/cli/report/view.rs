@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::footprint::{EnergyBreakdown, Estimate, Footprint, Saving, Savings};
-use wattif_core::measurement::{Depth, Provenance, Quality, StudentNote};
+use wattif_core::measurement::{Depth, Provenance, Quality, Spiking, StudentNote};
 use wattif_core::preset::Measured;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
@@ -90,6 +90,9 @@ pub struct MeasurementView {
     pub weights: u64,
     /// Which network was measured.
     pub student: StudentNote,
+    /// What its spiking version did with held-out images, where the hardware runs that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spiking: Option<Spiking>,
     /// How that network was trained, where it is a student.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub training: Option<StudentRecord>,
