@@ -338,7 +338,7 @@ fn pins_are_compared_and_removed() {
     window.slider("Sparsity", 0.5);
     window.click("Pin as A");
     window.slider("Sparsity", 0.9);
-    window.press(Modifiers::COMMAND, Key::Num2);
+    window.press(Modifiers::NONE, Key::F3);
     let pins = window.app().session().pins.clone();
     let sparsity = |slot: usize| pins[slot].as_ref().unwrap().recipe.pruning.sparsity;
     assert_eq!((sparsity(0), sparsity(1)), (0.5, 0.9));

@@ -6,6 +6,7 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
 use super::axis::Axis;
+use super::pages::Page;
 use super::theme::ThemeChoice;
 
 /// What an undo step restores: the configuration that is explored.
@@ -45,6 +46,8 @@ pub struct Settings {
     pub show_controls: bool,
     /// Whether the panel with what changed is unfolded.
     pub show_results: bool,
+    /// What the centre shows.
+    pub page: Page,
 }
 
 impl Settings {
@@ -59,6 +62,7 @@ impl Default for Settings {
             text_scale: 1.0,
             show_controls: true,
             show_results: true,
+            page: Page::default(),
         }
     }
 }

@@ -1,0 +1,549 @@
+//! The configuration on every device of the catalogue, one row each, with the original beside it.
+
+use egui::{
+    Align, Align2, Color32, FontId, Layout, Painter, Pos2, Rect, RichText, ScrollArea, Sense,
+    Stroke, TextStyle, Ui, pos2, vec2,
+};
+use wattif_core::carbon::{self, Grid};
+use wattif_core::error::Result;
+use wattif_core::footprint::{Footprint, footprint};
+use wattif_core::hardware::{self, HardwareTarget};
+use wattif_core::profile::ModelProfile;
+use wattif_core::scenario::Scenario;
+use wattif_core::units::Range;
+
+use super::{Cached, Inputs};
+use crate::app::charts::{Scale, ticks};
+use crate::app::command::Action;
+use crate::app::theme::Palette;
+use crate::app::{App, theme, widgets};
+use crate::format;
+
+/// What the devices are compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Quantity {
+    Time,
+    #[default]
+    Energy,
+    Co2e,
+}
+
+impl Quantity {
+    const ALL: [Self; 3] = [Self::Time, Self::Energy, Self::Co2e];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Time => "Time",
+            Self::Energy => "Energy",
+            Self::Co2e => "CO₂e",
+        }
+    }
+
+    /// Of one unit of work, in seconds, joules or grams.
+    pub(super) fn of(self, footprint: &Footprint) -> Range<f64> {
+        match self {
+            Self::Time => {
+                let rate = footprint.throughput.range;
+                Range {
+                    low: 1.0 / rate.high.0,
+                    typical: 1.0 / rate.typical.0,
+                    high: 1.0 / rate.low.0,
+                }
+            }
+            Self::Energy => footprint.energy_per_unit.range.map(|v| v.0),
+            Self::Co2e => footprint.co2e_per_unit.range.map(|v| v.0),
+        }
+    }
+
+    fn write(self, value: f64) -> String {
+        match self {
+            Self::Time => format::si(value, "s"),
+            Self::Energy => format::si(value, "J"),
+            Self::Co2e => format::grams(value),
+        }
+    }
+
+    /// "least energy".
+    const fn least(self) -> &'static str {
+        match self {
+            Self::Time => "Least time",
+            Self::Energy => "Least energy",
+            Self::Co2e => "Least CO₂e",
+        }
+    }
+}
+
+/// One device with what the configuration and the original cost there, or why they cannot run.
+struct Entry {
+    target: &'static HardwareTarget,
+    now: Result<Footprint>,
+    original: Result<Footprint>,
+}
+
+/// The page.
+#[derive(Default)]
+pub(super) struct Devices {
+    quantity: Quantity,
+    entries: Cached<Vec<Entry>>,
+}
+
+fn entries(inputs: &Inputs) -> Vec<Entry> {
+    let (Ok(targets), Ok(grid)) = (
+        hardware::catalogue(),
+        carbon::find_grid(&inputs.scenario.region),
+    ) else {
+        return Vec::new();
+    };
+    targets
+        .iter()
+        .map(|target| Entry {
+            target,
+            now: on(target, &inputs.now, &inputs.scenario, grid),
+            original: on(target, &inputs.original, &inputs.scenario, grid),
+        })
+        .collect()
+}
+
+fn on(
+    target: &HardwareTarget,
+    profile: &ModelProfile,
+    scenario: &Scenario,
+    grid: &Grid,
+) -> Result<Footprint> {
+    let scenario = Scenario {
+        hardware: target.id.clone(),
+        ..scenario.clone()
+    };
+    footprint(profile, &scenario, target, grid)
+}
+
+/// The devices that can, least first, and those that cannot.
+fn sorted(entries: &[Entry], quantity: Quantity) -> (Vec<(&Entry, Range<f64>)>, Vec<&Entry>) {
+    let mut able: Vec<(&Entry, Range<f64>)> = entries
+        .iter()
+        .filter_map(|entry| {
+            let footprint = entry.now.as_ref().ok()?;
+            Some((entry, quantity.of(footprint)))
+        })
+        .collect();
+    able.sort_by(|a, b| a.1.typical.total_cmp(&b.1.typical));
+    let unable = entries.iter().filter(|entry| entry.now.is_err()).collect();
+    (able, unable)
+}
+
+/// "Least energy: X, 3.1 µJ per image; tied with Y, Z and 4 more".
+fn reading(able: &[(&Entry, Range<f64>)], quantity: Quantity, unit: &str) -> String {
+    const MOST_NAMES: usize = 2;
+    let Some(((best, range), others)) = able.split_first() else {
+        return "No device of the catalogue can run this".to_owned();
+    };
+    let mut text = format!(
+        "{}: {}, {} per {unit}",
+        quantity.least(),
+        best.target.name,
+        quantity.write(range.typical)
+    );
+    let ties: Vec<&str> = others
+        .iter()
+        .filter(|(_, other)| other.low <= range.high)
+        .map(|(entry, _)| entry.target.name.as_str())
+        .collect();
+    if let Some(shown) = ties.get(..ties.len().min(MOST_NAMES))
+        && !shown.is_empty()
+    {
+        text += &format!("; tied with {}", shown.join(", "));
+        if ties.len() > MOST_NAMES {
+            text += &format!(" and {} more", ties.len() - MOST_NAMES);
+        }
+    }
+    text
+}
+
+impl Devices {
+    pub(super) fn show(&mut self, ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+        let palette = theme::palette(ui.visuals());
+        let Some(entries) = self.entries.get(app, entries) else {
+            return;
+        };
+        let unit = app
+            .derived
+            .now
+            .as_ref()
+            .map_or("unit", |now| now.profile.unit.name());
+        let (able, unable) = sorted(entries, self.quantity);
+        let chosen = app.session.configuration.scenario.hardware.as_str();
+        let mut picked = None;
+        widgets::sheet(ui, |ui| {
+            widgets::reading(ui, &reading(&able, self.quantity, unit));
+            ui.horizontal(|ui| {
+                let options = Quantity::ALL.map(|quantity| (quantity, quantity.name(), ""));
+                if let Some(quantity) = widgets::choices(ui, &options, self.quantity) {
+                    self.quantity = quantity;
+                }
+                let note = format!("per {unit}, log scale; a bar is low to high, modelled; click a device to choose it");
+                ui.add(egui::Label::new(RichText::new(note).text_style(TextStyle::Small).color(palette.muted)).truncate());
+            });
+            if able.is_empty() && unable.is_empty() {
+                return;
+            }
+            let lanes = Lanes::new(ui, &able, self.quantity);
+            lanes.axis(ui);
+            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = 0.0;
+                for (entry, range) in &able {
+                    if row(ui, entry, *range, &lanes, entry.target.id == chosen) {
+                        picked = Some(entry.target);
+                    }
+                }
+                if !unable.is_empty() {
+                    ui.add_space(8.0);
+                    let title = format!("Cannot run this: {}", unable.len());
+                    ui.label(
+                        RichText::new(title)
+                            .text_style(theme::emphasis())
+                            .color(palette.strong),
+                    );
+                    for entry in unable {
+                        if refused(ui, entry, entry.target.id == chosen) {
+                            picked = Some(entry.target);
+                        }
+                    }
+                }
+            });
+        });
+        if let Some(target) = picked {
+            let mut scenario = app.session.configuration.scenario.clone();
+            scenario.hardware.clone_from(&target.id);
+            queue.push(Action::SetScenario(scenario, None));
+        }
+    }
+
+    pub(super) fn table(&mut self, app: &App) -> Option<Vec<Vec<String>>> {
+        let entries = self.entries.get(app, entries)?;
+        let heading = [
+            "hardware",
+            "name",
+            "class",
+            "configuration",
+            "time_low_s",
+            "time_typical_s",
+            "time_high_s",
+            "energy_low_j",
+            "energy_typical_j",
+            "energy_high_j",
+            "co2e_low_g",
+            "co2e_typical_g",
+            "co2e_high_g",
+            "reason",
+        ];
+        let mut rows = vec![heading.map(str::to_owned).to_vec()];
+        for entry in entries {
+            for (name, result) in [("now", &entry.now), ("original", &entry.original)] {
+                let target = entry.target;
+                let mut row = vec![
+                    target.id.clone(),
+                    target.name.clone(),
+                    target.class.name().to_owned(),
+                    name.to_owned(),
+                ];
+                for quantity in Quantity::ALL {
+                    row.extend(match result {
+                        Ok(footprint) => {
+                            let range = quantity.of(footprint);
+                            [range.low, range.typical, range.high].map(|v| v.to_string())
+                        }
+                        Err(_) => [const { String::new() }; 3],
+                    });
+                }
+                row.push(
+                    result
+                        .as_ref()
+                        .err()
+                        .map_or_else(String::new, ToString::to_string),
+                );
+                rows.push(row);
+            }
+        }
+        Some(rows)
+    }
+}
+
+/// The columns of the rows: name, bars on a shared axis, number.
+struct Lanes {
+    quantity: Quantity,
+    left: f32,
+    right: f32,
+    /// Ends of the axis, as logarithms.
+    bounds: (f64, f64),
+    small: FontId,
+}
+
+impl Lanes {
+    const NUMBER: f32 = 66.0;
+    const AXIS: f32 = 16.0;
+
+    fn new(ui: &Ui, able: &[(&Entry, Range<f64>)], quantity: Quantity) -> Self {
+        let values = able.iter().flat_map(|(entry, range)| {
+            let original = entry.original.as_ref().ok().map(|f| quantity.of(f));
+            [Some(*range), original].into_iter().flatten()
+        });
+        let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
+        for range in values {
+            low = low.min(range.low);
+            high = high.max(range.high);
+        }
+        let rect = ui.available_rect_before_wrap();
+        let small = TextStyle::Small.resolve(ui.style());
+        let growth = small.size / 11.0;
+        let name = (rect.width() * 0.33).clamp(120.0, 240.0 * growth);
+        Self {
+            quantity,
+            left: rect.left() + name,
+            right: rect.right() - Self::NUMBER * growth - 8.0,
+            bounds: (
+                low.max(1e-300).log10() - 0.05,
+                high.max(1e-300).log10() + 0.05,
+            ),
+            small,
+        }
+    }
+
+    fn x(&self, value: f64) -> f32 {
+        let share = (value.max(1e-300).log10() - self.bounds.0) / (self.bounds.1 - self.bounds.0);
+        self.left + (self.right - self.left) * share as f32
+    }
+
+    fn marks(&self) -> impl Iterator<Item = f64> {
+        ticks(Scale::Logarithmic, self.bounds)
+            .into_iter()
+            .map(|place| 10_f64.powf(place))
+    }
+
+    /// The labels of the axis, over the rows.
+    fn axis(&self, ui: &mut Ui) {
+        let palette = theme::palette(ui.visuals());
+        let (rect, _) =
+            ui.allocate_exact_size(vec2(ui.available_width(), Self::AXIS), Sense::hover());
+        for value in self.marks() {
+            let at = pos2(self.x(value), rect.center().y);
+            let text = format::shorten(&self.quantity.write(value));
+            ui.painter().text(
+                at,
+                Align2::CENTER_CENTER,
+                text,
+                self.small.clone(),
+                palette.muted,
+            );
+        }
+    }
+
+    fn grid(&self, painter: &Painter, rect: Rect, palette: &Palette) {
+        for value in self.marks() {
+            painter.vline(
+                self.x(value),
+                rect.y_range(),
+                Stroke::new(1.0, palette.grid),
+            );
+        }
+    }
+
+    /// A bar from low to high.
+    fn bar(&self, painter: &Painter, y: f32, range: Range<f64>, thick: f32, color: Color32) {
+        let ends = Rect::from_min_max(
+            pos2(self.x(range.low), y - thick / 2.0),
+            pos2(self.x(range.high), y + thick / 2.0),
+        );
+        painter.rect_filled(ends, thick / 2.0, color);
+    }
+}
+
+const ROW: f32 = 24.0;
+
+/// One device that can; true when it was chosen.
+fn row(ui: &mut Ui, entry: &Entry, range: Range<f64>, lanes: &Lanes, chosen: bool) -> bool {
+    let palette = theme::palette(ui.visuals());
+    let height = ROW * lanes.small.size / 11.0;
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
+    if ui.is_rect_visible(rect) {
+        let painter = ui.painter();
+        ground(painter, rect, &response, chosen, palette);
+        lanes.grid(painter, rect, palette);
+        name(ui, rect, entry, lanes.left - 8.0, chosen);
+        let painter = ui.painter();
+        let y = rect.center().y;
+        if let Ok(original) = &entry.original {
+            let range = lanes.quantity.of(original);
+            let at = pos2(lanes.x(range.typical), y + 5.0);
+            lanes.bar(
+                painter,
+                at.y,
+                range,
+                2.0,
+                theme::faint(palette.baseline, 0.55),
+            );
+            painter.circle(at, 2.5, palette.surface, Stroke::new(1.5, palette.baseline));
+        }
+        lanes.bar(
+            painter,
+            y - 3.0,
+            range,
+            5.0,
+            theme::faint(palette.accent, 0.28),
+        );
+        let at = pos2(lanes.x(range.typical), y - 3.0);
+        widgets::class_mark(
+            painter,
+            entry.target.class,
+            at,
+            palette.accent,
+            palette.surface,
+        );
+        painter.text(
+            pos2(rect.right() - 6.0, y),
+            Align2::RIGHT_CENTER,
+            lanes.quantity.write(range.typical),
+            if chosen {
+                FontId::new(lanes.small.size, theme::semibold())
+            } else {
+                lanes.small.clone()
+            },
+            palette.strong,
+        );
+    }
+    let words = format!(
+        "{}: {}",
+        entry.target.name,
+        lanes.quantity.write(range.typical)
+    );
+    response.widget_info(|| {
+        egui::WidgetInfo::selected(egui::accesskit::Role::Button, true, chosen, &words)
+    });
+    if response.gained_focus() {
+        response.scroll_to_me(None);
+    }
+    let response = response.on_hover_ui(|ui| explain(ui, entry));
+    response.clicked() && !chosen
+}
+
+fn ground(
+    painter: &Painter,
+    rect: Rect,
+    response: &egui::Response,
+    chosen: bool,
+    palette: &Palette,
+) {
+    if chosen {
+        painter.rect_filled(rect, 4.0, palette.selected);
+    } else if response.hovered() {
+        painter.rect_filled(rect, 4.0, palette.field);
+    }
+    if response.has_focus() {
+        painter.rect_stroke(
+            rect,
+            4.0,
+            Stroke::new(2.0, palette.accent),
+            egui::StrokeKind::Inside,
+        );
+    }
+}
+
+/// The class and name of a device at the left of its row.
+fn name(ui: &mut Ui, rect: Rect, entry: &Entry, right: f32, chosen: bool) {
+    let palette = theme::palette(ui.visuals());
+    let center: Pos2 = pos2(rect.left() + 10.0, rect.center().y);
+    widgets::class_mark(
+        ui.painter(),
+        entry.target.class,
+        center,
+        palette.muted,
+        palette.surface,
+    );
+    let room = Rect::from_min_max(
+        pos2(rect.left() + 20.0, rect.top()),
+        pos2(right, rect.bottom()),
+    );
+    let mut words = RichText::new(&entry.target.name).color(palette.text);
+    if chosen {
+        words = words.text_style(theme::emphasis()).color(palette.strong);
+    }
+    let galley = egui::WidgetText::from(words).into_galley(
+        ui,
+        Some(egui::TextWrapMode::Truncate),
+        room.width(),
+        TextStyle::Body,
+    );
+    let place = Align2::LEFT_CENTER.align_size_within_rect(galley.size(), room);
+    ui.painter().galley(place.min, galley, palette.text);
+}
+
+/// One device that cannot, with the reason; true when it was chosen.
+fn refused(ui: &mut Ui, entry: &Entry, chosen: bool) -> bool {
+    let palette = theme::palette(ui.visuals());
+    let Err(error) = &entry.now else {
+        return false;
+    };
+    let reason = error.to_string();
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::click());
+    if ui.is_rect_visible(rect) {
+        ground(ui.painter(), rect, &response, chosen, palette);
+        let middle = rect.left() + rect.width() * 0.33;
+        name(ui, rect, entry, middle - 8.0, chosen);
+        let room = Rect::from_min_max(pos2(middle, rect.top()), rect.max);
+        let mut cell = ui.new_child(
+            egui::UiBuilder::new()
+                .max_rect(room)
+                .layout(Layout::left_to_right(Align::Center)),
+        );
+        cell.add(
+            egui::Label::new(
+                RichText::new(&reason)
+                    .text_style(TextStyle::Small)
+                    .color(palette.muted),
+            )
+            .truncate()
+            .show_tooltip_when_elided(false),
+        );
+    }
+    let words = format!("{}: cannot run this", entry.target.name);
+    response.widget_info(|| {
+        egui::WidgetInfo::selected(egui::accesskit::Role::Button, true, chosen, &words)
+    });
+    if response.gained_focus() {
+        response.scroll_to_me(None);
+    }
+    let response = response.on_hover_ui(|ui| {
+        ui.label(RichText::new(&entry.target.name).text_style(theme::emphasis()));
+        ui.label(&reason);
+    });
+    response.clicked() && !chosen
+}
+
+/// All figures of a device and where they come from.
+fn explain(ui: &mut Ui, entry: &Entry) {
+    let target = entry.target;
+    ui.label(RichText::new(&target.name).text_style(theme::emphasis()));
+    ui.label(format!("{}, {}", target.class.name(), target.year));
+    for (words, result) in [("Now", &entry.now), ("Original", &entry.original)] {
+        match result {
+            Ok(footprint) => {
+                for quantity in Quantity::ALL {
+                    let range = quantity.of(footprint);
+                    ui.label(format!(
+                        "{words}: {} {} ({} to {})",
+                        quantity.name().to_lowercase().replace("co₂e", "CO₂e"),
+                        quantity.write(range.typical),
+                        quantity.write(range.low),
+                        quantity.write(range.high)
+                    ));
+                }
+            }
+            Err(error) => {
+                ui.label(format!("{words}: {error}"));
+            }
+        }
+    }
+    if let Ok(footprint) = &entry.now {
+        widgets::describe_provenance(ui, &footprint.energy_per_unit.provenance);
+    }
+}
