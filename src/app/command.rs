@@ -57,7 +57,7 @@ pub enum Command {
 
 impl Command {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::OpenModel,
         Self::OpenPreset,
         Self::SavePreset,
@@ -71,6 +71,9 @@ impl Command {
         Self::ClearPins,
         Self::Show(Page::WhatIf),
         Self::Show(Page::Devices),
+        Self::Show(Page::Layers),
+        Self::Show(Page::Crossover),
+        Self::Show(Page::Validation),
         Self::Present,
         Self::SwitchTheme,
         Self::LargerText,

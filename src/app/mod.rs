@@ -233,7 +233,10 @@ impl App {
 
     /// Whether a model is open and nothing is left to do.
     pub fn is_idle(&self) -> bool {
-        self.opening.is_none() && self.facts.is_some() && self.activity.idle
+        self.opening.is_none()
+            && self.facts.is_some()
+            && self.activity.idle
+            && !self.pages.is_busy()
     }
 
     /// The model that is being opened.

@@ -251,7 +251,36 @@ pub(super) fn sheet<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
         .inner
 }
 
-/// What a page says in one line; all of it in the tooltip where it does not fit.
+/// The ground of a row that can be chosen.
+pub(super) fn row_ground(
+    painter: &egui::Painter,
+    rect: egui::Rect,
+    response: &Response,
+    chosen: bool,
+    palette: &theme::Palette,
+) {
+    if chosen {
+        painter.rect_filled(rect, 4.0, palette.selected);
+    } else if response.hovered() {
+        painter.rect_filled(rect, 4.0, palette.field);
+    }
+    if response.has_focus() {
+        let ring = Stroke::new(2.0, palette.accent);
+        painter.rect_stroke(rect, 4.0, ring, StrokeKind::Inside);
+    }
+}
+
+/// A page with nothing to show, and why.
+pub(super) fn empty(ui: &mut Ui, reason: &str) {
+    let palette = theme::palette(ui.visuals());
+    sheet(ui, |ui| {
+        ui.centered_and_justified(|ui| {
+            ui.label(RichText::new(reason).color(palette.muted));
+        });
+    });
+}
+
+/// What a page says, in one sentence.
 pub(super) fn reading(ui: &mut Ui, text: &str) -> Response {
     let palette = theme::palette(ui.visuals());
     let words = RichText::new(text)

@@ -34,7 +34,7 @@ pub use diffusion::{BatchTime, Generating};
 pub use llama_cpp::GgufFormat;
 pub use predict::{Prediction, predict};
 pub use rows::{Case, CaseWork, Row, Scope, read};
-pub use statistics::Statistics;
+pub use statistics::{Pair, Statistics};
 pub use system::{Arrival, Benchmark};
 pub use validate::{Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate};
 

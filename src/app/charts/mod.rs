@@ -1,6 +1,7 @@
 //! The three charts over one what-if axis: how they are laid out and drawn. What they show is built by one file each.
 
 mod carbon;
+pub(super) mod plane;
 mod plot;
 mod quality;
 mod scale;

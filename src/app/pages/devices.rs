@@ -367,7 +367,7 @@ fn row(ui: &mut Ui, entry: &Entry, range: Range<f64>, lanes: &Lanes, chosen: boo
         ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
     if ui.is_rect_visible(rect) {
         let painter = ui.painter();
-        ground(painter, rect, &response, chosen, palette);
+        widgets::row_ground(painter, rect, &response, chosen, palette);
         lanes.grid(painter, rect, palette);
         name(ui, rect, entry, lanes.left - 8.0, chosen);
         let painter = ui.painter();
@@ -426,28 +426,6 @@ fn row(ui: &mut Ui, entry: &Entry, range: Range<f64>, lanes: &Lanes, chosen: boo
     response.clicked() && !chosen
 }
 
-fn ground(
-    painter: &Painter,
-    rect: Rect,
-    response: &egui::Response,
-    chosen: bool,
-    palette: &Palette,
-) {
-    if chosen {
-        painter.rect_filled(rect, 4.0, palette.selected);
-    } else if response.hovered() {
-        painter.rect_filled(rect, 4.0, palette.field);
-    }
-    if response.has_focus() {
-        painter.rect_stroke(
-            rect,
-            4.0,
-            Stroke::new(2.0, palette.accent),
-            egui::StrokeKind::Inside,
-        );
-    }
-}
-
 /// The class and name of a device at the left of its row.
 fn name(ui: &mut Ui, rect: Rect, entry: &Entry, right: f32, chosen: bool) {
     let palette = theme::palette(ui.visuals());
@@ -486,7 +464,7 @@ fn refused(ui: &mut Ui, entry: &Entry, chosen: bool) -> bool {
     let reason = error.to_string();
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::click());
     if ui.is_rect_visible(rect) {
-        ground(ui.painter(), rect, &response, chosen, palette);
+        widgets::row_ground(ui.painter(), rect, &response, chosen, palette);
         let middle = rect.left() + rect.width() * 0.33;
         name(ui, rect, entry, middle - 8.0, chosen);
         let room = Rect::from_min_max(pos2(middle, rect.top()), rect.max);

@@ -1,6 +1,10 @@
 //! The pages of the centre: the what-if charts, and what else can be asked of the same configuration. One file each.
 
+mod crossover;
+mod curves;
 mod devices;
+mod layers;
+mod validation;
 
 use egui::{Key, Rect, Response, RichText, Ui};
 use serde::{Deserialize, Serialize};
@@ -19,17 +23,32 @@ pub enum Page {
     WhatIf,
     /// The configuration on every device.
     Devices,
+    /// Layer by layer on the chosen device.
+    Layers,
+    /// Where another width, or another kind of chip, begins to cost less.
+    Crossover,
+    /// Predictions against published measurements.
+    Validation,
 }
 
 impl Page {
     /// All pages, in the order of their tabs.
-    pub const ALL: [Self; 2] = [Self::WhatIf, Self::Devices];
+    pub const ALL: [Self; 5] = [
+        Self::WhatIf,
+        Self::Devices,
+        Self::Layers,
+        Self::Crossover,
+        Self::Validation,
+    ];
 
     /// The word on its tab.
     pub const fn name(self) -> &'static str {
         match self {
             Self::WhatIf => "What if",
             Self::Devices => "Devices",
+            Self::Layers => "Layers",
+            Self::Crossover => "Crossover",
+            Self::Validation => "Validation",
         }
     }
 
@@ -38,6 +57,9 @@ impl Page {
         match self {
             Self::WhatIf => Key::Num1,
             Self::Devices => Key::Num2,
+            Self::Layers => Key::Num3,
+            Self::Crossover => Key::Num4,
+            Self::Validation => Key::Num5,
         }
     }
 
@@ -46,6 +68,13 @@ impl Page {
         match self {
             Self::WhatIf => "What happens to quality, speed and CO₂e when one knob moves",
             Self::Devices => "This configuration on every device, sorted by time, energy or CO₂e",
+            Self::Layers => {
+                "Which layers take time and energy on this device, and what bounds them"
+            }
+            Self::Crossover => {
+                "From which batch on, or up to which activity, another choice takes less energy"
+            }
+            Self::Validation => "How far predictions are from published measurements",
         }
     }
 }
@@ -54,6 +83,8 @@ impl Page {
 #[derive(Default)]
 pub(super) struct Pages {
     devices: devices::Devices,
+    crossover: crossover::Crossover,
+    validation: validation::Validation,
     /// Where the page was drawn, in points; for the picture that is exported.
     pub(super) rect: Option<Rect>,
 }
@@ -65,7 +96,15 @@ impl Pages {
         match page {
             Page::WhatIf => {}
             Page::Devices => self.devices.show(ui, app, queue),
+            Page::Layers => layers::show(ui, app),
+            Page::Crossover => self.crossover.show(ui, app, queue),
+            Page::Validation => self.validation.show(ui, app),
         }
+    }
+
+    /// Whether something is being worked out in the background.
+    pub(super) fn is_busy(&self) -> bool {
+        self.validation.is_busy()
     }
 
     /// What a page shows as a table with a heading line; `None` where it has nothing to show.
@@ -73,6 +112,9 @@ impl Pages {
         match page {
             Page::WhatIf => None,
             Page::Devices => self.devices.table(app),
+            Page::Layers => layers::table(app),
+            Page::Crossover => self.crossover.table(app),
+            Page::Validation => self.validation.table(),
         }
     }
 }

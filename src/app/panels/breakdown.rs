@@ -35,7 +35,8 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     });
 }
 
-const NAMES: [(&str, &str); 5] = [
+/// The parts of the energy and what they are, in the order of [`parts`].
+pub(in crate::app) const NAMES: [(&str, &str); 5] = [
     ("Compute", "Arithmetic"),
     ("On chip", "Caches and buffers on the chip"),
     ("Memory", "Memory outside the chip"),
@@ -46,7 +47,8 @@ const NAMES: [(&str, &str); 5] = [
     ("Links", "Links between devices"),
 ];
 
-fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
+/// The five parts in joules.
+pub(in crate::app) fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
     [
         breakdown.compute.0,
         breakdown.on_chip.0,

@@ -1,0 +1,132 @@
+//! Where curves over the same values cross, and which of them is lowest.
+
+use wattif_core::units::Range;
+
+/// Values of a curve; `None` where there is none.
+pub(super) type Curve = Vec<Option<Range<f64>>>;
+
+/// Which end of the ranges is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Low,
+    Typical,
+    High,
+}
+
+impl End {
+    pub(super) fn of(self, range: Range<f64>) -> f64 {
+        match self {
+            Self::Low => range.low,
+            Self::Typical => range.typical,
+            Self::High => range.high,
+        }
+    }
+}
+
+/// Curves closer than this share count as equal.
+const EQUAL: f64 = 0.005;
+
+/// A stretch of values over which one curve is lowest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Stretch {
+    /// Place of the curve in the list.
+    pub(super) curve: usize,
+    /// Where it begins: the first value, or where it crosses the curve before.
+    pub(super) from: f64,
+}
+
+/// Which curve is lowest, from the first value to the last. Of curves that are equal the first in the list is taken.
+pub(super) fn lowest(x: &[f64], curves: &[&Curve], end: End) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for (place, &value) in x.iter().enumerate() {
+        let at = |curve: usize| -> Option<f64> {
+            curves[curve]
+                .get(place)
+                .copied()
+                .flatten()
+                .map(|r| end.of(r))
+        };
+        let Some(least) = (0..curves.len()).filter_map(at).min_by(f64::total_cmp) else {
+            continue;
+        };
+        let Some(best) =
+            (0..curves.len()).find(|&c| at(c).is_some_and(|v| v <= least * (1.0 + EQUAL)))
+        else {
+            continue;
+        };
+        match stretches.last() {
+            Some(last) if last.curve == best => {}
+            Some(last) => {
+                let from = crossing(x, curves[last.curve], curves[best], end, place);
+                stretches.push(Stretch {
+                    curve: best,
+                    from: from.unwrap_or(value),
+                });
+            }
+            None => stretches.push(Stretch {
+                curve: best,
+                from: value,
+            }),
+        }
+    }
+    stretches
+}
+
+/// Where two curves cross between a value and the one before it, both axes taken as logarithms.
+fn crossing(x: &[f64], a: &Curve, b: &Curve, end: End, place: usize) -> Option<f64> {
+    let before = place.checked_sub(1)?;
+    let gap = |at: usize| -> Option<f64> {
+        let (a, b) = (a.get(at)?.as_ref()?, b.get(at)?.as_ref()?);
+        Some((end.of(*a) / end.of(*b)).ln())
+    };
+    let (first, second) = (gap(before)?, gap(place)?);
+    let share = if (first - second).abs() < f64::EPSILON {
+        1.0
+    } else {
+        (first / (first - second)).clamp(0.0, 1.0)
+    };
+    let (low, high) = (x[before].ln(), x[place].ln());
+    Some((low + (high - low) * share).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exactly(values: &[f64]) -> Curve {
+        values
+            .iter()
+            .map(|&v| {
+                Some(Range {
+                    low: v * 0.5,
+                    typical: v,
+                    high: v * 2.0,
+                })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn two_power_laws_cross_where_they_are_equal() {
+        let x: Vec<f64> = (0..8).map(|i| 2_f64.powi(i)).collect();
+        // 10 / x and x / 2 are equal at the root of 20.
+        let falling = exactly(&x.iter().map(|x| 10.0 / x).collect::<Vec<_>>());
+        let rising = exactly(&x.iter().map(|x| x / 2.0).collect::<Vec<_>>());
+        let found = lowest(&x, &[&falling, &rising], End::Typical);
+        assert_eq!(found.iter().map(|s| s.curve).collect::<Vec<_>>(), [1, 0]);
+        assert!((found[1].from - 20_f64.sqrt()).abs() < 1e-9, "{found:?}");
+    }
+
+    #[test]
+    fn equal_curves_count_as_the_first_and_gaps_are_skipped() {
+        let x = [1.0, 2.0, 4.0];
+        let a = exactly(&[3.0, 3.0, 3.0]);
+        let b = exactly(&[2.995, 2.995, 2.995]);
+        let found = lowest(&x, &[&a, &b], End::High);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].curve, 0);
+        let gap = vec![None, None, None];
+        assert_eq!(lowest(&x, &[&gap], End::Low), []);
+        assert_eq!(lowest(&x, &[&gap, &a], End::Low)[0].curve, 1);
+    }
+}
