@@ -28,6 +28,9 @@ impl App {
 
     fn work(&mut self, ui: &mut Ui) {
         let palette = theme::palette(ui.visuals());
+        // In a narrow window, or with large text, the charts keep their room and only one of the panels has its own.
+        let panels: f32 = theme::PANEL_WIDTHS.iter().sum();
+        self.narrow = ui.available_width() < theme::CHART_WIDTH + panels;
         let mut queue = std::mem::take(&mut self.queue);
         let bar = Frame::new()
             .fill(palette.panel)
@@ -45,9 +48,7 @@ impl App {
         let side = Frame::new().fill(palette.panel).inner_margin(12);
         let settings = &self.session.settings;
         let (show_controls, wanted) = (settings.show_controls, settings.show_results);
-        // In a narrow window, or with large text, the charts keep their room and results wait for the controls to fold.
-        let room = ui.available_width() - theme::CHART_WIDTH - theme::PANEL_WIDTHS[1];
-        let show_results = wanted && (!show_controls || room >= theme::PANEL_WIDTHS[0]);
+        let show_results = wanted && !(show_controls && self.narrow);
         if show_controls {
             Panel::left("controls")
                 .frame(side)

@@ -84,6 +84,8 @@ pub struct App {
     folder: Option<PathBuf>,
     kept: Session,
     presenting: bool,
+    /// Whether controls and results do not both fit beside the charts.
+    narrow: bool,
     listing_shortcuts: bool,
     preset: Option<OpenedPreset>,
     pictures: Pictures,
@@ -181,6 +183,7 @@ impl App {
             system_dialogs: options.system_dialogs,
             folder: options.folder,
             presenting: false,
+            narrow: false,
             listing_shortcuts: false,
             preset: None,
             pictures: Pictures::default(),

@@ -75,15 +75,20 @@ impl App {
             Command::Reset => !configuration.recipe.is_identity(),
             Command::ClearPins => self.session.pins.iter().any(Option::is_some),
             Command::CancelTraining => self.training.is_some(),
-            Command::SavePreset
-            | Command::ExportCsv
-            | Command::ExportPng
-            | Command::PinA
-            | Command::PinB => open,
+            Command::ExportCsv => open && self.obstacle(command).is_none(),
+            Command::SavePreset | Command::ExportPng | Command::PinA | Command::PinB => open,
             Command::NormalText => self.session.settings.text_scale != 1.0,
             Command::LargerText => self.session.settings.text_scale < Settings::TEXT_SCALES.1,
             Command::SmallerText => self.session.settings.text_scale > Settings::TEXT_SCALES.0,
             _ => true,
+        }
+    }
+
+    /// Why a command has nothing to do, where that is not plain.
+    pub(super) fn obstacle(&self, command: Command) -> Option<&'static str> {
+        match command {
+            Command::ExportCsv => self.pages.obstacle(self, self.session.settings.page),
+            _ => None,
         }
     }
 
@@ -167,6 +172,11 @@ impl App {
                 self.apply_settings(ctx);
             }
             Command::ToggleControls => settings.show_controls = !settings.show_controls,
+            // In a narrow window the results take the place of the controls.
+            Command::ToggleResults if self.narrow && settings.show_controls => {
+                settings.show_controls = false;
+                settings.show_results = true;
+            }
             Command::ToggleResults => settings.show_results = !settings.show_results,
             Command::CancelTraining => {
                 if let Some(backend) = &mut self.backend {
@@ -321,7 +331,7 @@ impl App {
         let mut pages = std::mem::take(&mut self.pages);
         let table = pages.table(self, page);
         self.pages = pages;
-        export::table(path, &table.unwrap_or_default())
+        export::table(path, &table)
     }
 
     fn save_preset(&mut self, path: &Path) -> wattif_core::Result<()> {

@@ -10,7 +10,7 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 use wattif_core::units::Range;
 
-use super::curves::{Curve, End, Stretch, lowest};
+use super::curves::{Curve, EQUAL, End, Stretch, lowest};
 use super::{Cached, Inputs};
 use crate::app::charts::plane::{self, Plane, Side, Sign};
 use crate::app::command::Action;
@@ -299,15 +299,13 @@ fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
             };
             if rest.is_empty() {
                 let gain = gain_at(sweep, first.curve, batch).map_or_else(String::new, |gain| {
-                    format!(
-                        ", {} less than the most at batch {}",
-                        format::percent(gain, 0),
-                        format::count(batch)
-                    )
+                    let batch = format::count(batch);
+                    let gain = format::percent(gain, 0);
+                    format!(", at batch {batch} {gain} less than the most")
                 });
                 return format!(
                     "{} take the least energy per {unit} at every batch{gain}",
-                    name(first)
+                    equals(sweep, first.curve)
                 );
             }
             let mut text = format!(
@@ -328,6 +326,34 @@ fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
             text
         }
         Kind::Activity(_) => activity_reading(sweep, unit),
+    }
+}
+
+/// A curve and those that cannot be told from it at any place: "16, 8 and 4 bits".
+fn equals(sweep: &Sweep, best: usize) -> String {
+    let base = &sweep.series[best].energy;
+    let same = |other: &Series| {
+        base.iter().zip(&other.energy).all(|pair| match pair {
+            (Some(a), Some(b)) => (a.typical / b.typical - 1.0).abs() <= EQUAL,
+            (a, b) => a.is_some() == b.is_some(),
+        })
+    };
+    let names: Vec<&str> = sweep
+        .series
+        .iter()
+        .filter(|series| same(series))
+        .map(|series| series.name.as_str())
+        .collect();
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => {
+            let bare: Vec<&str> = others
+                .iter()
+                .map(|name| name.trim_end_matches(" bits"))
+                .collect();
+            format!("{} and {last} alike", bare.join(", "))
+        }
+        None => String::new(),
     }
 }
 
@@ -385,7 +411,9 @@ impl Crossover {
     }
 
     pub(super) fn show(&mut self, ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
-        let Some(now) = &app.derived.now else { return };
+        let Some(now) = &app.derived.now else {
+            return widgets::empty(ui, super::NO_MODEL);
+        };
         let unit = now.profile.unit.name();
         let scenario = &app.session.configuration.scenario;
         let mut picked = self.reference.clone();
@@ -396,7 +424,7 @@ impl Crossover {
             widgets::reading(ui, &reading(sweep, unit, f64::from(scenario.batch)));
             notes(ui, sweep);
             if let Kind::Activity(assumed) = sweep.kind {
-                choose_reference(ui, app, sweep, assumed, &mut picked);
+                choose_reference(ui, sweep, assumed, &mut picked);
             }
             let footer = 20.0 * sweep.missing.len() as f32;
             let size = vec2(
@@ -424,8 +452,11 @@ impl Crossover {
         self.reference = picked;
     }
 
-    pub(super) fn table(&mut self, app: &App) -> Option<Vec<Vec<String>>> {
-        let sweep = self.refresh(app)?;
+    /// Every curve, place by place.
+    pub(super) fn table(&mut self, app: &App) -> Vec<Vec<String>> {
+        let Some(sweep) = self.refresh(app) else {
+            return Vec::new();
+        };
         let x = match sweep.kind {
             Kind::Activity(_) => "spikes_per_neuron_and_step",
             _ => "batch",
@@ -446,7 +477,7 @@ impl Crossover {
                 rows.push(row);
             }
         }
-        (rows.len() > 1).then_some(rows)
+        rows
     }
 }
 
@@ -477,13 +508,7 @@ fn notes(ui: &mut Ui, sweep: &Sweep) {
 }
 
 /// Which conventional device stands beside the chip.
-fn choose_reference(
-    ui: &mut Ui,
-    app: &App,
-    sweep: &Sweep,
-    assumed: Range<f64>,
-    picked: &mut Option<String>,
-) {
+fn choose_reference(ui: &mut Ui, sweep: &Sweep, assumed: Range<f64>, picked: &mut Option<String>) {
     let palette = theme::palette(ui.visuals());
     let muted = |text: String| RichText::new(text).color(palette.muted);
     let name = sweep.series.iter().find(|series| !series.current);
@@ -517,7 +542,6 @@ fn choose_reference(
         } else {
             ""
         };
-        let _ = app;
         ui.label(muted(format!(
             "{why}; shaded: the activity assumed, {} ({} to {})",
             format::significant(assumed.typical, 2),
@@ -556,7 +580,10 @@ fn chart(
             title,
             // Room at the right for the names of the curves.
             bounds: (first / 1.1, last * (last / first).powf(0.14)),
-            write: &|value| format::trimmed(value, 3),
+            write: &|value| match sweep.kind {
+                Kind::Activity(_) => format::trimmed(value, 3),
+                _ => format::count(value),
+            },
         },
         &Side {
             title: &format!("Energy per {unit} (log scale)"),

@@ -24,7 +24,7 @@ impl End {
 }
 
 /// Curves closer than this share count as equal.
-const EQUAL: f64 = 0.005;
+pub(super) const EQUAL: f64 = 0.005;
 
 /// A stretch of values over which one curve is lowest.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -163,7 +163,7 @@ impl Devices {
     pub(super) fn show(&mut self, ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         let palette = theme::palette(ui.visuals());
         let Some(entries) = self.entries.get(app, entries) else {
-            return;
+            return widgets::empty(ui, super::NO_MODEL);
         };
         let unit = app
             .derived
@@ -218,8 +218,8 @@ impl Devices {
         }
     }
 
-    pub(super) fn table(&mut self, app: &App) -> Option<Vec<Vec<String>>> {
-        let entries = self.entries.get(app, entries)?;
+    /// Every device, now and with the original.
+    pub(super) fn table(&mut self, app: &App) -> Vec<Vec<String>> {
         let heading = [
             "hardware",
             "name",
@@ -237,7 +237,7 @@ impl Devices {
             "reason",
         ];
         let mut rows = vec![heading.map(str::to_owned).to_vec()];
-        for entry in entries {
+        for entry in self.entries.get(app, entries).into_iter().flatten() {
             for (name, result) in [("now", &entry.now), ("original", &entry.original)] {
                 let target = entry.target;
                 let mut row = vec![
@@ -264,7 +264,7 @@ impl Devices {
                 rows.push(row);
             }
         }
-        Some(rows)
+        rows
     }
 }
 

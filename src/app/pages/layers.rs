@@ -1,8 +1,7 @@
 //! Layer by layer on the chosen device: under its roofs, and where time and energy go.
 
 use egui::{
-    Align, Align2, Pos2, Rect, RichText, ScrollArea, Sense, Stroke, StrokeKind, TextStyle, Ui,
-    pos2, vec2,
+    Align, Align2, Rect, RichText, ScrollArea, Sense, Stroke, StrokeKind, TextStyle, Ui, pos2, vec2,
 };
 use wattif_core::footprint::{Bound, EnergyBreakdown, Footprint, LayerCost};
 use wattif_core::hardware::{CostModel, HardwareTarget, Precision, Processor, Roofline};
@@ -18,7 +17,7 @@ use crate::format;
 pub(super) fn show(ui: &mut Ui, app: &App) {
     let derived = &app.derived;
     let (Some(now), Some(target)) = (&derived.now, derived.target) else {
-        return;
+        return widgets::empty(ui, super::NO_MODEL);
     };
     let footprint = match &now.footprint {
         Ok(footprint) if !footprint.layers.is_empty() => footprint,
@@ -278,27 +277,40 @@ fn draw_roofs(
     palette: &Palette,
 ) {
     let strong = Stroke::new(1.5, palette.text);
-    let thin = Stroke::new(1.0, palette.text);
-    let roof = |rate: f64, words: &str, stroke: Stroke, dashed: bool, share: f32| {
-        let knee = (roofs.peak.0 / rate).min(x.1);
-        plane.line(&[(x.0, x.0 * rate), (knee, knee * rate)], stroke, dashed);
-        // On the slope, below the knee and inside the frame.
-        let bottom = plane.value_at_bottom() / rate;
-        let from = x.0.max(bottom).log10();
-        let at = 10_f64.powf(from + (knee.log10() - from) * f64::from(share));
+    let knee = |rate: f64| (roofs.peak.0 / rate).min(x.1);
+    let roof = |rate: f64, words: &str, strong: bool| {
+        let width = if strong { 1.5 } else { 1.0 };
+        let stroke = Stroke::new(width, palette.text);
+        let knee = knee(rate);
+        plane.line(&[(x.0, x.0 * rate), (knee, knee * rate)], stroke, !strong);
+        // Beside the part of the slope that is inside the frame: the lower roof has its words below it.
+        let from = x.0.max(plane.value_at_bottom() / rate).log10();
+        let (share, shift, anchor) = if strong {
+            (0.62, vec2(8.0, 4.0), Align2::LEFT_TOP)
+        } else {
+            (0.5, vec2(-8.0, -4.0), Align2::RIGHT_BOTTOM)
+        };
+        let at = 10_f64.powf(from + (knee.log10() - from) * share);
         let words = format!("{words} {}", format::si(rate, "B/s"));
-        let place: Pos2 = plane.at(at, at * rate) + vec2(-8.0, -2.0);
-        plane.word(place, Align2::RIGHT_BOTTOM, &words, palette.muted);
-        knee
+        plane.word(
+            plane.at(at, at * rate) + shift,
+            anchor,
+            &words,
+            palette.muted,
+        );
     };
-    let knee = match roofs.memory {
+    match roofs.memory {
         Some(memory) => {
-            roof(roofs.on_chip.0, "on chip", thin, true, 0.45);
-            roof(memory.0, "memory", strong, false, 0.75)
+            roof(roofs.on_chip.0, "on chip", false);
+            roof(memory.0, "memory", true);
         }
-        None => roof(roofs.on_chip.0, "on chip", strong, false, 0.6),
-    };
-    let first = (roofs.peak.0 / roofs.on_chip.0).min(knee).max(x.0);
+        None => roof(roofs.on_chip.0, "on chip", true),
+    }
+    let fastest = roofs
+        .memory
+        .map_or(roofs.on_chip, |memory| memory.max(roofs.on_chip))
+        .0;
+    let first = knee(fastest).max(x.0);
     plane.line(&[(first, roofs.peak.0), (x.1, roofs.peak.0)], strong, false);
     let words = format!("{} {}", precision.name(), format::si(roofs.peak.0, "op/s"));
     let at = plane.at(x.1, roofs.peak.0) + vec2(-2.0, -2.0);
@@ -477,6 +489,7 @@ fn row(ui: &mut Ui, layer: &LayerCost, before: Option<&LayerCost>, lanes: &Lanes
                 lanes.longest,
             );
             cell(ui, lanes.number, Align::Max, format::si(layer.time.0, "s"));
+            ui.add_space(Lanes::GAP);
             let parts = breakdown::parts(&layer.energy);
             let colored: Vec<_> = parts.into_iter().zip(palette.energy).collect();
             let total = |energy: &EnergyBreakdown| energy.total().0;
@@ -550,8 +563,17 @@ fn bar(ui: &mut Ui, width: f32, parts: &[(f64, egui::Color32)], before: Option<f
     }
 }
 
+/// Why there is no table of this page.
+pub(super) fn obstacle(app: &App) -> Option<&'static str> {
+    match app.derived.now.as_ref().map(|now| &now.footprint) {
+        Some(Ok(footprint)) if !footprint.layers.is_empty() => None,
+        Some(Ok(_)) => Some("This model is not known layer by layer"),
+        _ => Some("This device cannot run the model"),
+    }
+}
+
 /// The layers as a table.
-pub(super) fn table(app: &App) -> Option<Vec<Vec<String>>> {
+pub(super) fn table(app: &App) -> Vec<Vec<String>> {
     let heading = [
         "configuration",
         "layer",
@@ -591,5 +613,5 @@ pub(super) fn table(app: &App) -> Option<Vec<Vec<String>>> {
             rows.push(row);
         }
     }
-    (rows.len() > 1).then_some(rows)
+    rows
 }

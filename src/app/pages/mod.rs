@@ -79,6 +79,9 @@ impl Page {
     }
 }
 
+/// What a page says while no model is open.
+const NO_MODEL: &str = "No model is open yet";
+
 /// What the pages keep from one frame to the next.
 #[derive(Default)]
 pub(super) struct Pages {
@@ -107,10 +110,19 @@ impl Pages {
         self.validation.is_busy()
     }
 
-    /// What a page shows as a table with a heading line; `None` where it has nothing to show.
-    pub(super) fn table(&mut self, app: &App, page: Page) -> Option<Vec<Vec<String>>> {
+    /// Why there is no table of a page to write, if so.
+    pub(super) fn obstacle(&self, app: &App, page: Page) -> Option<&'static str> {
         match page {
-            Page::WhatIf => None,
+            Page::Layers => layers::obstacle(app),
+            Page::Validation => self.validation.obstacle(),
+            Page::WhatIf | Page::Devices | Page::Crossover => None,
+        }
+    }
+
+    /// What a page other than the what-if charts shows, as a table with a heading line.
+    pub(super) fn table(&mut self, app: &App, page: Page) -> Vec<Vec<String>> {
+        match page {
+            Page::WhatIf => Vec::new(),
             Page::Devices => self.devices.table(app),
             Page::Layers => layers::table(app),
             Page::Crossover => self.crossover.table(app),

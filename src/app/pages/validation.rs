@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use egui::{
-    Align, Color32, Hyperlink, RichText, ScrollArea, Sense, Stroke, TextStyle, Ui, Vec2, vec2,
+    Align, Color32, ComboBox, Hyperlink, RichText, ScrollArea, Sense, Stroke, TextStyle, Ui, Vec2,
+    vec2,
 };
 use poll_promise::Promise;
 use wattif_core::serving::{self, Options, Pair, Row, Statistics, ValidatedRow};
@@ -183,9 +184,8 @@ impl Shown {
 impl Validation {
     /// Whether the rows are being predicted.
     pub(super) fn is_busy(&self) -> bool {
-        self.work
-            .as_ref()
-            .is_some_and(|work| work.ready().is_none())
+        let work = self.work.as_ref();
+        work.is_some_and(|work| work.ready().is_none())
     }
 
     fn filters(
@@ -292,11 +292,11 @@ impl Validation {
                 self.constants = constants;
             }
             let mut scopes: Vec<&'static str> = items.iter().map(Item::scope).collect();
-            if let Some(scope) = filter(ui, &mut scopes, "All scopes", self.scope) {
+            if let Some(scope) = filter(ui, "scopes", &mut scopes, self.scope) {
                 self.scope = scope;
             }
             let mut kinds: Vec<&'static str> = items.iter().map(|item| item.kind).collect();
-            if let Some(kind) = filter(ui, &mut kinds, "All work", self.kind) {
+            if let Some(kind) = filter(ui, "work", &mut kinds, self.kind) {
                 self.kind = kind;
             }
         });
@@ -433,12 +433,10 @@ impl Validation {
         if let Some(pair) = item.pair(self.quantity, self.constants) {
             ui.label(compared(item, pair, unit));
         }
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             ui.label(RichText::new("Source").color(palette.muted));
             match link(&item.row.source) {
                 Some(address) => {
-                    let text = egui::Label::new(&item.row.source).truncate();
-                    let _ = text;
                     ui.add(Hyperlink::from_label_and_url(&item.row.source, address));
                 }
                 None => {
@@ -492,8 +490,21 @@ impl Validation {
         });
     }
 
-    pub(super) fn table(&self) -> Option<Vec<Vec<String>>> {
-        let items = self.work.as_ref()?.ready()?.as_ref().ok()?;
+    /// The rows, once they are predicted.
+    fn items(&self) -> Option<&[Item]> {
+        self.work.as_ref()?.ready()?.as_deref().ok()
+    }
+
+    /// Why there is no table of this page.
+    pub(super) fn obstacle(&self) -> Option<&'static str> {
+        match self.items() {
+            Some(_) => None,
+            None => Some("The rows are not predicted yet"),
+        }
+    }
+
+    /// Every row with its prediction.
+    pub(super) fn table(&self) -> Vec<Vec<String>> {
         let heading = [
             "id",
             "model",
@@ -520,7 +531,7 @@ impl Validation {
             Constants::Shipped => "as shipped",
         };
         let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
-        for item in items {
+        for item in self.items().unwrap_or_default() {
             let (row, predicted) = (&item.row, &item.predicted[self.constants as usize]);
             let mut line: Vec<String> = [
                 &row.id,
@@ -547,7 +558,7 @@ impl Validation {
             line.push(row.source.clone());
             rows.push(line);
         }
-        Some(rows)
+        rows
     }
 }
 
@@ -571,15 +582,30 @@ fn reading(shown: &Shown, quantity: Quantity) -> String {
 /// A choice among the words that occur, or all of them. Returns the new choice.
 fn filter(
     ui: &mut Ui,
+    name: &str,
     words: &mut Vec<&'static str>,
-    all: &'static str,
     chosen: Option<&'static str>,
 ) -> Option<Option<&'static str>> {
     words.sort_unstable();
     words.dedup();
-    let mut options = vec![(None, all, "")];
-    options.extend(words.iter().map(|word| (Some(*word), *word, "")));
-    widgets::choices(ui, &options, chosen)
+    let all = format!("All {name}");
+    let mut picked = None;
+    let combo = ComboBox::from_id_salt(name)
+        .selected_text(chosen.unwrap_or(&all))
+        .width(96.0)
+        .show_ui(ui, |ui| {
+            let options = std::iter::once(None).chain(words.iter().copied().map(Some));
+            for option in options {
+                let text = option.unwrap_or(&all);
+                if ui.selectable_label(option == chosen, text).clicked() {
+                    picked = Some(option);
+                }
+            }
+        });
+    combo
+        .response
+        .widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, name));
+    picked
 }
 
 /// The diagonal where both agree, and where one is twice the other.
