@@ -10,7 +10,7 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 use wattif_core::units::Range;
 
-use super::curves::{Curve, EQUAL, End, Stretch, lowest};
+use super::curves::{Curve, EQUAL, Line, Stretch, line, lowest};
 use super::{Cached, Inputs};
 use crate::app::charts::plane::{self, Plane, Side, Sign};
 use crate::app::command::Action;
@@ -49,6 +49,9 @@ enum Kind {
     /// The device cannot be looked up.
     Nothing,
 }
+
+/// Reads one end off a range.
+type End = fn(&Range<f64>) -> f64;
 
 /// One curve: joules per unit of work.
 struct Series {
@@ -104,12 +107,26 @@ fn sweep(app: &App, inputs: &Inputs, reference: Option<&str>) -> Sweep {
 
 impl Sweep {
     fn new(kind: Kind, x: Vec<f64>, series: Vec<Series>, missing: Vec<(String, String)>) -> Self {
-        let curves: Vec<&Curve> = series.iter().map(|series| &series.energy).collect();
-        let stretches = lowest(&x, &curves, End::Typical);
-        let (low, high) = (
-            lowest(&x, &curves, End::Low),
-            lowest(&x, &curves, End::High),
-        );
+        let lines = |own: End, other: End| -> Vec<Line> {
+            let end = |place: usize| if place == 0 { own } else { other };
+            let numbered = series.iter().enumerate();
+            numbered
+                .map(|(place, series)| line(&series.energy, end(place)))
+                .collect()
+        };
+        let (lowest_end, highest_end): (End, End) = (|r| r.low, |r| r.high);
+        let stretches = lowest(&x, &lines(|r| r.typical, |r| r.typical));
+        // One device has the same constants at every width; two devices know nothing of each other's.
+        let opposite = match kind {
+            Kind::Activity(_) => highest_end,
+            _ => lowest_end,
+        };
+        let low = lowest(&x, &lines(lowest_end, opposite));
+        let opposite = match kind {
+            Kind::Activity(_) => lowest_end,
+            _ => highest_end,
+        };
+        let high = lowest(&x, &lines(highest_end, opposite));
         // The same change of lead at the other ends of the ranges, where there is one.
         let same = |others: &[Stretch], from: usize, to: usize| -> Option<f64> {
             let pair = others
@@ -370,7 +387,7 @@ fn activity_reading(sweep: &Sweep, unit: &str) -> String {
     let [spiking, other] = sweep.series.as_slice() else {
         return "The spiking network cannot be compared here".to_owned();
     };
-    match sweep.stretches.as_slice() {
+    let text = match sweep.stretches.as_slice() {
         [only] => {
             let (winner, loser) = if only.curve == 0 {
                 (spiking, other)
@@ -378,17 +395,42 @@ fn activity_reading(sweep: &Sweep, unit: &str) -> String {
                 (other, spiking)
             };
             format!(
-                "{} takes less energy per {unit} than {} at every activity",
+                "{} typically takes less energy per {unit} than {} at every activity",
                 winner.name, loser.name
             )
         }
         [_, second, ..] => format!(
-            "The spiking network on {} takes less energy per {unit} than the same network on {} below an activity of {}",
+            "The spiking network on {} typically takes less energy per {unit} than the same network on {} below an \
+             activity of {}",
             spiking.name,
             other.name,
             place_text(sweep.kind, second.from)
         ),
-        [] => String::new(),
+        [] => return String::new(),
+    };
+    // Ranges that overlap are a tie, whatever the typical values say.
+    let ties = spiking
+        .energy
+        .iter()
+        .zip(&other.energy)
+        .map(|pair| match pair {
+            (Some(a), Some(b)) => a.low <= b.high && b.low <= a.high,
+            _ => false,
+        });
+    let tied: Vec<f64> = sweep
+        .x
+        .iter()
+        .zip(ties)
+        .filter_map(|(x, tie)| tie.then_some(*x))
+        .collect();
+    match (tied.first(), tied.last()) {
+        _ if tied.len() == sweep.x.len() => text + "; a tie everywhere, because the ranges overlap",
+        (Some(first), Some(last)) => format!(
+            "{text}; a tie from {} to {}, where the ranges overlap",
+            place_text(sweep.kind, *first),
+            place_text(sweep.kind, *last)
+        ),
+        _ => text,
     }
 }
 
@@ -572,6 +614,10 @@ fn chart(
         Kind::Activity(_) => "Activity: spikes per neuron and time step (log scale)",
         _ => "Batch size (log scale)",
     };
+    let room = match sweep.kind {
+        Kind::Activity(_) => 0.02,
+        _ => 0.14,
+    };
     let (plane, response) = Plane::show(
         ui,
         size,
@@ -579,7 +625,7 @@ fn chart(
         &Side {
             title,
             // Room at the right for the names of the curves.
-            bounds: (first / 1.1, last * (last / first).powf(0.14)),
+            bounds: (first / 1.1, last * (last / first).powf(room)),
             write: &|value| match sweep.kind {
                 Kind::Activity(_) => format::trimmed(value, 3),
                 _ => format::count(value),

@@ -2,25 +2,15 @@
 
 use wattif_core::units::Range;
 
-/// Values of a curve; `None` where there is none.
+/// Values of a curve with their ranges; `None` where there is none.
 pub(super) type Curve = Vec<Option<Range<f64>>>;
 
-/// Which end of the ranges is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    Low,
-    Typical,
-    High,
-}
+/// One value of every place of a curve.
+pub(super) type Line = Vec<Option<f64>>;
 
-impl End {
-    pub(super) fn of(self, range: Range<f64>) -> f64 {
-        match self {
-            Self::Low => range.low,
-            Self::Typical => range.typical,
-            Self::High => range.high,
-        }
-    }
+/// A curve at one end of its ranges.
+pub(super) fn line(curve: &Curve, end: fn(&Range<f64>) -> f64) -> Line {
+    curve.iter().map(|range| range.as_ref().map(end)).collect()
 }
 
 /// Curves closer than this share count as equal.
@@ -36,16 +26,10 @@ pub(super) struct Stretch {
 }
 
 /// Which curve is lowest, from the first value to the last. Of curves that are equal the first in the list is taken.
-pub(super) fn lowest(x: &[f64], curves: &[&Curve], end: End) -> Vec<Stretch> {
+pub(super) fn lowest(x: &[f64], curves: &[Line]) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     for (place, &value) in x.iter().enumerate() {
-        let at = |curve: usize| -> Option<f64> {
-            curves[curve]
-                .get(place)
-                .copied()
-                .flatten()
-                .map(|r| end.of(r))
-        };
+        let at = |curve: usize| -> Option<f64> { curves[curve].get(place).copied().flatten() };
         let Some(least) = (0..curves.len()).filter_map(at).min_by(f64::total_cmp) else {
             continue;
         };
@@ -57,7 +41,7 @@ pub(super) fn lowest(x: &[f64], curves: &[&Curve], end: End) -> Vec<Stretch> {
         match stretches.last() {
             Some(last) if last.curve == best => {}
             Some(last) => {
-                let from = crossing(x, curves[last.curve], curves[best], end, place);
+                let from = crossing(x, &curves[last.curve], &curves[best], place);
                 stretches.push(Stretch {
                     curve: best,
                     from: from.unwrap_or(value),
@@ -73,11 +57,11 @@ pub(super) fn lowest(x: &[f64], curves: &[&Curve], end: End) -> Vec<Stretch> {
 }
 
 /// Where two curves cross between a value and the one before it, both axes taken as logarithms.
-fn crossing(x: &[f64], a: &Curve, b: &Curve, end: End, place: usize) -> Option<f64> {
+fn crossing(x: &[f64], a: &Line, b: &Line, place: usize) -> Option<f64> {
     let before = place.checked_sub(1)?;
     let gap = |at: usize| -> Option<f64> {
-        let (a, b) = (a.get(at)?.as_ref()?, b.get(at)?.as_ref()?);
-        Some((end.of(*a) / end.of(*b)).ln())
+        let (a, b) = ((*a.get(at)?)?, (*b.get(at)?)?);
+        Some((a / b).ln())
     };
     let (first, second) = (gap(before)?, gap(place)?);
     let share = if (first - second).abs() < f64::EPSILON {
@@ -93,17 +77,8 @@ fn crossing(x: &[f64], a: &Curve, b: &Curve, end: End, place: usize) -> Option<f
 mod tests {
     use super::*;
 
-    fn exactly(values: &[f64]) -> Curve {
-        values
-            .iter()
-            .map(|&v| {
-                Some(Range {
-                    low: v * 0.5,
-                    typical: v,
-                    high: v * 2.0,
-                })
-            })
-            .collect()
+    fn exactly(values: &[f64]) -> Line {
+        values.iter().copied().map(Some).collect()
     }
 
     #[test]
@@ -112,7 +87,7 @@ mod tests {
         // 10 / x and x / 2 are equal at the root of 20.
         let falling = exactly(&x.iter().map(|x| 10.0 / x).collect::<Vec<_>>());
         let rising = exactly(&x.iter().map(|x| x / 2.0).collect::<Vec<_>>());
-        let found = lowest(&x, &[&falling, &rising], End::Typical);
+        let found = lowest(&x, &[falling, rising]);
         assert_eq!(found.iter().map(|s| s.curve).collect::<Vec<_>>(), [1, 0]);
         assert!((found[1].from - 20_f64.sqrt()).abs() < 1e-9, "{found:?}");
     }
@@ -122,11 +97,11 @@ mod tests {
         let x = [1.0, 2.0, 4.0];
         let a = exactly(&[3.0, 3.0, 3.0]);
         let b = exactly(&[2.995, 2.995, 2.995]);
-        let found = lowest(&x, &[&a, &b], End::High);
+        let found = lowest(&x, &[a.clone(), b]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].curve, 0);
         let gap = vec![None, None, None];
-        assert_eq!(lowest(&x, &[&gap], End::Low), []);
-        assert_eq!(lowest(&x, &[&gap, &a], End::Low)[0].curve, 1);
+        assert_eq!(lowest(&x, std::slice::from_ref(&gap)), []);
+        assert_eq!(lowest(&x, &[gap, a])[0].curve, 1);
     }
 }

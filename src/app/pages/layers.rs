@@ -286,7 +286,7 @@ fn draw_roofs(
         // Beside the part of the slope that is inside the frame: the lower roof has its words below it.
         let from = x.0.max(plane.value_at_bottom() / rate).log10();
         let (share, shift, anchor) = if strong {
-            (0.62, vec2(8.0, 4.0), Align2::LEFT_TOP)
+            (0.86, vec2(8.0, 4.0), Align2::LEFT_TOP)
         } else {
             (0.5, vec2(-8.0, -4.0), Align2::RIGHT_BOTTOM)
         };
@@ -443,7 +443,7 @@ fn bars(ui: &mut Ui, footprint: &Footprint, original: Option<&Footprint>, unit: 
         ui.add_space(Lanes::GAP);
         cell(ui, wide, Align::Min, head(format!("Energy per {unit}")));
     });
-    components(ui, footprint);
+    components(ui, footprint, original.is_some());
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         for layer in &footprint.layers {
             let before = before.iter().find(|other| other.layer == layer.layer);
@@ -453,7 +453,7 @@ fn bars(ui: &mut Ui, footprint: &Footprint, original: Option<&Footprint>, unit: 
 }
 
 /// What the colours of the energy bars mean.
-fn components(ui: &mut Ui, footprint: &Footprint) {
+fn components(ui: &mut Ui, footprint: &Footprint, original: bool) {
     let palette = theme::palette(ui.visuals());
     let parts = breakdown::parts(&footprint.breakdown);
     ui.horizontal(|ui| {
@@ -466,10 +466,13 @@ fn components(ui: &mut Ui, footprint: &Footprint) {
                 ui.label(text).on_hover_text(help);
             }
         }
-        let text = RichText::new("thin grey: the original")
-            .text_style(TextStyle::Small)
-            .color(palette.muted);
-        ui.label(text);
+        if original {
+            ui.add_space(8.0);
+            let text = RichText::new("thin grey bar: the original")
+                .text_style(TextStyle::Small)
+                .color(palette.muted);
+            ui.label(text);
+        }
     });
 }
 

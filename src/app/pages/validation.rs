@@ -615,8 +615,10 @@ fn diagonals(plane: &Plane, (low, high): (f64, f64), color: Color32) {
     for factor in [0.5, 2.0] {
         plane.line(&[(low, low * factor), (high, high * factor)], thin, true);
     }
-    let at = plane.at(high / 2.0, high) + vec2(-4.0, 2.0);
-    plane.word(at, egui::Align2::RIGHT_TOP, "twice the measured", color);
+    // A third of the way up, beside the points.
+    let third = low * (high / low).powf(0.35);
+    let at = plane.at(third, third * 2.0) + vec2(-6.0, -2.0);
+    plane.word(at, egui::Align2::RIGHT_BOTTOM, "twice the measured", color);
 }
 
 fn legend(ui: &mut Ui, items: &[Item]) {
@@ -757,7 +759,7 @@ fn line(ui: &mut Ui, lanes: &Lanes, name: &str, figures: &Statistics, chosen: bo
     lanes.name(&mut inside, RichText::new(name).color(palette.text));
     let rank = figures
         .rank_correlation
-        .map_or_else(|| "–".to_owned(), |rank| format!("{rank:.2}"));
+        .map_or_else(|| "–".to_owned(), |rank| format!("{rank:.3}"));
     let texts = [
         format::count(figures.n as f64),
         format::significant(figures.median_absolute_error, 2),

@@ -96,18 +96,19 @@ fn legend(ui: &mut Ui, parts: &[f64; 5]) {
     let palette = theme::palette(ui.visuals());
     let total: f64 = parts.iter().sum();
     let some: Vec<usize> = (0..NAMES.len()).filter(|&i| parts[i] > 0.0).collect();
-    let half = ((ui.available_width() - 16.0) / 2.0).floor();
+    const BETWEEN: f32 = 12.0;
+    let half = ((ui.available_width() - BETWEEN) / 2.0).floor();
     let (swatch, gap) = (12.0, ui.spacing().item_spacing.x);
     for pair in some.chunks(2) {
         ui.horizontal(|ui| {
             for (column, &place) in pair.iter().enumerate() {
                 if column > 0 {
-                    ui.add_space(16.0 - gap);
+                    ui.add_space(BETWEEN - gap);
                 }
                 let (name, help) = NAMES[place];
                 widgets::swatch(ui, palette.energy[place]);
-                let number = 58.0;
-                let room = half - swatch - number - 3.0 * gap;
+                let number = 52.0;
+                let room = half - swatch - number - 2.0 * gap;
                 let share = format::percent(parts[place] / total, 0);
                 let help = format!("{help}: {share} of the energy");
                 cell(ui, room, Align::Min, name).on_hover_text(&help);
