@@ -98,10 +98,9 @@ impl App {
         let mut queue = Vec::new();
         panels::errors::show(ui, &self.notices, &mut queue);
         panels::errors::infeasible(ui, self, &mut queue);
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             pages::tabs(ui, self, &mut queue);
             if self.session.settings.page == Page::WhatIf {
-                ui.separator();
                 panels::axis::show(ui, self, &mut queue);
             }
         });
