@@ -24,6 +24,18 @@ impl Window {
         assert_eq!(self.app().session().settings.page, page);
     }
 
+    /// Chooses a device on the page of devices.
+    fn choose(&mut self, device: &str) {
+        let begin = format!("{device}: ");
+        self.harness
+            .get_by(|node| {
+                node.role() == Role::Button
+                    && node.label().is_some_and(|label| label.starts_with(&begin))
+            })
+            .click_accesskit();
+        self.harness.run();
+    }
+
     fn slider(&mut self, name: &str, place: f64) {
         self.harness
             .get_by_role_and_label(Role::Slider, name)
@@ -210,16 +222,7 @@ fn ties_are_said_and_a_device_is_chosen_by_a_click() {
     assert!(window.says(&format!("Least energy: {}, ", best.name)));
     assert!(window.says(&reading), "{reading}: {:?}", window.words());
 
-    window
-        .harness
-        .get_by(|node| {
-            node.role() == Role::Button
-                && node
-                    .label()
-                    .is_some_and(|l| l.starts_with(&format!("{}: ", best.name)))
-        })
-        .click();
-    window.harness.run();
+    window.choose(&best.name);
     let chosen = |window: &mut Window| {
         window
             .app()
@@ -268,16 +271,7 @@ fn layers_add_up_to_the_figures_and_other_chips_say_why_there_is_no_roof() {
     ] {
         window.go(Page::Devices);
         let name = &hardware::find(id).unwrap().name;
-        window
-            .harness
-            .get_by(|node| {
-                node.role() == Role::Button
-                    && node
-                        .label()
-                        .is_some_and(|l| l.starts_with(&format!("{name}: ")))
-            })
-            .click();
-        window.harness.run();
+        window.choose(name);
         window.go(Page::Layers);
         assert!(window.says(sentence), "{id}");
         assert!(
@@ -319,16 +313,7 @@ fn the_crossover_follows_the_sliders_and_a_chip_of_spikes_has_its_own() {
 
     window.go(Page::Devices);
     let name = &hardware::find("intel-loihi-1").unwrap().name;
-    window
-        .harness
-        .get_by(|node| {
-            node.role() == Role::Button
-                && node
-                    .label()
-                    .is_some_and(|l| l.starts_with(&format!("{name}: ")))
-        })
-        .click();
-    window.harness.run();
+    window.choose(name);
     window.go(Page::Crossover);
     window
         .harness
@@ -353,7 +338,9 @@ fn validation_shows_held_out_errors_and_pins_a_group() {
         .harness
         .get_by_role_and_label(Role::Tab, "Validation")
         .click();
-    window.harness.step();
+    while window.app().session().settings.page != Page::Validation {
+        window.harness.step();
+    }
     assert!(
         !window.app().can(Command::ExportCsv),
         "there is nothing to write yet"

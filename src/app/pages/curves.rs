@@ -14,7 +14,7 @@ pub(super) fn line(curve: &Curve, end: fn(&Range<f64>) -> f64) -> Line {
 }
 
 /// Curves closer than this share count as equal.
-pub(super) const EQUAL: f64 = 0.005;
+pub(super) const EQUAL: f64 = 0.01;
 
 /// A stretch of values over which one curve is lowest.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,6 +23,8 @@ pub(super) struct Stretch {
     pub(super) curve: usize,
     /// Where it begins: the first value, or where it crosses the curve before.
     pub(super) from: f64,
+    /// Whether the curves cross there; else they only come together.
+    pub(super) crossed: bool,
 }
 
 /// Which curve is lowest, from the first value to the last. Of curves that are equal the first in the list is taken.
@@ -41,36 +43,39 @@ pub(super) fn lowest(x: &[f64], curves: &[Line]) -> Vec<Stretch> {
         match stretches.last() {
             Some(last) if last.curve == best => {}
             Some(last) => {
-                let from = crossing(x, &curves[last.curve], &curves[best], place);
+                let (from, crossed) = crossing(x, &curves[last.curve], &curves[best], place);
                 stretches.push(Stretch {
                     curve: best,
-                    from: from.unwrap_or(value),
+                    from,
+                    crossed,
                 });
             }
             None => stretches.push(Stretch {
                 curve: best,
                 from: value,
+                crossed: false,
             }),
         }
     }
     stretches
 }
 
-/// Where two curves cross between a value and the one before it, both axes taken as logarithms.
-fn crossing(x: &[f64], a: &Line, b: &Line, place: usize) -> Option<f64> {
-    let before = place.checked_sub(1)?;
+/// Where two curves cross between a value and the one before it, both axes taken as logarithms, and whether they do;
+/// where they do not, the value itself.
+fn crossing(x: &[f64], a: &Line, b: &Line, place: usize) -> (f64, bool) {
     let gap = |at: usize| -> Option<f64> {
         let (a, b) = ((*a.get(at)?)?, (*b.get(at)?)?);
         Some((a / b).ln())
     };
-    let (first, second) = (gap(before)?, gap(place)?);
-    let share = if (first - second).abs() < f64::EPSILON {
-        1.0
-    } else {
-        (first / (first - second)).clamp(0.0, 1.0)
-    };
-    let (low, high) = (x[before].ln(), x[place].ln());
-    Some((low + (high - low) * share).exp())
+    let before = place.saturating_sub(1);
+    match (gap(before), gap(place)) {
+        (Some(first), Some(second)) if first < 0.0 && second > 0.0 => {
+            let share = first / (first - second);
+            let (low, high) = (x[before].ln(), x[place].ln());
+            ((low + (high - low) * share).exp(), true)
+        }
+        _ => (x[place], false),
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +95,18 @@ mod tests {
         let found = lowest(&x, &[falling, rising]);
         assert_eq!(found.iter().map(|s| s.curve).collect::<Vec<_>>(), [1, 0]);
         assert!((found[1].from - 20_f64.sqrt()).abs() < 1e-9, "{found:?}");
+        assert!(found[1].crossed);
+    }
+
+    #[test]
+    fn curves_that_come_together_do_not_cross() {
+        let x = [1.0, 2.0, 4.0];
+        let wide = exactly(&[4.0, 2.0, 1.0]);
+        let narrow = exactly(&[2.0, 1.5, 1.0]);
+        let found = lowest(&x, &[wide, narrow]);
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[1].curve, found[1].from), (0, 4.0));
+        assert!(!found[1].crossed);
     }
 
     #[test]

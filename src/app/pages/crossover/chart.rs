@@ -146,6 +146,9 @@ fn names(plane: &Plane, sweep: &Sweep, palette: &Palette) {
 
 fn crossings(plane: &Plane, sweep: &Sweep, palette: &Palette) {
     for (pair, spread) in sweep.stretches.windows(2).zip(&sweep.spread) {
+        if !pair[1].crossed {
+            continue;
+        }
         let x = pair[1].from;
         let Some(y) = value_at(&sweep.x, &sweep.series[pair[1].curve].energy, x) else {
             continue;

@@ -119,6 +119,9 @@ fn notes(ui: &mut Ui, sweep: &Sweep) {
         _ => "Modelled; bands are low to high of all other constants".to_owned(),
     };
     for (stretch, spread) in sweep.stretches.iter().skip(1).zip(&sweep.spread) {
+        if !stretch.crossed {
+            continue;
+        }
         let at = place_text(sweep.kind, stretch.from);
         text += &match spread {
             Some((low, high)) => format!(

@@ -32,19 +32,16 @@ pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
                     equals(sweep, first.curve)
                 );
             }
-            let mut text = format!(
-                "{} save energy up to batch {}",
-                name(first),
-                place_text(sweep.kind, rest[0].from)
-            );
-            for (place, stretch) in rest.iter().enumerate() {
-                text += &match rest.get(place + 1) {
-                    Some(next) => format!(
-                        ", then {} up to {}",
-                        name(stretch),
-                        place_text(sweep.kind, next.from)
-                    ),
-                    None => format!(", beyond that {} do", name(stretch)),
+            let mut text = format!("{} save energy", name(first));
+            for stretch in rest {
+                let place = place_text(sweep.kind, stretch.from);
+                text += &if stretch.crossed {
+                    format!(" up to batch {place}, beyond that {} do", name(stretch))
+                } else {
+                    format!(
+                        " up to batch {place}, from there on {} cost no more",
+                        name(stretch)
+                    )
                 };
             }
             text

@@ -75,7 +75,7 @@ const fn bound_words(bound: Bound) -> &'static str {
     match bound {
         Bound::Compute => "arithmetic",
         Bound::Memory => "memory",
-        Bound::Overhead => "starting it",
+        Bound::Overhead => "their start",
         Bound::Interconnect => "links",
     }
 }
@@ -89,7 +89,7 @@ const fn bound_sign(bound: Bound) -> Sign {
     }
 }
 
-/// "Arithmetic bounds 81 % of the time; conv2 takes 55 % of it".
+/// "81 % of the time goes to layers bound by arithmetic; the longest, conv2, takes 55 %".
 fn reading(footprint: &Footprint, target: &HardwareTarget) -> String {
     let layers = &footprint.layers;
     let total: f64 = layers.iter().map(|layer| layer.time.0).sum();
@@ -102,7 +102,7 @@ fn reading(footprint: &Footprint, target: &HardwareTarget) -> String {
         .max_by(|a, b| a.time.0.total_cmp(&b.time.0))
         .map(|layer| (layer.layer.as_str(), layer.time.0 / total));
     let slow = longest.map_or_else(String::new, |(name, share)| {
-        format!("{name} takes {} of the time", format::percent(share, 0))
+        format!("; the longest, {name}, takes {}", format::percent(share, 0))
     });
     if matches!(target.model, CostModel::Neuromorphic(_)) {
         let most = layers
@@ -124,13 +124,11 @@ fn reading(footprint: &Footprint, target: &HardwareTarget) -> String {
         .fold((Bound::Compute, 0.0), |best, next| {
             if next.1 > best.1 { next } else { best }
         });
-    let what = match bound {
-        Bound::Compute => "Arithmetic bounds layers that take",
-        Bound::Memory => "Memory bounds layers that take",
-        Bound::Overhead => "Starting layers bounds those that take",
-        Bound::Interconnect => "The links bound layers that take",
-    };
-    format!("{what} {} of the time; {slow}", format::percent(share, 0))
+    let share = format::percent(share, 0);
+    format!(
+        "{share} of the time goes to layers bound by {}{slow}",
+        bound_words(bound)
+    )
 }
 
 /// Why there is no table of this page.

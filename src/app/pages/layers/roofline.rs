@@ -104,12 +104,8 @@ pub(super) fn roofline(
             true,
         );
         let words = format!("{}, original", before.name());
-        plane.word(
-            plane.at(x.1, roofs.peak.0),
-            Align2::RIGHT_BOTTOM,
-            &words,
-            palette.muted,
-        );
+        let at = plane.at(x.1, roofs.peak.0) + vec2(-2.0, 3.0);
+        plane.word(at, Align2::RIGHT_TOP, &words, palette.muted);
     }
     for point in &before {
         let edge = Stroke::new(1.25, palette.baseline);
