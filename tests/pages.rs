@@ -1,5 +1,10 @@
 //! The pages of the centre, driven by accessible names, with their numbers against the engine's.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that called them"
+)]
+
 mod scripted;
 
 use egui::accesskit::Role;

@@ -164,7 +164,8 @@ fn in_one_line(ui: &mut Ui, measured: &Measured, unit: Unit) {
     ui.horizontal_wrapped(|ui| {
         ui.label(RichText::new("Saved").color(palette.muted));
         for (text, provenance) in entries {
-            let response = ui.label(text);
+            // A number stays on one line with its unit.
+            let response = ui.label(text.replace(' ', "\u{a0}"));
             if let Some(provenance) = provenance {
                 widgets::with_provenance(response, &provenance);
             }
@@ -173,7 +174,7 @@ fn in_one_line(ui: &mut Ui, measured: &Measured, unit: Unit) {
 }
 
 /// Where a saved figure is from.
-fn kept(low: String, high: String) -> Option<Provenance> {
+fn kept(low: &str, high: &str) -> Option<Provenance> {
     let formula = format!("{low} to {high}; modelled when the preset was saved, and kept in it");
     Some(Provenance::Modelled { formula })
 }
@@ -235,7 +236,7 @@ fn throughput(source: &Source<'_>, unit: Unit) -> Entry {
             let range = saved.throughput;
             (
                 short(range.typical.0),
-                kept(short(range.low.0), short(range.high.0)),
+                kept(&short(range.low.0), &short(range.high.0)),
             )
         }
     }
@@ -254,7 +255,7 @@ fn latency(source: &Source<'_>, _: Unit) -> Entry {
             let range = saved.latency_s.map(|v| v.0);
             (
                 write(range.typical),
-                kept(write(range.low), write(range.high)),
+                kept(&write(range.low), &write(range.high)),
             )
         }
     }
@@ -273,7 +274,7 @@ fn energy(source: &Source<'_>, _: Unit) -> Entry {
             let range = saved.energy_j_per_unit.map(|v| v.0);
             (
                 write(range.typical),
-                kept(write(range.low), write(range.high)),
+                kept(&write(range.low), &write(range.high)),
             )
         }
     }
@@ -292,7 +293,7 @@ fn co2e(source: &Source<'_>, _: Unit) -> Entry {
             let range = saved.co2e_g_per_unit.map(|v| v.0);
             (
                 write(range.typical),
-                kept(write(range.low), write(range.high)),
+                kept(&write(range.low), &write(range.high)),
             )
         }
     }

@@ -51,7 +51,7 @@ pub(super) struct Series {
 /// The widths that are compared, widest first.
 const WIDTHS: [u8; 4] = [32, 16, 8, 4];
 /// Batch sizes: powers of two up to what the slider holds.
-const MOST_DOUBLINGS: u32 = 12;
+const MOST_DOUBLINGS: i32 = 12;
 const SIGNS: [Sign; 5] = [
     Sign::Circle,
     Sign::Square,
@@ -140,7 +140,7 @@ impl Sweep {
 }
 
 fn over_batch(app: &App, inputs: &Inputs, target: &HardwareTarget, grid: &Grid) -> Sweep {
-    let x: Vec<f64> = (0..=MOST_DOUBLINGS).map(|i| 2_f64.powi(i as i32)).collect();
+    let x: Vec<f64> = (0..=MOST_DOUBLINGS).map(|i| 2_f64.powi(i)).collect();
     let own = inputs.recipe.quantization.weight_bits;
     let mut widths = WIDTHS.to_vec();
     if !widths.contains(&own) {

@@ -127,5 +127,5 @@ fn line(ui: &mut Ui, lanes: &Lanes, name: &str, figures: &Statistics, chosen: bo
     if response.gained_focus() {
         response.scroll_to_me(None);
     }
-    response.clicked()
+    response.on_hover_text(name).clicked()
 }

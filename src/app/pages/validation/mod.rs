@@ -82,7 +82,9 @@ impl Validation {
                 let width = (ui.available_width() * 0.52).floor();
                 ui.vertical(|ui| {
                     ui.set_width(width);
-                    self.chart(ui, vec2(width, height - detail), items, &shown);
+                    // Both axes have the same bounds, so the chart is not taller than wide.
+                    let size = vec2(width, (height - detail).min(width));
+                    self.chart(ui, size, items, &shown);
                     self.detail(ui, items);
                 });
                 ui.vertical(|ui| self.table_of(ui, &shown));
