@@ -48,7 +48,8 @@ impl Validation {
             &side(predicted),
         );
         diagonals(&plane, bounds, palette.baseline);
-        let of_focus = |place: usize| self.focus.as_ref() == Some(&items[place].row.hardware);
+        let of_focus =
+            |place: usize| self.focus.as_ref() == Some(&items[place].published().hardware);
         for pass in [false, true] {
             for (place, pair) in &shown.points {
                 if of_focus(*place) == pass {
@@ -105,7 +106,7 @@ impl Validation {
             strong(*place);
             let item = &items[*place];
             if response.clicked() {
-                self.pinned = Some(item.row.id.clone());
+                self.pinned = Some(item.published().id.clone());
             }
             response.on_hover_ui_at_pointer(|ui| describe(ui, item, *pair, unit));
         }
@@ -113,7 +114,7 @@ impl Validation {
 
     fn place_of_pinned(&self, items: &[Item]) -> Option<usize> {
         let pinned = self.pinned.as_ref()?;
-        items.iter().position(|item| item.row.id == *pinned)
+        items.iter().position(|item| item.published().id == *pinned)
     }
 
     /// The pinned row with its source, or what the marks mean.
@@ -130,7 +131,11 @@ impl Validation {
             return;
         };
         ui.horizontal(|ui| {
-            let title = format!("{} on {}", item.row.model, item.row.hardware);
+            let title = format!(
+                "{} on {}",
+                item.published().model,
+                item.published().hardware
+            );
             let words = RichText::new(title)
                 .text_style(theme::emphasis())
                 .color(palette.strong);
@@ -144,13 +149,16 @@ impl Validation {
         }
         ui.horizontal_wrapped(|ui| {
             ui.label(RichText::new("Source").color(palette.muted));
-            match link(&item.row.source) {
+            match link(&item.published().source) {
                 Some(address) => {
-                    ui.add(Hyperlink::from_label_and_url(&item.row.source, address));
+                    ui.add(Hyperlink::from_label_and_url(
+                        &item.published().source,
+                        address,
+                    ));
                 }
                 None => {
                     ui.add(
-                        egui::Label::new(&item.row.source)
+                        egui::Label::new(&item.published().source)
                             .truncate()
                             .selectable(true),
                     );
@@ -211,13 +219,13 @@ fn legend(ui: &mut Ui, items: &[Item]) {
 }
 
 fn describe(ui: &mut Ui, item: &Item, pair: Pair, unit: &str) {
-    ui.label(RichText::new(&item.row.model).text_style(theme::emphasis()));
+    ui.label(RichText::new(&item.published().model).text_style(theme::emphasis()));
     ui.label(format!(
         "{}, {}, {}",
-        item.row.hardware,
-        item.row.task,
+        item.published().hardware,
+        item.conditions.task,
         item.scope()
     ));
     ui.label(compared(item, pair, unit));
-    ui.label(&item.row.source);
+    ui.label(&item.published().source);
 }

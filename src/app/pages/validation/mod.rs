@@ -179,11 +179,12 @@ impl Validation {
         };
         let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
         for item in self.items().unwrap_or_default() {
-            let (row, predicted) = (&item.row, &item.predicted[self.filters.constants as usize]);
+            let predicted = &item.predicted[self.filters.constants as usize];
+            let (row, published) = (&item.conditions, item.published());
             let mut line: Vec<String> = [
-                &row.id,
-                &row.model,
-                &row.hardware,
+                &published.id,
+                &published.model,
+                &published.hardware,
                 &row.n_devices,
                 &row.task,
                 &row.precision,
@@ -202,7 +203,7 @@ impl Validation {
             let speed = predicted.predicted_throughput;
             line.extend([speed.low, speed.typical, speed.high].map(|v| v.to_string()));
             line.push(number(predicted.measured_throughput));
-            line.push(row.source.clone());
+            line.push(published.source.clone());
             rows.push(line);
         }
         rows

@@ -10,7 +10,8 @@ use crate::format;
 
 /// A published row with its predictions.
 pub(super) struct Item {
-    pub(super) row: Row,
+    /// How it was measured; empty where its table says nothing of batches and tasks.
+    pub(super) conditions: Row,
     /// By constants that were fitted without its family, and by the constants that ship.
     pub(super) predicted: [ValidatedRow; 2],
     pub(super) kind: &'static str,
@@ -56,8 +57,13 @@ impl Item {
         })
     }
 
+    /// What is published of it.
+    pub(super) fn published(&self) -> &ValidatedRow {
+        &self.predicted[0]
+    }
+
     pub(super) fn scope(&self) -> &'static str {
-        self.predicted[0].scope
+        self.published().scope
     }
 }
 
@@ -71,6 +77,8 @@ fn kind(row: &Row) -> &'static str {
         "videos"
     } else if row.engine.contains("llama.cpp") {
         "llama.cpp"
+    } else if row.task.is_empty() {
+        "other"
     } else {
         "language"
     }
@@ -90,13 +98,14 @@ pub(super) fn work_out() -> Result<Vec<Item>, String> {
     let (held_out, shipped) = (validate(true)?, validate(false)?);
     let pairs = held_out.rows.into_iter().zip(shipped.rows);
     Ok(pairs
-        .filter_map(|(held_out, shipped)| {
-            let row = rows.iter().find(|row| row.id == held_out.id)?.clone();
-            Some(Item {
-                kind: kind(&row),
-                row,
+        .map(|(held_out, shipped)| {
+            let conditions = rows.iter().find(|row| row.id == held_out.id);
+            let conditions = conditions.cloned().unwrap_or_default();
+            Item {
+                kind: kind(&conditions),
+                conditions,
                 predicted: [held_out, shipped],
-            })
+            }
         })
         .collect())
 }
@@ -130,7 +139,7 @@ impl Shown {
         let mut pairs: BTreeMap<(&str, &'static str), Vec<Pair>> = BTreeMap::new();
         for (place, pair) in &points {
             let item = &items[*place];
-            let key = (item.row.hardware.as_str(), item.scope());
+            let key = (item.published().hardware.as_str(), item.scope());
             pairs.entry(key).or_default().push(*pair);
         }
         let mut groups: Vec<Group> = pairs
@@ -158,11 +167,11 @@ impl Shown {
 pub(super) fn compared(item: &Item, pair: Pair, unit: &str) -> String {
     let Range { low, typical, high } = pair.predicted;
     let write = |value| format::si(value, unit).trim_end().to_owned();
-    let batch = match item.row.batch_size.parse::<f64>() {
+    let batch = match item.conditions.batch_size.parse::<f64>() {
         Ok(batch) => format!("batch {}, ", format::trimmed(batch, 3)),
         Err(_) => String::new(),
     };
-    let devices = match item.row.n_devices.trim() {
+    let devices = match item.conditions.n_devices.trim() {
         "" | "1" => String::new(),
         many => format!("{many} devices, "),
     };
@@ -173,7 +182,7 @@ pub(super) fn compared(item: &Item, pair: Pair, unit: &str) -> String {
     };
     format!(
         "{batch}{devices}{}: predicted {} ({} to {}), measured {} {of}",
-        item.row.precision,
+        item.conditions.precision,
         write(typical),
         write(low),
         write(high),
