@@ -133,6 +133,17 @@ pub fn significant(value: f64, digits: i32) -> String {
     signed_text(rounded, decimals)
 }
 
+/// "1.50 mg" as "1.5 mg": ticks are round.
+pub fn shorten(text: &str) -> String {
+    match text.split_once(' ') {
+        Some((number, unit)) if number.contains('.') => {
+            let number = number.trim_end_matches('0').trim_end_matches('.');
+            format!("{number} {unit}").trim_end().to_owned()
+        }
+        _ => text.trim_end().to_owned(),
+    }
+}
+
 /// Like [`significant`], without zeros at the end.
 pub fn trimmed(value: f64, digits: i32) -> String {
     let text = significant(value, digits);

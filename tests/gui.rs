@@ -183,6 +183,22 @@ fn a_preset_is_saved_and_opened_again() {
 }
 
 #[test]
+fn saved_figures_are_shown_beside_both_pins() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.ron");
+    let mut window = Setup::default().open();
+    window.slider("Weight bits", 3.0);
+    window.click("Save preset…");
+    window.answer_path(&path, "Save");
+    window.harness.get_by_label("Saved");
+    window.click("Pin as A");
+    window.click("Pin as B");
+    window.harness.get_by_label("Saved");
+    window.harness.get_by_label("A");
+    window.harness.get_by_label("B");
+}
+
+#[test]
 fn a_broken_preset_leaves_the_session_untouched() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("broken.ron");
@@ -338,7 +354,7 @@ fn pins_are_compared_and_removed() {
     window.slider("Sparsity", 0.5);
     window.click("Pin as A");
     window.slider("Sparsity", 0.9);
-    window.press(Modifiers::COMMAND, Key::Num2);
+    window.press(Modifiers::NONE, Key::F3);
     let pins = window.app().session().pins.clone();
     let sparsity = |slot: usize| pins[slot].as_ref().unwrap().recipe.pruning.sparsity;
     assert_eq!((sparsity(0), sparsity(1)), (0.5, 0.9));

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::carbon::{self, Grid};
 use crate::error::{Error, Result};
-use crate::hardware::{Cost, HardwareTarget, Machine, Request};
+use crate::hardware::{Cost, HardwareTarget, Machine, Precision, Request};
 use crate::measurement::Provenance;
 use crate::profile::ModelProfile;
 use crate::scenario::Scenario;
-use crate::units::{GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
+use crate::units::{Bytes, GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
 
 /// A range together with where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,15 +76,24 @@ pub enum Bound {
     Interconnect,
 }
 
-/// Cost of one layer, per unit of work, typical values.
+/// Cost of one layer, per unit of work, typical values. The layers of a footprint add up to its typical time, energy
+/// and operations; where the power limit stretches the time, every layer takes its share of that.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerCost {
     /// Name of the layer.
     pub layer: String,
     /// Time.
     pub time: Seconds,
-    /// Energy, without the share of static power.
-    pub energy: Joules,
+    /// Energy by where it goes; static power for as long as the layer takes.
+    pub energy: EnergyBreakdown,
+    /// Operations executed, padding included; a multiply-accumulate or a synaptic event is two.
+    pub operations: f64,
+    /// Bytes moved between the device and the memory outside the chip.
+    pub memory_bytes: Bytes,
+    /// Bytes moved between the caches or buffers on the chip and its arithmetic units.
+    pub on_chip_bytes: Bytes,
+    /// The number format it is computed in; `None` where arithmetic is not organised by formats.
+    pub precision: Option<Precision>,
     /// What limits it.
     pub bound: Bound,
 }

@@ -154,7 +154,7 @@ impl Fpga {
             latency: range(seconds).map(|s| Seconds(s * batch)),
             energy: range(joules).map(Joules),
             breakdown,
-            layers: layout.layers(seconds[1], breakdown.total().0 - breakdown.static_power.0),
+            layers: layout.layers(seconds[1], &breakdown),
             devices: 1,
             weight_bytes: layout.weight_bytes,
             executed: layout.executed,
@@ -191,6 +191,8 @@ struct Layout<'a> {
     hard: Unit,
     widths: (u8, u8),
     unfolded: bool,
+    /// Whether zeros take no multiplier or no cycle.
+    skips_zeros: bool,
     /// Cycles per unit of work at full efficiency.
     cycles: f64,
     /// Multiply-accumulates executed per unit of work.
@@ -237,6 +239,7 @@ impl<'a> Layout<'a> {
             hard,
             widths: (weight_bits, activation_bits),
             unfolded: false,
+            skips_zeros: ideal,
             cycles: 0.0,
             executed: 0.0,
             weight_bytes: layers.iter().map(|l| layer_bytes(l, request.machine)).sum(),
@@ -256,6 +259,7 @@ impl<'a> Layout<'a> {
                 .iter()
                 .map(|l| macs(l) / (l.layer.weights() as f64).max(1.0))
                 .fold(1.0, f64::max);
+            layout.skips_zeros = true;
             layout.executed = layers.iter().map(|l| macs(l) * density(l)).sum();
         } else {
             layout.executed = layers
@@ -349,23 +353,49 @@ impl<'a> Layout<'a> {
             * bytes
     }
 
-    fn layers(&self, seconds: f64, dynamic: f64) -> Vec<LayerCost> {
+    /// Shares of the whole: arithmetic and what follows from it by multiply-accumulates, traffic by bytes.
+    fn layers(&self, seconds: f64, energy: &EnergyBreakdown) -> Vec<LayerCost> {
         let layers = &self.request.profile.layers;
-        let total: f64 = layers.iter().map(|l| self.request.work(&l.layer).0).sum();
-        let bound = if self.streamed_bytes > 0.0 && !self.compute_bound() {
-            Bound::Memory
-        } else {
-            Bound::Compute
+        let density = |l: &LayerProfile| match self.skips_zeros {
+            true => 1.0 - l.sparsity(),
+            false => 1.0,
         };
+        let work = |l: &LayerProfile| self.request.work(&l.layer).0 * density(l);
+        let weights = |l: &LayerProfile| layer_bytes(l, self.request.machine);
+        let activations =
+            |l: &LayerProfile| (l.layer.inputs + l.layer.outputs) * f64::from(self.widths.1) / 8.0;
+        let reads = if self.unfolded { 0.0 } else { 1.0 };
+        let on_chip = |l: &LayerProfile| reads * weights(l) + activations(l);
+        let of = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let all = |quantity: &dyn Fn(&LayerProfile) -> f64| -> f64 {
+            layers.iter().map(quantity).sum::<f64>()
+        };
+        let totals = (all(&work), all(&weights), all(&on_chip));
+        let streaming = self.streamed_bytes > 0.0 && !self.compute_bound();
         layers
             .iter()
             .map(|l| {
-                let share = self.request.work(&l.layer).0 / total.max(1.0);
+                let (by_work, by_weights) = (of(work(l), totals.0), of(weights(l), totals.1));
+                let by_time = if streaming { by_weights } else { by_work };
                 LayerCost {
                     layer: l.layer.name.clone(),
-                    time: Seconds(seconds * share),
-                    energy: Joules(dynamic * share),
-                    bound,
+                    time: Seconds(seconds * by_time),
+                    energy: EnergyBreakdown {
+                        compute: energy.compute * by_work,
+                        on_chip: energy.on_chip * of(on_chip(l), totals.2),
+                        memory: energy.memory * by_weights,
+                        static_power: energy.static_power * by_time,
+                        interconnect: Joules(0.0),
+                    },
+                    operations: 2.0 * self.executed * by_work,
+                    memory_bytes: Bytes(self.streamed_bytes * by_weights),
+                    on_chip_bytes: Bytes(on_chip(l)),
+                    precision: None,
+                    bound: if streaming {
+                        Bound::Memory
+                    } else {
+                        Bound::Compute
+                    },
                 }
             })
             .collect()

@@ -17,7 +17,7 @@ pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
 pub use fpga::Fpga;
 pub use neuromorphic::Neuromorphic;
-pub use processor::{Link, Memory, Precision, Processor, WeightStorage};
+pub use processor::{Link, Memory, Precision, Processor, Roofline, WeightStorage};
 
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@ use super::per_operation::HOROWITZ_45NM;
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::{LayerKind, LayerProfile};
-use crate::units::{Joules, Range, Seconds};
+use crate::units::{Bytes, Joules, Range, Seconds};
 
 /// Constants of a neuromorphic chip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -168,7 +168,20 @@ impl Neuromorphic {
                     layers.push(LayerCost {
                         layer: layer.layer.name.clone(),
                         time: Seconds(seconds[i] / depth),
-                        energy: Joules(synaptic + update + routing),
+                        energy: EnergyBreakdown {
+                            compute: Joules(update),
+                            on_chip: Joules(synaptic),
+                            memory: Joules(0.0),
+                            static_power: energy.static_power * (1.0 / depth),
+                            interconnect: Joules(routing),
+                        },
+                        operations: 2.0 * events(*synapses),
+                        memory_bytes: Bytes(0.0),
+                        on_chip_bytes: Bytes(
+                            events(*synapses) * (f64::from(layer.weight_bits) + SYNAPSE_INDEX_BITS)
+                                / 8.0,
+                        ),
+                        precision: None,
                         bound: Bound::Overhead,
                     });
                 }

@@ -37,8 +37,8 @@ pub use llama_cpp::GgufFormat;
 pub use predict::{Prediction, predict};
 pub use rows::{Case, CaseWork, Row, Scope, read};
 pub(crate) use served::cost as served_cost;
-pub use statistics::Statistics;
 pub(crate) use statistics::weighted_quantile;
+pub use statistics::{Pair, Statistics};
 pub use system::{Arrival, Benchmark};
 pub use validate::{Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate};
 

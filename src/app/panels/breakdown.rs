@@ -35,7 +35,8 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     });
 }
 
-const NAMES: [(&str, &str); 5] = [
+/// The parts of the energy and what they are, in the order of [`parts`].
+pub(in crate::app) const NAMES: [(&str, &str); 5] = [
     ("Compute", "Arithmetic"),
     ("On chip", "Caches and buffers on the chip"),
     ("Memory", "Memory outside the chip"),
@@ -46,7 +47,8 @@ const NAMES: [(&str, &str); 5] = [
     ("Links", "Links between devices"),
 ];
 
-fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
+/// The five parts in joules.
+pub(in crate::app) fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
     [
         breakdown.compute.0,
         breakdown.on_chip.0,
@@ -79,25 +81,7 @@ fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint) {
     });
     let parts = parts(&footprint.breakdown);
     bar(ui, &parts);
-    let total: f64 = parts.iter().sum();
-    for (place, (name, help)) in NAMES.into_iter().enumerate() {
-        if parts[place] <= 0.0 {
-            continue;
-        }
-        ui.horizontal(|ui| {
-            widgets::swatch(ui, palette.energy[place]);
-            cell(ui, 70.0, Align::Min, name).on_hover_text(help);
-            let width = (ui.available_width() - 6.0) / 2.0;
-            cell(ui, width, Align::Max, format::si(parts[place], "J"));
-            let share = format::percent(parts[place] / total, 0);
-            cell(
-                ui,
-                width,
-                Align::Max,
-                RichText::new(share).color(palette.muted),
-            );
-        });
-    }
+    legend(ui, &parts);
     ui.add_space(2.0);
     ui.label(
         RichText::new(&footprint.explanation)
@@ -105,6 +89,33 @@ fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint) {
             .color(palette.text),
     );
     comparison(ui, footprint);
+}
+
+/// The parts that there are, two in a line; their shares in the tooltips.
+fn legend(ui: &mut Ui, parts: &[f64; 5]) {
+    let palette = theme::palette(ui.visuals());
+    let total: f64 = parts.iter().sum();
+    let some: Vec<usize> = (0..NAMES.len()).filter(|&i| parts[i] > 0.0).collect();
+    const BETWEEN: f32 = 12.0;
+    let half = ((ui.available_width() - BETWEEN) / 2.0).floor();
+    let (swatch, gap) = (12.0, ui.spacing().item_spacing.x);
+    for pair in some.chunks(2) {
+        ui.horizontal(|ui| {
+            for (column, &place) in pair.iter().enumerate() {
+                if column > 0 {
+                    ui.add_space(BETWEEN - gap);
+                }
+                let (name, help) = NAMES[place];
+                widgets::swatch(ui, palette.energy[place]);
+                let number = 52.0;
+                let room = half - swatch - number - 2.0 * gap;
+                let share = format::percent(parts[place] / total, 0);
+                let help = format!("{help}: {share} of the energy");
+                cell(ui, room, Align::Min, name).on_hover_text(&help);
+                cell(ui, number, Align::Max, format::si(parts[place], "J")).on_hover_text(&help);
+            }
+        });
+    }
 }
 
 /// The shares of the parts as one bar, separated by the ground so that colour is not the only sign.
