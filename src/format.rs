@@ -170,6 +170,41 @@ pub fn percent(fraction: f64, decimals: usize) -> String {
     format!("{} %", signed_text(fraction * 100.0, decimals))
 }
 
+/// A clause with its first letter small, unless it begins with an abbreviation.
+pub fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    match (letters.next(), text.chars().nth(1)) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// What became of a saving on some hardware, in one sentence: "40 % of the energy saved, 68 % nominally". `None` where
+/// nothing was promised and nothing came.
+pub fn realised(what: &str, nominal: f64, realised: f64) -> Option<String> {
+    /// A saving below half a percent is none.
+    const NONE: f64 = 0.005;
+    if nominal.abs() < NONE && realised.abs() < NONE {
+        return None;
+    }
+    let whole = |fraction: f64| percent(fraction.abs(), 0);
+    Some(if realised < -NONE {
+        format!(
+            "{} more {what} here, though {} less nominally",
+            whole(realised),
+            whole(nominal)
+        )
+    } else {
+        format!(
+            "{} of the {what} saved here, {} nominally",
+            whole(realised),
+            whole(nominal)
+        )
+    })
+}
+
 /// A saving as people say it: 0.75 saved is "−75 %", growth "+12 %", a tie "±0 %".
 pub fn saving(fraction: f64) -> String {
     if !fraction.is_finite() {
@@ -224,6 +259,20 @@ fn round_significant(value: f64, digits: i32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_became_of_a_saving_is_said_in_one_sentence() {
+        let energy = |nominal, actual| realised("energy", nominal, actual);
+        assert_eq!(
+            energy(0.75, 0.03).unwrap(),
+            "3 % of the energy saved here, 75 % nominally"
+        );
+        assert_eq!(
+            energy(0.5, -0.56).unwrap(),
+            "56 % more energy here, though 50 % less nominally"
+        );
+        assert_eq!(energy(0.0, 0.0), None);
+    }
 
     #[test]
     fn prefixes_change_at_thousands_also_after_rounding() {

@@ -11,7 +11,8 @@ use super::lifecycle;
 use super::words::recipe;
 use super::{FootprintView, MeasurementView, Report, SavedView, SavingsView};
 use crate::format::{
-    amount, bytes, count, decimals_for, percent, saving, si, si_range, signed_text, significant,
+    amount, bytes, count, decimals_for, lower_first, percent, realised, saving, si, si_range,
+    signed_text, significant,
 };
 
 /// The report as lines.
@@ -37,6 +38,12 @@ pub(super) fn lines(
     if let Some(savings) = &report.savings {
         lines.push(String::new());
         lines.extend(savings_table(savings));
+        let (nominal, actual) = (savings.nominal.energy, savings.realised.energy);
+        if let Some(text) = realised("energy", nominal, actual) {
+            let why = report.footprint.explanation.split("; ").next();
+            let why = lower_first(why.unwrap_or_default());
+            lines.extend(wrapped(&format!("{text}: {why}.")));
+        }
     }
     lines.extend(lifecycle::lines(report));
     if let Some(saved) = &report.saved {
