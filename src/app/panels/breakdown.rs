@@ -20,13 +20,14 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         return;
     };
     let unit = now.profile.unit.name();
+    let demand = app.session.configuration.scenario.demand_per_day;
     widgets::card(ui, "", |ui| {
         let palette = theme::palette(ui.visuals());
         let title = RichText::new(format!("Energy per {unit}"))
             .text_style(theme::heading())
             .color(palette.strong);
         match &now.footprint {
-            Ok(footprint) => energy(ui, title, footprint),
+            Ok(footprint) => energy(ui, title, footprint, demand),
             Err(error) => {
                 ui.label(title);
                 ui.label(RichText::new(error.to_string()).color(palette.muted));
@@ -58,7 +59,7 @@ pub(in crate::app) fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
     ]
 }
 
-fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint) {
+fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint, demand_per_day: f64) {
     let palette = theme::palette(ui.visuals());
     let range = footprint.energy_per_unit.range;
     ui.label(title);
@@ -88,7 +89,7 @@ fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint) {
             .text_style(egui::TextStyle::Small)
             .color(palette.text),
     );
-    comparison(ui, footprint);
+    comparison(ui, footprint, demand_per_day);
 }
 
 /// The parts that there are, two in a line; their shares in the tooltips.
@@ -143,8 +144,12 @@ fn bar(ui: &mut Ui, parts: &[f64; 5]) {
     }
 }
 
-fn comparison(ui: &mut Ui, footprint: &Footprint) {
+/// Joules that heat a litre of water from 20 to 100 °C: 4186 J/(kg K) × 80 K.
+const KETTLE_JOULES: f64 = 4186.0 * 80.0;
+
+fn comparison(ui: &mut Ui, footprint: &Footprint, demand_per_day: f64) {
     const DAYS_PER_YEAR: f64 = 365.25;
+    let kettles = footprint.energy_per_unit.range.typical.0 * demand_per_day / KETTLE_JOULES;
     let palette = theme::palette(ui.visuals());
     let day = footprint.co2e_per_day.range.typical.0 / CAR_GRAMS_PER_KM * 1000.0;
     let text = if day >= 1.0 {
@@ -161,6 +166,10 @@ fn comparison(ui: &mut Ui, footprint: &Footprint) {
     .on_hover_ui(|ui| {
         ui.label(RichText::new("Published").text_style(theme::emphasis()));
         ui.label(CAR_SOURCE);
+        ui.label(format!(
+            "A day's energy at the machine brings {} litres of water to the boil (4186 J/(kg K) × 80 K, no losses)",
+            format::significant(kettles, 2)
+        ));
     });
 }
 
