@@ -21,6 +21,7 @@ mod rates;
 mod rows;
 mod served;
 mod statistics;
+mod step;
 mod system;
 mod validate;
 
@@ -29,7 +30,7 @@ pub use catalogue::{architecture, architectures};
 pub use config::open as open_config;
 pub use constants::{Constants, Spread, Spreads};
 pub(crate) use decode::experts_touched;
-pub use decode::{Era, Serving, StepEnergy, StepTime, WeightFormat, Work};
+pub use decode::{Era, Serving, WeightFormat};
 pub use denoiser::{DiffusionTransformer, PassCount, Pipeline, UNet};
 pub use device::{Device, DeviceKind, Generation};
 pub use diffusion::{BatchEnergy, BatchTime, Generating};
@@ -39,6 +40,7 @@ pub use rows::{Case, CaseWork, Row, Scope, read};
 pub(crate) use served::cost as served_cost;
 pub(crate) use statistics::weighted_quantile;
 pub use statistics::{Pair, Statistics};
+pub use step::{StepEnergy, StepTime, Work};
 pub use system::{Arrival, Benchmark};
 pub use validate::{Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate};
 

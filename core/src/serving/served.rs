@@ -1,11 +1,14 @@
 //! From the serving model to a footprint: networks known by their shape on devices that published measurements cover.
 
+mod words;
+
 use super::architecture::{Shape, Transformer};
 use super::constants::{Constants, Spread};
-use super::decode::{Serving, StepEnergy, StepTime, WeightFormat, Work};
+use super::decode::{Serving, WeightFormat};
 use super::device::{self, Device, DeviceKind};
-use super::diffusion::{BatchTime, Generating};
+use super::diffusion::Generating;
 use super::predict::{UNSEEN_DEVICE, around};
+use super::step::{StepEnergy, StepTime, Work};
 use crate::error::Result;
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Precision, Processor, Request};
@@ -13,6 +16,8 @@ use crate::profile::{LayerProfile, ModelProfile};
 use crate::recipe::Pattern;
 use crate::scenario::Scenario;
 use crate::units::{Bytes, Joules, Range, Seconds};
+
+use words::{images_time, language_energy, language_time};
 
 /// Answers longer than this are counted as less than half written on average; see [`Serving::work`].
 const SHORT_ANSWER: f64 = 1500.0;
@@ -474,61 +479,4 @@ fn serving(scenario: &Scenario, format: WeightFormat) -> Serving {
         format,
         era: scenario.era,
     }
-}
-
-fn language_time(serving: &Serving, work: &Work, time: &StepTime, served: &Served<'_>) -> String {
-    let milli = |seconds: f64| format!("{:.3} ms", seconds * 1e3);
-    format!(
-        "one step for {} sequences at {:.0} tokens of context on {} device(s), each reading {:.3e} B of weights and \
-         {:.3e} B of keys and values and doing {:.3e} operations: weights {} + keys and values {} + prompts {} + \
-         starting kernels {} + exchange {} + host {} = {}; {}, fitted to published measurements of {}",
-        serving.batch,
-        work.context,
-        serving.devices,
-        work.body_bytes + work.expert_bytes,
-        work.cache_bytes,
-        work.operations + work.attention + work.prompt,
-        milli(time.weights),
-        milli(time.cache),
-        milli(time.prompt),
-        milli(time.launch),
-        milli(time.exchange),
-        milli(time.host),
-        milli(time.total()),
-        serving.era.name().to_lowercase(),
-        served.fitted_to(),
-    )
-}
-
-fn language_energy(serving: &Serving, energy: &StepEnergy, served: &Served<'_>) -> String {
-    format!(
-        "({:.3} J standing + {:.3} J operations + {:.3} J converting formats + {:.3} J weights + {:.3} J keys and \
-         values + {:.3} J links) per step and device × {} device(s) / {} tokens; fitted to published measurements of \
-         {}",
-        energy.standing,
-        energy.arithmetic,
-        energy.convert,
-        energy.weights,
-        energy.cache,
-        energy.link,
-        serving.devices,
-        serving.batch,
-        served.fitted_to(),
-    )
-}
-
-fn images_time(generating: &Generating, time: &BatchTime, served: &Served<'_>) -> String {
-    format!(
-        "batch of {}: {} steps × {} pass(es) of {:.3e} operations: denoising {:.3} s, exchange {:.3} s, decoding and \
-         text {:.3} s, in all {:.3} s where starting blocks is not hidden; fitted to published measurements of {}",
-        generating.batch,
-        generating.steps,
-        generating.passes,
-        generating.pass.linear + generating.pass.attention,
-        time.denoise,
-        time.exchange,
-        time.decode,
-        time.total,
-        served.fitted_to(),
-    )
 }
