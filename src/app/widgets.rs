@@ -330,6 +330,14 @@ pub(super) fn class_shape(ui: &mut Ui, class: HardwareClass) {
                 }
             }
         }
+        HardwareClass::Microcontroller => {
+            square(6.0, Color32::TRANSPARENT);
+            for x in [-5.0, 5.0] {
+                for y in [-2.0, 2.0] {
+                    painter.circle_filled(center + vec2(x, y), 1.0, palette.muted);
+                }
+            }
+        }
         HardwareClass::Neuromorphic => {
             let heights = [0.0, 0.0, -5.0, 4.0, 0.0, 0.0];
             let points = heights

@@ -49,6 +49,7 @@ const FILES: &[(&str, &str)] = files![
     "amd-alveo-u280",
     "amd-zcu104",
     "digilent-pynq-z1",
+    "digilent-arty-a7-100t",
     "ibm-truenorth",
     "intel-loihi-1",
     "intel-loihi-2",

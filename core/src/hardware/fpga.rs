@@ -14,6 +14,7 @@ use super::processor::Memory;
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::{LayerKind, LayerProfile};
+use crate::serving::Folding;
 use crate::units::{Bytes, BytesPerSecond, Joules, Range, Seconds};
 
 /// Constants of a field-programmable gate array on its board.
@@ -43,6 +44,8 @@ pub struct Fpga {
     pub energy_per_dsp: Figure<Joules>,
     /// Fraction of the multipliers' cycles that do work: pipelines are never perfectly balanced.
     pub efficiency: Figure<f64>,
+    /// Time of the processor beside the logic to hand a batch over and to fetch the results.
+    pub start: Figure<Seconds>,
 }
 
 /// Lookup tables of a multiply-accumulate per product of the two widths, and per bit of the sum. An array multiplier
@@ -94,6 +97,7 @@ impl Fpga {
         self.energy_per_lut.check("energy_per_lut")?;
         self.energy_per_dsp.check("energy_per_dsp")?;
         self.efficiency.check("efficiency")?;
+        self.start.check("start")?;
         if let Some(memory) = &self.memory {
             memory.capacity.check("memory capacity")?;
             memory.bandwidth.check("memory bandwidth")?;
@@ -111,7 +115,8 @@ impl Fpga {
     fn units(&self, weight_bits: u8, activation_bits: u8) -> (Option<Unit>, Unit) {
         match weight_bits.max(activation_bits) {
             17.. => (None, FLOAT32_MAC),
-            9.. => (None, FLOAT16_MAC),
+            // Recipes have no integers of 9 to 16 bits; designs in fixed point have some below 16.
+            16 => (None, FLOAT16_MAC),
             widest => {
                 let (w, a) = (f64::from(weight_bits), f64::from(activation_bits));
                 let adder = w + a + ACCUMULATOR_GUARD_BITS;
@@ -128,30 +133,38 @@ impl Fpga {
         }
     }
 
-    pub(super) fn cost(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<Cost> {
+    /// Cost of a network in as much of the logic as it can use, or in a given design.
+    pub(super) fn cost(
+        &self,
+        target: &HardwareTarget,
+        request: &Request<'_>,
+        folding: Option<Folding>,
+    ) -> Result<Cost> {
         if request.scenario.devices > 1 {
             return Err(Error::Infeasible(format!(
                 "{} has no modelled link over which devices could share a model; use one device per copy",
                 target.name
             )));
         }
-        let layout = Layout::new(self, target, request)?;
+        let layout = Layout::new(self, target, request, folding)?;
+        let batch = f64::from(request.scenario.batch);
         let mut seconds = [0.0; 3];
+        let mut latency = [0.0; 3];
         let mut joules = [0.0; 3];
         let mut breakdown = EnergyBreakdown::default();
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
             let (time, energy) = layout.run(target, corner);
             seconds[i] = time;
+            latency[i] = time * batch;
             joules[i] = energy.total().0;
             if corner == Corner::Typical {
                 breakdown = energy;
             }
         }
         let range = |[low, typical, high]: [f64; 3]| Range { low, typical, high };
-        let batch = f64::from(request.scenario.batch);
         Ok(Cost {
             time: range(seconds).map(Seconds),
-            latency: range(seconds).map(|s| Seconds(s * batch)),
+            latency: range(latency).map(Seconds),
             energy: range(joules).map(Joules),
             breakdown,
             layers: layout.layers(seconds[1], breakdown.total().0 - breakdown.static_power.0),
@@ -191,8 +204,11 @@ struct Layout<'a> {
     hard: Unit,
     widths: (u8, u8),
     unfolded: bool,
-    /// Cycles per unit of work at full efficiency.
+    /// Whether somebody else decided how the network is laid out.
+    designed: bool,
+    /// Cycles between one result and the next at full efficiency, and from the first input to the first result.
     cycles: f64,
+    fill_cycles: f64,
     /// Multiply-accumulates executed per unit of work.
     executed: f64,
     weight_bytes: f64,
@@ -201,7 +217,12 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn new(fpga: &'a Fpga, target: &'a HardwareTarget, request: &'a Request<'a>) -> Result<Self> {
+    fn new(
+        fpga: &'a Fpga,
+        target: &'a HardwareTarget,
+        request: &'a Request<'a>,
+        folding: Option<Folding>,
+    ) -> Result<Self> {
         let layers = &request.profile.layers;
         let widest = |bits: fn(&LayerProfile) -> u8| {
             let compressible = layers.iter().filter(|l| l.layer.compressible);
@@ -237,7 +258,9 @@ impl<'a> Layout<'a> {
             hard,
             widths: (weight_bits, activation_bits),
             unfolded: false,
+            designed: folding.is_some(),
             cycles: 0.0,
+            fill_cycles: 0.0,
             executed: 0.0,
             weight_bytes: layers.iter().map(|l| layer_bytes(l, request.machine)).sum(),
             streamed_bytes: 0.0,
@@ -248,22 +271,40 @@ impl<'a> Layout<'a> {
         let multipliers: f64 = layers.iter().map(|l| l.nonzero as f64).sum();
         let only_weights = layers.iter().all(|l| l.layer.kind != LayerKind::Attention);
         let units = soft_units + hard_units;
-        layout.unfolded = only_weights && multipliers <= units && layout.streamed_bytes == 0.0;
+        layout.unfolded = folding.is_none()
+            && only_weights
+            && multipliers <= units
+            && layout.streamed_bytes == 0.0;
         let density = |l: &LayerProfile| 1.0 - l.sparsity();
-        if layout.unfolded {
-            // One multiplier per weight: a layer takes as many cycles as each weight is used.
-            layout.cycles = layers
-                .iter()
-                .map(|l| macs(l) / (l.layer.weights() as f64).max(1.0))
-                .fold(1.0, f64::max);
-            layout.executed = layers.iter().map(|l| macs(l) * density(l)).sum();
-        } else {
-            layout.executed = layers
-                .iter()
-                .map(|l| macs(l) * if ideal { density(l) } else { 1.0 })
-                .sum();
-            layout.cycles = (layout.executed / units).max(1.0);
-        }
+        let skips_zeros = ideal || layout.unfolded;
+        layout.executed = layers
+            .iter()
+            .map(|l| macs(l) * if skips_zeros { density(l) } else { 1.0 })
+            .sum();
+        // Cycles that each layer takes for one unit of work.
+        let balanced = (layout.executed / units).max(1.0);
+        let weights = |l: &LayerProfile| (l.layer.weights() as f64).max(1.0);
+        let cycles: Vec<f64> = layers
+            .iter()
+            .map(|l| match folding {
+                _ if macs(l) == 0.0 => 0.0,
+                Some(Folding::Reuse(factor)) => macs(l) / (weights(l) / factor).ceil().max(1.0),
+                Some(Folding::Interval(cycles)) => cycles,
+                // One multiplier per weight: a layer takes as many cycles as each weight is used.
+                None if layout.unfolded => macs(l) / weights(l),
+                None => balanced,
+            })
+            .collect();
+        let waits = layers.iter().map(waits_for);
+        let (slowest, its_wait) = cycles.iter().copied().zip(waits.clone()).fold(
+            (1.0, 1.0),
+            |slowest: (f64, f64), layer| {
+                if layer.0 > slowest.0 { layer } else { slowest }
+            },
+        );
+        layout.cycles = slowest;
+        let waiting: f64 = cycles.iter().zip(waits).map(|(c, wait)| c * wait).sum();
+        layout.fill_cycles = (waiting + slowest * (1.0 - its_wait)).max(slowest);
         Ok(layout)
     }
 
@@ -299,8 +340,9 @@ impl<'a> Layout<'a> {
 
     fn run(&self, target: &HardwareTarget, corner: Corner) -> (f64, EnergyBreakdown) {
         let fpga = self.fpga;
-        let clock = fpga.clock.gain(corner);
-        let compute = self.cycles / (clock * fpga.efficiency.gain(corner));
+        let batch = f64::from(self.request.scenario.batch);
+        let compute = self.cycles_per_unit() / (fpga.clock.gain(corner) * self.efficiency(corner))
+            + fpga.start.cost(corner).0 / batch;
         let bandwidth = |m: &Memory| -> BytesPerSecond { m.bandwidth.gain(corner) };
         let streaming = fpga
             .memory
@@ -335,6 +377,21 @@ impl<'a> Layout<'a> {
         };
         energy.static_power = Joules(static_power * time);
         (time, energy)
+    }
+
+    /// Cycles per unit of work: the first result of a batch waits for the whole pipeline, the others follow it.
+    fn cycles_per_unit(&self) -> f64 {
+        let batch = f64::from(self.request.scenario.batch);
+        (self.fill_cycles + (batch - 1.0) * self.cycles) / batch
+    }
+
+    /// The share of cycles at work; a given design already says how its layers wait for each other.
+    fn efficiency(&self, corner: Corner) -> f64 {
+        if self.designed {
+            1.0
+        } else {
+            self.fpga.efficiency.gain(corner)
+        }
     }
 
     fn activation_bytes(&self) -> f64 {
@@ -372,7 +429,8 @@ impl<'a> Layout<'a> {
     }
 
     fn compute_bound(&self) -> bool {
-        let compute = self.cycles / (self.fpga.clock.typical * self.fpga.efficiency.typical);
+        let compute =
+            self.cycles_per_unit() / (self.fpga.clock.typical * self.efficiency(Corner::Typical));
         let bandwidth = self
             .fpga
             .memory
@@ -383,16 +441,20 @@ impl<'a> Layout<'a> {
 
     fn time_formula(&self, seconds: f64) -> String {
         format!(
-            "{:.3e} multiply-accumulates / ({:.0} soft + {:.0} hard units of {} × {} bits) = {:.3e} cycles / ({:.3e} \
-             Hz × {}); {:.3e} bytes of weights streamed; {seconds:.3e} s per unit",
+            "{:.3e} multiply-accumulates in {:.0} soft + {:.0} hard units of {} × {} bits: a result every {:.3e} cycles, \
+             the first of a batch of {} after {:.3e}; / ({:.3e} Hz × {}) + {:.1e} s to hand the batch over; {:.3e} bytes \
+             of weights streamed; {seconds:.3e} s per unit",
             self.executed,
             self.soft_units,
             self.hard_units,
             self.widths.0,
             self.widths.1,
             self.cycles,
+            self.request.scenario.batch,
+            self.fill_cycles,
             self.fpga.clock.typical,
-            self.fpga.efficiency.typical,
+            self.efficiency(Corner::Typical),
+            self.fpga.start.typical.0,
             self.streamed_bytes,
         )
     }
@@ -427,6 +489,21 @@ impl<'a> Layout<'a> {
         }
         notes
     }
+}
+
+/// The part of its own time that a layer has to wait before it can pass a first result on: a kernel's rows of an image,
+/// all of a vector.
+fn waits_for(layer: &LayerProfile) -> f64 {
+    let layer = &layer.layer;
+    let (Some(&outputs), Some(&inputs), Some(&kernel)) =
+        (layer.shape.first(), layer.shape.get(1), layer.shape.get(2))
+    else {
+        return 1.0;
+    };
+    // A convolution of every channel by itself has one input channel per kernel.
+    let channels = if inputs == 1 { outputs } else { inputs };
+    let rows = (layer.inputs / channels as f64).sqrt().max(1.0);
+    (kernel as f64 / rows).min(1.0)
 }
 
 fn layer_bytes(layer: &LayerProfile, machine: Machine) -> f64 {

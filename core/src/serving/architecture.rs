@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::denoiser::{DiffusionTransformer, UNet};
+use super::layers::LayerList;
 
 /// A network of which only the shapes are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub enum Shape {
     DiffusionTransformer(DiffusionTransformer),
     /// A convolutional network that denoises latent images or videos.
     UNet(UNet),
+    /// A network known layer by layer.
+    Layers(LayerList),
     /// A network of which only the operations of one inference are known.
     Counted(Counted),
 }

@@ -236,7 +236,7 @@ impl Case {
                 let (generating, video) = generating(row, &network, devices)?;
                 CaseWork::Diffusion(generating, video)
             }
-            Shape::Counted(_) => {
+            Shape::Layers(_) | Shape::Counted(_) => {
                 return Err(format!(
                     "'{}' is not a benchmark that is modelled",
                     row.task
@@ -377,7 +377,7 @@ fn generating(
     let pipeline = match &network.shape {
         Shape::DiffusionTransformer(network) => network.pipeline(),
         Shape::UNet(network) => network.pipeline(),
-        Shape::Transformer(_) | Shape::Counted(_) => {
+        Shape::Transformer(_) | Shape::Layers(_) | Shape::Counted(_) => {
             return Err("it is not a diffusion network".to_owned());
         }
     };
@@ -391,7 +391,7 @@ fn generating(
             Some(Generating::widths(network)),
         ),
         Shape::UNet(network) => (network.count(height, width), None),
-        Shape::Transformer(_) | Shape::Counted(_) => {
+        Shape::Transformer(_) | Shape::Layers(_) | Shape::Counted(_) => {
             return Err("it is not a diffusion network".to_owned());
         }
     };
@@ -440,6 +440,7 @@ fn benchmark(
             Operations::Attention,
         ),
         Shape::Counted(counted) => (counted.operations, counted.kind),
+        Shape::Layers(list) => (2.0 * list.macs(), Operations::Convolutional),
         Shape::Transformer(_) | Shape::DiffusionTransformer(_) | Shape::UNet(_) => {
             return Err(format!(
                 "{} is not one of the benchmarks that are modelled",
