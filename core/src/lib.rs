@@ -24,6 +24,7 @@ pub mod recipe;
 pub mod scenario;
 pub mod serving;
 pub mod students;
+pub mod tables;
 pub mod units;
 pub mod worker;
 

@@ -54,6 +54,8 @@ const FILES: &[(&str, &str)] = files![
     "intel-loihi-1",
     "intel-loihi-2",
     "spinnaker-1",
+    "spinnaker-2",
+    "generic-spiking-core-28nm",
 ];
 
 /// Reads a device from the text of its file.

@@ -9,7 +9,7 @@ mod figure;
 mod fpga;
 mod microcontroller;
 mod neuromorphic;
-mod per_operation;
+pub(crate) mod per_operation;
 mod processor;
 mod this_cpu;
 

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::HardwareTarget;
 use super::cost::{Cost, Explanation, Machine, Request};
 use super::figure::{Corner, Figure};
-use super::per_operation::HOROWITZ_45NM;
+use super::per_operation::{HOROWITZ_45NM, break_even_activity};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::{LayerKind, LayerProfile};
-use crate::units::{Joules, Range, Seconds};
+use crate::units::{Joules, Range, Seconds, Watts};
 
 /// Constants of a neuromorphic chip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub struct Neuromorphic {
     pub energy_per_update: Figure<Joules>,
     /// Energy to carry one spike to one core.
     pub energy_per_spike: Figure<Joules>,
+    /// Power of a chip at work beyond static power and its events: processors that manage it, steps that are synchronised.
+    pub active_power: Figure<Watts>,
     /// Shortest time step.
     pub step: Figure<Seconds>,
     /// Time steps that one unit of work is presented for.
@@ -57,6 +59,7 @@ impl Neuromorphic {
         self.energy_per_event.check("energy_per_event")?;
         self.energy_per_update.check("energy_per_update")?;
         self.energy_per_spike.check("energy_per_spike")?;
+        self.active_power.check("active_power")?;
         self.step.check("step")?;
         self.steps.check("steps")?;
         self.activity.check("activity")
@@ -150,7 +153,9 @@ impl Neuromorphic {
             seconds[i] = steps * step;
             latency[i] = (steps + depth) * step;
             let events = |synapses: f64| synapses * activity * steps;
+            let active = self.active_power.cost(corner).0 * chips * seconds[i];
             let mut energy = EnergyBreakdown {
+                compute: Joules(active),
                 static_power: Joules(target.static_power.cost(corner).0 * chips * seconds[i]),
                 ..EnergyBreakdown::default()
             };
@@ -197,8 +202,8 @@ impl Neuromorphic {
             ),
             energy: format!(
                 "{synapses_total:.3e} synapses × {activity} spikes per step (assumed) × {steps} steps × {:.2e} J = \
-                 {:.3e} J + {neurons:.0} neurons × {steps} steps × {:.2e} J = {:.3e} J + routing {:.3e} J + {chips} \
-                 chip(s) × {} W × {:.3e} s = {:.3e} J static; the bare count of events × 0.9 pJ that is often quoted \
+                 {:.3e} J + {neurons:.0} neurons × {steps} steps × {:.2e} J and management = {:.3e} J + routing {:.3e} J + {chips} \
+                 chip(s) × {} W × {:.3e} s = {:.3e} J static, {} W more at work; the bare count of events × 0.9 pJ that is often quoted \
                  (45 nm FP32 additions, no memory, no leakage) would be {:.3e} J",
                 self.energy_per_event.typical.0,
                 breakdown.on_chip.0,
@@ -208,6 +213,7 @@ impl Neuromorphic {
                 target.static_power.typical.0,
                 seconds[1],
                 breakdown.static_power.0,
+                self.active_power.typical.0,
                 synapses_total * activity * steps * HOROWITZ_45NM.accumulate().0,
             ),
             notes: vec![
@@ -217,6 +223,11 @@ impl Neuromorphic {
                 format!(
                     "the network fills {cores:.0} cores on {chips} chip(s); spikes per neuron and step are assumed to \
                      be {activity}, not measured"
+                ),
+                format!(
+                    "by the break-even of spyx, {steps} steps cost less than a quantised network below {:.1} % spikes per \
+                     neuron and step",
+                    100.0 * break_even_activity(steps as u32)
                 ),
             ],
             }),

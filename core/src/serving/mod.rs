@@ -9,20 +9,20 @@ pub mod architecture;
 mod calibrate;
 mod catalogue;
 mod config;
-mod constants;
+pub(crate) mod constants;
 mod decode;
 mod denoiser;
 mod device;
 mod diffusion;
-mod fit;
+pub(crate) mod fit;
 mod layers;
 mod llama_cpp;
 mod predict;
 mod rates;
 mod rows;
-mod statistics;
+pub(crate) mod statistics;
 mod system;
-mod validate;
+pub(crate) mod validate;
 
 pub use calibrate::{calibrate, cross_validate};
 pub use catalogue::{architecture, architectures};
@@ -38,7 +38,7 @@ pub use predict::{Prediction, predict};
 pub use rows::{Case, CaseWork, Row, Scope, read};
 pub use statistics::Statistics;
 pub use system::{Arrival, Benchmark};
-pub use validate::{Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate};
+pub use validate::{ComparedFigure, Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate};
 
 /// The public measurements that the constants are fitted to, as a table for [`validate`] and [`read`].
 pub const PUBLIC_ROWS: &str = include_str!("../../../assets/ground_truth/serving.csv");

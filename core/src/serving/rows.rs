@@ -120,7 +120,7 @@ pub fn read(text: &str, path: &Path) -> Result<Vec<Row>> {
         .map(|(row, line)| {
             let mut row: Row = row.map_err(|error| Error::file(error.to_string(), path))?;
             if row.id.is_empty() {
-                row.id = format!("{stem} line {line}");
+                row.id = format!("{stem}-{line}");
             }
             Ok(row)
         })
