@@ -150,12 +150,22 @@ fn line(group: &Group, of: &str, statistics: &Statistics) -> Vec<String> {
         group.precision.clone(),
         of.to_owned(),
         statistics.n.to_string(),
-        significant(statistics.median_absolute_error, 3),
-        significant(statistics.p90_absolute_error, 3),
-        significant(statistics.bias, 3),
+        percent(statistics.median_absolute_error),
+        percent(statistics.p90_absolute_error),
+        percent(statistics.bias),
         significant(statistics.median_factor, 3),
         format!("{:.0}", 100.0 * statistics.within_factor_2),
         rank,
         format!("{:.0}", 100.0 * statistics.inside_range),
     ]
+}
+
+/// Per cent with three digits; what is left of rounding sums is none.
+fn percent(value: f64) -> String {
+    const NOTHING: f64 = 1e-6;
+    if value.abs() < NOTHING {
+        "0".to_owned()
+    } else {
+        significant(value, 3)
+    }
 }

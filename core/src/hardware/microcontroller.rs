@@ -88,7 +88,12 @@ impl Microcontroller {
     }
 
     /// Refuses what has no place on the chip.
-    fn fits(&self, target: &HardwareTarget, request: &Request<'_>, weight_bytes: f64) -> Result<()> {
+    fn fits(
+        &self,
+        target: &HardwareTarget,
+        request: &Request<'_>,
+        weight_bytes: f64,
+    ) -> Result<()> {
         let refuse = |fact: String| Err(Error::Infeasible(fact));
         if request.scenario.devices > 1 {
             return refuse(format!(
@@ -126,8 +131,7 @@ impl Microcontroller {
             .layers
             .iter()
             .map(|l| {
-                (l.layer.inputs + l.layer.outputs + request.work(&l.layer).1)
-                    * activation_bytes(l)
+                (l.layer.inputs + l.layer.outputs + request.work(&l.layer).1) * activation_bytes(l)
             })
             .fold(0.0, f64::max);
         if most > room {
@@ -274,8 +278,10 @@ impl Microcontroller {
                 self.cycles_per_layer.typical,
                 self.clock.typical,
                 match &self.float_factor {
-                    Some(factor) if sum(|d| d.float_macs) > 0.0 =>
-                        format!(", products in floating point {} times as long", factor.typical),
+                    Some(factor) if sum(|d| d.float_macs) > 0.0 => format!(
+                        ", products in floating point {} times as long",
+                        factor.typical
+                    ),
                     _ => String::new(),
                 }
             ),
@@ -325,7 +331,11 @@ fn demand(layer: &LayerProfile, request: &Request<'_>) -> Demand {
     // Normalisation, activation and pooling are fused into the layer before them.
     let weighted = layer.layer.kind != LayerKind::Elementwise;
     let embedding = layer.layer.kind == LayerKind::Embedding;
-    let fetched = if embedding { 0.0 } else { held_bytes(layer) * density };
+    let fetched = if embedding {
+        0.0
+    } else {
+        held_bytes(layer) * density
+    };
     Demand {
         macs,
         float_macs,

@@ -59,8 +59,9 @@ pub enum Folding {
 impl ListedLayer {
     /// The layer as hardware models see it.
     fn layer(&self, name: String) -> Layer {
-        let volume =
-            |(channels, rows, columns): Extent| usize_of(channels) * usize_of(rows) * usize_of(columns);
+        let volume = |(channels, rows, columns): Extent| {
+            usize_of(channels) * usize_of(rows) * usize_of(columns)
+        };
         let (kind, shape, inputs, outputs, uses) = match *self {
             Self::Conv { from, to, kernel } => (
                 LayerKind::Conv2d,

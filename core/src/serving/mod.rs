@@ -38,7 +38,9 @@ pub use predict::{Prediction, predict};
 pub use rows::{Case, CaseWork, Row, Scope, read};
 pub use statistics::Statistics;
 pub use system::{Arrival, Benchmark};
-pub use validate::{ComparedFigure, Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate};
+pub use validate::{
+    ComparedFigure, Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate,
+};
 
 /// The public measurements that the constants are fitted to, as a table for [`validate`] and [`read`].
 pub const PUBLIC_ROWS: &str = include_str!("../../../assets/ground_truth/serving.csv");

@@ -35,14 +35,46 @@ impl Identified for CarbonRow {
     }
 }
 
-/// Codes of three letters (ISO 3166-1) and of the grid.
-const CODES: [(&str, &str); 36] = [
-    ("WOR", "WORLD"), ("ARG", "AR"), ("AUS", "AU"), ("AUT", "AT"), ("BEL", "BE"), ("BRA", "BR"), ("CAN", "CA"),
-    ("CHE", "CH"), ("CHL", "CL"), ("CHN", "CN"), ("CZE", "CZ"), ("DEU", "DE"), ("DNK", "DK"), ("ESP", "ES"),
-    ("FIN", "FI"), ("FRA", "FR"), ("GBR", "GB"), ("GRC", "GR"), ("HUN", "HU"), ("IND", "IN"), ("IRL", "IE"),
-    ("ISL", "IS"), ("ITA", "IT"), ("JPN", "JP"), ("KOR", "KR"), ("MEX", "MX"), ("NLD", "NL"), ("NOR", "NO"),
-    ("NZL", "NZ"), ("POL", "PL"), ("PRT", "PT"), ("SGP", "SG"), ("SWE", "SE"), ("TUR", "TR"), ("USA", "US"),
+/// Codes of three letters (ISO 3166-1), or names where the grid has another, and the code of the grid.
+const CODES: [(&str, &str); 38] = [
+    ("WOR", "WORLD"),
+    ("ARG", "AR"),
+    ("AUS", "AU"),
+    ("AUT", "AT"),
+    ("BEL", "BE"),
+    ("BRA", "BR"),
+    ("CAN", "CA"),
+    ("CHE", "CH"),
+    ("CHL", "CL"),
+    ("CHN", "CN"),
+    ("CZE", "CZ"),
+    ("DEU", "DE"),
+    ("DNK", "DK"),
+    ("ESP", "ES"),
+    ("FIN", "FI"),
+    ("FRA", "FR"),
+    ("GBR", "GB"),
+    ("GRC", "GR"),
+    ("HUN", "HU"),
+    ("IND", "IN"),
+    ("IRL", "IE"),
+    ("ISL", "IS"),
+    ("ITA", "IT"),
+    ("JPN", "JP"),
+    ("KOR", "KR"),
+    ("MEX", "MX"),
+    ("NLD", "NL"),
+    ("NOR", "NO"),
+    ("NZL", "NZ"),
+    ("POL", "PL"),
+    ("PRT", "PT"),
+    ("SGP", "SG"),
+    ("SWE", "SE"),
+    ("TUR", "TR"),
+    ("USA", "US"),
     ("ZAF", "ZA"),
+    ("United Kingdom", "GB"),
+    ("India", "IN"),
 ];
 
 /// Compares a row, or says why not.
@@ -50,8 +82,12 @@ pub(crate) fn validate(row: &CarbonRow) -> Result<ValidatedRow, SkippedRow> {
     let compared = match row.kind.as_str() {
         "grid_intensity" => intensity(row),
         "embodied" => embodied(row),
-        "training" => Err("a training run is not an inference; its published cost is checked by the program's own tests of training".to_owned()),
-        "pue" => Err("the effectiveness of a building is set by whoever asks, not predicted".to_owned()),
+        "training" => Err(
+            "a training run is not an inference, and this command predicts inferences".to_owned(),
+        ),
+        "pue" => {
+            Err("the effectiveness of a building is set by whoever asks, not predicted".to_owned())
+        }
         "inference" => Err("the model and hardware behind it are not published".to_owned()),
         kind => Err(format!("nothing is predicted for '{kind}'")),
     };

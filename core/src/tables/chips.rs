@@ -6,9 +6,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::hardware::{
-    CostModel, Figure, HardwareClass, HardwareTarget, Microcontroller, Trust,
-};
+use crate::hardware::{CostModel, Figure, HardwareClass, HardwareTarget, Microcontroller, Trust};
 use crate::units::{Bytes, Joules, Watts};
 
 const FILE: &str = include_str!("../../../assets/small_chips.ron");
@@ -100,10 +98,23 @@ pub(crate) struct Chip {
     /// Joules; measured rows only.
     #[serde(default)]
     pub(crate) energy_per_cycle: Option<f64>,
+    /// Current at work that its maker states.
+    #[serde(default)]
+    pub(crate) microamperes_per_megahertz: Option<f64>,
     /// Bytes.
     weight_memory: f64,
     activation_memory: f64,
     source: String,
+}
+
+impl Chip {
+    /// Joules per cycle by the data sheet's current at 3 V, the supply at which most state it; microamperes per megahertz
+    /// are picocoulombs per cycle.
+    fn stated_energy(&self) -> Option<f64> {
+        const SUPPLY: f64 = 3.0;
+        self.microamperes_per_megahertz
+            .map(|charge| charge * 1e-12 * SUPPLY)
+    }
 }
 
 /// Factors above and below which one in ten measurements lies.
@@ -126,6 +137,8 @@ pub(crate) struct SmallChips {
     pub(crate) accelerator: AcceleratorCycles,
     cores: BTreeMap<Core, CoreFacts>,
     chips: Vec<Chip>,
+    /// Measured energy per cycle over that of the data sheet.
+    pub(crate) over_data_sheet: f64,
     pub(crate) spread: Spread,
 }
 
@@ -139,6 +152,8 @@ pub(crate) struct Running {
     pub(crate) clock: f64,
     /// Joules per cycle at this voltage, where measured.
     pub(crate) energy_per_cycle: Option<f64>,
+    /// Joules per cycle by the data sheet.
+    pub(crate) stated_energy: Option<f64>,
     weight_memory: f64,
     activation_memory: f64,
     source: String,
@@ -200,7 +215,11 @@ impl SmallChips {
     ///
     /// # Errors
     /// Why not, in words.
-    pub(crate) fn running(&self, device: &str, remarks: &str) -> std::result::Result<Running, String> {
+    pub(crate) fn running(
+        &self,
+        device: &str,
+        remarks: &str,
+    ) -> std::result::Result<Running, String> {
         let plain = plain(device);
         let holds = |words: &[String]| words.iter().any(|word| plain.contains(word.as_str()));
         let clock = clock(device).or_else(|| clock(remarks));
@@ -211,6 +230,7 @@ impl SmallChips {
                 engine: chip.engine,
                 clock: clock.or(point.map(|(_, hz)| hz)).unwrap_or(chip.clock),
                 energy_per_cycle: chip.energy_per_cycle,
+                stated_energy: chip.stated_energy(),
                 weight_memory: chip.weight_memory,
                 activation_memory: chip.activation_memory,
                 source: chip.source.clone(),
@@ -226,7 +246,11 @@ impl SmallChips {
         }
         let remarked = self::plain(remarks);
         let core = self.cores.iter().find(|(_, facts)| {
-            holds(&facts.words) || facts.words.iter().any(|word| remarked.contains(word.as_str()))
+            holds(&facts.words)
+                || facts
+                    .words
+                    .iter()
+                    .any(|word| remarked.contains(word.as_str()))
         });
         match (core, clock) {
             (Some((core, _)), Some(clock)) => Ok(Running {
@@ -234,6 +258,7 @@ impl SmallChips {
                 engine: Engine::Core(*core),
                 clock,
                 energy_per_cycle: None,
+                stated_energy: None,
                 weight_memory: UNKNOWN_MEMORY,
                 activation_memory: UNKNOWN_MEMORY,
                 source: "core and clock as the row names them".to_owned(),
@@ -407,7 +432,12 @@ mod tests {
         for (device, name, clock, volts) in [
             ("NUCLEO-L4R5ZI_X-CUBE-AI-7.3", "STM32L4R5", 120e6, None),
             ("NUCLEO_H7A3ZI_Q_40MHz", "STM32H7A3", 40e6, None),
-            ("syntiant_9120_0v9_30mhz", "Syntiant NDP120", 30e6, Some(0.9)),
+            (
+                "syntiant_9120_0v9_30mhz",
+                "Syntiant NDP120",
+                30e6,
+                Some(0.9),
+            ),
             ("gap9_650_240", "GreenWaves GAP9", 240e6, Some(0.65)),
         ] {
             let running = chips.running(device, "").unwrap();

@@ -43,10 +43,11 @@ impl Identified for DeviceRow {
     }
 }
 
-/// Sheets print two or three digits.
+/// Sheets and tables print two or three digits.
 const ROUNDING: f64 = 0.01;
 
-/// The device of the catalogue that a published name means: the one of which most words are in it.
+/// The device of the catalogue that a published name means: the longest of which all words are in it; the maker may be
+/// missing where a word of the device itself is there.
 pub(crate) fn named(name: &str) -> Result<Option<&'static HardwareTarget>, Error> {
     let plain = |text: &str| -> String {
         text.to_lowercase()
@@ -58,8 +59,15 @@ pub(crate) fn named(name: &str) -> Result<Option<&'static HardwareTarget>, Error
     Ok(hardware::catalogue()?
         .iter()
         .filter(|target| {
-            let mut words = target.id.split('-').skip(1);
-            target.id.contains('-') && words.all(|word| name.contains(word))
+            let mut words = target.id.split('-');
+            let maker = words.next().unwrap_or_default();
+            let rest: Vec<&str> = words.collect();
+            let telling = rest
+                .iter()
+                .any(|word| word.len() > 1 && word.contains(|c: char| c.is_ascii_alphabetic()));
+            !rest.is_empty()
+                && (telling || name.contains(maker))
+                && rest.iter().all(|word| name.contains(word))
         })
         .max_by_key(|target| target.id.len()))
 }
@@ -96,22 +104,19 @@ pub(crate) fn validate(row: &DeviceRow) -> Result<ValidatedRow, SkippedRow> {
 
 fn figures(row: &DeviceRow, target: &HardwareTarget) -> Vec<ComparedFigure> {
     let mut figures = Vec::new();
-    let mut compare = |quantity: &str, unit, ours: Option<Range<f64>>, printed: &str, scale: f64| {
-        // The upper end of a range is the limit.
-        let upper = printed.rsplit('-').next().unwrap_or_default();
-        if let (Some(range), Some(measured)) = (ours, number(upper)) {
-            figures.push(ComparedFigure {
-                quantity: quantity.to_owned(),
-                unit,
-                predicted: Range {
-                    low: range.low * (1.0 - ROUNDING),
-                    typical: range.typical,
-                    high: range.high * (1.0 + ROUNDING),
-                },
-                measured: measured * scale,
-            });
-        }
-    };
+    let mut compare =
+        |quantity: &str, unit, ours: Option<Range<f64>>, printed: &str, scale: f64| {
+            // The upper end of a range is the limit.
+            let upper = printed.rsplit('-').next().unwrap_or_default();
+            if let (Some(range), Some(measured)) = (ours, number(upper)) {
+                figures.push(ComparedFigure {
+                    quantity: quantity.to_owned(),
+                    unit,
+                    predicted: printed_range(range),
+                    measured: measured * scale,
+                });
+            }
+        };
     let limit = plain(&target.power_limit);
     match &target.model {
         CostModel::Processor(processor) => {
@@ -133,17 +138,38 @@ fn figures(row: &DeviceRow, target: &HardwareTarget) -> Vec<ComparedFigure> {
             }
             compare("memory", "B", capacity, &row.mem_gb, 1e9);
             compare("bandwidth", "B/s", Some(bandwidth), &row.mem_bw_gb_s, 1e9);
-            compare("memory on the chip", "B", Some(plain(&processor.on_chip.capacity)), &row.on_chip_mem_mb, 1e6);
+            compare(
+                "memory on the chip",
+                "B",
+                Some(plain(&processor.on_chip.capacity)),
+                &row.on_chip_mem_mb,
+                1e6,
+            );
         }
         CostModel::Fpga(fpga) => {
             let bandwidth = fpga.memory.as_ref().map(|memory| plain(&memory.bandwidth));
             compare("bandwidth", "B/s", bandwidth, &row.mem_bw_gb_s, 1e9);
-            compare("memory on the chip", "B", Some(plain(&fpga.on_chip)), &row.on_chip_mem_mb, 1e6);
+            compare(
+                "memory on the chip",
+                "B",
+                Some(plain(&fpga.on_chip)),
+                &row.on_chip_mem_mb,
+                1e6,
+            );
         }
         CostModel::Microcontroller(_) | CostModel::Neuromorphic(_) => {}
     }
     compare("power limit", "W", Some(limit), &row.tdp_w, 1.0);
     figures
+}
+
+/// A range that holds its own ends after they were rounded for print.
+pub(crate) fn printed_range(range: Range<f64>) -> Range<f64> {
+    Range {
+        low: range.low * (1.0 - ROUNDING),
+        typical: range.typical,
+        high: range.high * (1.0 + ROUNDING),
+    }
 }
 
 /// A figure's range without its unit.
@@ -162,11 +188,20 @@ mod tests {
             ("NVIDIA H100 SXM5 80GB", Some("nvidia-h100-sxm")),
             ("Google TPU v4i", Some("google-tpu-v4i")),
             ("Google TPU v4", Some("google-tpu-v4")),
-            ("Digilent PYNQ-Z1 / TUL PYNQ-Z2 (XC7Z020)", Some("digilent-pynq-z1")),
+            (
+                "Digilent PYNQ-Z1 / TUL PYNQ-Z2 (XC7Z020)",
+                Some("digilent-pynq-z1"),
+            ),
             ("Intel Loihi 2", Some("intel-loihi-2")),
+            ("NVIDIA H100 80GB SXM", Some("nvidia-h100-sxm")),
+            ("SpiNNaker 1", Some("spinnaker-1")),
             ("Cerebras WSE-2", None),
         ] {
-            assert_eq!(named(name).unwrap().map(|target| target.id.as_str()), id, "{name}");
+            assert_eq!(
+                named(name).unwrap().map(|target| target.id.as_str()),
+                id,
+                "{name}"
+            );
         }
     }
 }

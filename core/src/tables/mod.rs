@@ -123,13 +123,20 @@ pub fn validate(tables: &[Table], options: Options<'_>) -> Result<Validation> {
     for table in tables {
         match table {
             Table::Serving(_) | Table::Small(_) => {}
-            Table::Neuromorphic(rows) => all.append(compared("spiking and comparison", rows, neuromorphic::validate)),
-            Table::Operations(rows) => all.append(compared("one operation", rows, operations::validate)),
+            Table::Neuromorphic(rows) => all.append(compared(
+                "spiking and comparison",
+                rows,
+                neuromorphic::validate,
+            )),
+            Table::Operations(rows) => {
+                all.append(compared("one operation", rows, operations::validate))
+            }
             Table::Devices(rows) => all.append(compared("data sheet", rows, devices::validate)),
             Table::Carbon(rows) => all.append(compared("carbon", rows, carbon::validate)),
             Table::Quality(rows) => all.skipped.extend(rows.iter().map(|row| SkippedRow {
                 id: row.id.clone(),
-                reason: "quality is measured on the compressed weights and never modelled".to_owned(),
+                reason:
+                    "quality is measured on the compressed weights and never modelled".to_owned(),
             })),
         }
     }

@@ -144,7 +144,9 @@ pub(crate) fn validate(row: &NeuromorphicRow) -> Result<ValidatedRow, SkippedRow
             predicted_throughput: prediction.throughput,
             measured_energy_j: number(&row.joules_per_inference),
             measured_throughput: number(&row.inferences_per_s),
-            model: format!("{} {}", row.benchmark, row.network).trim().to_owned(),
+            model: format!("{} {}", row.benchmark, row.network)
+                .trim()
+                .to_owned(),
             family: row.benchmark.clone(),
             hardware: row.hardware.clone(),
             scope: if dynamic(row) { "above idle" } else { "chip" },
@@ -198,7 +200,11 @@ fn network(row: &NeuromorphicRow) -> Result<LayerList, String> {
     let stated = row
         .network
         .split(|c: char| !c.is_ascii_digit() && c != '-')
-        .map(|word| word.split('-').filter_map(|w| w.parse().ok()).collect::<Vec<u32>>())
+        .map(|word| {
+            word.split('-')
+                .filter_map(|w| w.parse().ok())
+                .collect::<Vec<u32>>()
+        })
         .find(|widths| widths.len() >= 3);
     let benchmark = row.benchmark.to_lowercase();
     let widths = match (stated, row.network.trim()) {
@@ -224,15 +230,15 @@ fn network(row: &NeuromorphicRow) -> Result<LayerList, String> {
 /// Widths of a synapse's weight and of an activation on spiking chips.
 const SPIKING_BITS: u8 = 8;
 
-fn on_spiking_chip(
-    row: &NeuromorphicRow,
-    target: &HardwareTarget,
-) -> Result<Prediction, String> {
+fn on_spiking_chip(row: &NeuromorphicRow, target: &HardwareTarget) -> Result<Prediction, String> {
     let profile = network(row)?.profile("network", SPIKING_BITS, SPIKING_BITS);
     let (time, energy) =
         one_inference(target, &profile, None).map_err(|error| error.to_string())?;
     let energy = if dynamic(row) {
-        let idle = target.static_power.range().with(time, |watts, time| watts * time);
+        let idle = target
+            .static_power
+            .range()
+            .with(time, |watts, time| watts * time);
         energy.with(idle, |all, idle| all - idle)
     } else {
         energy
@@ -245,7 +251,12 @@ fn on_spiking_chip(
 }
 
 fn on_processor(row: &NeuromorphicRow, frame: &Frame) -> Result<Prediction, String> {
-    let bytes = 4.0 * network(row)?.layers().iter().map(Layer::weights).sum::<u64>() as f64;
+    let bytes = 4.0
+        * network(row)?
+            .layers()
+            .iter()
+            .map(Layer::weights)
+            .sum::<u64>() as f64;
     let time = frame
         .start
         .map(|start| Seconds(start + bytes / frame.bandwidth));
@@ -318,7 +329,8 @@ fn truenorth(
         });
     }
     // A camera sets the pace: the chip keeps up with its ticks or the network is another one.
-    let per_second = number_before(&row.benchmark, " fps").or_else(|| number(&row.inferences_per_s));
+    let per_second =
+        number_before(&row.benchmark, " fps").or_else(|| number(&row.inferences_per_s));
     let prediction = Prediction {
         energy: per_second
             .filter(|_| number(&row.joules_per_inference).is_some())
@@ -358,7 +370,9 @@ fn truenorth_power<'a>(
     let silent = target
         .static_power
         .range()
-        .with(update, move |watts, update| scale * (watts.0 + updates * update.0));
+        .with(update, move |watts, update| {
+            scale * (watts.0 + updates * update.0)
+        });
     move |events: Range<f64>| {
         let busy = events.with(chip.energy_per_event.range(), |events, joules| {
             scale * neurons * events * joules.0
@@ -396,16 +410,25 @@ mod tests {
 
     #[test]
     fn rates_and_widths_are_read() {
-        assert_eq!(rates("nets 11.58 / 20.07 / 95.93 Hz"), [11.58, 20.07, 95.93]);
+        assert_eq!(
+            rates("nets 11.58 / 20.07 / 95.93 Hz"),
+            [11.58, 20.07, 95.93]
+        );
         assert_eq!(rates("high corner 200 Hz, 256 syn"), [200.0]);
         assert_eq!(rates("no rate"), [0.0; 0]);
         assert_eq!(number_before("TrueNorth 0.775 V", " V"), Some(0.775));
-        assert_eq!(number_before("multi-object detection, 400x240 video 30 fps", " fps"), Some(30.0));
+        assert_eq!(
+            number_before("multi-object detection, 400x240 video 30 fps", " fps"),
+            Some(30.0)
+        );
         let row = NeuromorphicRow {
             network: "2 hidden layers, 390-256-256-29 (sizes from memory)".to_owned(),
             ..NeuromorphicRow::default()
         };
-        assert_eq!(network(&row).unwrap().macs(), 390.0 * 256.0 + 256.0 * 256.0 + 256.0 * 29.0);
+        assert_eq!(
+            network(&row).unwrap().macs(),
+            390.0 * 256.0 + 256.0 * 256.0 + 256.0 * 29.0
+        );
     }
 
     #[test]

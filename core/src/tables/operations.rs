@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::devices::printed_range;
 use super::neuromorphic;
 use super::read::Identified;
 use super::small::number;
@@ -50,7 +51,7 @@ pub(crate) fn validate(row: &OperationRow) -> Result<ValidatedRow, SkippedRow> {
     match compared {
         Ok((published, (predicted, of))) => Ok(ValidatedRow {
             id: row.id.clone(),
-            predicted_energy_j: Some(predicted.map(|joules| joules.0)),
+            predicted_energy_j: Some(printed_range(predicted.map(|joules| joules.0))),
             predicted_throughput: None,
             measured_energy_j: Some(published.0),
             measured_throughput: None,
@@ -146,19 +147,25 @@ fn spiking(operation: &str, id: &str) -> Result<(Range<Joules>, &'static str), S
     };
     let chip: &Neuromorphic = chip;
     if operation.contains("all-in") {
-        return Ok((neuromorphic::truenorth_total_per_event(target, chip), "power of a chip"));
+        return Ok((
+            neuromorphic::truenorth_total_per_event(target, chip),
+            "power of a chip",
+        ));
     }
-    if ["stdp", "synaptic update"].iter().any(|word| operation.contains(word)) {
+    if ["stdp", "synaptic update"]
+        .iter()
+        .any(|word| operation.contains(word))
+    {
         return Err("learning on the chip is not modelled".to_owned());
     }
-    if operation.contains("sram") || operation.contains("periphery") || operation.contains("chip to chip")
+    if ["sram", "periphery", "chip to chip", "hop", "within-tile"]
+        .iter()
+        .any(|part| operation.contains(part))
     {
-        return Err("it is part of another constant of the chip".to_owned());
+        return Err("it is part of the energy per event or per spike of the chip".to_owned());
     }
     let figure = if operation.contains("neuron update") {
         &chip.energy_per_update
-    } else if ["hop", "within-tile", "spike,"].iter().any(|word| operation.contains(word)) {
-        &chip.energy_per_spike
     } else if operation.contains("synaptic") {
         &chip.energy_per_event
     } else {

@@ -22,12 +22,24 @@ const KINDS: [(Kind, &str, Columns); 7] = [
     (
         Kind::Small,
         "small chips and programmable logic",
-        &[&["device"], &["task"], &["precision"], &["energy_uj_per_inf"], &["throughput_inf_per_s", "latency_us"]],
+        &[
+            &["device"],
+            &["task"],
+            &["precision"],
+            &["energy_uj_per_inf"],
+            &["throughput_inf_per_s", "latency_us"],
+        ],
     ),
     (
         Kind::Neuromorphic,
         "spiking chips",
-        &[&["benchmark"], &["hardware"], &["running_w"], &["inferences_per_s"], &["joules_per_inference"]],
+        &[
+            &["benchmark"],
+            &["hardware"],
+            &["running_w"],
+            &["inferences_per_s"],
+            &["joules_per_inference"],
+        ],
     ),
     (
         Kind::Operations,
@@ -52,7 +64,11 @@ const KINDS: [(Kind, &str, Columns); 7] = [
     (
         Kind::Serving,
         "serving",
-        &[&["model", "network"], &["hardware", "device"], &["energy_j", "throughput", "latency_s"]],
+        &[
+            &["model", "network"],
+            &["hardware", "device"],
+            &["energy_j", "throughput", "latency_s"],
+        ],
     ),
 ];
 
@@ -190,6 +206,9 @@ mod tests {
     fn a_broken_line_says_which() {
         let text = "operation,energy_pj,process\nadd,1\n";
         let message = read(text, Path::new("x.csv")).unwrap_err().to_string();
-        assert!(message.contains("line: 2") && message.ends_with(": x.csv"), "{message}");
+        assert!(
+            message.contains("line: 2") && message.ends_with(": x.csv"),
+            "{message}"
+        );
     }
 }

@@ -116,10 +116,26 @@ impl SmallDevice {
 
 /// Words of a task, its short name, and the network that the benchmark's reference implementation runs.
 const TASKS: [(&[&str], &str, &str); 4] = [
-    (&["anomaly", "toyadmos"], "anomaly detection", "mlperf-tiny-autoencoder"),
-    (&["cifar", "image classification"], "image classification", "mlperf-tiny-resnet-8"),
-    (&["keyword", "kws", "speech commands"], "keyword spotting", "mlperf-tiny-ds-cnn"),
-    (&["visual wake", "vww", "person detection"], "visual wake words", "mlperf-tiny-mobilenet"),
+    (
+        &["anomaly", "toyadmos"],
+        "anomaly detection",
+        "mlperf-tiny-autoencoder",
+    ),
+    (
+        &["cifar", "image classification"],
+        "image classification",
+        "mlperf-tiny-resnet-8",
+    ),
+    (
+        &["keyword", "kws", "speech commands"],
+        "keyword spotting",
+        "mlperf-tiny-ds-cnn",
+    ),
+    (
+        &["visual wake", "vww", "person detection"],
+        "visual wake words",
+        "mlperf-tiny-mobilenet",
+    ),
 ];
 
 /// Designs that the submissions of a tool chain run, by task, where a row does not name them.
@@ -132,8 +148,16 @@ const DESIGNS: [(&str, &str, &str); 4] = [
 
 /// Words of a board's name, and the board of the hardware catalogue.
 const BOARDS: [(&[&str], &str); 5] = [
-    (&["arty a7-100t", "arty-a7-100t", "xc7a100t"], "digilent-arty-a7-100t"),
-    (&["pynq-z2", "pynq-z1", "pynq z2", "pynq z1", "xc7z020", "pynq"], "digilent-pynq-z1"),
+    (
+        &["arty a7-100t", "arty-a7-100t", "xc7a100t"],
+        "digilent-arty-a7-100t",
+    ),
+    (
+        &[
+            "pynq-z2", "pynq-z1", "pynq z2", "pynq z1", "xc7z020", "pynq",
+        ],
+        "digilent-pynq-z1",
+    ),
     (&["zcu104", "xczu7ev"], "amd-zcu104"),
     (&["u250"], "amd-alveo-u250"),
     (&["u280"], "amd-alveo-u280"),
@@ -206,7 +230,10 @@ fn network(
     row: &SmallRow,
     logic: bool,
 ) -> std::result::Result<(String, LayerList, &'static str), String> {
-    let (model, task) = (row.model.to_lowercase(), row.task.to_lowercase().replace('_', " "));
+    let (model, task) = (
+        row.model.to_lowercase(),
+        row.task.to_lowercase().replace('_', " "),
+    );
     let known = TASKS
         .iter()
         .find(|(words, ..)| words.iter().any(|word| task.contains(word)));
@@ -258,7 +285,8 @@ fn bits(precision: &str, model: &str) -> Option<(u8, u8)> {
             Some((weights, activations))
         })
     };
-    if let Some(widths) = weights_and_activations(precision).or_else(|| weights_and_activations(model))
+    if let Some(widths) =
+        weights_and_activations(precision).or_else(|| weights_and_activations(model))
     {
         return Some(widths);
     }
@@ -283,7 +311,10 @@ fn leading_number(text: &str) -> Option<(u8, &str)> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
-    let value = text[..end].parse().ok().filter(|bits| (1..=32).contains(bits))?;
+    let value = text[..end]
+        .parse()
+        .ok()
+        .filter(|bits| (1..=32).contains(bits))?;
     Some((value, &text[end..]))
 }
 
@@ -354,10 +385,30 @@ mod tests {
     #[test]
     fn rows_find_their_network() {
         for (device, model, task, expected) in [
-            ("EK-RA6M4", "MLPerf Tiny reference network", "MLPerf Tiny v1.0 anomaly_detection", "mlperf-tiny-autoencoder"),
-            ("PYNQ-Z2 (XC7Z020)", "autoencoder AD08 (hls4ml)", "MLPerf Tiny v0.7 anomaly detection", "hls4ml-ad08"),
-            ("Arty A7-100T", "CNV-W1A1 (FINN)", "MLPerf Tiny v0.7 CIFAR-10 image classification", "finn-cnv-w1a1"),
-            ("Arty A7-100T", "residual network (hls4ml)", "CIFAR-10", "hls4ml-rn07"),
+            (
+                "EK-RA6M4",
+                "MLPerf Tiny reference network",
+                "MLPerf Tiny v1.0 anomaly_detection",
+                "mlperf-tiny-autoencoder",
+            ),
+            (
+                "PYNQ-Z2 (XC7Z020)",
+                "autoencoder AD08 (hls4ml)",
+                "MLPerf Tiny v0.7 anomaly detection",
+                "hls4ml-ad08",
+            ),
+            (
+                "Arty A7-100T",
+                "CNV-W1A1 (FINN)",
+                "MLPerf Tiny v0.7 CIFAR-10 image classification",
+                "finn-cnv-w1a1",
+            ),
+            (
+                "Arty A7-100T",
+                "residual network (hls4ml)",
+                "CIFAR-10",
+                "hls4ml-rn07",
+            ),
         ] {
             let case = SmallCase::new(&row(device, model, task, "8 bit")).unwrap();
             assert_eq!(case.profile.model, expected);
@@ -367,11 +418,32 @@ mod tests {
     #[test]
     fn reasons_say_what_is_missing() {
         for (row, reason) in [
-            (row("Raspberry Pi 4", "", "keyword spotting", "int8"), "names no chip"),
-            (row("EK-RA6M4", "my net", "faces", "int8"), "not in the catalogue"),
-            (row("EK-RA6M4", "", "keyword spotting", "posit"), "names no bit-width"),
-            (SmallRow { device_class: "fpga".to_owned(), ..row("VCK190", "", "kws", "int8") }, "is not a board"),
-            (SmallRow { energy_uj_per_inf: String::new(), ..row("EK-RA6M4", "", "kws", "int8") }, "neither energy"),
+            (
+                row("Raspberry Pi 4", "", "keyword spotting", "int8"),
+                "names no chip",
+            ),
+            (
+                row("EK-RA6M4", "my net", "faces", "int8"),
+                "not in the catalogue",
+            ),
+            (
+                row("EK-RA6M4", "", "keyword spotting", "posit"),
+                "names no bit-width",
+            ),
+            (
+                SmallRow {
+                    device_class: "fpga".to_owned(),
+                    ..row("VCK190", "", "kws", "int8")
+                },
+                "is not a board",
+            ),
+            (
+                SmallRow {
+                    energy_uj_per_inf: String::new(),
+                    ..row("EK-RA6M4", "", "kws", "int8")
+                },
+                "neither energy",
+            ),
         ] {
             let error = SmallCase::new(&row).unwrap_err();
             assert!(error.contains(reason), "{error}");

@@ -18,6 +18,8 @@ pub(crate) struct SmallConstants {
     pub(crate) kernels: Kernels,
     pub(crate) factors: [f64; CORES],
     pub(crate) accelerator: AcceleratorCycles,
+    /// Measured energy per cycle over that of the data sheet.
+    pub(crate) over_data_sheet: f64,
     /// Joules per cycle by chip; of accelerators per square volt.
     pub(crate) energies: BTreeMap<String, (EngineKind, f64)>,
 }
@@ -101,6 +103,7 @@ impl SmallConstants {
             kernels: chips.kernels,
             factors: chips.factors(),
             accelerator: chips.accelerator,
+            over_data_sheet: chips.over_data_sheet,
             energies: chips
                 .measured()
                 .map(|(name, engine, energy)| {
@@ -151,7 +154,9 @@ impl SmallConstants {
         for (factor, value) in factors.iter_mut().zip(&fitted[3..]) {
             *factor = value / unit;
         }
-        let [output, weight_byte] = fit(AcceleratorValues(START_ACCELERATOR), &on_accelerators, PULL).0;
+        let energies = energies(cases);
+        let [output, weight_byte] =
+            fit(AcceleratorValues(START_ACCELERATOR), &on_accelerators, PULL).0;
         Self {
             kernels: Kernels {
                 cycles_per_mac: fitted[0],
@@ -163,7 +168,8 @@ impl SmallConstants {
                 cycles_per_output: output,
                 cycles_per_weight_byte: weight_byte,
             },
-            energies: energies(cases),
+            over_data_sheet: over_data_sheet(cases, &energies),
+            energies,
         }
     }
 
@@ -186,12 +192,15 @@ impl SmallConstants {
         }
     }
 
-    /// Joules per cycle of a chip, and whether it was seen: its own, else the mean of chips with the same core, else of
-    /// all chips of its kind.
+    /// Joules per cycle of a chip, and whether it was seen: its own, else by the current of its data sheet, else the mean
+    /// of chips with the same core, else of all chips of its kind.
     pub(crate) fn energy_per_cycle(&self, running: &Running) -> (f64, bool) {
         let scale = running.engine.square_volts();
         if let Some((_, energy)) = self.energies.get(&running.name) {
             return (energy * scale, true);
+        }
+        if let Some(stated) = running.stated_energy {
+            return (stated * self.over_data_sheet, false);
         }
         let kind = running.engine.kind();
         let alike = |wanted: &dyn Fn(EngineKind) -> bool| {
@@ -217,6 +226,25 @@ const START: [f64; 3] = [2.0, 50.0, 1.0];
 const START_ACCELERATOR: [f64; 2] = [0.5, 0.25];
 /// Joules per cycle where no row tells any (assumed: 100 microamperes per megahertz at 3 V).
 const START_ENERGY: f64 = 3e-10;
+
+/// Geometric mean, over chips whose maker states a current, of measured energy per cycle over the stated one.
+fn over_data_sheet(cases: &[&SmallCase], energies: &BTreeMap<String, (EngineKind, f64)>) -> f64 {
+    let ratios: BTreeMap<&str, f64> = cases
+        .iter()
+        .filter_map(|case| chip(case))
+        .filter_map(|running| {
+            let (_, measured) = energies.get(&running.name)?;
+            Some((
+                running.name.as_str(),
+                (measured / running.stated_energy?).ln(),
+            ))
+        })
+        .collect();
+    if ratios.is_empty() {
+        return 1.0;
+    }
+    (ratios.values().sum::<f64>() / ratios.len() as f64).exp()
+}
 
 /// Geometric mean of the measured energy per cycle of every chip.
 fn energies(cases: &[&SmallCase]) -> BTreeMap<String, (EngineKind, f64)> {

@@ -92,10 +92,23 @@ pub(crate) fn validate(rows: &[SmallRow], cross_validate: bool) -> Result<Valida
         );
         let scope = case.row.scope();
         let keys = [
-            (&mut summary, (class_name(&case.device).to_owned(), "MLPerf Tiny".to_owned(), scope, String::new())),
+            (
+                &mut summary,
+                (
+                    class_name(&case.device).to_owned(),
+                    "MLPerf Tiny".to_owned(),
+                    scope,
+                    String::new(),
+                ),
+            ),
             (
                 &mut groups,
-                (case.device.name().to_owned(), case.task.to_owned(), scope, case.row.precision.clone()),
+                (
+                    case.device.name().to_owned(),
+                    case.task.to_owned(),
+                    scope,
+                    case.row.precision.clone(),
+                ),
             ),
         ];
         for (groups, key) in keys {
@@ -135,7 +148,10 @@ fn leave_each_out(chips: &SmallChips, cases: &[SmallCase]) -> BTreeMap<String, S
             .iter()
             .filter(|case| case.device.name() != left_out.name)
             .collect();
-        all.insert(left_out.name.clone(), SmallConstants::fitted(chips, &others));
+        all.insert(
+            left_out.name.clone(),
+            SmallConstants::fitted(chips, &others),
+        );
     }
     all
 }
