@@ -50,6 +50,8 @@ const FILES: &[(&str, &str)] = files![
     "amd-zcu104",
     "digilent-pynq-z1",
     "digilent-arty-a7-100t",
+    "avnet-ultra96-v2",
+    "amd-zc706",
     "st-nucleo-l4r5zi",
     "st-nucleo-h7a3zi-q",
     "st-nucleo-u575zi-q",

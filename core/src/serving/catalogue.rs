@@ -110,6 +110,8 @@ const FILES: &[(&str, &str)] = files![
     "hls4ml-rn07",
     "finn-kws-w3a3",
     "finn-cnv-w1a1",
+    "finn-sfc",
+    "finn-lfc",
 ];
 
 /// Reads a network from the text of its file.

@@ -129,7 +129,7 @@ pub fn validate(tables: &[Table], options: Options<'_>) -> Result<Validation> {
                 neuromorphic::validate,
             )),
             Table::Operations(rows) => {
-                all.append(compared("one operation", rows, operations::validate))
+                all.append(compared("one operation", rows, operations::validate));
             }
             Table::Devices(rows) => all.append(compared("data sheet", rows, devices::validate)),
             Table::Carbon(rows) => all.append(compared("carbon", rows, carbon::validate)),

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::read::Identified;
-use super::small::{number, one_inference};
+use super::small::{inference, number};
 use crate::hardware::{self, CostModel, HardwareTarget, Neuromorphic};
 use crate::profile::{Layer, Unit};
 use crate::serving::{ComparedFigure, LayerList, ListedLayer, SkippedRow, ValidatedRow};
@@ -90,7 +90,7 @@ const FRAMES: [Frame; 4] = [
 ];
 
 /// Words of a chip's name and the chip of the hardware catalogue; the first that fits.
-const CHIPS: [(&str, &str); 10] = [
+const CHIPS: [(&str, &str); 12] = [
     ("truenorth", "ibm-truenorth"),
     ("loihi 2", "intel-loihi-2"),
     ("loihi2", "intel-loihi-2"),
@@ -101,6 +101,8 @@ const CHIPS: [(&str, &str); 10] = [
     ("xylo", "generic-spiking-core-28nm"),
     ("odin", "generic-spiking-core-28nm"),
     ("darwin3", "generic-spiking-core-28nm"),
+    ("akida", "generic-spiking-core-28nm"),
+    ("speck", "generic-spiking-core-28nm"),
 ];
 
 /// Networks of benchmarks whose layers a row does not state: keyword spotting of Blouw et al. (2019, from memory), and
@@ -232,8 +234,7 @@ const SPIKING_BITS: u8 = 8;
 
 fn on_spiking_chip(row: &NeuromorphicRow, target: &HardwareTarget) -> Result<Prediction, String> {
     let profile = network(row)?.profile("network", SPIKING_BITS, SPIKING_BITS);
-    let (time, energy) =
-        one_inference(target, &profile, None).map_err(|error| error.to_string())?;
+    let (time, energy) = inference(target, &profile, None, 1).map_err(|error| error.to_string())?;
     let energy = if dynamic(row) {
         let idle = target
             .static_power

@@ -94,6 +94,8 @@ pub(crate) struct SmallCase {
     pub(crate) device: SmallDevice,
     pub(crate) profile: ModelProfile,
     pub(crate) folding: Option<Folding>,
+    /// Inferences that follow each other closely: many where the rate is more than one per latency.
+    pub(crate) batch: u32,
 }
 
 /// Where a row was measured.
@@ -147,7 +149,7 @@ const DESIGNS: [(&str, &str, &str); 4] = [
 ];
 
 /// Words of a board's name, and the board of the hardware catalogue.
-const BOARDS: [(&[&str], &str); 5] = [
+const BOARDS: [(&[&str], &str); 7] = [
     (
         &["arty a7-100t", "arty-a7-100t", "xc7a100t"],
         "digilent-arty-a7-100t",
@@ -161,6 +163,8 @@ const BOARDS: [(&[&str], &str); 5] = [
     (&["zcu104", "xczu7ev"], "amd-zcu104"),
     (&["u250"], "amd-alveo-u250"),
     (&["u280"], "amd-alveo-u280"),
+    (&["ultra96", "zu3eg"], "avnet-ultra96-v2"),
+    (&["zc706", "xc7z045"], "amd-zc706"),
 ];
 
 impl SmallCase {
@@ -183,6 +187,7 @@ impl SmallCase {
             device,
             profile: list.profile(&id, weight_bits, activation_bits),
             folding: list.folding.filter(|_| logic),
+            batch: if logic && overlaps(row) { PIPELINED } else { 1 },
         })
     }
 
@@ -200,6 +205,19 @@ impl SmallCase {
             layers().map(|l| l.outputs).sum(),
             layers().map(|l| l.weights() as f64).sum(),
         ]
+    }
+}
+
+/// Inferences in flight and behind each other where a row overlaps them.
+const PIPELINED: u32 = 1000;
+
+/// Whether more inferences finish than one per latency.
+fn overlaps(row: &SmallRow) -> bool {
+    /// Rates and latencies are rounded, and of different runs.
+    const CLEARLY: f64 = 1.5;
+    match (number(&row.throughput_inf_per_s), number(&row.latency_us)) {
+        (Some(rate), Some(us)) => rate * Seconds::from_micro(us).0 > CLEARLY,
+        _ => false,
     }
 }
 
@@ -318,19 +336,21 @@ fn leading_number(text: &str) -> Option<(u8, &str)> {
     Some((value, &text[end..]))
 }
 
-/// Time and energy of one inference of a network, in a given design or as the hardware model lays it out.
+/// Time and energy per inference of a network, in a given design or as the hardware model lays it out, of a batch that
+/// follows closely.
 ///
 /// # Errors
 /// [`crate::Error::Infeasible`] when the hardware cannot run it.
-pub(crate) fn one_inference(
+pub(crate) fn inference(
     target: &HardwareTarget,
     profile: &ModelProfile,
     folding: Option<Folding>,
+    batch: u32,
 ) -> Result<(Range<Seconds>, Range<Joules>)> {
     let scenario = Scenario {
         hardware: target.id.clone(),
         devices: 1,
-        batch: 1,
+        batch,
         ..Scenario::default()
     };
     let cost = target.cost_of_design(
@@ -448,6 +468,16 @@ mod tests {
             let error = SmallCase::new(&row).unwrap_err();
             assert!(error.contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn a_rate_above_one_per_latency_is_a_pipeline() {
+        let mut row = row("PYNQ-Z2", "CNV-W1A1", "CIFAR-10", "1 bit");
+        row.latency_us = "1500".to_owned();
+        row.throughput_inf_per_s = "660".to_owned();
+        assert_eq!(SmallCase::new(&row).unwrap().batch, 1);
+        row.throughput_inf_per_s = "3000".to_owned();
+        assert_eq!(SmallCase::new(&row).unwrap().batch, PIPELINED);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::chips::{Running, SmallChips, Spread};
-use super::small::{SmallCase, SmallDevice, SmallRow, class_name, one_inference};
+use super::small::{SmallCase, SmallDevice, SmallRow, class_name, inference};
 use super::small_fit::SmallConstants;
 use crate::error::Result;
 use crate::serving::validate::{Key, Pairs, figures};
@@ -33,7 +33,7 @@ pub(crate) fn predict(
     spread: Spread,
 ) -> Result<(Range<Seconds>, Range<Joules>)> {
     match &case.device {
-        SmallDevice::Board(target) => one_inference(target, &case.profile, case.folding),
+        SmallDevice::Board(target) => inference(target, &case.profile, case.folding, case.batch),
         SmallDevice::Chip(running) => {
             let (energy, seen) = constants.energy_per_cycle(running);
             let (time_spread, energy_spread) = if seen {
@@ -43,7 +43,7 @@ pub(crate) fn predict(
             };
             let cycles = constants.cycles(running.engine);
             let target = running.target(cycles, energy, time_spread, energy_spread);
-            one_inference(&target, &case.profile, None)
+            inference(&target, &case.profile, None, 1)
         }
     }
 }

@@ -224,7 +224,7 @@ fn chips_of_the_hardware_catalogue_cost_what_the_fit_says() {
         let case = small::SmallCase::new(&row).unwrap();
         let (time, energy) = small_validate::predict(&case, &constants, chips.spread).unwrap();
         let target = crate::hardware::find(id).unwrap();
-        let (same_time, same_energy) = small::one_inference(target, &case.profile, None).unwrap();
+        let (same_time, same_energy) = small::inference(target, &case.profile, None, 1).unwrap();
         let close = |a: f64, b: f64| (a / b - 1.0).abs() < ROUNDED;
         assert!(close(time.typical.0, same_time.typical.0), "{id}");
         assert!(close(energy.typical.0, same_energy.typical.0), "{id}");
