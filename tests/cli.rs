@@ -429,6 +429,41 @@ fn the_lists_are_tables_and_json() {
 }
 
 #[test]
+fn tables_are_validated_by_their_columns() {
+    let found = json(&[
+        "validate",
+        "--json",
+        "--against",
+        "assets/ground_truth/fpga_measured.csv",
+        "assets/ground_truth/compression_quality.csv",
+    ]);
+    let rows = found["rows"].as_array().unwrap();
+    let row = rows
+        .iter()
+        .find(|row| row["id"] == "fpga_measured-2")
+        .unwrap();
+    // 349.026 microjoules in the table.
+    assert!((number(row, "/measured_energy_j") / 349.026e-6 - 1.0).abs() < SAME);
+    let energy = |end: &str| number(row, &format!("/predicted_energy_j/{end}"));
+    assert!(energy("low") < energy("typical") && energy("typical") < energy("high"));
+    assert!(number(row, "/predicted_throughput/typical") > 0.0);
+    let skipped = found["skipped"].as_array().unwrap();
+    assert!(
+        skipped
+            .iter()
+            .all(|row| row["reason"].as_str().unwrap().contains("never modelled"))
+    );
+    assert_eq!(rows.len() + skipped.len(), 184);
+
+    let (code, message) = failure(&["validate", "--against", "assets/README.md"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        message.contains("missing") && message.trim().ends_with("assets/README.md"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut child = command(&["regions", "--json"])
         .stdout(Stdio::piped())

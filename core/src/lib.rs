@@ -26,6 +26,7 @@ pub mod scenario;
 pub mod serving;
 pub mod storage;
 pub mod students;
+pub mod tables;
 pub mod training;
 pub mod units;
 pub mod water;

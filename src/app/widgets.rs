@@ -423,6 +423,14 @@ pub(super) fn class_mark(
                 }
             }
         }
+        HardwareClass::Microcontroller => {
+            square(6.0, ground);
+            for x in [-5.0, 5.0] {
+                for y in [-2.0, 2.0] {
+                    painter.circle_filled(center + vec2(x, y), 1.0, color);
+                }
+            }
+        }
         HardwareClass::Neuromorphic => {
             let heights = [0.0, 0.0, -5.0, 4.0, 0.0, 0.0];
             let points = heights

@@ -47,6 +47,11 @@ pub(super) fn show(ui: &mut Ui, app: &App) {
                 "An FPGA has no roofline: its multipliers are laid out for this network and these bits, so there is no \
                  fixed peak to draw the layers under",
             ),
+            CostModel::Microcontroller(_) => note(
+                ui,
+                "A microcontroller has no roofline: products, results, fetched weights and started layers take their \
+                 cycles one after the other instead of hiding behind each other",
+            ),
             CostModel::Neuromorphic(_) => note(
                 ui,
                 "A neuromorphic chip has no roofline: its cores take part only when spikes arrive, and the number of \

@@ -201,7 +201,11 @@ impl Validation {
                 number(predicted.measured_energy_j),
             ]);
             let speed = predicted.predicted_throughput;
-            line.extend([speed.low, speed.typical, speed.high].map(|v| v.to_string()));
+            line.extend([
+                number(speed.map(|s| s.low)),
+                number(speed.map(|s| s.typical)),
+                number(speed.map(|s| s.high)),
+            ]);
             line.push(number(predicted.measured_throughput));
             line.push(published.source.clone());
             rows.push(line);

@@ -1,9 +1,10 @@
 //! The published rows with their predictions, and what the filters leave of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use wattif_core::serving::{self, Options, Pair, Row, Statistics, ValidatedRow};
+use wattif_core::serving::{Options, Pair, Row, Statistics, ValidatedRow};
+use wattif_core::tables::{self, Table};
 use wattif_core::units::Range;
 
 use crate::format;
@@ -49,7 +50,7 @@ impl Item {
         let row = &self.predicted[constants as usize];
         let (predicted, measured) = match quantity {
             Quantity::Energy => (row.predicted_energy_j?, row.measured_energy_j?),
-            Quantity::Throughput => (row.predicted_throughput, row.measured_throughput?),
+            Quantity::Throughput => (row.predicted_throughput?, row.measured_throughput?),
         };
         Some(Pair {
             predicted,
@@ -78,7 +79,7 @@ fn kind(row: &Row) -> &'static str {
     } else if row.engine.contains("llama.cpp") {
         "llama.cpp"
     } else if row.task.is_empty() {
-        "other"
+        "small chips"
     } else {
         "language"
     }
@@ -86,26 +87,43 @@ fn kind(row: &Row) -> &'static str {
 
 /// Reads the table and predicts every row twice.
 pub(super) fn work_out() -> Result<Vec<Item>, String> {
-    let path = Path::new("assets/ground_truth/serving.csv");
-    let rows = serving::read(serving::PUBLIC_ROWS, path).map_err(|error| error.to_string())?;
+    let words = |error: wattif_core::Error| error.to_string();
+    // Those that state an energy or a speed of a whole network.
+    let mut measured = Vec::new();
+    let mut conditions = HashMap::new();
+    for (path, text) in tables::SHIPPED {
+        let table = tables::read(text, Path::new(path)).map_err(words)?;
+        match &table {
+            Table::Serving(rows) => {
+                conditions.extend(rows.iter().map(|row| (row.id.clone(), row.clone())));
+            }
+            Table::Small(_) | Table::Neuromorphic(_) => {}
+            Table::Operations(_) | Table::Devices(_) | Table::Carbon(_) | Table::Quality(_) => {
+                continue;
+            }
+        }
+        measured.push(table);
+    }
     let validate = |cross_validate: bool| {
         let options = Options {
             models: None,
             cross_validate,
         };
-        serving::validate(&rows, options).map_err(|error| error.to_string())
+        tables::validate(&measured, options).map_err(words)
     };
-    let (held_out, shipped) = (validate(true)?, validate(false)?);
-    let pairs = held_out.rows.into_iter().zip(shipped.rows);
-    Ok(pairs
-        .map(|(held_out, shipped)| {
-            let conditions = rows.iter().find(|row| row.id == held_out.id);
-            let conditions = conditions.cloned().unwrap_or_default();
-            Item {
+    let shipped = validate(false)?.rows.into_iter();
+    let mut shipped: HashMap<String, ValidatedRow> =
+        shipped.map(|row| (row.id.clone(), row)).collect();
+    Ok(validate(true)?
+        .rows
+        .into_iter()
+        .filter_map(|held_out| {
+            let conditions = conditions.remove(&held_out.id).unwrap_or_default();
+            Some(Item {
                 kind: kind(&conditions),
                 conditions,
-                predicted: [held_out, shipped],
-            }
+                predicted: [held_out.clone(), shipped.remove(&held_out.id)?],
+            })
         })
         .collect())
 }
