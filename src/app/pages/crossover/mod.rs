@@ -13,9 +13,9 @@ use wattif_core::units::Range;
 use self::chart::chart;
 use self::sweep::{Kind, Sweep, sweep};
 use self::words::{place_text, reading};
-use super::Cached;
+use super::{Cached, sheet};
 use crate::app::command::Action;
-use crate::app::{App, theme, widgets};
+use crate::app::{App, theme};
 use crate::format;
 
 /// The page.
@@ -40,7 +40,7 @@ impl Crossover {
 
     pub(super) fn show(&mut self, ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         let Some(now) = &app.derived.now else {
-            return widgets::empty(ui, super::NO_MODEL);
+            return sheet::empty(ui, super::NO_MODEL);
         };
         let unit = now.profile.unit.name();
         let scenario = &app.session.configuration.scenario;
@@ -48,8 +48,8 @@ impl Crossover {
         let Some(sweep) = self.refresh(app) else {
             return;
         };
-        widgets::sheet(ui, |ui| {
-            widgets::reading(ui, &reading(sweep, unit, f64::from(scenario.batch)));
+        sheet::card(ui, |ui| {
+            sheet::reading(ui, &reading(sweep, unit, f64::from(scenario.batch)));
             notes(ui, sweep);
             if let Kind::Activity(assumed) = sweep.kind {
                 choose_reference(ui, sweep, assumed, &mut picked);
