@@ -76,7 +76,7 @@ const fn bound_words(bound: Bound) -> &'static str {
     match bound {
         Bound::Compute => "arithmetic",
         Bound::Memory => "memory",
-        Bound::Overhead => "their start",
+        Bound::Overhead => "overhead",
         Bound::Interconnect => "links",
     }
 }
