@@ -323,8 +323,10 @@ fn everything_can_be_done_from_the_keyboard() {
     );
     window.press(Modifiers::COMMAND, Key::Z);
     assert!(window.value(Axis::Sparsity) < 0.02);
+    // Those of other models and other hardware.
+    let absent = [Axis::Context, Axis::Prompt, Axis::Answer, Axis::TimeSteps];
     for axis in Axis::ALL {
-        if axis != Axis::Context {
+        if !absent.contains(&axis) {
             assert!(
                 reached.contains(&format!("Slider {}", axis.name())),
                 "{axis:?} is not reached: {reached:#?}"
@@ -604,7 +606,7 @@ fn a_preset_dropped_on_the_window_is_opened() {
     let messages = window.app().messages();
     assert_eq!(messages.len(), 1);
     assert!(
-        messages[0].contains("neither a preset (.ron) nor a model (.safetensors)"),
+        messages[0].contains("neither a preset (.ron) nor a model (.safetensors, config.json)"),
         "{messages:?}"
     );
     assert_eq!(window.recipe().quantization.weight_bits, 5);
@@ -666,4 +668,25 @@ fn a_student_shows_what_its_training_costs_and_when_it_is_paid_back() {
     let gone = window.harness.query_by_label_contains("paid back");
     assert!(gone.is_none(), "the original was not trained here");
     window.harness.get_by_label_contains("Keeping the file");
+}
+
+#[test]
+fn a_network_known_by_its_shapes_opens_with_a_scenario_that_suits_it() {
+    let mut window = Setup {
+        start: Start {
+            model: Some(ModelReference::Catalogue("llama-3-1-70b".to_owned())),
+            ..Start::default()
+        },
+        ..Setup::default()
+    }
+    .open();
+    let scenario = window.app().session().configuration.scenario.clone();
+    assert_eq!(scenario.hardware, "nvidia-h100-sxm");
+    assert_eq!(scenario.devices, 2, "141 GB on devices of 80 GB");
+    let [quality, throughput, _] = window.app().readings();
+    assert_eq!(quality, "Quality not measured: no weights are loaded");
+    assert!(throughput.contains("tokens/s"), "{throughput}");
+    for slider in ["Prompt", "Answer"] {
+        window.harness.get_by_role_and_label(Role::Slider, slider);
+    }
 }

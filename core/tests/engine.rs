@@ -212,7 +212,7 @@ fn the_spiking_version_comes_near_the_network_it_stands_for_as_time_steps_grow()
             .spike(&Recipe::default(), steps, &Unobserved)
             .unwrap()
     };
-    let (few, many) = (run(4), run(32));
+    let (few, many) = (run(4), run(48));
     assert!(many.accuracy.value > many.dense - 0.03, "{many:?}");
     assert!(few.accuracy.value < many.accuracy.value, "{few:?}");
     assert!(many.accuracy.low < many.accuracy.value && many.accuracy.value < many.accuracy.high);
