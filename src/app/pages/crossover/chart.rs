@@ -196,7 +196,7 @@ fn read_out(plane: &Plane, response: &Response, sweep: &Sweep) -> Option<f64> {
     response.clone().on_hover_ui_at_pointer(|ui| {
         let title = match sweep.kind {
             Kind::Activity(_) => {
-                format!("{} spikes per neuron and step", format::significant(x, 2))
+                format!("{} spikes per neuron and step", format::trimmed(x, 2))
             }
             _ => format!("Batch {}", format::count(x)),
         };

@@ -179,7 +179,7 @@ fn choose_reference(ui: &mut Ui, sweep: &Sweep, marker: Marker, picked: &mut Opt
             "the activity, assumed"
         };
         let [low, typical, high] =
-            [range.low, range.typical, range.high].map(|v| format::significant(v, 2));
+            [range.low, range.typical, range.high].map(|v| format::trimmed(v, 2));
         ui.label(muted(format!(
             "{why}; shaded: {which}: {typical} ({low} to {high})"
         )));
