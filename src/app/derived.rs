@@ -201,14 +201,13 @@ impl Derived {
             };
             return;
         };
-        let figures = |configuration: &Configuration| figures(configuration, store, backend, None);
-        self.now = figures(&session.configuration);
+        self.now = figures(&session.configuration, store, backend, None);
         // The original is counted with the spikes of the compressed network, so that only the weights differ.
         let spiking = self
             .now
             .as_ref()
             .and_then(|now| now.profile.spiking.clone());
-        self.original = self::figures(
+        self.original = figures(
             &Configuration {
                 recipe: Recipe::default(),
                 ..session.configuration.clone()
@@ -220,7 +219,7 @@ impl Derived {
         self.pins = session.pins.each_ref().map(|pin| {
             pin.as_ref()
                 .filter(|pin| pin.model == session.configuration.model)
-                .and_then(figures)
+                .and_then(|pin| figures(pin, store, backend, None))
         });
         self.savings = match (&self.now, &self.original, self.target, self.grid) {
             (Some(now), Some(original), Some(target), Some(grid)) => {

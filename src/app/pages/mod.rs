@@ -4,6 +4,7 @@ mod crossover;
 mod curves;
 mod devices;
 mod layers;
+mod sheet;
 mod validation;
 
 use egui::{Key, Rect, Response, RichText, Ui};

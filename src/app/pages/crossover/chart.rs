@@ -55,17 +55,14 @@ pub(super) fn chart(
             write: &|value| format::si(value, "J"),
         },
     );
-    if let Kind::Activity(assumed) = sweep.kind {
+    if let Kind::Activity(marker) = sweep.kind {
+        let range = marker.range;
         plane.band(
-            &[(assumed.low, y.0, y.1), (assumed.high, y.0, y.1)],
+            &[(range.low, y.0, y.1), (range.high, y.0, y.1)],
             theme::faint(palette.baseline, 0.15),
         );
         let line = Stroke::new(1.0, palette.baseline);
-        plane.line(
-            &[(assumed.typical, y.0), (assumed.typical, y.1)],
-            line,
-            true,
-        );
+        plane.line(&[(range.typical, y.0), (range.typical, y.1)], line, true);
     }
     for series in &sweep.series {
         draw(&plane, &sweep.x, series, palette);
@@ -129,6 +126,7 @@ fn names(plane: &Plane, sweep: &Sweep, palette: &Palette) {
         })
         .collect();
     ends.sort_by(|a, b| a.0.y.total_cmp(&b.0.y));
+    let right = ends.iter().map(|(at, _)| at.x).fold(0.0, f32::max);
     let mut free = f32::NEG_INFINITY;
     for (at, series) in ends {
         let y = at.y.max(free);
@@ -138,7 +136,7 @@ fn names(plane: &Plane, sweep: &Sweep, palette: &Palette) {
                 egui::pos2(plane.frame.right(), y - 6.0),
                 Align2::RIGHT_BOTTOM,
             ),
-            _ => (egui::pos2(at.x + 8.0, y), Align2::LEFT_CENTER),
+            _ => (egui::pos2(right + 8.0, y), Align2::LEFT_CENTER),
         };
         plane.word(place, anchor, &series.name, color(series, palette));
     }
@@ -198,7 +196,7 @@ fn read_out(plane: &Plane, response: &Response, sweep: &Sweep) -> Option<f64> {
     response.clone().on_hover_ui_at_pointer(|ui| {
         let title = match sweep.kind {
             Kind::Activity(_) => {
-                format!("{} spikes per neuron and step", format::significant(x, 2))
+                format!("{} spikes per neuron and step", format::trimmed(x, 2))
             }
             _ => format!("Batch {}", format::count(x)),
         };

@@ -8,14 +8,13 @@ mod words;
 use egui::{ComboBox, RichText, TextStyle, Ui, vec2};
 use wattif_core::hardware::{self, CostModel};
 use wattif_core::scenario::Scenario;
-use wattif_core::units::Range;
 
 use self::chart::chart;
-use self::sweep::{Kind, Sweep, sweep};
+use self::sweep::{Kind, Marker, Sweep, sweep};
 use self::words::{place_text, reading};
-use super::Cached;
+use super::{Cached, sheet};
 use crate::app::command::Action;
-use crate::app::{App, theme, widgets};
+use crate::app::{App, theme};
 use crate::format;
 
 /// The page.
@@ -40,7 +39,7 @@ impl Crossover {
 
     pub(super) fn show(&mut self, ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         let Some(now) = &app.derived.now else {
-            return widgets::empty(ui, super::NO_MODEL);
+            return sheet::empty(ui, super::NO_MODEL);
         };
         let unit = now.profile.unit.name();
         let scenario = &app.session.configuration.scenario;
@@ -48,11 +47,11 @@ impl Crossover {
         let Some(sweep) = self.refresh(app) else {
             return;
         };
-        widgets::sheet(ui, |ui| {
-            widgets::reading(ui, &reading(sweep, unit, f64::from(scenario.batch)));
+        sheet::card(ui, |ui| {
+            sheet::reading(ui, &reading(sweep, unit, f64::from(scenario.batch)));
             notes(ui, sweep);
-            if let Kind::Activity(assumed) = sweep.kind {
-                choose_reference(ui, sweep, assumed, &mut picked);
+            if let Kind::Activity(marker) = sweep.kind {
+                choose_reference(ui, sweep, marker, &mut picked);
             }
             let footer = 20.0 * sweep.missing.len() as f32;
             let size = vec2(
@@ -139,7 +138,7 @@ fn notes(ui: &mut Ui, sweep: &Sweep) {
 }
 
 /// Which conventional device stands beside the chip.
-fn choose_reference(ui: &mut Ui, sweep: &Sweep, assumed: Range<f64>, picked: &mut Option<String>) {
+fn choose_reference(ui: &mut Ui, sweep: &Sweep, marker: Marker, picked: &mut Option<String>) {
     let palette = theme::palette(ui.visuals());
     let muted = |text: String| RichText::new(text).color(palette.muted);
     let name = sweep.series.iter().find(|series| !series.current);
@@ -173,11 +172,16 @@ fn choose_reference(ui: &mut Ui, sweep: &Sweep, assumed: Range<f64>, picked: &mu
         } else {
             ""
         };
+        let range = marker.range;
+        let which = if marker.measured {
+            "the activity of the layers, measured"
+        } else {
+            "the activity, assumed"
+        };
+        let [low, typical, high] =
+            [range.low, range.typical, range.high].map(|v| format::trimmed(v, 2));
         ui.label(muted(format!(
-            "{why}; shaded: the activity assumed, {} ({} to {})",
-            format::significant(assumed.typical, 2),
-            format::significant(assumed.low, 2),
-            format::significant(assumed.high, 2)
+            "{why}; shaded: {which}: {typical} ({low} to {high})"
         )));
     });
 }

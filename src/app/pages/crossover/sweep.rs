@@ -3,6 +3,7 @@
 use wattif_core::carbon::{self, Grid};
 use wattif_core::footprint::footprint;
 use wattif_core::hardware::{self, CostModel, HardwareTarget};
+use wattif_core::measurement::Spiking;
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
@@ -30,10 +31,37 @@ pub(super) struct Sweep {
 pub(super) enum Kind {
     /// Weight widths over the batch.
     Widths,
-    /// A spiking network over its activity; the constant of the chip, low to high.
-    Activity(Range<f64>),
+    /// A spiking network over its activity.
+    Activity(Marker),
     /// The device cannot be looked up.
     Nothing,
+}
+
+/// The activity that the other pages count with: of the layer with least spikes, of all together, of that with most; or
+/// the range of the chip's constant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Marker {
+    pub(super) range: Range<f64>,
+    /// Whether the spiking network was run on data.
+    pub(super) measured: bool,
+}
+
+/// Spikes per neuron and step that were counted on data.
+fn measured(spiking: &Spiking) -> Option<Range<f64>> {
+    let layers = || {
+        let layers = spiking.activity.iter();
+        layers.filter(|layer| layer.activity > 0.0)
+    };
+    let spikes: f64 = layers().map(|layer| layer.spikes_per_step).sum();
+    let neurons: f64 = layers()
+        .map(|layer| layer.spikes_per_step / layer.activity)
+        .sum();
+    let all = layers().map(|layer| layer.activity);
+    (neurons > 0.0).then(|| Range {
+        low: all.clone().fold(f64::INFINITY, f64::min),
+        typical: spikes / neurons,
+        high: all.fold(0.0, f64::max),
+    })
 }
 
 /// Reads one end off a range.
@@ -238,7 +266,21 @@ fn over_activity(
     let CostModel::Neuromorphic(constants) = &target.model else {
         return Sweep::new(Kind::Nothing, Vec::new(), Vec::new(), Vec::new());
     };
-    let assumed = constants.activity.range();
+    // What the data gave is the marker; the curve varies the activity of all layers alike.
+    let marker = match inputs.now.spiking.as_deref().and_then(measured) {
+        Some(range) => Marker {
+            range,
+            measured: true,
+        },
+        None => Marker {
+            range: constants.activity.range(),
+            measured: false,
+        },
+    };
+    let alike = ModelProfile {
+        spiking: None,
+        ..inputs.now.clone()
+    };
     let x: Vec<f64> = (0..=STEPS)
         .map(|i| 10_f64.powf(DECADES * (f64::from(i) / f64::from(STEPS) - 1.0)))
         .collect();
@@ -251,7 +293,7 @@ fn over_activity(
                 constants.activity.typical = activity;
                 constants.activity.high = None;
             }
-            match energy(&inputs.now, &inputs.scenario, &chip, grid) {
+            match energy(&alike, &inputs.scenario, &chip, grid) {
                 Ok(range) => Some(range),
                 Err(reason) => {
                     if missing.is_empty() {
@@ -280,5 +322,5 @@ fn over_activity(
             energy: vec![Some(*range); x.len()],
         });
     }
-    Sweep::new(Kind::Activity(assumed), x, series, missing)
+    Sweep::new(Kind::Activity(marker), x, series, missing)
 }

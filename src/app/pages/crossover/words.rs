@@ -7,7 +7,7 @@ use crate::format;
 /// A place on the level axis as it is said.
 pub(super) fn place_text(kind: Kind, value: f64) -> String {
     match kind {
-        Kind::Activity(_) => format::significant(value, 2),
+        Kind::Activity(_) => format::trimmed(value, 2),
         _ => format::count(value.round().max(1.0)),
     }
 }

@@ -12,7 +12,7 @@ use wattif_core::scenario::Scenario;
 use wattif_core::units::Range;
 
 use self::rows::{Lanes, refused, row};
-use super::{Cached, Inputs};
+use super::{Cached, Inputs, sheet};
 use crate::app::command::Action;
 use crate::app::{App, theme, widgets};
 use crate::format;
@@ -161,7 +161,7 @@ impl Devices {
     pub(super) fn show(&mut self, ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         let palette = theme::palette(ui.visuals());
         let Some(entries) = self.entries.get(app, entries) else {
-            return widgets::empty(ui, super::NO_MODEL);
+            return sheet::empty(ui, super::NO_MODEL);
         };
         let unit = app
             .derived
@@ -171,8 +171,8 @@ impl Devices {
         let (able, unable) = sorted(entries, self.quantity);
         let chosen = app.session.configuration.scenario.hardware.as_str();
         let mut picked = None;
-        widgets::sheet(ui, |ui| {
-            widgets::reading(ui, &reading(&able, self.quantity, unit));
+        sheet::card(ui, |ui| {
+            sheet::reading(ui, &reading(&able, self.quantity, unit));
             ui.horizontal(|ui| {
                 let options = Quantity::ALL.map(|quantity| (quantity, quantity.name(), ""));
                 if let Some(quantity) = widgets::choices(ui, &options, self.quantity) {

@@ -8,6 +8,7 @@ use wattif_core::units::Range;
 
 use super::{Entry, Quantity};
 use crate::app::charts::{Scale, ticks};
+use crate::app::pages::sheet;
 use crate::app::theme::{self, Palette};
 use crate::app::widgets;
 use crate::format;
@@ -117,7 +118,7 @@ pub(super) fn row(
         ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
     if ui.is_rect_visible(rect) {
         let painter = ui.painter();
-        widgets::row_ground(painter, rect, &response, chosen, palette);
+        sheet::row_ground(painter, rect, &response, chosen, palette);
         lanes.grid(painter, rect, palette);
         name(ui, rect, entry, lanes.left - 8.0, chosen);
         let painter = ui.painter();
@@ -214,7 +215,7 @@ pub(super) fn refused(ui: &mut Ui, entry: &Entry, chosen: bool) -> bool {
     let reason = error.to_string();
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::click());
     if ui.is_rect_visible(rect) {
-        widgets::row_ground(ui.painter(), rect, &response, chosen, palette);
+        sheet::row_ground(ui.painter(), rect, &response, chosen, palette);
         let middle = rect.left() + rect.width() * 0.33;
         name(ui, rect, entry, middle - 8.0, chosen);
         let room = Rect::from_min_max(pos2(middle, rect.top()), rect.max);

@@ -31,7 +31,10 @@ pub(super) fn bars(ui: &mut Ui, footprint: &Footprint, original: Option<&Footpri
     let both = || footprint.layers.iter().chain(before);
     let width = ui.available_width() - 12.0;
     let growth = TextStyle::Small.resolve(ui.style()).size / 11.0;
-    let (name, number) = (width * 0.17, 62.0 * growth);
+    let longest = footprint.layers.iter().map(|layer| layer.layer.len()).max();
+    // About seven points a letter.
+    let name = (7.0 * growth * longest.unwrap_or(0) as f32).clamp(width * 0.12, width * 0.28);
+    let number = 62.0 * growth;
     let lanes = Lanes {
         name,
         bar: ((width - name - Lanes::GAP - 2.0 * number) / 2.0 - 10.0).max(40.0),

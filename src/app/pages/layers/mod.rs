@@ -10,32 +10,33 @@ use wattif_core::hardware::{CostModel, HardwareTarget, Precision};
 use self::bars::bars;
 use self::roofline::roofline;
 use crate::app::charts::plane::Sign;
+use crate::app::pages::sheet;
 use crate::app::panels::breakdown;
-use crate::app::{App, theme, widgets};
+use crate::app::{App, theme};
 use crate::format;
 
 /// Draws the page.
 pub(super) fn show(ui: &mut Ui, app: &App) {
     let derived = &app.derived;
     let (Some(now), Some(target)) = (&derived.now, derived.target) else {
-        return widgets::empty(ui, super::NO_MODEL);
+        return sheet::empty(ui, super::NO_MODEL);
     };
     let footprint = match &now.footprint {
         Ok(footprint) if !footprint.layers.is_empty() => footprint,
         Ok(_) => {
-            return widgets::empty(
+            return sheet::empty(
                 ui,
                 "This model is known as a whole only, not layer by layer",
             );
         }
-        Err(error) => return widgets::empty(ui, &error.to_string()),
+        Err(error) => return sheet::empty(ui, &error.to_string()),
     };
     let original = derived
         .original
         .as_ref()
         .and_then(|original| original.footprint.as_ref().ok());
-    widgets::sheet(ui, |ui| {
-        widgets::reading(ui, &reading(footprint, target));
+    sheet::card(ui, |ui| {
+        sheet::reading(ui, &reading(footprint, target));
         match &target.model {
             CostModel::Processor(processor) => {
                 let devices = app.session.configuration.scenario.devices;
@@ -80,7 +81,7 @@ const fn bound_words(bound: Bound) -> &'static str {
     match bound {
         Bound::Compute => "arithmetic",
         Bound::Memory => "memory",
-        Bound::Overhead => "their start",
+        Bound::Overhead => "overhead",
         Bound::Interconnect => "links",
     }
 }

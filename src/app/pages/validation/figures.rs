@@ -5,6 +5,7 @@ use wattif_core::serving::Statistics;
 
 use super::Validation;
 use super::rows::Shown;
+use crate::app::pages::sheet;
 use crate::app::{theme, widgets};
 use crate::format;
 
@@ -95,7 +96,7 @@ fn line(ui: &mut Ui, lanes: &Lanes, name: &str, figures: &Statistics, chosen: bo
     let palette = theme::palette(ui.visuals());
     let size = vec2(ui.available_width(), 20.0);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
-    widgets::row_ground(ui.painter(), rect, &response, chosen, palette);
+    sheet::row_ground(ui.painter(), rect, &response, chosen, palette);
     let mut inside = ui.new_child(
         egui::UiBuilder::new()
             .max_rect(rect.shrink2(vec2(4.0, 0.0)))

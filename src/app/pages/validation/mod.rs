@@ -10,6 +10,7 @@ use egui::{ComboBox, Ui, vec2};
 use poll_promise::Promise;
 
 use self::rows::{Constants, Filters, Item, Outcome, Quantity, Shown, work_out};
+use crate::app::pages::sheet;
 use crate::app::{App, widgets};
 use crate::format;
 
@@ -57,12 +58,12 @@ impl Validation {
         self.begin(app);
         let Some(work) = self.work.take() else { return };
         match work.ready() {
-            None => widgets::empty(
+            None => sheet::empty(
                 ui,
                 "Predicting the published rows, each by constants fitted to the other families…",
             ),
-            Some(Err(error)) => widgets::empty(ui, error),
-            Some(Ok(items)) => widgets::sheet(ui, |ui| self.page(ui, items)),
+            Some(Err(error)) => sheet::empty(ui, error),
+            Some(Ok(items)) => sheet::card(ui, |ui| self.page(ui, items)),
         }
         self.work = Some(work);
     }
@@ -72,7 +73,7 @@ impl Validation {
             Some(shown) if shown.of == self.filters => shown,
             _ => Shown::new(self.filters, items),
         };
-        widgets::reading(ui, &reading(&shown, self.filters.quantity));
+        sheet::reading(ui, &reading(&shown, self.filters.quantity));
         self.choose(ui, items);
         let wide = ui.available_width() > 1000.0;
         let detail = if self.pinned.is_some() { 84.0 } else { 22.0 };
