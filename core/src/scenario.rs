@@ -23,7 +23,8 @@ pub struct Scenario {
     /// Tokens that a language model writes in answer to a prompt. Given, the work on the prompt is shared out over
     /// them, and the context follows from both. 0: only `context` counts, and prompts cost nothing.
     pub answer_tokens: u32,
-    /// Time steps that a spiking version is presented with one unit of work for; ignored by other hardware.
+    /// Time steps that a spiking version is presented with one unit of work for; ignored by other hardware. 0: as
+    /// published networks on the chip.
     pub time_steps: u32,
     /// The serving software that a language model known by its shape runs on.
     pub era: Era,
@@ -119,7 +120,12 @@ impl Scenario {
         whole("the number of devices", self.devices, 4096)?;
         whole("the batch size", self.batch, 65536)?;
         whole("the context length", self.context, MOST_TOKENS)?;
-        whole("the number of time steps", self.time_steps, 1024)?;
+        if self.time_steps > 1024 {
+            return Err(Error::Scenario(format!(
+                "the number of time steps is {}; it may be at most 1024",
+                self.time_steps
+            )));
+        }
         let tokens = |name: &str, value: u32| {
             if value <= MOST_TOKENS {
                 Ok(())

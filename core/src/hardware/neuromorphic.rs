@@ -42,6 +42,8 @@ pub struct Neuromorphic {
     pub active_power: Figure<Watts>,
     /// Shortest time step.
     pub step: Figure<Seconds>,
+    /// Time steps that published networks on this chip present one unit of work for, where a scenario does not say.
+    pub steps: Figure<f64>,
     /// Spikes per neuron and time step, where the spiking version was not run.
     pub activity: Figure<f64>,
 }
@@ -60,6 +62,7 @@ impl Neuromorphic {
         self.energy_per_spike.check("energy_per_spike")?;
         self.active_power.check("active_power")?;
         self.step.check("step")?;
+        self.steps.check("steps")?;
         self.activity.check("activity")
     }
 
@@ -137,7 +140,11 @@ impl Neuromorphic {
         }
         let chips = (cores / self.cores.typical).ceil().max(1.0);
         let depth = per_layer.len() as f64;
-        let steps = f64::from(request.scenario.time_steps);
+        let steps_at = |corner| match request.scenario.time_steps {
+            0 => self.steps.cost(corner),
+            steps => f64::from(steps),
+        };
+        let steps = steps_at(Corner::Typical);
         let measured = |layer: &LayerProfile| {
             let spiking = request.profile.spiking.as_ref()?;
             let of_layer = |activity: &&LayerActivity| activity.layer == layer.layer.name;
@@ -160,6 +167,7 @@ impl Neuromorphic {
         let mut breakdown = EnergyBreakdown::default();
         let mut layers = Vec::with_capacity(per_layer.len());
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
+            let steps = steps_at(corner);
             let assumed = self.activity.cost(corner);
             let step = self.step.cost(corner).0;
             // Layers work on successive units like a pipeline.
@@ -188,7 +196,7 @@ impl Neuromorphic {
                         layer: layer.layer.name.clone(),
                         time: Seconds(seconds[i] / depth),
                         energy: EnergyBreakdown {
-                            compute: Joules(update),
+                            compute: Joules(update + active / depth),
                             on_chip: Joules(synaptic),
                             memory: Joules(0.0),
                             static_power: energy.static_power * (1.0 / depth),

@@ -351,6 +351,7 @@ pub(crate) fn inference(
         hardware: target.id.clone(),
         devices: 1,
         batch,
+        time_steps: 0,
         ..Scenario::default()
     };
     let cost = target.cost_of_design(
