@@ -86,9 +86,9 @@ impl App {
             ui.spacing_mut().item_spacing.y = 8.0;
             panels::training::show(ui, self, &mut queue);
             panels::figures::show(ui, self);
-            panels::spiking::show(ui, self);
             panels::savings::show(ui, self);
             panels::breakdown::show(ui, self);
+            panels::spiking::show(ui, self);
             panels::beside::student(ui, self);
             panels::examples::show(ui, self, &mut pictures);
             panels::beside::show(ui, self);

@@ -1,10 +1,10 @@
 //! What the spiking version does, where the hardware runs spikes.
 
-use egui::{RichText, Ui};
+use egui::{Align, RichText, Ui};
 use wattif_core::hardware::HardwareClass;
-use wattif_core::measurement::Metric;
+use wattif_core::measurement::LayerActivity;
 
-use crate::app::{App, charts, theme, widgets};
+use crate::app::{App, theme, widgets};
 use crate::format;
 
 /// Draws the card on hardware that passes spikes.
@@ -28,9 +28,14 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             ));
             return;
         };
+        theme::tighten(ui);
         let half = (spiking.accuracy.high - spiking.accuracy.low) / 2.0;
-        let accuracy = charts::quality_text(Metric::Accuracy, spiking.accuracy.value, half);
-        ui.label(RichText::new(format!("Accuracy {accuracy}")).text_style(theme::emphasis()))
+        let text = format!(
+            "Accuracy {} ± {}",
+            format::signed_text(spiking.accuracy.value * 100.0, 1),
+            format::percent(half, 1)
+        );
+        ui.label(RichText::new(text).text_style(theme::emphasis()))
             .on_hover_text(format!(
                 "Measured here on {} held-out images, {} time steps each, thresholds from training images; {} with \
                  activations as numbers",
@@ -42,18 +47,21 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             "{} time steps an image; spikes per input and step:",
             spiking.steps
         )));
-        for layer in &spiking.activity {
+        let width = (ui.available_width() / spiking.activity.len().max(1) as f32 - 4.0).floor();
+        let row = |ui: &mut Ui, text: &dyn Fn(&LayerActivity) -> RichText| {
             ui.horizontal(|ui| {
-                ui.label(muted(layer.layer.clone()));
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    ui.label(format::significant(layer.activity, 2))
-                        .on_hover_text(format!(
-                            "{} spikes reach {} in one time step",
-                            format::significant(layer.spikes_per_step, 3),
-                            layer.layer
-                        ));
-                });
+                for layer in &spiking.activity {
+                    widgets::cell(ui, width, Align::Max, text(layer)).on_hover_text(format!(
+                        "{} spikes reach {} in one time step",
+                        format::significant(layer.spikes_per_step, 3),
+                        layer.layer
+                    ));
+                }
             });
-        }
+        };
+        row(ui, &|layer| muted(layer.layer.clone()));
+        row(ui, &|layer| {
+            RichText::new(format::significant(layer.activity, 2))
+        });
     });
 }
