@@ -9,7 +9,7 @@ use std::path::Path;
 use egui::accesskit::Role;
 use egui_kittest::kittest::Queryable;
 use scripted::{Setup, Window};
-use wattif::app::Start;
+use wattif::app::{Command, Start};
 use wattif_core::model::ModelReference;
 
 struct Shot {
@@ -113,7 +113,15 @@ const SHOTS: [Shot; 9] = [
         model: "fashion-cnn",
         size: LAPTOP,
         theme: egui::Theme::Dark,
-        prepare: |window| tab(window, "Validation"),
+        prepare: |window| {
+            tab(window, "Validation");
+            // The predictions take a moment in the background.
+            let begin = std::time::Instant::now();
+            while !window.app().can(Command::ExportCsv) && begin.elapsed().as_secs() < 60 {
+                std::thread::park_timeout(std::time::Duration::from_millis(10));
+                window.harness.step();
+            }
+        },
     },
 ];
 
