@@ -9,7 +9,7 @@ use std::path::Path;
 use egui::accesskit::Role;
 use egui_kittest::kittest::Queryable;
 use scripted::{Setup, Window};
-use wattif::app::{Command, Start};
+use wattif::app::{Command, Page, Start};
 use wattif_core::model::ModelReference;
 
 struct Shot {
@@ -115,6 +115,9 @@ const SHOTS: [Shot; 9] = [
         theme: egui::Theme::Dark,
         prepare: |window| {
             tab(window, "Validation");
+            while window.app().session().settings.page != Page::Validation {
+                window.harness.step();
+            }
             // The predictions take a moment in the background.
             let begin = std::time::Instant::now();
             while !window.app().can(Command::ExportCsv) && begin.elapsed().as_secs() < 60 {
@@ -151,8 +154,15 @@ fn tab(window: &mut Window, page: &str) {
 
 #[test]
 fn every_picture_is_drawn() {
-    let write = std::env::var_os("WATTIF_SCREENSHOTS").is_some();
+    // "write" writes all of them, a name that one.
+    let wanted = std::env::var("WATTIF_SCREENSHOTS").ok();
     for shot in SHOTS {
+        let write = match wanted.as_deref() {
+            Some("write") => true,
+            Some(name) if name == shot.name => true,
+            Some(_) => continue,
+            None => false,
+        };
         let mut window = Setup {
             size: shot.size,
             theme: shot.theme,
