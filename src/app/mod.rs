@@ -14,6 +14,7 @@ mod dialogs;
 
 mod engine;
 mod export;
+mod hardware;
 mod outline;
 mod panels;
 mod run;
@@ -187,6 +188,7 @@ impl App {
         if let Some(error) = complaint {
             app.notify(Tone::Note, "Starting afresh", format!("{error:#}"));
         }
+        app.report_broken_hardware();
         app.apply_settings(ctx);
         app.begin(options.start);
         app
@@ -359,7 +361,7 @@ impl App {
             self.open_model(ModelReference::File(path.to_owned()));
         } else {
             let error = wattif_core::Error::file(
-                "this is neither a preset (.ron) nor a model (.safetensors, config.json)",
+                "this is neither a preset or device (.ron) nor a model (.safetensors, config.json)",
                 path,
             );
             self.fail("The file was not opened", &error);
@@ -515,7 +517,7 @@ fn drop_hint(ui: &Ui) {
     painter.text(
         rect.center(),
         egui::Align2::CENTER_CENTER,
-        "Drop a preset or a model to open it",
+        "Drop a preset, a model or a hardware file to open it",
         egui::FontId::new(20.0, theme::semibold()),
         palette.strong,
     );

@@ -17,7 +17,7 @@ use super::dialogs::Purpose;
 use super::engine::EngineBackend;
 use super::outline::OutlineBackend;
 use super::session::{Configuration, Settings};
-use super::{App, OpenedPreset, Opening, Options, ThemeChoice, Training, export, storage, theme};
+use super::{App, OpenedPreset, Opening, Options, ThemeChoice, Training, export, hardware, theme};
 
 /// What the window opens on.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +62,7 @@ pub fn run(start: Start) -> anyhow::Result<()> {
             let options = Options {
                 start,
                 opener: engine_opener(),
-                folder: storage::folder(),
+                folder: wattif_core::folders::configuration(),
                 system_dialogs: true,
             };
             Ok(Box::new(App::new(&creation.egui_ctx, options)))
@@ -321,6 +321,7 @@ impl App {
                 };
                 self.open(configuration, Some(opened));
             }
+            Err(_) if hardware::describes_a_device(path) => self.open_hardware(path),
             Err(error) => self.fail("The preset was not opened", &error),
         }
     }

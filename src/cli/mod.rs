@@ -7,6 +7,7 @@ mod arguments;
 mod bench;
 mod calibrate;
 mod export;
+mod hardware;
 mod list;
 mod out;
 mod preset;
@@ -57,8 +58,8 @@ enum Command {
     Report(report::ReportArguments),
     /// List the bundled models and the networks known by their shapes
     Models(list::ListArguments),
-    /// List the hardware targets
-    Hardware(list::ListArguments),
+    /// List the hardware targets, check own ones, or copy one to change it
+    Hardware(hardware::HardwareArguments),
     /// List the regions and their grid intensities
     Regions(list::ListArguments),
     /// Work with preset files
@@ -102,7 +103,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Report(arguments) => report::run(&arguments, &mut out),
         Command::Models(arguments) => list::models(&arguments, &mut out),
-        Command::Hardware(arguments) => list::hardware(&arguments, &mut out),
+        Command::Hardware(arguments) => hardware::run(&arguments, &mut out),
         Command::Regions(arguments) => list::regions(&arguments, &mut out),
         Command::Preset(command) => preset::run(command, &mut out),
         Command::Export(arguments) => export::run(&arguments, &mut out),

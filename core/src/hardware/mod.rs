@@ -1,18 +1,19 @@
 //! [`HardwareTarget`]: a device with its constants, and one cost model per class of device.
 //!
 //! The constants live in `assets/hardware/*.ron`, one file per device, each number with its source; the formulas are in
-//! METHODS.md.
+//! METHODS.md. People add their own devices in the same form, see [`own`].
 
 mod catalogue;
 mod cost;
 mod figure;
 mod fpga;
 mod neuromorphic;
+pub mod own;
 mod per_operation;
 mod processor;
 mod this_cpu;
 
-pub use catalogue::{catalogue, find, parse};
+pub use catalogue::{broken, catalogue, find, parse, reload};
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
 pub use fpga::Fpga;
@@ -99,6 +100,9 @@ pub struct HardwareTarget {
     pub notes: String,
     /// The constants of its cost model.
     pub model: CostModel,
+    /// Whether it comes from the user's own folder, see [`own`]; never part of a file.
+    #[serde(skip)]
+    pub yours: bool,
 }
 
 /// The cost model of a class of devices, with its constants.

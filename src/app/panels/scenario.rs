@@ -107,8 +107,15 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
 }
 
 fn device(ui: &mut Ui, target: &HardwareTarget, chosen: &str, app: &App, queue: &mut Vec<Action>) {
+    let mut button = egui::Button::selectable(target.id == chosen, target.name.as_str());
+    if target.yours {
+        let palette = theme::palette(ui.visuals());
+        button = button
+            .right_text(RichText::new("yours").color(palette.muted))
+            .min_size(egui::vec2(ui.available_width(), 0.0));
+    }
     let response = ui
-        .selectable_label(target.id == chosen, &target.name)
+        .add(button)
         .on_hover_ui(|ui| {
             ui.label(RichText::new(&target.name).text_style(theme::emphasis()));
             ui.label(format!(
