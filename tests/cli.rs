@@ -534,6 +534,23 @@ fn own_hardware_files_are_checked_like_presets() {
 }
 
 #[test]
+fn every_power_sensor_has_watts_or_a_reason() {
+    let sources = json(&["power", "--seconds", "0.05", "--json"]);
+    let sources = sources.as_array().unwrap();
+    for sensor in ["RAPL", "NVML", "battery"] {
+        let source = sources
+            .iter()
+            .find(|source| source["sensor"].as_str().unwrap().starts_with(sensor))
+            .unwrap();
+        match source["watts"].as_f64() {
+            Some(watts) => assert!(watts > 0.0, "{source}"),
+            None => assert!(!source["reason"].as_str().unwrap().is_empty(), "{source}"),
+        }
+    }
+    assert_eq!(failure(&["power", "--seconds", "0"]).0, Some(2));
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut child = command(&["regions", "--json"])
         .stdout(Stdio::piped())

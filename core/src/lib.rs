@@ -20,6 +20,7 @@ pub mod hardware;
 pub mod measurement;
 pub mod model;
 pub mod outline;
+pub mod power;
 pub mod preset;
 pub mod profile;
 pub mod recipe;

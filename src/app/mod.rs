@@ -17,6 +17,7 @@ mod export;
 mod hardware;
 mod outline;
 mod panels;
+mod power;
 mod run;
 mod session;
 mod storage;
@@ -88,6 +89,8 @@ pub struct App {
     submitted: Option<String>,
     filled: Option<(String, Axis, u64)>,
     picture: PictureRequest,
+    /// Watches the power sensors; absent where nobody looks at them.
+    power: Option<power::PowerWatch>,
 }
 
 /// A model on its way.
@@ -184,6 +187,7 @@ impl App {
             submitted: None,
             filled: None,
             picture: PictureRequest::default(),
+            power: None,
         };
         if let Some(error) = complaint {
             app.notify(Tone::Note, "Starting afresh", format!("{error:#}"));

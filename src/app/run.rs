@@ -16,6 +16,7 @@ use super::dialogs::Purpose;
 
 use super::engine::EngineBackend;
 use super::outline::OutlineBackend;
+use super::power::PowerWatch;
 use super::session::{Configuration, Settings};
 use super::{App, OpenedPreset, Opening, Options, ThemeChoice, Training, export, hardware, theme};
 
@@ -65,7 +66,9 @@ pub fn run(start: Start) -> anyhow::Result<()> {
                 folder: wattif_core::folders::configuration(),
                 system_dialogs: true,
             };
-            Ok(Box::new(App::new(&creation.egui_ctx, options)))
+            let mut app = App::new(&creation.egui_ctx, options);
+            app.power = Some(PowerWatch::start()?);
+            Ok(Box::new(app))
         }),
     )
     .map_err(|error| anyhow::anyhow!("{error}"))

@@ -10,6 +10,7 @@ mod export;
 mod hardware;
 mod list;
 mod out;
+mod power;
 mod preset;
 pub mod report;
 mod validate;
@@ -69,6 +70,8 @@ enum Command {
     Export(export::ExportArguments),
     /// Measure how fast WattIf itself is on this machine
     Bench(bench::BenchArguments),
+    /// Read this machine's power sensors, or say why they cannot be read
+    Power(power::PowerArguments),
     /// Compare predictions for published models with published measurements
     Validate(validate::ValidateArguments),
     /// Fit the constants of the serving model to published measurements
@@ -108,6 +111,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Preset(command) => preset::run(command, &mut out),
         Command::Export(arguments) => export::run(&arguments, &mut out),
         Command::Bench(arguments) => bench::run(&arguments, &mut out),
+        Command::Power(arguments) => power::run(&arguments, &mut out),
         Command::Validate(arguments) => validate::run(&arguments, &mut out),
         Command::Calibrate(arguments) => calibrate::run(&arguments, &mut out),
     }
@@ -167,6 +171,7 @@ fn start(file: &Path) -> anyhow::Result<app::Start> {
                 "preset",
                 "export",
                 "bench",
+                "power",
                 "validate",
                 "calibrate",
             ];
