@@ -10,9 +10,11 @@ mod export;
 mod hardware;
 mod list;
 mod out;
+mod packed;
 mod power;
 mod preset;
 pub mod report;
+mod this_machine;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -74,7 +76,7 @@ enum Command {
     Power(power::PowerArguments),
     /// Compare predictions for published models with published measurements
     Validate(validate::ValidateArguments),
-    /// Fit the constants of the serving model to published measurements
+    /// Fit the constants of the serving model to published measurements, or measure those of this machine
     Calibrate(calibrate::CalibrateArguments),
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use super::HardwareTarget;
-use super::{own, this_cpu};
+use super::{Calibration, own, this_cpu};
 use crate::error::{Error, Result};
 use crate::folders;
 
@@ -57,6 +57,9 @@ const FILES: &[(&str, &str)] = files![
     "intel-loihi-2",
     "spinnaker-1",
 ];
+
+/// The device that is filled in when the program starts.
+const THIS_MACHINE: &str = "this-cpu";
 
 /// Reads a device from the text of its file.
 ///
@@ -115,13 +118,20 @@ fn loaded() -> Result<Loaded> {
 /// Reads everything. What was read before stays where it is, for those who still hold it: a few hundred kilobytes each
 /// time that a person adds or changes a device.
 fn load(configuration: Option<&Path>) -> Result<Loaded> {
-    let mut targets = shipped()?;
     let mut broken = Vec::new();
+    let mut calibration = None;
+    let mut yours = Vec::new();
     if let Some(folder) = configuration {
+        calibration = Calibration::load(folder).unwrap_or_else(|error| {
+            broken.push(error);
+            None
+        });
         let own = own::read(&own::folder(folder));
-        targets.extend(own.targets);
-        broken = own.broken;
+        yours = own.targets;
+        broken.extend(own.broken);
     }
+    let mut targets = shipped(calibration.as_ref())?;
+    targets.extend(yours);
     let loaded = Loaded {
         targets: Vec::leak(targets),
         broken: Vec::leak(broken),
@@ -130,18 +140,32 @@ fn load(configuration: Option<&Path>) -> Result<Loaded> {
     Ok(loaded)
 }
 
-fn shipped() -> Result<Vec<HardwareTarget>> {
+fn shipped(calibration: Option<&Calibration>) -> Result<Vec<HardwareTarget>> {
     FILES
         .iter()
         .map(|(id, text)| {
-            let target = parse(text, format!("assets/hardware/{id}.ron"))?;
-            Ok(if *id == "this-cpu" {
-                this_cpu::detect(target)
+            if *id == THIS_MACHINE {
+                this_machine(calibration)
             } else {
-                target
-            })
+                parse(text, format!("assets/hardware/{id}.ron"))
+            }
         })
         .collect()
+}
+
+/// The processor that the program runs on: what was found out about it, and what was measured, if that was here.
+///
+/// # Errors
+/// Those of [`catalogue`].
+pub fn this_machine(calibration: Option<&Calibration>) -> Result<HardwareTarget> {
+    let text = include_str!("../../../assets/hardware/this-cpu.ron");
+    let mut target = this_cpu::detect(parse(text, "assets/hardware/this-cpu.ron")?);
+    if let Some(calibration) = calibration
+        && calibration.machine == this_cpu::identity()
+    {
+        calibration.apply(&mut target);
+    }
+    Ok(target)
 }
 
 /// Whether a device of this identifier ships with the program.
@@ -159,7 +183,7 @@ pub fn catalogue() -> Result<&'static [HardwareTarget]> {
     Ok(loaded()?.targets)
 }
 
-/// The own files that hold no device, each with its reason.
+/// The user's files that were left out (devices, measured constants), each with its reason.
 ///
 /// # Errors
 /// Those of [`catalogue`].

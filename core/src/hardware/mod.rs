@@ -3,6 +3,7 @@
 //! The constants live in `assets/hardware/*.ron`, one file per device, each number with its source; the formulas are in
 //! METHODS.md. People add their own devices in the same form, see [`own`].
 
+mod calibration;
 mod catalogue;
 mod cost;
 mod figure;
@@ -13,12 +14,14 @@ mod per_operation;
 mod processor;
 mod this_cpu;
 
-pub use catalogue::{broken, catalogue, find, parse, reload};
+pub use calibration::Calibration;
+pub use catalogue::{broken, catalogue, find, parse, reload, this_machine};
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
 pub use fpga::Fpga;
 pub use neuromorphic::Neuromorphic;
 pub use processor::{Link, Memory, Precision, Processor, WeightStorage};
+pub use this_cpu::identity;
 
 use serde::{Deserialize, Serialize};
 

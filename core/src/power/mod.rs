@@ -100,10 +100,15 @@ impl Meter {
 
     /// What every sensor says: averages since the last call, or since [`Meter::new`], where it counts energy.
     pub fn read(&mut self) -> Vec<Source> {
-        let mut sources = self.rapl.read(&self.tree, Instant::now());
+        let mut sources = self.read_packages();
         sources.extend(self.gpus.read());
         sources.push(battery::read(&self.tree));
         sources
+    }
+
+    /// The same for the processor packages alone, which answer in microseconds.
+    pub(crate) fn read_packages(&mut self) -> Vec<Source> {
+        self.rapl.read(&self.tree, Instant::now())
     }
 }
 
