@@ -475,7 +475,7 @@ fn own_hardware_is_cloned_listed_and_used() {
         .collect();
     assert_eq!(yours, ["my-t4"]);
     assert!(
-        warnings.starts_with("wattif: a hardware file was left out: line 3:")
+        warnings.starts_with("wattif: a file of yours was left out: line 3:")
             && warnings.contains("lunch")
             && warnings
                 .trim_end()
@@ -531,6 +531,29 @@ fn own_hardware_files_are_checked_like_presets() {
         assert_eq!(run(&["hardware", "clone", "nvidia-t4", taken]).0, Some(2));
     }
     assert_eq!(run(&["hardware", "clone", "nvidia-t5", "new"]).0, Some(2));
+}
+
+#[test]
+fn senseless_constants_of_this_machine_are_named_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("this-machine.ron");
+    std::fs::write(&path, "(\n    machine: 7,\n)").unwrap();
+    let (code, list, warning) = with_configuration(folder.path(), &["hardware"]);
+    assert_eq!(code, Some(0));
+    assert!(list.contains("This machine: "), "{list}");
+    assert!(
+        warning.contains("left out: line 2:")
+            && warning
+                .trim_end()
+                .ends_with(&format!(": {}", path.display())),
+        "{warning}"
+    );
+    for clash in [
+        ["calibrate", "--this-machine", "--output", "x.ron"],
+        ["bench", "--packed", "--positions", "5"],
+    ] {
+        assert_eq!(failure(&clash).0, Some(2));
+    }
 }
 
 #[test]

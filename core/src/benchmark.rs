@@ -14,7 +14,7 @@ use crate::recipe::Recipe;
 use crate::worker::{Event, Worker};
 
 pub use candle::{Comparison, compare_with_candle};
-pub use machine::{Speed, forward_speeds, measure_machine, predicted_speed};
+pub use machine::{Machine, Speed, measure_machine, predicted_speed};
 pub use packed::{Energy, PackedSpeed, packed_speeds};
 pub use spread::Spread;
 

@@ -19,7 +19,7 @@ impl App {
         for error in hardware::broken().unwrap_or_default() {
             self.notify(
                 Tone::Note,
-                "A hardware file was left out",
+                "A file of yours was left out",
                 error.to_string(),
             );
         }

@@ -61,7 +61,7 @@ fn list(arguments: &ListArguments, out: &mut Out) -> anyhow::Result<()> {
     let mut targets: Vec<_> = hardware::catalogue()?.iter().collect();
     targets.sort_by_key(|target| (target.class, &target.id));
     for error in hardware::broken()? {
-        complain(&format!("wattif: a hardware file was left out: {error}"));
+        complain(&format!("wattif: a file of yours was left out: {error}"));
     }
     if arguments.json {
         let entries: Vec<Entry> = targets

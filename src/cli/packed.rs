@@ -7,7 +7,7 @@ use wattif_core::model::bundled;
 
 use super::list::heading;
 use super::out::{Out, Progress};
-use super::this_machine::quartiles;
+use super::this_machine::{quartiles, warn_of_unrest};
 use crate::format::{si, significant};
 
 /// The bundled language model.
@@ -76,5 +76,9 @@ pub(super) fn run(json: bool, out: &mut Out) -> anyhow::Result<()> {
     for reason in reasons {
         out.line(format!("No joules: {reason}"))?;
     }
-    Ok(())
+    let unrest = measured_here
+        .iter()
+        .map(|speed| speed.tokens_per_s.ratio())
+        .fold(1.0, f64::max);
+    warn_of_unrest(unrest, out)
 }

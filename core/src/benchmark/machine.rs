@@ -5,15 +5,14 @@ use std::hint::black_box;
 use std::time::{Duration, SystemTime};
 
 use candle_core::{Device, Tensor};
+use pulp::Arch;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::spread::{Spread, seconds};
-use crate::carbon;
 use crate::engine;
 use crate::error::Result;
-use crate::footprint::{Footprint, footprint};
-use crate::hardware::{Calibration, HardwareTarget, identity};
+use crate::hardware::{self, Calibration, Cost, HardwareTarget, Request, identity, this_machine};
 use crate::model::{Architecture, GptConfig, LayerRun, Model, Network};
 use crate::profile::LayerKind;
 use crate::recipe::Recipe;
@@ -26,42 +25,101 @@ const LEAST: Duration = Duration::from_millis(40);
 const MEMORY_VALUES: usize = 64 << 20;
 /// Values read for the bandwidth of the caches, per core: 512 kB, more than a first-level cache holds.
 const CACHE_VALUES: usize = 128 << 10;
+/// Times that a core reads its caches in one go: long enough that waking the cores does not count.
+const CACHE_PASSES: usize = 256;
+/// Operations that a core does in one go, for the same reason: about a millisecond.
+const GO: f64 = 3e7;
 /// Share of a model's work below which a layer's speed does not count towards the range.
 const LEAST_SHARE: f64 = 0.01;
 /// Samples at once in the comparison with predictions.
 const BATCHES: [usize; 3] = [1, 8, 64];
 
-/// Measures the constants of this processor with the layers of `models`.
+/// What was measured on this machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The constants.
+    pub calibration: Calibration,
+    /// Per model: its speeds, and the constants with the share of whole passes taken from the other models only, so that
+    /// predictions for it can be tested against something they do not know.
+    pub models: Vec<(Vec<Speed>, Calibration)>,
+}
+
+/// Measures the constants of this processor, and whole forward passes, with the layers and passes of `models`.
 ///
 /// # Errors
 /// A computation failed.
-pub fn measure_machine(models: &[Model]) -> Result<Calibration> {
-    let launch = launch()?;
+pub fn measure_machine(models: &[Model]) -> Result<Machine> {
     let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    Ok(Calibration {
+    let products = Calibration {
         machine: identity(),
         date: date.chars().take("2000-01-01".len()).collect(),
-        memory_bandwidth: bandwidth(MEMORY_VALUES)?,
-        cache_bandwidth: bandwidth(CACHE_VALUES * rayon::current_num_threads())?,
+        memory_bandwidth: bandwidth(MEMORY_VALUES, 1)?,
+        cache_bandwidth: bandwidth(CACHE_VALUES * rayon::current_num_threads(), CACHE_PASSES)?,
         single_precision: products(models)?,
-        launch,
+        whole_pass: Spread::of(vec![1.0]),
+        launch: launch()?,
+    };
+    let target = this_machine(Some(&products))?;
+    let mut speeds = Vec::with_capacity(models.len());
+    let mut shares = Vec::with_capacity(models.len());
+    for model in models {
+        let measured = forward_speeds(model)?;
+        shares.push(whole_pass(model, &measured, &target)?);
+        speeds.push(measured);
+    }
+    let with = |shares: Vec<f64>| Calibration {
+        whole_pass: Spread::full(shares),
+        ..products.clone()
+    };
+    let models = speeds
+        .into_iter()
+        .enumerate()
+        .map(|(model, speeds)| {
+            let others = shares.iter().enumerate().filter(|(i, _)| *i != model);
+            (
+                speeds,
+                with(others.flat_map(|(_, shares)| shares.clone()).collect()),
+            )
+        })
+        .collect();
+    Ok(Machine {
+        calibration: with(shares.concat()),
+        models,
     })
 }
 
-/// Bytes per second at which all cores together read `values` numbers once.
-fn bandwidth(values: usize) -> Result<Spread> {
+/// Share of the speed predicted from products alone that whole passes reach, with more samples than one.
+fn whole_pass(model: &Model, speeds: &[Speed], target: &HardwareTarget) -> Result<Vec<f64>> {
+    speeds
+        .iter()
+        .skip(1)
+        .map(|speed| {
+            let predicted = predicted_speed(model, speed.batch, target)?.typical;
+            Ok((speed.measured.median / predicted).min(1.0))
+        })
+        .collect()
+}
+
+/// Bytes per second at which all cores together read `values` numbers, each core its share `passes` times.
+fn bandwidth(values: usize, passes: usize) -> Result<Spread> {
     let numbers = vec![1_f32; values];
     let share = values.div_ceil(rayon::current_num_threads());
     let times = seconds(LEAST, || {
-        let sum: f32 = numbers.par_chunks(share).map(add_up).sum();
-        black_box(sum);
+        numbers.par_chunks(share).for_each(|numbers| {
+            for _ in 0..passes {
+                let sum = Arch::new().dispatch(|| add_up(black_box(numbers)));
+                black_box(sum);
+            }
+        });
         Ok(())
     })?;
-    let bytes = (values * size_of::<f32>()) as f64;
+    let bytes = (values * passes * size_of::<f32>()) as f64;
     Ok(Spread::of(times.into_iter().map(|t| bytes / t).collect()))
 }
 
-/// A sum in many strands, so that reading limits it and not the latency of additions.
+/// A sum in many strands, so that reading limits it and not the latency of additions. Inlined to use the vectors of
+/// whatever calls it.
+#[inline(always)]
 fn add_up(numbers: &[f32]) -> f32 {
     let mut strands = [0_f32; 64];
     for chunk in numbers.chunks_exact(strands.len()) {
@@ -84,10 +142,12 @@ fn products(models: &[Model]) -> Result<Spread> {
         for shape in &shapes {
             let mut layer = LayerRun::new(shape.outputs, shape.inputs, shape.rows);
             let cores = rayon::current_num_threads() as f64;
+            let runs = (GO / shape.operations()).ceil();
             let times = seconds(LEAST / 4, || {
-                black_box(layer.run());
+                black_box(layer.run(runs as usize));
                 Ok(())
             })?;
+            let times: Vec<f64> = times.into_iter().map(|time| time / runs).collect();
             all.resize(times.len(), 0.0);
             let operations_here = shape.operations() * cores;
             for (sum, time) in all.iter_mut().zip(&times) {
@@ -182,7 +242,7 @@ pub struct Speed {
 ///
 /// # Errors
 /// A computation failed.
-pub fn forward_speeds(model: &Model) -> Result<Vec<Speed>> {
+fn forward_speeds(model: &Model) -> Result<Vec<Speed>> {
     let network = Network::new(&model.architecture, &model.tensors, 32)?;
     BATCHES
         .iter()
@@ -221,13 +281,18 @@ fn sample_input(architecture: &Architecture, samples: usize) -> Result<(Tensor, 
     Ok((input, u32::try_from(units).unwrap_or(u32::MAX)))
 }
 
-/// Units of work per second that the cost model predicts for a model in single precision on a device.
+/// Units of work per second that the cost model predicts for a model in single precision on a device, with `batch` of
+/// them at once. Texts are read as prompts are: one after another, with keys and values shared by their tokens.
 ///
 /// # Errors
 /// The device cannot run the model.
 pub fn predicted_speed(model: &Model, batch: u32, target: &HardwareTarget) -> Result<Range<f64>> {
-    let footprint = predicted(model, &Recipe::default(), batch, target)?;
-    Ok(footprint.throughput.range.map(|rate| rate.0))
+    let batch = match &model.architecture {
+        Architecture::Gpt(config) => u32::try_from(config.context).unwrap_or(batch),
+        Architecture::Cnn(_) => batch,
+    };
+    let cost = predicted(model, &Recipe::default(), batch, target)?;
+    Ok(cost.time.map_decreasing(|time| 1.0 / time.0))
 }
 
 /// Units of work per second through the matrices alone after a recipe, the typical value.
@@ -237,14 +302,14 @@ pub(super) fn predicted_matrices(
     batch: u32,
     target: &HardwareTarget,
 ) -> Result<f64> {
-    let footprint = predicted(model, recipe, batch, target)?;
+    let cost = predicted(model, recipe, batch, target)?;
     let layers = model.architecture.layers();
     let is_matrix = |name: &str| {
         layers
             .iter()
             .any(|layer| layer.name == name && layer.kind == LayerKind::Linear)
     };
-    let seconds: f64 = footprint
+    let seconds: f64 = cost
         .layers
         .iter()
         .filter(|cost| is_matrix(&cost.layer))
@@ -253,26 +318,22 @@ pub(super) fn predicted_matrices(
     Ok(1.0 / seconds)
 }
 
-fn predicted(
-    model: &Model,
-    recipe: &Recipe,
-    batch: u32,
-    target: &HardwareTarget,
-) -> Result<Footprint> {
+fn predicted(model: &Model, recipe: &Recipe, batch: u32, target: &HardwareTarget) -> Result<Cost> {
     let profile = engine::planner(&model.name, &model.architecture)?.plan(recipe);
-    let usual = Scenario::default();
-    let context = match &model.architecture {
-        Architecture::Gpt(config) => u32::try_from(config.context).unwrap_or(u32::MAX),
-        Architecture::Cnn(_) => usual.context,
-    };
     let scenario = Scenario {
         hardware: target.id.clone(),
         batch,
-        context,
-        ..usual
+        // A token of a text looks back over half of it on average.
+        context: (batch / 2).max(1),
+        ..Scenario::default()
     };
-    let grid = carbon::find_grid(&scenario.region)?;
-    footprint(&profile, &scenario, target, grid)
+    target.cost(&Request {
+        profile: &profile,
+        scenario: &scenario,
+        machine: hardware::Machine::Real,
+        explain: false,
+        reading: true,
+    })
 }
 
 #[cfg(test)]

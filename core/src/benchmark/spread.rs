@@ -40,6 +40,18 @@ impl Spread {
         }
     }
 
+    /// Median, smallest and largest value of a handful.
+    pub(super) fn full(values: Vec<f64>) -> Self {
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(0.0, f64::max);
+        Self::of(values).widened(low, high)
+    }
+
+    /// How much larger the upper quartile is than the lower one.
+    pub fn ratio(&self) -> f64 {
+        self.upper_quartile / self.lower_quartile
+    }
+
     /// The smallest range that holds both.
     pub(super) fn widened(self, low: f64, high: f64) -> Self {
         Self {
@@ -98,6 +110,11 @@ mod tests {
         assert_eq!(
             (spread.lower_quartile, spread.median, spread.repeats),
             (1.25, 1.5, 2)
+        );
+        let spread = Spread::full(vec![0.3, 0.9, 0.5]);
+        assert_eq!(
+            (spread.lower_quartile, spread.median, spread.ratio()),
+            (0.3, 0.5, 3.0)
         );
         assert_eq!(Spread::of(vec![7.0]).upper_quartile, 7.0);
     }

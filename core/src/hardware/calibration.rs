@@ -29,6 +29,8 @@ pub struct Calibration {
     pub cache_bandwidth: Spread,
     /// Operations per second in single-precision matrix products of the sizes of the bundled models' layers.
     pub single_precision: Spread,
+    /// Share of the speed predicted from these products alone that whole forward passes reach, at most 1.
+    pub whole_pass: Spread,
     /// Seconds to start a layer.
     pub launch: Spread,
 }
@@ -56,6 +58,7 @@ impl Calibration {
             ("memory_bandwidth", calibration.memory_bandwidth),
             ("cache_bandwidth", calibration.cache_bandwidth),
             ("single_precision", calibration.single_precision),
+            ("whole_pass", calibration.whole_pass),
             ("launch", calibration.launch),
         ] {
             let values = [spread.lower_quartile, spread.median, spread.upper_quartile];
@@ -65,6 +68,9 @@ impl Calibration {
                     path,
                 ));
             }
+        }
+        if calibration.whole_pass.upper_quartile > 1.0 {
+            return Err(Error::file("whole_pass is above 1", path));
         }
         Ok(Some(calibration))
     }
@@ -83,8 +89,7 @@ impl Calibration {
         Ok(path)
     }
 
-    /// Puts what was measured in place of what the device assumed. Rates are what the kernels reach, so the
-    /// efficiencies become 1.
+    /// Puts what was measured in place of what the device assumed.
     pub(super) fn apply(&self, target: &mut HardwareTarget) {
         let CostModel::Processor(processor) = &mut target.model else {
             return;
@@ -119,18 +124,18 @@ impl Calibration {
             "reading 512 kB per core",
         );
         processor.launch = self.figure(self.launch, Seconds, "layers one number wide");
-        for efficiency in [
-            &mut processor.compute_efficiency,
-            &mut processor.bandwidth_efficiency,
-        ] {
-            *efficiency = Figure {
-                low: None,
-                typical: 1.0,
-                high: None,
-                source: "the rates are those that the kernels reached".to_owned(),
-                trust: Trust::Derived,
-            };
-        }
+        processor.compute_efficiency = self.figure(
+            self.whole_pass,
+            std::convert::identity,
+            "whole forward passes of the bundled models, beside their products alone",
+        );
+        processor.bandwidth_efficiency = Figure {
+            low: None,
+            typical: 1.0,
+            high: None,
+            source: "the bandwidths are those that were reached".to_owned(),
+            trust: Trust::Derived,
+        };
         target.notes = format!(
             "Bandwidths, arithmetic rate and the time to start a layer were measured here on {}; power is assumed",
             self.date
@@ -170,6 +175,7 @@ pub(crate) mod tests {
             memory_bandwidth: spread(2e10),
             cache_bandwidth: spread(1e11),
             single_precision: spread(8e10),
+            whole_pass: spread(0.6),
             launch: spread(3e-7),
         }
     }
@@ -189,6 +195,11 @@ pub(crate) mod tests {
                 "memory_bandwidth does not rise",
             ),
             ("date:", "day:", "line 3"),
+            (
+                "upper_quartile: 0.72",
+                "upper_quartile: 1.72",
+                "whole_pass is above 1",
+            ),
             (
                 "lower_quartile: 2.7e-7",
                 "lower_quartile: -1",
@@ -220,7 +231,7 @@ pub(crate) mod tests {
         assert_eq!((rate.typical.0, rate.trust), (8e10, Trust::Detected));
         assert!(rate.source.contains("2026-01-31"), "{}", rate.source);
         assert_eq!(after.launch.typical.0, 3e-7);
-        assert_eq!(after.compute_efficiency.typical, 1.0);
+        assert_eq!(after.compute_efficiency.typical, 0.6);
         assert_eq!(
             after.energy_per_op, before.energy_per_op,
             "no watt was measured"

@@ -127,16 +127,19 @@ impl LayerRun {
         }
     }
 
-    /// Multiplies once on every core; the first number of the first result.
-    pub(crate) fn run(&mut self) -> Option<f32> {
+    /// Multiplies `times` times on every core; the first number of the first result.
+    pub(crate) fn run(&mut self, times: usize) -> Option<f32> {
         let Self {
             weights,
             values,
             rows,
             out,
         } = self;
-        out.par_iter_mut()
-            .for_each(|out| Product::new(values, *rows, weights, out).run());
+        out.par_iter_mut().for_each(|out| {
+            for _ in 0..times {
+                Product::new(values, *rows, weights, out).run();
+            }
+        });
         out.first().and_then(|out| out.first()).copied()
     }
 }
