@@ -15,7 +15,7 @@ use crate::worker::{Event, Worker};
 
 pub use candle::{Comparison, compare_with_candle};
 pub use machine::{Machine, Speed, measure_machine, predicted_speed};
-pub use packed::{Energy, PackedSpeed, packed_speeds};
+pub use packed::{Energy, PackedSpeed, packed_speeds, packed_threads};
 pub use spread::Spread;
 
 /// Times from one submitted recipe to its results.

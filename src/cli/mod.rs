@@ -58,7 +58,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Compress a model, measure what is left, and say what running it costs
-    Report(report::ReportArguments),
+    Report(Box<report::ReportArguments>),
     /// List the bundled models and the networks known by their shapes
     Models(list::ListArguments),
     /// List the hardware targets, check own ones, or copy one to change it

@@ -17,6 +17,7 @@ const MODEL: &str = "tiny-gpt";
 struct Measured {
     model: &'static str,
     hardware: String,
+    threads: usize,
     /// Matrix products only: no attention, no normalisation.
     measured_here: Vec<PackedSpeed>,
 }
@@ -33,11 +34,13 @@ pub(super) fn run(json: bool, out: &mut Out) -> anyhow::Result<()> {
         return out.json(&Measured {
             model: MODEL,
             hardware: target.name.clone(),
+            threads: benchmark::packed_threads(),
             measured_here,
         });
     }
+    let threads = benchmark::packed_threads();
     out.line(format!(
-        "Matrix products of {MODEL} on {}; attention and normalisation are not among them",
+        "Matrix products of {MODEL} on {} with {threads} threads; attention and normalisation are not among them",
         target.name
     ))?;
     let mut rows = vec![heading([
@@ -75,6 +78,11 @@ pub(super) fn run(json: bool, out: &mut Out) -> anyhow::Result<()> {
     out.table(&rows, &[false, true, true, true, true, true, true])?;
     for reason in reasons {
         out.line(format!("No joules: {reason}"))?;
+    }
+    if threads > 1 {
+        out.line(
+            "Matrices as small as these can be faster without threads that wait for each other: RAYON_NUM_THREADS=1",
+        )?;
     }
     let unrest = measured_here
         .iter()

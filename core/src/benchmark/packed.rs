@@ -99,6 +99,11 @@ pub fn packed_speeds(
     Ok(speeds)
 }
 
+/// Threads that candle's kernels use: those of the machine, or what `RAYON_NUM_THREADS` says.
+pub fn packed_threads() -> usize {
+    candle_core::utils::get_num_threads()
+}
+
 /// The matrices with their number of inputs, without the tables, of which a token reads one row.
 fn matrices(model: &Model, kernel: GgmlDType) -> Result<Vec<(QMatMul, usize)>> {
     let layers = model.architecture.layers();

@@ -8,7 +8,7 @@ use super::{Answer, Source};
 /// The graphics cards, or why there are none.
 pub(super) enum Gpus {
     /// The library answers.
-    Open(Nvml),
+    Open(Box<Nvml>),
     /// It does not, and why.
     Absent(String),
 }
@@ -17,7 +17,7 @@ impl Gpus {
     /// Loads the library, if there is one.
     pub(super) fn open() -> Self {
         match Nvml::init() {
-            Ok(nvml) => Self::Open(nvml),
+            Ok(nvml) => Self::Open(Box::new(nvml)),
             Err(NvmlError::LibloadingError(_)) => Self::Absent(
                 "NVIDIA's management library (libnvidia-ml, part of the driver) is not installed"
                     .to_owned(),
