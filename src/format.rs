@@ -104,6 +104,24 @@ pub fn count(value: f64) -> String {
     }
 }
 
+/// A value with three digits, from a thousand on with four and its thousands apart: "12.3", "1,287".
+pub fn grouped(value: f64) -> String {
+    if value.abs() < 999.5 {
+        significant(value, 3)
+    } else {
+        count(round_significant(value, 4))
+    }
+}
+
+/// An amount that is known to two digits at best: "0.42", "35", "1.2 million"; never for one that never comes.
+pub fn roughly(value: Option<f64>) -> String {
+    match value {
+        None => "never".to_owned(),
+        Some(value) if value < 100.0 => trimmed(value, 2),
+        Some(value) => amount(round_significant(value, 2)),
+    }
+}
+
 /// A value with this many significant digits, without an exponent.
 pub fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 {
@@ -113,6 +131,17 @@ pub fn significant(value: f64, digits: i32) -> String {
     let magnitude = rounded.abs().log10().floor() as i32;
     let decimals = usize::try_from(digits - 1 - magnitude).unwrap_or(0);
     signed_text(rounded, decimals)
+}
+
+/// "1.50 mg" as "1.5 mg": ticks are round.
+pub fn shorten(text: &str) -> String {
+    match text.split_once(' ') {
+        Some((number, unit)) if number.contains('.') => {
+            let number = number.trim_end_matches('0').trim_end_matches('.');
+            format!("{number} {unit}").trim_end().to_owned()
+        }
+        _ => text.trim_end().to_owned(),
+    }
 }
 
 /// Like [`significant`], without zeros at the end.
@@ -139,6 +168,41 @@ pub fn signed_text(value: f64, decimals: usize) -> String {
 /// A fraction in percent with fixed decimals: "89.7 %".
 pub fn percent(fraction: f64, decimals: usize) -> String {
     format!("{} %", signed_text(fraction * 100.0, decimals))
+}
+
+/// A clause with its first letter small, unless it begins with an abbreviation.
+pub fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    match (letters.next(), text.chars().nth(1)) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// What became of a saving on some hardware, in one sentence: "40 % of the energy saved, 68 % nominally". `None` where
+/// nothing was promised and nothing came.
+pub fn realised(what: &str, nominal: f64, realised: f64) -> Option<String> {
+    /// A saving below half a percent is none.
+    const NONE: f64 = 0.005;
+    if nominal.abs() < NONE && realised.abs() < NONE {
+        return None;
+    }
+    let whole = |fraction: f64| percent(fraction.abs(), 0);
+    Some(if realised < -NONE {
+        format!(
+            "{} more {what} here, though {} less nominally",
+            whole(realised),
+            whole(nominal)
+        )
+    } else {
+        format!(
+            "{} of the {what} saved here, {} nominally",
+            whole(realised),
+            whole(nominal)
+        )
+    })
 }
 
 /// A saving as people say it: 0.75 saved is "−75 %", growth "+12 %", a tie "±0 %".
@@ -197,6 +261,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_became_of_a_saving_is_said_in_one_sentence() {
+        let energy = |nominal, actual| realised("energy", nominal, actual);
+        assert_eq!(
+            energy(0.75, 0.03).unwrap(),
+            "3 % of the energy saved here, 75 % nominally"
+        );
+        assert_eq!(
+            energy(0.5, -0.56).unwrap(),
+            "56 % more energy here, though 50 % less nominally"
+        );
+        assert_eq!(energy(0.0, 0.0), None);
+    }
+
+    #[test]
     fn prefixes_change_at_thousands_also_after_rounding() {
         assert_eq!(si(0.001_234, "J"), "1.23 mJ");
         assert_eq!(si(999.96, "W"), "1.00 kW");
@@ -228,6 +306,12 @@ mod tests {
         assert_eq!(count(999.0), "999");
         assert_eq!(amount(1e6), "1 million");
         assert_eq!(amount(250_000.0), "250,000");
+        assert_eq!(grouped(1289.38), "1,289");
+        assert_eq!(grouped(999.4), "999");
+        assert_eq!(roughly(Some(1.234e6)), "1.2 million");
+        assert_eq!(roughly(Some(34_567.0)), "35,000");
+        assert_eq!(roughly(Some(0.4217)), "0.42");
+        assert_eq!(roughly(None), "never");
     }
 
     #[test]

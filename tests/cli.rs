@@ -574,6 +574,41 @@ fn every_power_sensor_has_watts_or_a_reason() {
 }
 
 #[test]
+fn tables_are_validated_by_their_columns() {
+    let found = json(&[
+        "validate",
+        "--json",
+        "--against",
+        "assets/ground_truth/fpga_measured.csv",
+        "assets/ground_truth/compression_quality.csv",
+    ]);
+    let rows = found["rows"].as_array().unwrap();
+    let row = rows
+        .iter()
+        .find(|row| row["id"] == "fpga_measured-2")
+        .unwrap();
+    // 349.026 microjoules in the table.
+    assert!((number(row, "/measured_energy_j") / 349.026e-6 - 1.0).abs() < SAME);
+    let energy = |end: &str| number(row, &format!("/predicted_energy_j/{end}"));
+    assert!(energy("low") < energy("typical") && energy("typical") < energy("high"));
+    assert!(number(row, "/predicted_throughput/typical") > 0.0);
+    let skipped = found["skipped"].as_array().unwrap();
+    assert!(
+        skipped
+            .iter()
+            .all(|row| row["reason"].as_str().unwrap().contains("never modelled"))
+    );
+    assert_eq!(rows.len() + skipped.len(), 184);
+
+    let (code, message) = failure(&["validate", "--against", "assets/README.md"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        message.contains("missing") && message.trim().ends_with("assets/README.md"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut child = command(&["regions", "--json"])
         .stdout(Stdio::piped())
@@ -800,4 +835,99 @@ fn a_preset_keeps_a_network_known_by_its_shapes() {
     let again = json(&["report", "--preset", &path, "--json"]);
     assert_eq!(again["model"]["reference"], "moe:3e10:3e9");
     assert_eq!(again["scenario"]["batch"], 8);
+}
+
+fn typical(value: &Value, path: &str) -> f64 {
+    value.pointer(path).and_then(Value::as_f64).unwrap()
+}
+
+#[test]
+fn a_training_is_costed_from_published_hours_and_from_its_size() {
+    let mut direct = vec!["training", "--json", "--pue", "1.1", "--intensity", "429"];
+    let size = direct.clone();
+    direct.extend(["--days", "14.8", "--devices", "10000", "--watts", "330"]);
+    let run = json(&direct);
+    // Patterson et al. 2021: 1287 MWh and 552.1 t from inputs with three digits.
+    let megawatt_hours = typical(&run, "/energy_j/typical") / 3.6e9;
+    assert!(
+        (megawatt_hours / 1287.0 - 1.0).abs() < 0.005,
+        "{megawatt_hours}"
+    );
+    let tonnes = typical(&run, "/operational_g/typical") / 1e6;
+    assert!((tonnes / 552.1 - 1.0).abs() < 0.005, "{tonnes}");
+    let mut predicted = size;
+    predicted.extend(["--parameters", "175e9", "--tokens", "300e9"]);
+    predicted.extend(["--hardware", "nvidia-v100-sxm2", "--devices", "10000"]);
+    let run = json(&predicted);
+    assert_eq!(typical(&run, "/operations"), 3.15e23);
+    let [low, middle, high] =
+        ["low", "typical", "high"].map(|end| typical(&run, &format!("/energy_j/{end}")) / 3.6e9);
+    assert!(low < middle && middle < high);
+    assert!(low < 1287.0 && 1287.0 < high, "{low} to {high}");
+    let parts = ["operational_g", "embodied_g"].map(|part| typical(&run, &format!("/{part}/high")));
+    let together = typical(&run, "/co2e_g/high");
+    assert!((parts.iter().sum::<f64>() / together - 1.0).abs() < SAME);
+}
+
+#[test]
+fn a_training_that_cannot_be_says_why() {
+    let size = ["training", "--parameters", "7e9", "--tokens", "2e12"];
+    let with = |more: &[&str]| failure(&[&size, more].concat());
+    assert_eq!(
+        with(&["--hardware", "nvidia-v100-sxm2", "--precision", "fp8"]),
+        (
+            Some(1),
+            "wattif: NVIDIA V100 SXM2 32 GB has no FP8 arithmetic; it has FP16, FP32".to_owned()
+        )
+    );
+    let (code, message) = with(&["--hardware", "v100"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        message.contains("did you mean nvidia-v100-sxm2?"),
+        "{message}"
+    );
+    let (code, message) = failure(&["training", "--days", "3"]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("--hardware"), "{message}");
+}
+
+#[test]
+fn a_student_s_report_says_what_its_training_cost_and_when_it_is_paid_back() {
+    let report = json(&[
+        "report",
+        "--model",
+        CNN,
+        "--distill",
+        "0.25",
+        "--demand",
+        "1e6",
+        "--wue",
+        "0.3",
+        "--json",
+    ]);
+    let spent = typical(&report, "/training/energy_j/typical");
+    let before = typical(&report, "/original/energy_j_per_unit/typical");
+    let after = typical(&report, "/footprint/energy_j_per_unit/typical");
+    let units = typical(&report, "/training/break_even_units/typical");
+    assert!((units * (before - after) / spent - 1.0).abs() < SAME);
+    let days = typical(&report, "/training/break_even_days/typical");
+    assert!((days * 1e6 / units - 1.0).abs() < SAME);
+    for key in [
+        "energy_j",
+        "co2e_g",
+        "seconds",
+        "break_even_units",
+        "break_even_days",
+    ] {
+        assert!(report["training"][key]["provenance"].is_object(), "{key}");
+    }
+    let litres = typical(&report, "/water/l_per_unit/typical");
+    assert!((litres / (after / 3.6e6 * 0.3) - 1.0).abs() < SAME);
+    let kept = ["model_year", "original_year"]
+        .map(|file| typical(&report, &format!("/storage/{file}/energy_j/typical")));
+    assert!(kept[0] < kept[1]);
+    let plain = json(&["report", "--model", CNN, "--json"]);
+    assert!(plain["training"].is_null() && plain["water"].is_null());
+    let text = stdout(&["report", "--model", CNN, "--distill", "0.25"]);
+    assert!(text.contains("Paid back after"), "{text}");
 }

@@ -22,7 +22,7 @@ struct Shot {
 
 const LAPTOP: [f32; 2] = [1280.0, 800.0];
 
-const SHOTS: [Shot; 5] = [
+const SHOTS: [Shot; 9] = [
     Shot {
         name: "window",
         model: "fashion-cnn",
@@ -78,6 +78,43 @@ const SHOTS: [Shot; 5] = [
             press(window, "Present");
         },
     },
+    Shot {
+        name: "devices",
+        model: "fashion-cnn",
+        size: LAPTOP,
+        theme: egui::Theme::Light,
+        prepare: |window| {
+            set(window, "Weight bits", 3.0);
+            tab(window, "Devices");
+        },
+    },
+    Shot {
+        name: "layers-dark",
+        model: "tiny-gpt",
+        size: LAPTOP,
+        theme: egui::Theme::Dark,
+        prepare: |window| {
+            set(window, "Weight bits", 3.0);
+            tab(window, "Layers");
+        },
+    },
+    Shot {
+        name: "crossover",
+        model: "tiny-gpt",
+        size: LAPTOP,
+        theme: egui::Theme::Light,
+        prepare: |window| {
+            set(window, "Weight bits", 3.0);
+            tab(window, "Crossover");
+        },
+    },
+    Shot {
+        name: "validation-dark",
+        model: "fashion-cnn",
+        size: LAPTOP,
+        theme: egui::Theme::Dark,
+        prepare: |window| tab(window, "Validation"),
+    },
 ];
 
 fn set(window: &mut Window, slider: &str, place: f64) {
@@ -94,6 +131,14 @@ fn press(window: &mut Window, button: &str) {
         .get_by_role_and_label(Role::Button, button)
         .click();
     window.harness.run();
+}
+
+fn tab(window: &mut Window, page: &str) {
+    window
+        .harness
+        .get_by_role_and_label(Role::Tab, page)
+        .click();
+    window.harness.step();
 }
 
 #[test]

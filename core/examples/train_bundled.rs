@@ -167,6 +167,7 @@ fn student(file: &str, model: &Model, corpus: &Corpus, percent: u32, steps: u32)
         macs: trained.macs,
         seconds: trained.seconds,
         data: corpus.name(&architecture).to_owned(),
+        cores: None,
     };
     let record = (StudentRecord::METADATA_KEY, serde_json::to_string(&record)?);
     write(&file, &architecture, &trained, record)?;

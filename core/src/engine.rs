@@ -1,6 +1,8 @@
 //! [`Engine`]: one opened model with everything needed to recompress and measure it. The window's worker and the
 //! command line call the same functions here.
 
+mod spiking;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -11,11 +13,12 @@ use crate::compress::{Compressed, Compressor, Planner};
 use crate::error::{Error, Result};
 use crate::evaluate::{Accumulator, Baseline, EvaluationSet};
 use crate::formats;
-use crate::measurement::{Depth, Measurement, StudentNote};
+use crate::measurement::{Depth, Measurement, Spiking, StudentNote};
 use crate::model::{Architecture, Model, ModelReference, bundled};
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
 use crate::students::Shelf;
+use crate::training::cores_here;
 
 /// Follows a measurement while it runs.
 pub trait Observer {
@@ -85,6 +88,9 @@ pub struct Engine {
     planners: Mutex<HashMap<u32, Arc<Planner>>>,
     networks: Mutex<HashMap<String, Arc<Network>>>,
     store: Mutex<HashMap<String, Measurement>>,
+    spiking: Mutex<HashMap<String, Spiking>>,
+    /// See [`Self::calibration_images`].
+    calibration: OnceLock<Vec<f32>>,
 }
 
 impl Engine {
@@ -113,6 +119,8 @@ impl Engine {
             planners: Mutex::default(),
             networks: Mutex::default(),
             store: Mutex::default(),
+            spiking: Mutex::default(),
+            calibration: OnceLock::new(),
         })
     }
 
@@ -273,6 +281,7 @@ impl Engine {
                 macs: trained.macs,
                 seconds: trained.seconds,
                 data: bundled::training_set_name(&self.model.architecture).to_owned(),
+                cores: Some(cores_here()),
             },
         })
     }
@@ -284,6 +293,11 @@ impl Engine {
             || self
                 .student(recipe)
                 .is_some_and(|student| student.answers(&recipe.distillation, recipe.seed))
+    }
+
+    /// How the student that stands for a recipe's ratio was trained; `None` where the original stands for it.
+    pub fn student_record(&self, recipe: &Recipe) -> Option<StudentRecord> {
+        self.student(recipe).map(|student| student.record.clone())
     }
 
     /// Compresses the weights as the recipe says and writes the packed file. Returns its bytes, which are those that a

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::carbon::{self, Grid};
 use crate::error::{Error, Result};
-use crate::hardware::{Cost, HardwareTarget, Machine, Request};
+use crate::hardware::{Cost, HardwareTarget, Machine, Precision, Request};
 use crate::measurement::Provenance;
 use crate::profile::ModelProfile;
 use crate::scenario::Scenario;
-use crate::units::{GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
+use crate::units::{Bytes, GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
 
 /// A range together with where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,15 +76,24 @@ pub enum Bound {
     Interconnect,
 }
 
-/// Cost of one layer, per unit of work, typical values.
+/// Cost of one layer, per unit of work, typical values. The layers of a footprint add up to its typical time, energy
+/// and operations; where the power limit stretches the time, every layer takes its share of that.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerCost {
     /// Name of the layer.
     pub layer: String,
     /// Time.
     pub time: Seconds,
-    /// Energy, without the share of static power.
-    pub energy: Joules,
+    /// Energy by where it goes; static power for as long as the layer takes.
+    pub energy: EnergyBreakdown,
+    /// Operations executed, padding included; a multiply-accumulate or a synaptic event is two.
+    pub operations: f64,
+    /// Bytes moved between the device and the memory outside the chip.
+    pub memory_bytes: Bytes,
+    /// Bytes moved between the caches or buffers on the chip and its arithmetic units.
+    pub on_chip_bytes: Bytes,
+    /// The number format it is computed in; `None` where arithmetic is not organised by formats.
+    pub precision: Option<Precision>,
     /// What limits it.
     pub bound: Bound,
 }
@@ -242,14 +251,9 @@ pub fn savings(
     _grid: &Grid,
 ) -> Result<Savings> {
     scenario.validate()?;
-    let widest = target.widest_bits();
-    let too_wide = |bits: &u8| {
-        let layers = || original.layers.iter().filter(|l| l.layer.compressible);
-        layers().any(|l| l.weight_bits > *bits)
-    };
-    let original_bits = widest.filter(too_wide);
-    let narrowed = original_bits.map(|bits| narrow(original, bits));
-    let baseline = narrowed.as_ref().unwrap_or(original);
+    let narrowed = comparable(original, target);
+    let original_bits = narrowed.as_ref().map(|(bits, _)| *bits);
+    let baseline = narrowed.as_ref().map_or(original, |(_, profile)| profile);
     let cost = |profile: &ModelProfile, machine: Machine| {
         target.cost(&Request {
             profile,
@@ -297,6 +301,18 @@ pub fn savings(
         time: by(|cost| cost.time.typical.0),
         energy: by(|cost| cost.energy.typical.0),
     })
+}
+
+/// The original at the widest bits that a target holds, where it cannot hold it as it is.
+pub(crate) fn comparable(
+    original: &ModelProfile,
+    target: &HardwareTarget,
+) -> Option<(u8, ModelProfile)> {
+    let bits = target.widest_bits().filter(|bits| {
+        let mut layers = original.layers.iter().filter(|l| l.layer.compressible);
+        layers.any(|l| l.weight_bits > *bits)
+    })?;
+    Some((bits, narrow(original, bits)))
 }
 
 /// The same model with no width above `bits`.

@@ -26,11 +26,15 @@ pub mod profile;
 pub mod recipe;
 pub mod scenario;
 pub mod serving;
+pub mod storage;
 pub mod students;
+pub mod tables;
+pub mod training;
 pub mod units;
+pub mod water;
 pub mod worker;
 
 pub use error::{Error, Result};
 
 /// Version of the formulas in METHODS.md. It changes whenever the same inputs would give other numbers.
-pub const METHOD_VERSION: u32 = 1;
+pub const METHOD_VERSION: u32 = 2;

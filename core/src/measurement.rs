@@ -128,6 +128,34 @@ pub enum Example {
     },
 }
 
+/// How often the inputs of a layer of a spiking network fire.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerActivity {
+    /// Name of the layer that the spikes reach.
+    pub layer: String,
+    /// Spikes that reach it in one time step, averaged over images and steps.
+    pub spikes_per_step: f64,
+    /// The same per input of the layer. Above 1 for a layer behind a mean over pixels, each of which fires.
+    pub activity: f64,
+}
+
+/// What the spiking version of a compressed network did with held-out images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spiking {
+    /// Time steps that an image was presented for.
+    pub steps: u32,
+    /// Fraction of the images classified correctly; Wilson 95 % interval.
+    pub accuracy: Interval,
+    /// The same for the compressed network with its activations as numbers, on the same images.
+    pub dense: f64,
+    /// Images.
+    pub n: u64,
+    /// Layer by layer.
+    pub activity: Vec<LayerActivity>,
+}
+
 /// The network that a recipe's distillation ratio led to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StudentNote {

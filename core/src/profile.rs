@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::measurement::Spiking;
 use crate::recipe::Pattern;
 use crate::serving::architecture::Architecture;
 use crate::serving::experts_touched;
@@ -205,6 +206,9 @@ pub struct ModelProfile {
     /// guide than its layers one by one.
     #[serde(skip)]
     pub network: Option<Arc<Architecture>>,
+    /// What its spiking version did with data, where that was run.
+    #[serde(skip)]
+    pub spiking: Option<Arc<Spiking>>,
 }
 
 impl ModelProfile {

@@ -23,6 +23,9 @@ pub struct Scenario {
     /// Tokens that a language model writes in answer to a prompt. Given, the work on the prompt is shared out over
     /// them, and the context follows from both. 0: only `context` counts, and prompts cost nothing.
     pub answer_tokens: u32,
+    /// Time steps that a spiking version is presented with one unit of work for; ignored by other hardware. 0: as
+    /// published networks on the chip.
+    pub time_steps: u32,
     /// The serving software that a language model known by its shape runs on.
     pub era: Era,
     /// Units of work per day.
@@ -35,6 +38,13 @@ pub struct Scenario {
     pub lifetime_years: f64,
     /// Fraction of its life that a device is busy, above 0 and at most 1.
     pub utilization: f64,
+    /// Water usage effectiveness: litres that the building consumes per kilowatt-hour of its machines; not counted
+    /// where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wue: Option<f64>,
+    /// Litres consumed in making a kilowatt-hour of the grid's electricity; not counted where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grid_water: Option<f64>,
 }
 
 impl Default for Scenario {
@@ -49,11 +59,14 @@ impl Default for Scenario {
             prompt_tokens: 0,
             answer_tokens: 0,
             era: Era::default(),
+            time_steps: 32,
             demand_per_day: 1e6,
             region: "WORLD".to_owned(),
             pue: 1.2,
             lifetime_years: 4.0,
             utilization: 0.5,
+            wue: None,
+            grid_water: None,
         }
     }
 }
@@ -107,6 +120,12 @@ impl Scenario {
         whole("the number of devices", self.devices, 4096)?;
         whole("the batch size", self.batch, 65536)?;
         whole("the context length", self.context, MOST_TOKENS)?;
+        if self.time_steps > 1024 {
+            return Err(Error::Scenario(format!(
+                "the number of time steps is {}; it may be at most 1024",
+                self.time_steps
+            )));
+        }
         let tokens = |name: &str, value: u32| {
             if value <= MOST_TOKENS {
                 Ok(())
@@ -121,7 +140,10 @@ impl Scenario {
         real("the demand per day", self.demand_per_day, 0.0, 1e18)?;
         real("the PUE", self.pue, 1.0, 5.0)?;
         real("the lifetime in years", self.lifetime_years, 0.1, 50.0)?;
-        real("the utilisation", self.utilization, 0.001, 1.0)
+        real("the utilisation", self.utilization, 0.001, 1.0)?;
+        real("the WUE", self.wue.unwrap_or(0.0), 0.0, 1e3)?;
+        let grid_water = self.grid_water.unwrap_or(0.0);
+        real("the water of the grid", grid_water, 0.0, 1e3)
     }
 }
 
@@ -144,5 +166,15 @@ mod tests {
     #[test]
     fn the_default_is_valid() {
         assert_eq!(Scenario::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn water_is_written_only_where_it_is_given() {
+        let mut scenario = Scenario::default();
+        let text = ron::to_string(&scenario).unwrap();
+        assert!(!text.contains("wue") && !text.contains("water"), "{text}");
+        scenario.wue = Some(0.3);
+        let text = ron::to_string(&scenario).unwrap();
+        assert_eq!(ron::from_str(&text), Ok(scenario));
     }
 }

@@ -143,6 +143,11 @@ quantity!(
     "kWh"
 );
 quantity!(
+    /// Volume of water.
+    Litres,
+    "L"
+);
+quantity!(
     /// Units of work (images, tokens, samples) in a second.
     UnitsPerSecond,
     "1/s"
@@ -175,6 +180,25 @@ macro_rules! product {
             }
         }
     };
+}
+
+impl Joules {
+    /// From microjoules, as the benchmarks of small chips print.
+    pub fn from_micro(microjoules: f64) -> Self {
+        Self(microjoules * 1e-6)
+    }
+
+    /// From picojoules, as energies per operation are printed.
+    pub fn from_pico(picojoules: f64) -> Self {
+        Self(picojoules * 1e-12)
+    }
+}
+
+impl Seconds {
+    /// From microseconds.
+    pub fn from_micro(microseconds: f64) -> Self {
+        Self(microseconds * 1e-6)
+    }
 }
 
 product!(Watts * Seconds = Joules);
@@ -277,6 +301,13 @@ mod tests {
         assert_eq!(energy, Joules(1400.0));
         assert_eq!(energy / Seconds(2.0), Watts(700.0));
         assert_eq!(energy / Watts(700.0), Seconds(2.0));
+    }
+
+    #[test]
+    fn millionths_are_millionths() {
+        assert_eq!(Joules::from_micro(2_500_000.0), Joules(2.5));
+        assert_eq!(Joules::from_pico(1e12), Joules(1.0));
+        assert_eq!(Watts(2.0) * Seconds::from_micro(1e6), Joules(2.0));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::thread;
 
 use crate::engine::{Engine, Observer, TrainingReport};
 use crate::error::{Error, Result};
-use crate::measurement::{Depth, Measurement};
+use crate::measurement::{Depth, Measurement, Spiking};
 use crate::model::ModelReference;
 use crate::recipe::Recipe;
 
@@ -22,6 +22,8 @@ pub enum Event {
     Opened(Arc<Engine>),
     /// A result, of the current recipe or of one filled in.
     Measured(Box<Measurement>),
+    /// What the spiking version of a compressed network did.
+    Spiked(Recipe, Box<Spiking>),
     /// Work on the current recipe goes on.
     Progress {
         /// What is being done.
@@ -67,6 +69,8 @@ pub enum TrainingState {
 #[derive(Default)]
 struct Mailbox {
     wish: Option<Recipe>,
+    /// A recipe whose spiking version is to be run, and for how many time steps.
+    spike: Option<(Recipe, u32)>,
     fill: VecDeque<(Recipe, Depth)>,
     closed: bool,
 }
@@ -153,6 +157,13 @@ impl Worker {
         mailbox.wish = Some(recipe);
         self.shared.superseded.store(true, Ordering::Release);
         drop(mailbox);
+        self.shared.changed.notify_all();
+    }
+
+    /// Asks for the spiking version of a recipe to be run for some time steps, once its wish is measured; replaces an
+    /// earlier one. A newer wish ends it.
+    pub fn spike(&self, recipe: Recipe, steps: u32) {
+        self.shared.lock().spike = Some((recipe, steps));
         self.shared.changed.notify_all();
     }
 
@@ -259,6 +270,7 @@ impl Observer for Watch<'_> {
 
 enum Task {
     Wish(Recipe),
+    Spike(Recipe, u32),
     Fill(Recipe, Depth),
 }
 
@@ -294,14 +306,22 @@ fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
     let mut settled = true;
     let mut idle = true;
     while let Some(task) = next(shared, outbox, &mut settled, &mut idle) {
-        let (recipe, depth, filling) = match task {
-            Task::Wish(recipe) => (recipe, Depth::Full, false),
-            Task::Fill(recipe, depth) => (recipe, depth, true),
-        };
-        let watch = Watch {
+        let watch = |filling| Watch {
             shared,
             outbox,
             filling,
+        };
+        let (recipe, depth, watch) = match task {
+            Task::Wish(recipe) => (recipe, Depth::Full, watch(false)),
+            Task::Fill(recipe, depth) => (recipe, depth, watch(true)),
+            Task::Spike(recipe, steps) => {
+                match guarded(|| engine.spike(&recipe, steps, &watch(false))) {
+                    Ok(spiking) => outbox.send(Event::Spiked(recipe, Box::new(spiking))),
+                    Err(Error::Cancelled) => {}
+                    Err(error) => outbox.failed("Running the spiking version", error),
+                }
+                continue;
+            }
         };
         match guarded(|| engine.measure(&recipe, depth, &watch)) {
             Ok(measurement) => outbox.send(Event::Measured(Box::new(measurement))),
@@ -322,6 +342,10 @@ fn next(shared: &Shared, outbox: &Outbox, settled: &mut bool, idle: &mut bool) -
             shared.superseded.store(false, Ordering::Release);
             (*settled, *idle) = (false, false);
             return Some(Task::Wish(recipe));
+        }
+        if let Some((recipe, steps)) = mailbox.spike.take() {
+            (*settled, *idle) = (false, false);
+            return Some(Task::Spike(recipe, steps));
         }
         if !*settled {
             *settled = true;

@@ -203,3 +203,39 @@ fn an_unchanged_language_model_writes_what_the_original_writes() {
         assert_ne!(*original, other);
     }
 }
+
+#[test]
+fn the_spiking_version_comes_near_the_network_it_stands_for_as_time_steps_grow() {
+    let engine = Engine::open(&classifier()).unwrap();
+    let run = |steps| {
+        engine
+            .spike(&Recipe::default(), steps, &Unobserved)
+            .unwrap()
+    };
+    let (few, many) = (run(4), run(48));
+    assert!(many.accuracy.value > many.dense - 0.03, "{many:?}");
+    assert!(few.accuracy.value < many.accuracy.value, "{few:?}");
+    assert!(many.accuracy.low < many.accuracy.value && many.accuracy.value < many.accuracy.high);
+    let names: Vec<&str> = many.activity.iter().map(|l| l.layer.as_str()).collect();
+    assert_eq!(names, ["conv1", "conv2", "conv3", "conv4", "head"]);
+    // Pixels fire as often as they are bright: the mean of Fashion-MNIST is 0.286.
+    assert!((many.activity[0].activity - 0.286).abs() < 0.03, "{many:?}");
+    for layer in &many.activity[..4] {
+        assert!((0.005..0.5).contains(&layer.activity), "{layer:?}");
+    }
+}
+
+#[test]
+fn a_language_model_has_no_spiking_version_and_says_why() {
+    let reference = ModelReference::Bundled("tiny-gpt".to_owned());
+    let error = Engine::open(&reference)
+        .unwrap()
+        .spike(&Recipe::default(), 8, &Unobserved)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("attention has no rate-coded form"),
+        "{error}"
+    );
+}

@@ -28,6 +28,8 @@ pub enum Axis {
     Prompt,
     /// Tokens of an answer.
     Answer,
+    /// Time steps of a spiking network.
+    TimeSteps,
     /// Units of work per day.
     Demand,
     /// Energy of the building / energy of the machines.
@@ -49,7 +51,7 @@ enum Spread {
 
 impl Axis {
     /// All axes, in the order of the controls.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Sparsity,
         Self::WeightBits,
         Self::ActivationBits,
@@ -59,6 +61,7 @@ impl Axis {
         Self::Context,
         Self::Prompt,
         Self::Answer,
+        Self::TimeSteps,
         Self::Demand,
         Self::Pue,
         Self::Lifetime,
@@ -77,6 +80,7 @@ impl Axis {
             Self::Context => "Context length",
             Self::Prompt => "Prompt",
             Self::Answer => "Answer",
+            Self::TimeSteps => "Time steps",
             Self::Demand => "Demand per day",
             Self::Pue => "PUE",
             Self::Lifetime => "Lifetime",
@@ -91,7 +95,7 @@ impl Axis {
             Self::WeightBits | Self::ActivationBits => "bits",
             Self::Context | Self::Prompt | Self::Answer => "tokens",
             Self::Lifetime => "years",
-            Self::Batch | Self::Devices | Self::Demand | Self::Pue => "",
+            Self::Batch | Self::Devices | Self::TimeSteps | Self::Demand | Self::Pue => "",
         }
     }
 
@@ -112,6 +116,7 @@ impl Axis {
             | Self::Context
             | Self::Prompt
             | Self::Answer
+            | Self::TimeSteps
             | Self::Demand => Spread::Logarithmic,
             _ => Spread::Even,
         }
@@ -128,6 +133,7 @@ impl Axis {
             Self::Devices => (1.0, 64.0),
             Self::Context | Self::Prompt => (1.0, 131_072.0),
             Self::Answer => (1.0, 16_384.0),
+            Self::TimeSteps => (1.0, 256.0),
             Self::Demand => (1e3, 1e12),
             Self::Pue => (1.0, 2.5),
             Self::Lifetime => (1.0, 10.0),
@@ -180,9 +186,12 @@ impl Axis {
             Self::Pue => steps(100.0),
             Self::Lifetime => steps(2.0),
             Self::WeightBits | Self::ActivationBits => value,
-            Self::Batch | Self::Devices | Self::Context | Self::Prompt | Self::Answer => {
-                value.round()
-            }
+            Self::Batch
+            | Self::Devices
+            | Self::Context
+            | Self::Prompt
+            | Self::Answer
+            | Self::TimeSteps => value.round(),
             Self::Demand => {
                 let size = 10_f64.powf(value.max(1.0).log10().floor() - 1.0);
                 (value / size).round() * size
@@ -208,9 +217,12 @@ impl Axis {
             Self::Pue => 0.05,
             Self::Lifetime => 0.5,
             Self::WeightBits | Self::ActivationBits => 1.0,
-            Self::Batch | Self::Devices | Self::Context | Self::Prompt | Self::Answer => {
-                std::f64::consts::LOG10_2
-            }
+            Self::Batch
+            | Self::Devices
+            | Self::Context
+            | Self::Prompt
+            | Self::Answer
+            | Self::TimeSteps => std::f64::consts::LOG10_2,
             Self::Demand => 0.1,
         }
     }
@@ -257,6 +269,7 @@ impl Axis {
             Self::Context => f64::from(scenario.context),
             Self::Prompt => f64::from(scenario.prompt_tokens.max(1)),
             Self::Answer => f64::from(scenario.answer_tokens.max(1)),
+            Self::TimeSteps => f64::from(scenario.time_steps),
             Self::Demand => scenario.demand_per_day,
             Self::Pue => scenario.pue,
             Self::Lifetime => scenario.lifetime_years,
@@ -285,6 +298,7 @@ impl Axis {
             Self::Context => scenario.context = value as u32,
             Self::Prompt => scenario.prompt_tokens = value as u32,
             Self::Answer => scenario.answer_tokens = value as u32,
+            Self::TimeSteps => scenario.time_steps = value as u32,
             Self::Demand => scenario.demand_per_day = value,
             Self::Pue => scenario.pue = value,
             Self::Lifetime => scenario.lifetime_years = value,
@@ -307,6 +321,7 @@ impl Axis {
             Self::Devices => (0..=6).map(|i| 2_f64.powi(i)).collect(),
             Self::Context | Self::Prompt => (0..=8).map(|i| 4_f64.powi(i)).collect(),
             Self::Answer => (0..=7).map(|i| 4_f64.powi(i)).collect(),
+            Self::TimeSteps => (0..=8).map(|i| 2_f64.powi(i)).collect(),
             Self::Demand => (3..=12).map(|i| 10_f64.powi(i)).collect(),
         }
     }
@@ -330,7 +345,7 @@ impl Axis {
             Self::Sparsity | Self::Ratio | Self::Utilization => format::percent(value, 0),
             Self::WeightBits | Self::ActivationBits if value == 1.0 => "1 bit".to_owned(),
             Self::WeightBits | Self::ActivationBits => format!("{value:.0} bits"),
-            Self::Batch | Self::Devices => format::count(value),
+            Self::Batch | Self::Devices | Self::TimeSteps => format::count(value),
             Self::Context | Self::Prompt | Self::Answer => {
                 format!("{} tokens", format::count(value))
             }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use wattif_core::compress::distill::StudentRecord;
 use wattif_core::error::Error;
-use wattif_core::measurement::{Depth, Measurement};
+use wattif_core::measurement::{Depth, Measurement, Spiking};
 use wattif_core::model::ModelReference;
 use wattif_core::profile::{ModelProfile, Unit};
 use wattif_core::recipe::Recipe;
@@ -42,6 +43,10 @@ pub struct TrainingReport {
     pub loss: f64,
     /// Quality measured on the way, if it was at this step.
     pub quality: Option<f64>,
+    /// Seconds since the start.
+    pub seconds: f64,
+    /// Multiply-accumulates so far, the teacher's included.
+    pub macs: f64,
 }
 
 /// What the work has to say.
@@ -51,6 +56,8 @@ pub enum Update {
     Opened(ModelFacts),
     /// A result, of the current recipe or of another.
     Measured(Arc<Measurement>),
+    /// What the spiking version of a compressed network did.
+    Spiked(Recipe, Arc<Spiking>),
     /// Work on the current recipe goes on.
     Progress {
         /// What is being done.
@@ -79,6 +86,8 @@ pub enum Update {
 pub trait Backend {
     /// Measures a recipe in full; replaces an earlier wish that has not begun.
     fn submit(&mut self, recipe: Recipe);
+    /// Runs the spiking version of a recipe for some time steps once the recipe is measured.
+    fn spike(&mut self, recipe: Recipe, steps: u32);
     /// Replaces the list of what to measure when nothing else is to do.
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>);
     /// The news since the last call, oldest first.
@@ -87,6 +96,8 @@ pub trait Backend {
     fn predict(&self, recipe: &Recipe) -> Option<ModelProfile>;
     /// The best measurement of a recipe so far.
     fn known(&self, recipe: &Recipe) -> Option<Arc<Measurement>>;
+    /// How the student that stands for a recipe's ratio was trained; `None` where the original does.
+    fn student_record(&self, recipe: &Recipe) -> Option<StudentRecord>;
     /// The pixels of a held-out image, row by row, 0 black to 255 white, and its width.
     fn image(&self, index: usize) -> Option<(Vec<u8>, usize)>;
     /// The word for a class of images.

@@ -6,6 +6,7 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
 use super::axis::Axis;
+use super::pages::Page;
 
 /// A named thing to do, without arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +33,8 @@ pub enum Command {
     PinB,
     /// Forget A and B.
     ClearPins,
+    /// Go to a page of the centre.
+    Show(Page),
     /// Charts and the slider in use, large.
     Present,
     /// From light to dark and back.
@@ -54,7 +57,7 @@ pub enum Command {
 
 impl Command {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 25] = [
         Self::OpenModel,
         Self::OpenPreset,
         Self::SavePreset,
@@ -66,6 +69,11 @@ impl Command {
         Self::PinA,
         Self::PinB,
         Self::ClearPins,
+        Self::Show(Page::WhatIf),
+        Self::Show(Page::Devices),
+        Self::Show(Page::Layers),
+        Self::Show(Page::Crossover),
+        Self::Show(Page::Validation),
         Self::Present,
         Self::SwitchTheme,
         Self::LargerText,
@@ -91,6 +99,7 @@ impl Command {
             Self::PinA => "Pin as A",
             Self::PinB => "Pin as B",
             Self::ClearPins => "Remove pins",
+            Self::Show(page) => page.name(),
             Self::Present => "Present",
             Self::SwitchTheme => "Light or dark",
             Self::LargerText => "Larger text",
@@ -115,9 +124,10 @@ impl Command {
             Self::Undo => (Modifiers::COMMAND, Key::Z),
             Self::Redo => (SHIFTED, Key::Z),
             Self::Reset => (Modifiers::COMMAND, Key::Backspace),
-            Self::PinA => (Modifiers::COMMAND, Key::Num1),
-            Self::PinB => (Modifiers::COMMAND, Key::Num2),
-            Self::ClearPins => (Modifiers::COMMAND, Key::Num3),
+            Self::PinA => (Modifiers::NONE, Key::F2),
+            Self::PinB => (Modifiers::NONE, Key::F3),
+            Self::ClearPins => (Modifiers::NONE, Key::F4),
+            Self::Show(page) => (Modifiers::COMMAND, page.key()),
             Self::Present => (Modifiers::NONE, Key::F5),
             Self::SwitchTheme => (Modifiers::COMMAND, Key::D),
             Self::LargerText => (Modifiers::COMMAND, Key::Plus),

@@ -8,7 +8,7 @@ use wattif_core::carbon::{self, Grid};
 use wattif_core::error::Result;
 use wattif_core::footprint::{self, Footprint, Savings};
 use wattif_core::hardware::{self, HardwareTarget};
-use wattif_core::measurement::Measurement;
+use wattif_core::measurement::{Measurement, Spiking};
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
@@ -16,12 +16,15 @@ use wattif_core::units::Range;
 
 use super::axis::Axis;
 use super::backend::Backend;
+use super::beside::Beside;
 use super::session::{Configuration, Session};
 
 /// Measurements by the key of their recipe, of the open model.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     by_key: HashMap<String, Arc<Measurement>>,
+    /// What spiking versions did, by the key of their recipe and the time steps.
+    spiking: HashMap<(String, u32), Arc<Spiking>>,
     generation: u64,
 }
 
@@ -45,6 +48,17 @@ impl Store {
         self.by_key.get(&recipe.key())
     }
 
+    /// Keeps what the spiking version of a recipe did.
+    pub(super) fn add_spiking(&mut self, recipe: &Recipe, spiking: Arc<Spiking>) {
+        self.spiking.insert((recipe.key(), spiking.steps), spiking);
+        self.generation += 1;
+    }
+
+    /// What the spiking version of a recipe did in so many time steps.
+    pub(super) fn spiking(&self, recipe: &Recipe, steps: u32) -> Option<&Arc<Spiking>> {
+        self.spiking.get(&(recipe.key(), steps))
+    }
+
     /// The measurements that differ from a recipe along one axis only, with their value on it.
     pub(super) fn along<'a>(
         &'a self,
@@ -64,12 +78,14 @@ impl Store {
     pub(super) fn forget_stand_ins(&mut self) {
         self.by_key
             .retain(|_, measurement| measurement.student.exact);
+        self.spiking.clear();
         self.generation += 1;
     }
 
     /// Forgets everything: another model is open.
     pub(super) fn clear(&mut self) {
         self.by_key.clear();
+        self.spiking.clear();
         self.generation += 1;
     }
 
@@ -118,6 +134,8 @@ pub(super) struct Derived {
     pub(super) original: Option<Figures>,
     /// What is saved between the two.
     pub(super) savings: Option<Savings>,
+    /// What the model costs beside running it.
+    pub(super) beside: Option<Beside>,
     /// The pinned configurations, each in its own scenario.
     pub(super) pins: [Option<Figures>; 2],
     /// The current recipe over the axis.
@@ -146,6 +164,7 @@ struct CurveKey {
     scenario: Scenario,
     axis: Axis,
     hash: String,
+    spiking: bool,
 }
 
 impl Derived {
@@ -188,20 +207,36 @@ impl Derived {
             };
             return;
         };
-        let figures = |configuration: &Configuration| figures(configuration, store, backend);
-        self.now = figures(&session.configuration);
-        self.original = figures(&Configuration {
-            recipe: Recipe::default(),
-            ..session.configuration.clone()
-        });
+        self.now = figures(&session.configuration, store, backend, None);
+        // The original is counted with the spikes of the compressed network, so that only the weights differ.
+        let spiking = self
+            .now
+            .as_ref()
+            .and_then(|now| now.profile.spiking.clone());
+        self.original = figures(
+            &Configuration {
+                recipe: Recipe::default(),
+                ..session.configuration.clone()
+            },
+            store,
+            backend,
+            spiking.clone(),
+        );
         self.pins = session.pins.each_ref().map(|pin| {
             pin.as_ref()
                 .filter(|pin| pin.model == session.configuration.model)
-                .and_then(figures)
+                .and_then(|pin| figures(pin, store, backend, None))
         });
         self.savings = match (&self.now, &self.original, self.target, self.grid) {
             (Some(now), Some(original), Some(target), Some(grid)) => {
                 footprint::savings(&original.profile, &now.profile, scenario, target, grid).ok()
+            }
+            _ => None,
+        };
+        self.beside = match (&self.now, &self.original, self.target, self.grid) {
+            (Some(now), Some(original), Some(target), Some(grid)) => {
+                let record = backend.student_record(&session.configuration.recipe);
+                Beside::new(now, original, record.as_ref(), scenario, target, grid).ok()
             }
             _ => None,
         };
@@ -223,6 +258,10 @@ impl Derived {
             scenario: scenario.clone(),
             axis,
             hash: hash.to_owned(),
+            spiking: self
+                .now
+                .as_ref()
+                .is_some_and(|now| now.profile.spiking.is_some()),
         };
         // Along a scenario's axis the curve also follows the counted zeros of the measurement.
         let depends_on_profile = !axis.is_recipe();
@@ -256,7 +295,17 @@ impl Derived {
             curve
         };
         if axis.is_recipe() {
-            self.curve = sweep(&mut |recipe| backend.predict(recipe));
+            let spiking = self
+                .now
+                .as_ref()
+                .and_then(|now| now.profile.spiking.clone());
+            self.curve = sweep(&mut |recipe| {
+                let profile = backend.predict(recipe)?;
+                Some(ModelProfile {
+                    spiking: spiking.clone(),
+                    ..profile
+                })
+            });
             self.original_curve = Curve::default();
         } else {
             let profile = |figures: &Option<Figures>| figures.as_ref().map(|f| f.profile.clone());
@@ -267,15 +316,26 @@ impl Derived {
     }
 }
 
-fn figures(configuration: &Configuration, store: &Store, backend: &dyn Backend) -> Option<Figures> {
+/// The figures of a configuration. `spiking` stands in for what its own spiking version does.
+fn figures(
+    configuration: &Configuration,
+    store: &Store,
+    backend: &dyn Backend,
+    spiking: Option<Arc<Spiking>>,
+) -> Option<Figures> {
     let measurement = store.get(&configuration.recipe).cloned();
     // A stand-in says nothing about the size of the student that was asked for.
     let exact = measurement.as_ref().filter(|m| m.student.exact);
-    let (profile, counted) = match exact {
+    let (mut profile, counted) = match exact {
         Some(measurement) => (measurement.profile.clone(), true),
         None => (backend.predict(&configuration.recipe)?, false),
     };
     let scenario = &configuration.scenario;
+    profile.spiking = spiking.or_else(|| {
+        store
+            .spiking(&configuration.recipe, scenario.time_steps)
+            .cloned()
+    });
     let footprint = hardware::find(&scenario.hardware).and_then(|target| {
         let grid = carbon::find_grid(&scenario.region)?;
         footprint::footprint(&profile, scenario, target, grid)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::Engine;
 use wattif_core::evaluate::EvaluationSet;
 use wattif_core::measurement::{Depth, Measurement};
@@ -66,6 +67,7 @@ impl EngineBackend {
                 Update::Opened(facts)
             }
             Event::Measured(measurement) => Update::Measured(Arc::from(measurement)),
+            Event::Spiked(recipe, spiking) => Update::Spiked(recipe, Arc::from(spiking)),
             Event::Progress { what, done } => Update::Progress { what, done },
             Event::Training(training) => match training.state {
                 TrainingState::Running(progress) => Update::Training(TrainingReport {
@@ -74,6 +76,8 @@ impl EngineBackend {
                     steps: (progress.step.into(), progress.steps.into()),
                     loss: progress.loss,
                     quality: progress.quality,
+                    seconds: progress.seconds,
+                    macs: progress.macs,
                 }),
                 TrainingState::Finished => Update::Trained(true),
                 TrainingState::Cancelled => Update::Trained(false),
@@ -88,6 +92,10 @@ impl EngineBackend {
 impl Backend for EngineBackend {
     fn submit(&mut self, recipe: Recipe) {
         self.worker.submit(recipe);
+    }
+
+    fn spike(&mut self, recipe: Recipe, steps: u32) {
+        self.worker.spike(recipe, steps);
     }
 
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>) {
@@ -109,6 +117,10 @@ impl Backend for EngineBackend {
 
     fn known(&self, recipe: &Recipe) -> Option<Arc<Measurement>> {
         self.engine.as_ref()?.known(recipe).map(Arc::new)
+    }
+
+    fn student_record(&self, recipe: &Recipe) -> Option<StudentRecord> {
+        self.engine.as_ref()?.student_record(recipe)
     }
 
     fn image(&self, index: usize) -> Option<(Vec<u8>, usize)> {

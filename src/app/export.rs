@@ -81,6 +81,20 @@ pub(super) fn csv(path: &Path, session: &Session, store: &Store, derived: &Deriv
     Ok(())
 }
 
+/// Writes the table of a page.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn table(path: &Path, rows: &[Vec<String>]) -> Result<()> {
+    let mut writer = csv::Writer::from_path(path)
+        .with_context(|| format!("The table could not be written: {}", path.display()))?;
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
 /// Writes the part of a screenshot that the charts cover. `rect` is in points, `scale` in pixels per point.
 ///
 /// # Errors

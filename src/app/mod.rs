@@ -7,15 +7,18 @@
 mod axis;
 mod backend;
 pub mod benchmark;
+mod beside;
 mod charts;
 mod command;
 mod derived;
 mod dialogs;
-
 mod engine;
 mod export;
 mod hardware;
+mod layout;
+mod news;
 mod outline;
+mod pages;
 mod panels;
 mod power;
 mod run;
@@ -27,7 +30,7 @@ mod widgets;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use egui::{CentralPanel, Context, Frame, Panel, ScrollArea, Ui};
+use egui::{Context, Ui};
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
 
@@ -35,6 +38,7 @@ use charts::Charts;
 use command::Action;
 use derived::{Derived, Store};
 use dialogs::Dialogs;
+use pages::Pages;
 use panels::errors::{Notice, Tone};
 use panels::examples::Pictures;
 use panels::status::Activity;
@@ -43,6 +47,7 @@ use session::History;
 pub use axis::Axis;
 pub use backend::{Backend, ModelFacts, Opener, TrainingReport, Update};
 pub use command::Command;
+pub use pages::Page;
 pub use run::{Start, engine_opener, run};
 pub use session::{Configuration, DEFAULT_MODEL, Session, Settings};
 pub use theme::ThemeChoice;
@@ -83,9 +88,12 @@ pub struct App {
     folder: Option<PathBuf>,
     kept: Session,
     presenting: bool,
+    /// Whether controls and results do not both fit beside the charts.
+    narrow: bool,
     listing_shortcuts: bool,
     preset: Option<OpenedPreset>,
     pictures: Pictures,
+    pages: Pages,
     submitted: Option<String>,
     filled: Option<(String, Axis, u64)>,
     picture: PictureRequest,
@@ -181,9 +189,11 @@ impl App {
             system_dialogs: options.system_dialogs,
             folder: options.folder,
             presenting: false,
+            narrow: false,
             listing_shortcuts: false,
             preset: None,
             pictures: Pictures::default(),
+            pages: Pages::default(),
             submitted: None,
             filled: None,
             picture: PictureRequest::default(),
@@ -234,7 +244,10 @@ impl App {
 
     /// Whether a model is open and nothing is left to do.
     pub fn is_idle(&self) -> bool {
-        self.opening.is_none() && self.facts.is_some() && self.activity.idle
+        self.opening.is_none()
+            && self.facts.is_some()
+            && self.activity.idle
+            && !self.pages.is_busy()
     }
 
     /// The model that is being opened.
@@ -371,160 +384,6 @@ impl App {
             self.fail("The file was not opened", &error);
         }
     }
-
-    /// Draws the window.
-    pub fn ui(&mut self, ui: &mut Ui) {
-        if self.presenting {
-            self.present(ui);
-        } else {
-            self.work(ui);
-        }
-        let mut queue = std::mem::take(&mut self.queue);
-        self.dialogs.show(ui, &mut queue);
-        self.queue = queue;
-        if self.listing_shortcuts {
-            self.listing_shortcuts = panels::shortcuts::show(ui);
-        }
-        drop_hint(ui);
-        if !self.queue.is_empty() {
-            ui.ctx().request_repaint();
-        }
-    }
-
-    fn work(&mut self, ui: &mut Ui) {
-        let palette = theme::palette(ui.visuals());
-        let mut queue = std::mem::take(&mut self.queue);
-        let bar = Frame::new()
-            .fill(palette.panel)
-            .inner_margin(egui::Margin::symmetric(12, 6));
-        Panel::top("top")
-            .frame(bar)
-            .exact_size(38.0)
-            .resizable(false)
-            .show(ui, |ui| panels::top::show(ui, self, &mut queue));
-        Panel::bottom("status")
-            .frame(bar.inner_margin(egui::Margin::symmetric(12, 3)))
-            .exact_size(28.0)
-            .resizable(false)
-            .show(ui, |ui| panels::status::show(ui, self, &mut queue));
-        let side = Frame::new().fill(palette.panel).inner_margin(12);
-        let settings = &self.session.settings;
-        let (show_controls, wanted) = (settings.show_controls, settings.show_results);
-        // In a narrow window, or with large text, the charts keep their room and results wait for the controls to fold.
-        let room = ui.available_width() - theme::CHART_WIDTH - theme::PANEL_WIDTHS[1];
-        let show_results = wanted && (!show_controls || room >= theme::PANEL_WIDTHS[0]);
-        if show_controls {
-            Panel::left("controls")
-                .frame(side)
-                .default_size(theme::PANEL_WIDTHS[0])
-                .size_range(280.0..=380.0)
-                .show(ui, |ui| panels::controls::show(ui, self, &mut queue));
-        }
-        self.queue.append(&mut queue);
-        self.run_queue(ui.ctx());
-        self.refresh();
-        if show_results {
-            let ground = side.fill(palette.window).inner_margin(egui::Margin {
-                left: 4,
-                right: 10,
-                top: 10,
-                bottom: 10,
-            });
-            Panel::right("results")
-                .frame(ground)
-                .default_size(theme::PANEL_WIDTHS[1])
-                .size_range(280.0..=420.0)
-                .show_separator_line(false)
-                .show(ui, |ui| self.results(ui));
-        }
-        let ground = Frame::new().fill(palette.window).inner_margin(10);
-        CentralPanel::no_frame()
-            .frame(ground)
-            .show(ui, |ui| self.centre(ui));
-    }
-
-    fn results(&mut self, ui: &mut Ui) {
-        let mut pictures = std::mem::take(&mut self.pictures);
-        let mut queue = Vec::new();
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            ui.spacing_mut().item_spacing.y = 8.0;
-            panels::training::show(ui, self, &mut queue);
-            panels::figures::show(ui, self);
-            panels::savings::show(ui, self);
-            panels::breakdown::show(ui, self);
-            panels::examples::show(ui, self, &mut pictures);
-        });
-        self.pictures = pictures;
-        self.queue.append(&mut queue);
-    }
-
-    fn centre(&mut self, ui: &mut Ui) {
-        let mut queue = Vec::new();
-        panels::errors::show(ui, &self.notices, &mut queue);
-        panels::errors::infeasible(ui, self, &mut queue);
-        panels::axis::show(ui, self, &mut queue);
-        self.queue.append(&mut queue);
-        self.draw_charts(ui);
-    }
-
-    fn draw_charts(&mut self, ui: &mut Ui) {
-        let moved = self
-            .charts
-            .show(ui, &self.session, &self.store, &self.derived);
-        if let Some(value) = moved {
-            let axis = self.session.axis;
-            let mut recipe = self.session.configuration.recipe;
-            let mut scenario = self.session.configuration.scenario.clone();
-            axis.set(value, &mut recipe, &mut scenario);
-            self.queue.push(if axis.is_recipe() {
-                Action::SetRecipe(recipe, Some(axis))
-            } else {
-                Action::SetScenario(scenario, Some(axis))
-            });
-        }
-    }
-
-    fn present(&mut self, ui: &mut Ui) {
-        let palette = theme::palette(ui.visuals());
-        let mut queue = std::mem::take(&mut self.queue);
-        let ground = Frame::new().fill(palette.window).inner_margin(16);
-        Panel::bottom("slider in use")
-            .frame(ground)
-            .resizable(false)
-            .show_separator_line(false)
-            .show(ui, |ui| {
-                theme::enlarge(ui);
-                panels::present::show(ui, self, &mut queue);
-            });
-        self.queue.append(&mut queue);
-        self.run_queue(ui.ctx());
-        self.refresh();
-        CentralPanel::no_frame().frame(ground).show(ui, |ui| {
-            theme::enlarge(ui);
-            self.draw_charts(ui);
-        });
-    }
-}
-
-/// What to do with a file that hovers over the window.
-fn drop_hint(ui: &Ui) {
-    if ui.input(|input| input.raw.hovered_files.is_empty()) {
-        return;
-    }
-    let palette = theme::palette(ui.visuals());
-    let painter = ui.ctx().layer_painter(egui::LayerId::new(
-        egui::Order::Foreground,
-        egui::Id::unique("drop hint"),
-    ));
-    let rect = ui.ctx().content_rect();
-    painter.rect_filled(rect, 0.0, theme::faint(palette.window, 0.85));
-    painter.text(
-        rect.center(),
-        egui::Align2::CENTER_CENTER,
-        "Drop a preset, a model or a hardware file to open it",
-        egui::FontId::new(20.0, theme::semibold()),
-        palette.strong,
-    );
 }
 
 impl eframe::App for App {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wattif_core::compress::distill::StudentRecord;
 use wattif_core::measurement::{Depth, Measurement};
 use wattif_core::model::ModelReference;
 use wattif_core::outline::Outline;
@@ -45,6 +46,8 @@ impl Backend for OutlineBackend {
         self.news.extend([Update::Settled, Update::Idle]);
     }
 
+    fn spike(&mut self, _: Recipe, _: u32) {}
+
     fn fill(&mut self, _: Vec<(Recipe, Depth)>) {
         self.news.push(Update::Idle);
     }
@@ -58,6 +61,10 @@ impl Backend for OutlineBackend {
     }
 
     fn known(&self, _: &Recipe) -> Option<Arc<Measurement>> {
+        None
+    }
+
+    fn student_record(&self, _: &Recipe) -> Option<StudentRecord> {
         None
     }
 

@@ -4,21 +4,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use egui::Context;
+use wattif_core::hardware::{self, HardwareClass};
 use wattif_core::measurement::Depth;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::{Measured, Preset};
+use wattif_core::profile::Unit;
 use wattif_core::recipe::Recipe;
 
 use super::axis::Axis;
-use super::backend::{Opener, Update};
+use super::backend::Opener;
 use super::command::{Action, Command};
 use super::dialogs::Purpose;
-
 use super::engine::EngineBackend;
 use super::outline::OutlineBackend;
+use super::pages::Page;
 use super::power::PowerWatch;
 use super::session::{Configuration, Settings};
-use super::{App, OpenedPreset, Opening, Options, ThemeChoice, Training, export, hardware, theme};
+use super::{App, OpenedPreset, Options, ThemeChoice, export, theme};
 
 /// What the window opens on.
 #[derive(Debug, Clone, Default)]
@@ -85,15 +87,20 @@ impl App {
             Command::Reset => !configuration.recipe.is_identity(),
             Command::ClearPins => self.session.pins.iter().any(Option::is_some),
             Command::CancelTraining => self.training.is_some(),
-            Command::SavePreset
-            | Command::ExportCsv
-            | Command::ExportPng
-            | Command::PinA
-            | Command::PinB => open,
+            Command::ExportCsv => open && self.obstacle(command).is_none(),
+            Command::SavePreset | Command::ExportPng | Command::PinA | Command::PinB => open,
             Command::NormalText => self.session.settings.text_scale != 1.0,
             Command::LargerText => self.session.settings.text_scale < Settings::TEXT_SCALES.1,
             Command::SmallerText => self.session.settings.text_scale > Settings::TEXT_SCALES.0,
             _ => true,
+        }
+    }
+
+    /// Why a command has nothing to do, where that is not plain.
+    pub(super) fn obstacle(&self, command: Command) -> Option<&'static str> {
+        match command {
+            Command::ExportCsv => self.pages.obstacle(self, self.session.settings.page),
+            _ => None,
         }
     }
 
@@ -115,6 +122,7 @@ impl App {
             Action::SetScenario(scenario, axis) => {
                 self.session.configuration.scenario = scenario;
                 self.session.axis = axis.unwrap_or(self.session.axis);
+                self.spike();
             }
             Action::SetAxis(axis) => self.session.axis = axis,
             Action::SetModel(reference) => self.open_model(reference),
@@ -159,6 +167,7 @@ impl App {
                 self.session.pins[slot] = Some(self.session.configuration.clone());
             }
             Command::ClearPins => self.session.pins = [None, None],
+            Command::Show(page) => settings.page = page,
             Command::Present => self.presenting = !self.presenting,
             Command::SwitchTheme => {
                 settings.theme = match ctx.theme() {
@@ -176,6 +185,11 @@ impl App {
                 self.apply_settings(ctx);
             }
             Command::ToggleControls => settings.show_controls = !settings.show_controls,
+            // In a narrow window the results take the place of the controls.
+            Command::ToggleResults if self.narrow && settings.show_controls => {
+                settings.show_controls = false;
+                settings.show_results = true;
+            }
             Command::ToggleResults => settings.show_results = !settings.show_results,
             Command::CancelTraining => {
                 if let Some(backend) = &mut self.backend {
@@ -220,6 +234,30 @@ impl App {
             }
             backend.submit(recipe);
             self.submitted = Some(key);
+            self.activity.idle = false;
+            self.spike();
+        }
+    }
+
+    /// Asks for the spiking version of the current recipe to be run, where the hardware runs one and it is not known.
+    fn spike(&mut self) {
+        let Configuration {
+            recipe, scenario, ..
+        } = &self.session.configuration;
+        let spikes = hardware::find(&scenario.hardware)
+            .is_ok_and(|target| target.class == HardwareClass::Neuromorphic);
+        // Attention has no spiking version.
+        let classifies = self
+            .facts
+            .as_ref()
+            .is_some_and(|facts| facts.unit == Unit::Image && facts.source.is_none());
+        let known = self.store.spiking(recipe, scenario.time_steps).is_some();
+        if spikes
+            && classifies
+            && !known
+            && let Some(backend) = &mut self.backend
+        {
+            backend.spike(*recipe, scenario.time_steps);
             self.activity.idle = false;
         }
     }
@@ -294,185 +332,6 @@ impl App {
         }
     }
 
-    pub(super) fn open_model(&mut self, reference: ModelReference) {
-        let before = &self.session.configuration;
-        match before.scenario_for(&reference) {
-            Ok(scenario) => {
-                let configuration = Configuration {
-                    model: reference,
-                    recipe: before.recipe,
-                    scenario,
-                };
-                self.open(configuration, None);
-            }
-            Err(error) => self.fail("The model was not opened", &error),
-        }
-    }
-
-    pub(super) fn open_preset(&mut self, path: &Path) {
-        let loaded = Preset::load(path).and_then(|preset| preset.check().map(|()| preset));
-        match loaded {
-            Ok(preset) => {
-                let configuration = Configuration {
-                    model: preset.model.reference.clone(),
-                    recipe: preset.recipe,
-                    scenario: preset.scenario.clone(),
-                };
-                let opened = OpenedPreset {
-                    preset,
-                    differences: Vec::new(),
-                };
-                self.open(configuration, Some(opened));
-            }
-            Err(_) if hardware::describes_a_device(path) => self.open_hardware(path),
-            Err(error) => self.fail("The preset was not opened", &error),
-        }
-    }
-
-    /// Goes to a configuration; if its model is another one, once that is open. Until then nothing changes.
-    pub(super) fn open(&mut self, configuration: Configuration, preset: Option<OpenedPreset>) {
-        let same = self
-            .facts
-            .as_ref()
-            .is_some_and(|facts| facts.reference == configuration.model);
-        if same {
-            self.arrive(configuration, preset);
-            return;
-        }
-        match (self.opener)(&configuration.model, Arc::clone(&self.wake)) {
-            Ok(backend) => {
-                self.opening = Some(Opening {
-                    backend,
-                    configuration,
-                    preset,
-                });
-            }
-            Err(error) => self.fail("The model was not opened", &error),
-        }
-    }
-
-    fn arrive(&mut self, configuration: Configuration, preset: Option<OpenedPreset>) {
-        self.session.configuration = configuration;
-        if let Some(mut opened) = preset {
-            let hash = self.facts.as_ref().map_or("", |facts| facts.hash.as_str());
-            match opened.preset.differences(hash) {
-                Ok(differences) => opened.differences = differences,
-                Err(error) => self.fail("The preset could not be compared", &error),
-            }
-            self.preset = Some(opened);
-        }
-        self.submit();
-    }
-
-    /// Takes in what the work has to say.
-    pub(super) fn take_news(&mut self, ctx: &Context) {
-        if let Some(mut opening) = self.opening.take() {
-            let mut arrived = None;
-            let mut failed = None;
-            let mut rest = Vec::new();
-            for update in opening.backend.updates() {
-                match update {
-                    Update::Opened(facts) => arrived = Some(facts),
-                    Update::Failed { error, .. } if arrived.is_none() => failed = Some(error),
-                    other => rest.push(other),
-                }
-            }
-            if let Some(facts) = arrived {
-                self.switch_to(opening, facts);
-                for update in rest {
-                    self.take(ctx, update);
-                }
-            } else if let Some(error) = failed {
-                self.fail("The model was not opened", &error);
-                self.open_fallback(&opening.configuration.model);
-            } else {
-                self.opening = Some(opening);
-            }
-        }
-        let updates = self
-            .backend
-            .as_mut()
-            .map(|backend| backend.updates())
-            .unwrap_or_default();
-        for update in updates {
-            self.take(ctx, update);
-        }
-    }
-
-    /// Where nothing is open and the model asked for cannot be, the bundled one is opened instead.
-    fn open_fallback(&mut self, failed: &ModelReference) {
-        let fallback = Configuration::default();
-        if self.facts.is_none() && *failed != fallback.model {
-            self.open(fallback, None);
-        }
-    }
-
-    fn switch_to(&mut self, opening: Opening, facts: super::ModelFacts) {
-        self.backend = Some(opening.backend);
-        self.facts = Some(facts);
-        self.store.clear();
-        self.pictures.clear();
-        self.submitted = None;
-        self.filled = None;
-        self.training = None;
-        self.not_to_train = None;
-        self.activity = super::Activity::default();
-        let first = self.derived.now.is_none();
-        if self
-            .facts
-            .as_ref()
-            .is_some_and(|facts| facts.source.is_some())
-            && self.session.axis.is_recipe()
-        {
-            // No quality is there to be lost; what most changes the cost of these networks is the batch.
-            self.session.axis = Axis::Batch;
-        }
-        self.arrive(opening.configuration, opening.preset);
-        if first {
-            // What the program opens on is where undo begins, not a step.
-            self.history = super::History::new(self.session.configuration.clone());
-        }
-    }
-
-    fn take(&mut self, ctx: &Context, update: Update) {
-        match update {
-            Update::Opened(_) => {}
-            Update::Measured(measurement) => self.store.add(measurement),
-            Update::Progress { what, done } => {
-                if self.activity.progress.is_none() {
-                    self.activity.since = ctx.input(|input| input.time);
-                }
-                self.activity.progress = Some((what, done));
-            }
-            Update::Training(report) => {
-                let training = self.training.get_or_insert_with(|| Training {
-                    report: report.clone(),
-                    losses: Vec::new(),
-                    quality: None,
-                });
-                training.follow(report);
-            }
-            Update::Trained(finished) => {
-                self.training = None;
-                if finished {
-                    self.store.forget_stand_ins();
-                    self.submitted = None;
-                    self.filled = None;
-                    self.submit();
-                }
-            }
-            Update::Failed { doing, error } => {
-                self.activity.progress = None;
-                self.fail(&doing, &error);
-            }
-            Update::Settled => self.activity.progress = None,
-            Update::Idle => {
-                self.activity.progress = None;
-                self.activity.idle = true;
-            }
-        }
-    }
-
     /// A file was chosen.
     pub(super) fn answered(&mut self, ctx: &Context, purpose: Purpose, path: &Path) {
         match purpose {
@@ -484,7 +343,7 @@ impl App {
                 }
             }
             Purpose::ExportCsv => {
-                let written = export::csv(path, &self.session, &self.store, &self.derived);
+                let written = self.export_table(path);
                 if let Err(error) = written {
                     self.fail("The charts were not exported", &error);
                 }
@@ -498,6 +357,18 @@ impl App {
                 });
             }
         }
+    }
+
+    /// Writes what the page shows as a table.
+    fn export_table(&mut self, path: &Path) -> anyhow::Result<()> {
+        let page = self.session.settings.page;
+        if page == Page::WhatIf {
+            return export::csv(path, &self.session, &self.store, &self.derived);
+        }
+        let mut pages = std::mem::take(&mut self.pages);
+        let table = pages.table(self, page);
+        self.pages = pages;
+        export::table(path, &table)
     }
 
     fn save_preset(&mut self, path: &Path) -> wattif_core::Result<()> {
@@ -531,7 +402,7 @@ impl App {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let (Some(image), Some(path), Some(rect)) =
-            (pixels, self.picture.path.take(), self.charts.rect)
+            (pixels, self.picture.path.take(), self.pages.rect)
             && let Err(error) = export::png(&path, &image, rect, ctx.pixels_per_point())
         {
             self.fail("The charts were not exported", &error);

@@ -7,6 +7,7 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
 use super::axis::Axis;
+use super::pages::Page;
 use super::theme::ThemeChoice;
 
 /// What an undo step restores: the configuration that is explored.
@@ -73,6 +74,8 @@ pub struct Settings {
     pub show_controls: bool,
     /// Whether the panel with what changed is unfolded.
     pub show_results: bool,
+    /// What the centre shows.
+    pub page: Page,
 }
 
 impl Settings {
@@ -87,6 +90,7 @@ impl Default for Settings {
             text_scale: 1.0,
             show_controls: true,
             show_results: true,
+            page: Page::default(),
         }
     }
 }

@@ -142,6 +142,11 @@ pub(super) fn faint(color: Color32, opacity: f32) -> Color32 {
     color.gamma_multiply(opacity)
 }
 
+/// A pixel of a picture that is data, from 0 black to 255 white, the same in both themes.
+pub(super) const fn shade(value: u8) -> Color32 {
+    Color32::from_gray(value)
+}
+
 /// The family of titles and of numbers that matter.
 pub(super) fn semibold() -> FontFamily {
     FontFamily::Name("semibold".into())

@@ -311,16 +311,32 @@ pub(super) fn pin_shape(
 pub(super) fn class_shape(ui: &mut Ui, class: HardwareClass) {
     let palette = theme::palette(ui.visuals());
     let (rect, _) = ui.allocate_exact_size(vec2(12.0, 12.0), Sense::hover());
-    let (painter, center) = (ui.painter(), rect.center());
-    let stroke = Stroke::new(1.5, palette.muted);
-    let polygon = |sides: u8, turn: f32| {
+    class_mark(
+        ui.painter(),
+        class,
+        rect.center(),
+        palette.muted,
+        Color32::TRANSPARENT,
+    );
+}
+
+/// The same as a marker; `ground` fills the shapes that are outlines.
+pub(super) fn class_mark(
+    painter: &egui::Painter,
+    class: HardwareClass,
+    center: egui::Pos2,
+    color: Color32,
+    ground: Color32,
+) {
+    let stroke = Stroke::new(1.5, color);
+    let polygon = |sides: u8| {
         let points = (0..sides)
             .map(|i| {
-                let angle = turn + f32::from(i) / f32::from(sides) * std::f32::consts::TAU;
+                let angle = f32::from(i) / f32::from(sides) * std::f32::consts::TAU;
                 center + 5.5 * egui::Vec2::angled(angle)
             })
             .collect();
-        egui::Shape::convex_polygon(points, Color32::TRANSPARENT, stroke)
+        egui::Shape::convex_polygon(points, ground, stroke)
     };
     let square = |size: f32, fill: Color32| {
         painter.rect(
@@ -332,25 +348,33 @@ pub(super) fn class_shape(ui: &mut Ui, class: HardwareClass) {
         );
     };
     match class {
-        HardwareClass::Gpu => square(9.0, palette.muted),
-        HardwareClass::EdgeGpu => square(6.0, palette.muted),
-        HardwareClass::Cpu => square(9.0, Color32::TRANSPARENT),
+        HardwareClass::Gpu => square(9.0, color),
+        HardwareClass::EdgeGpu => square(6.0, color),
+        HardwareClass::Cpu => square(9.0, ground),
         HardwareClass::Tpu => {
-            painter.add(polygon(6, 0.0));
+            painter.add(polygon(6));
         }
         HardwareClass::Asic => {
-            painter.add(polygon(4, 0.0));
+            painter.add(polygon(4));
         }
         HardwareClass::GraphProcessor => {
             painter.line_segment([center - vec2(4.0, 3.0), center + vec2(4.0, 3.0)], stroke);
             for dot in [vec2(-4.0, -3.0), vec2(4.0, 3.0), vec2(4.0, -3.5)] {
-                painter.circle_filled(center + dot, 2.0, palette.muted);
+                painter.circle_filled(center + dot, 2.0, color);
             }
         }
         HardwareClass::Fpga => {
             for x in [-3.5, 0.0, 3.5] {
                 for y in [-3.5, 0.0, 3.5] {
-                    painter.circle_filled(center + vec2(x, y), 1.1, palette.muted);
+                    painter.circle_filled(center + vec2(x, y), 1.1, color);
+                }
+            }
+        }
+        HardwareClass::Microcontroller => {
+            square(6.0, ground);
+            for x in [-5.0, 5.0] {
+                for y in [-2.0, 2.0] {
+                    painter.circle_filled(center + vec2(x, y), 1.0, color);
                 }
             }
         }

@@ -126,6 +126,9 @@ pub(super) struct ScenarioArguments {
     /// Tokens that a language model writes in answer
     #[arg(long, value_name = "N")]
     answer_tokens: Option<u32>,
+    /// Time steps for which a spiking chip is presented with one unit of work
+    #[arg(long, value_name = "N")]
+    time_steps: Option<u32>,
     /// Year of the serving software, for networks known by their shapes; 2023 is a loop in Python
     #[arg(long, value_enum)]
     era: Option<EraName>,
@@ -144,6 +147,12 @@ pub(super) struct ScenarioArguments {
     /// Fraction of its life that a device is busy
     #[arg(long, value_name = "FRACTION")]
     utilization: Option<f64>,
+    /// Litres of water that the building consumes per kilowatt-hour of its machines; not counted if not given
+    #[arg(long, value_name = "L")]
+    wue: Option<f64>,
+    /// Litres of water consumed per kilowatt-hour of the grid's electricity; not counted if not given
+    #[arg(long, value_name = "L")]
+    grid_water: Option<f64>,
 }
 
 impl ScenarioArguments {
@@ -168,12 +177,15 @@ impl ScenarioArguments {
         }
         set(&mut scenario.prompt_tokens, self.prompt_tokens);
         set(&mut scenario.answer_tokens, self.answer_tokens);
+        set(&mut scenario.time_steps, self.time_steps);
         set(&mut scenario.era, self.era.map(Into::into));
         set(&mut scenario.demand_per_day, self.demand);
         set(&mut scenario.region, self.region.clone());
         set(&mut scenario.pue, self.pue);
         set(&mut scenario.lifetime_years, self.lifetime);
         set(&mut scenario.utilization, self.utilization);
+        set(&mut scenario.wue, self.wue.map(Some));
+        set(&mut scenario.grid_water, self.grid_water.map(Some));
         scenario.validate()?;
         wattif_core::hardware::find(&scenario.hardware)?;
         wattif_core::carbon::find_grid(&scenario.region)?;
@@ -308,7 +320,7 @@ mod tests {
         let default = Scenario::default();
         let scenario = line(&format!(
             "--hardware {} --devices 2 --batch 16 --context 512 --demand 5e3 --region {} --pue 1.5 \
-             --lifetime 3 --utilization 0.25",
+             --lifetime 3 --utilization 0.25 --wue 0.3 --grid-water 3",
             default.hardware, default.region
         ))
         .scenario
@@ -324,6 +336,8 @@ mod tests {
                 pue: 1.5,
                 lifetime_years: 3.0,
                 utilization: 0.25,
+                wue: Some(0.3),
+                grid_water: Some(3.0),
                 ..default
             }
         );

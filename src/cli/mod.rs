@@ -15,6 +15,7 @@ mod power;
 mod preset;
 pub mod report;
 mod this_machine;
+mod training;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -70,6 +71,8 @@ enum Command {
     Preset(preset::PresetCommand),
     /// Write the compressed model as a packed safetensors file
     Export(export::ExportArguments),
+    /// Say what a training run costs, from its size or from the hours that it took
+    Training(training::TrainingArguments),
     /// Measure how fast WattIf itself is on this machine
     Bench(bench::BenchArguments),
     /// Read this machine's power sensors, or say why they cannot be read
@@ -112,6 +115,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Regions(arguments) => list::regions(&arguments, &mut out),
         Command::Preset(command) => preset::run(command, &mut out),
         Command::Export(arguments) => export::run(&arguments, &mut out),
+        Command::Training(arguments) => training::run(&arguments, &mut out),
         Command::Bench(arguments) => bench::run(&arguments, &mut out),
         Command::Power(arguments) => power::run(&arguments, &mut out),
         Command::Validate(arguments) => validate::run(&arguments, &mut out),
@@ -172,6 +176,7 @@ fn start(file: &Path) -> anyhow::Result<app::Start> {
                 "regions",
                 "preset",
                 "export",
+                "training",
                 "bench",
                 "power",
                 "validate",

@@ -2,6 +2,12 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use wattif_core::footprint::Estimate;
+use wattif_core::measurement::Provenance;
+
+/// Longest line of running text, in characters.
+const WIDTH: usize = 100;
+
 /// Standard output; a reader that has gone away ends the output quietly, as `head` expects it.
 #[derive(Debug, Default)]
 pub(super) struct Out {
@@ -80,6 +86,34 @@ pub(super) fn aligned(rows: &[Vec<String>], right: &[bool]) -> Vec<String> {
         .collect()
 }
 
+/// Running text, indented by two and broken between words.
+pub(super) fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::from(" ");
+        for word in paragraph.split_whitespace() {
+            if line.chars().count() + 1 + word.chars().count() > WIDTH && line.trim() != "" {
+                lines.push(std::mem::replace(&mut line, String::from(" ")));
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// Where an estimate comes from, as running text.
+pub(super) fn entry<T>(name: &str, estimate: &Estimate<T>) -> Vec<String> {
+    let text = match &estimate.provenance {
+        Provenance::Measured { n } => format!("measured on {n} samples"),
+        Provenance::Published { source } => format!("published by {source}"),
+        Provenance::Modelled { formula } => formula.clone(),
+        Provenance::Assumed { reason } => format!("assumed: {reason}"),
+    };
+    wrapped(&format!("{name}: {text}"))
+}
+
 /// Writes a line to standard error; there is nowhere to report that this failed.
 pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
@@ -144,5 +178,14 @@ mod tests {
             aligned(&rows, &[false, true, false]),
             ["id         value  note", "long-name      7  µ"]
         );
+    }
+
+    #[test]
+    fn running_text_is_indented_and_keeps_every_word() {
+        let text = "word ".repeat(50);
+        let lines = wrapped(&text);
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+        assert!(lines.iter().all(|line| line.starts_with("  word")));
+        assert_eq!(lines.join(" ").split_whitespace().count(), 50);
     }
 }

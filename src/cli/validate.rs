@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use wattif_core::Error;
 use wattif_core::serving::{self, Group, Options, Row, Statistics};
+use wattif_core::tables::{self, Table};
 
 use super::out::Out;
 use crate::format::significant;
@@ -13,13 +14,13 @@ use crate::format::significant;
 /// Arguments of `wattif validate`.
 #[derive(Debug, Args)]
 pub(super) struct ValidateArguments {
-    /// Tables of measurements (CSV); without any, the public rows that ship
+    /// Tables of measurements (CSV), recognised by their columns; without any, all that ship
     #[arg(long, value_name = "FILE", num_args = 1..)]
     against: Vec<PathBuf>,
     /// Folder with MODEL/config.json for models that are not in the catalogue
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
-    /// Predict every family by constants fitted to the other families of the same tables
+    /// Predict every family (small chips: every chip) by constants fitted to the others of the same tables
     #[arg(long)]
     cross_validate: bool,
     /// Print JSON, with every row
@@ -27,7 +28,13 @@ pub(super) struct ValidateArguments {
     json: bool,
 }
 
-/// Rows of several tables, or the public rows.
+/// The text of a table.
+fn text(file: &Path) -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string(file)
+        .map_err(|error| Error::file(format!("cannot be read ({error})"), file))?)
+}
+
+/// Rows of several tables of large devices, or the public rows of them.
 pub(super) fn rows(files: &[PathBuf]) -> anyhow::Result<Vec<Row>> {
     if files.is_empty() {
         let path = Path::new("assets/ground_truth/serving.csv");
@@ -35,18 +42,29 @@ pub(super) fn rows(files: &[PathBuf]) -> anyhow::Result<Vec<Row>> {
     }
     let mut rows = Vec::new();
     for file in files {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Error::file(format!("cannot be read ({error})"), file))?;
-        rows.extend(serving::read(&text, file)?);
+        rows.extend(serving::read(&text(file)?, file)?);
     }
     Ok(rows)
 }
 
+/// Tables of any kind, or all that ship.
+fn tables(files: &[PathBuf]) -> anyhow::Result<Vec<Table>> {
+    if files.is_empty() {
+        return Ok(tables::SHIPPED
+            .iter()
+            .map(|(path, text)| tables::read(text, Path::new(path)))
+            .collect::<wattif_core::Result<_>>()?);
+    }
+    files
+        .iter()
+        .map(|file| Ok(tables::read(&text(file)?, file)?))
+        .collect()
+}
+
 /// Prints error figures by device, task, scope and precision, then the rows that could not be predicted.
 pub(super) fn run(arguments: &ValidateArguments, out: &mut Out) -> anyhow::Result<()> {
-    let rows = rows(&arguments.against)?;
-    let validation = serving::validate(
-        &rows,
+    let validation = tables::validate(
+        &tables(&arguments.against)?,
         Options {
             models: arguments.models.as_deref(),
             cross_validate: arguments.cross_validate,
@@ -56,9 +74,10 @@ pub(super) fn run(arguments: &ValidateArguments, out: &mut Out) -> anyhow::Resul
         return out.json(&validation);
     }
     out.line(if arguments.cross_validate {
-        "Constants fitted without the family that they predict (MLPerf, llama.cpp: without the device)"
+        "Constants fitted without the family that they predict (MLPerf, llama.cpp: without the device; small chips: without \
+         the chip)"
     } else {
-        "Constants that ship; they were fitted to the public rows"
+        "Constants that ship; those of large devices and small chips were fitted to rows of these tables"
     })?;
     out.line("")?;
     table("By kind of work", &validation.summary, out)?;
@@ -97,12 +116,18 @@ fn table(title: &str, groups: &[Group], out: &mut Out) -> anyhow::Result<()> {
         "MEDIAN %",
         "P90 %",
         "BIAS %",
+        "FACTOR",
+        "WITHIN 2 %",
         "RANK",
         "INSIDE %",
     ];
     let mut lines = vec![heading.map(str::to_owned).to_vec()];
     for group in groups {
-        let figures = [("energy", group.energy), ("throughput", group.throughput)];
+        let figures = [
+            ("energy", group.energy),
+            ("throughput", group.throughput),
+            ("value", group.other),
+        ];
         for (of, statistics) in figures {
             if let Some(statistics) = statistics {
                 lines.push(line(group, of, &statistics));
@@ -110,7 +135,7 @@ fn table(title: &str, groups: &[Group], out: &mut Out) -> anyhow::Result<()> {
         }
     }
     let mut right = vec![false; 5];
-    right.extend([true; 6]);
+    right.extend([true; 8]);
     Ok(out.table(&lines, &right)?)
 }
 
@@ -125,10 +150,22 @@ fn line(group: &Group, of: &str, statistics: &Statistics) -> Vec<String> {
         group.precision.clone(),
         of.to_owned(),
         statistics.n.to_string(),
-        significant(statistics.median_absolute_error, 3),
-        significant(statistics.p90_absolute_error, 3),
-        significant(statistics.bias, 3),
+        percent(statistics.median_absolute_error),
+        percent(statistics.p90_absolute_error),
+        percent(statistics.bias),
+        significant(statistics.median_factor, 3),
+        format!("{:.0}", 100.0 * statistics.within_factor_2),
         rank,
         format!("{:.0}", 100.0 * statistics.inside_range),
     ]
+}
+
+/// Per cent with three digits; what is left of rounding sums is none.
+fn percent(value: f64) -> String {
+    const NOTHING: f64 = 1e-6;
+    if value.abs() < NOTHING {
+        "0".to_owned()
+    } else {
+        significant(value, 3)
+    }
 }

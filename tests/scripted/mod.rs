@@ -18,6 +18,7 @@ use egui_kittest::Harness;
 use wattif::app::{
     App, Backend, ModelFacts, Opener, Options, Start, TrainingReport, Update, engine_opener,
 };
+use wattif_core::compress::distill::StudentRecord;
 use wattif_core::compress::plan;
 use wattif_core::error::Error;
 use wattif_core::measurement::{
@@ -173,6 +174,8 @@ impl Backend for Scripted {
         self.news.push(Update::Idle);
     }
 
+    fn spike(&mut self, _: Recipe, _: u32) {}
+
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>) {
         if self.script.silent || self.script.no_fill {
             return;
@@ -194,6 +197,23 @@ impl Backend for Scripted {
 
     fn known(&self, recipe: &Recipe) -> Option<Arc<Measurement>> {
         self.known.get(&recipe.key()).cloned()
+    }
+
+    fn student_record(&self, recipe: &Recipe) -> Option<StudentRecord> {
+        let ratio = recipe.distillation.ratio;
+        let finished = self.students.iter().any(|r| (r - ratio).abs() < 0.005);
+        (ratio < 1.0 && finished).then(|| StudentRecord {
+            teacher: HASH.to_owned(),
+            ratio,
+            temperature: recipe.distillation.temperature,
+            seed: recipe.seed,
+            description: "narrower".to_owned(),
+            steps: 100,
+            macs: 1e11,
+            seconds: 100.0,
+            data: "the script".to_owned(),
+            cores: Some(2),
+        })
     }
 
     fn image(&self, index: usize) -> Option<(Vec<u8>, usize)> {
@@ -226,6 +246,8 @@ impl Backend for Scripted {
                 steps: (step, 100),
                 loss: 2.0 / step as f64,
                 quality: None,
+                seconds: 2.0 * step as f64,
+                macs: 1e9 * step as f64,
             }));
         }
         if !self.script.slow_training {

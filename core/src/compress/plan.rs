@@ -202,6 +202,7 @@ impl Planner {
             layers,
             header_bytes,
             network: None,
+            spiking: None,
         }
     }
 

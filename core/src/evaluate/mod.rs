@@ -7,9 +7,11 @@
 mod accumulator;
 mod baseline;
 mod set;
+mod spiking;
 pub mod statistics;
 mod text;
 
 pub use accumulator::Accumulator;
 pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
 pub use set::{COARSE_CONTEXTS, COARSE_IMAGES, EvaluationSet, ImageSet, STRETCHES, TextSet};
+pub(crate) use spiking::run_spiking;

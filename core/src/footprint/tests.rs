@@ -1,6 +1,6 @@
 use super::*;
 use crate::carbon::find_grid;
-use crate::hardware::{HardwareClass, catalogue, find};
+use crate::hardware::{CostModel, HardwareClass, catalogue, find};
 use crate::profile::{Execution, Layer, LayerKind, LayerProfile, Unit};
 use crate::recipe::Pattern;
 
@@ -50,6 +50,7 @@ fn cnn() -> ModelProfile {
         layers,
         header_bytes: 100,
         network: None,
+        spiking: None,
     }
 }
 
@@ -95,6 +96,7 @@ fn gpt(width: usize, blocks: usize) -> ModelProfile {
         layers,
         header_bytes: 100,
         network: None,
+        spiking: None,
     }
 }
 
@@ -409,4 +411,85 @@ fn the_formulas_carry_their_values() {
         formula.contains("PUE 1.2") && formula.contains("World"),
         "{formula}"
     );
+}
+
+/// Profiles that reach different limits, with zeros and without.
+fn profiles() -> [ModelProfile; 5] {
+    [
+        cnn(),
+        quantized(cnn(), 8, 8),
+        pruned(quantized(cnn(), 4, 8), 0.5, Pattern::TwoOfFour),
+        gpt(256, 3),
+        quantized(gpt(256, 3), 4, 16),
+    ]
+}
+
+#[test]
+fn layers_add_up_to_the_whole() {
+    let same = |sum: f64, whole: f64| (sum - whole).abs() <= SUM_TOLERANCE * whole.abs();
+    for target in catalogue().unwrap() {
+        for (profile, batch) in profiles().iter().zip([1, 32, 32, 8, 1024]) {
+            let scenario = scenario(batch);
+            let Ok(cost) = target.cost(&Request {
+                profile,
+                scenario: &scenario,
+                machine: Machine::Real,
+                explain: false,
+                reading: false,
+            }) else {
+                continue;
+            };
+            let sum = |of: fn(&LayerCost) -> f64| cost.layers.iter().map(of).sum::<f64>();
+            let whole = &cost.breakdown;
+            for (what, sum, whole) in [
+                ("time", sum(|l| l.time.0), cost.time.typical.0),
+                ("energy", sum(|l| l.energy.total().0), cost.energy.typical.0),
+                ("compute", sum(|l| l.energy.compute.0), whole.compute.0),
+                ("on chip", sum(|l| l.energy.on_chip.0), whole.on_chip.0),
+                ("memory", sum(|l| l.energy.memory.0), whole.memory.0),
+                (
+                    "static",
+                    sum(|l| l.energy.static_power.0),
+                    whole.static_power.0,
+                ),
+                (
+                    "links",
+                    sum(|l| l.energy.interconnect.0),
+                    whole.interconnect.0,
+                ),
+                ("operations", sum(|l| l.operations), 2.0 * cost.executed),
+            ] {
+                assert!(same(sum, whole), "{}, {what}: {sum} of {whole}", target.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_layer_is_above_the_roofs() {
+    let mut seen = 0;
+    for target in catalogue().unwrap() {
+        let CostModel::Processor(processor) = &target.model else {
+            continue;
+        };
+        let grid = find_grid("WORLD").unwrap();
+        for profile in &profiles() {
+            let Ok(cost) = footprint(profile, &scenario(64), target, grid) else {
+                continue;
+            };
+            for layer in &cost.layers {
+                let roofs = processor.roofline(layer.precision.unwrap(), 1).unwrap();
+                let seconds = layer.time.0 * (1.0 + SUM_TOLERANCE);
+                let what = format!("{} on {}", layer.layer, target.id);
+                assert!(layer.operations <= roofs.peak.0 * seconds, "{what}");
+                assert!(layer.on_chip_bytes.0 <= roofs.on_chip.0 * seconds, "{what}");
+                match roofs.memory {
+                    Some(memory) => assert!(layer.memory_bytes.0 <= memory.0 * seconds, "{what}"),
+                    None => assert_eq!(layer.memory_bytes.0, 0.0, "{what}"),
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 500, "{seen} layers");
 }

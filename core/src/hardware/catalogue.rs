@@ -52,10 +52,20 @@ const FILES: &[(&str, &str)] = files![
     "amd-alveo-u280",
     "amd-zcu104",
     "digilent-pynq-z1",
+    "digilent-arty-a7-100t",
+    "avnet-ultra96-v2",
+    "amd-zc706",
+    "st-nucleo-l4r5zi",
+    "st-nucleo-h7a3zi-q",
+    "st-nucleo-u575zi-q",
+    "syntiant-ndp120",
+    "greenwaves-gap9",
     "ibm-truenorth",
     "intel-loihi-1",
     "intel-loihi-2",
     "spinnaker-1",
+    "spinnaker-2",
+    "generic-spiking-core-28nm",
 ];
 
 /// The device that is filled in when the program starts.

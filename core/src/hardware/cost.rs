@@ -3,7 +3,7 @@
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::scenario::Scenario;
-use crate::units::{Joules, Range, Seconds};
+use crate::units::{Bytes, Joules, Range, Seconds};
 
 /// What a cost model is asked.
 pub(crate) struct Request<'a> {
@@ -85,6 +85,10 @@ pub(crate) struct Cost {
     pub(crate) explanation: Explanation,
 }
 
+fn sum(cost: &Cost, of: fn(&LayerCost) -> Bytes) -> f64 {
+    cost.layers.iter().map(|layer| of(layer).0).sum()
+}
+
 impl Cost {
     /// The cost of a token written, together with its share of reading the prompt: `tokens` of it, each costing `read`.
     pub(crate) fn with_prompts(mut self, read: &Self, tokens: f64, scenario: &Scenario) -> Self {
@@ -104,7 +108,11 @@ impl Cost {
         self.layers.push(LayerCost {
             layer: "prompts".to_owned(),
             time: Seconds(tokens * read.time.typical.0),
-            energy: Joules(prompts.total().0 - prompts.static_power.0),
+            energy: prompts,
+            operations: 2.0 * tokens * read.executed,
+            memory_bytes: Bytes(tokens * sum(read, |layer| layer.memory_bytes)),
+            on_chip_bytes: Bytes(tokens * sum(read, |layer| layer.on_chip_bytes)),
+            precision: read.layers.iter().find_map(|layer| layer.precision),
             bound: Bound::Compute,
         });
         self.executed += tokens * read.executed;

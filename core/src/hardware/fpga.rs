@@ -4,17 +4,20 @@
 //! proportion to their work (a balanced dataflow pipeline, as FINN builds it: Blott et al., FINN-R, ACM TRETS 11(3),
 //! 2018). Only when every weight that is not zero gets a multiplier of its own do zeros cost nothing. See METHODS.md.
 
+mod layout;
+
 use serde::{Deserialize, Serialize};
 
 use super::HardwareTarget;
-use super::cost::{Cost, Explanation, Machine, Request};
+use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
 use super::per_operation::HOROWITZ_45NM;
 use super::processor::Memory;
 use crate::error::{Error, Result};
-use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
-use crate::profile::{LayerKind, LayerProfile};
-use crate::units::{Bytes, BytesPerSecond, Joules, Range, Seconds};
+use crate::footprint::EnergyBreakdown;
+use crate::serving::Folding;
+use crate::units::{Bytes, Joules, Range, Seconds};
+use layout::Layout;
 
 /// Constants of a field-programmable gate array on its board.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +46,8 @@ pub struct Fpga {
     pub energy_per_dsp: Figure<Joules>,
     /// Fraction of the multipliers' cycles that do work: pipelines are never perfectly balanced.
     pub efficiency: Figure<f64>,
+    /// Time of the processor beside the logic to hand a batch over and to fetch the results.
+    pub start: Figure<Seconds>,
 }
 
 /// Lookup tables of a multiply-accumulate per product of the two widths, and per bit of the sum. An array multiplier
@@ -61,8 +66,6 @@ const FLOAT16_MAC: Unit = Unit {
     luts: 300.0,
     dsps: 2.0,
 };
-/// Part of the block memory that holds weights; the rest buffers activations. Assumed.
-const MEMORY_FOR_WEIGHTS: f64 = 0.75;
 
 /// Resources of one multiply-accumulate unit.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +97,7 @@ impl Fpga {
         self.energy_per_lut.check("energy_per_lut")?;
         self.energy_per_dsp.check("energy_per_dsp")?;
         self.efficiency.check("efficiency")?;
+        self.start.check("start")?;
         if let Some(memory) = &self.memory {
             memory.capacity.check("memory capacity")?;
             memory.bandwidth.check("memory bandwidth")?;
@@ -111,7 +115,8 @@ impl Fpga {
     fn units(&self, weight_bits: u8, activation_bits: u8) -> (Option<Unit>, Unit) {
         match weight_bits.max(activation_bits) {
             17.. => (None, FLOAT32_MAC),
-            9.. => (None, FLOAT16_MAC),
+            // Recipes have no integers of 9 to 16 bits; designs in fixed point have some below 16.
+            16 => (None, FLOAT16_MAC),
             widest => {
                 let (w, a) = (f64::from(weight_bits), f64::from(activation_bits));
                 let adder = w + a + ACCUMULATOR_GUARD_BITS;
@@ -128,33 +133,41 @@ impl Fpga {
         }
     }
 
-    pub(super) fn cost(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<Cost> {
+    /// Cost of a network in as much of the logic as it can use, or in a given design.
+    pub(super) fn cost(
+        &self,
+        target: &HardwareTarget,
+        request: &Request<'_>,
+        folding: Option<Folding>,
+    ) -> Result<Cost> {
         if request.scenario.devices > 1 {
             return Err(Error::Infeasible(format!(
                 "{} has no modelled link over which devices could share a model; use one device per copy",
                 target.name
             )));
         }
-        let layout = Layout::new(self, target, request)?;
+        let layout = Layout::new(self, target, request, folding)?;
+        let batch = f64::from(request.scenario.batch);
         let mut seconds = [0.0; 3];
+        let mut latency = [0.0; 3];
         let mut joules = [0.0; 3];
         let mut breakdown = EnergyBreakdown::default();
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
             let (time, energy) = layout.run(target, corner);
             seconds[i] = time;
+            latency[i] = time * batch;
             joules[i] = energy.total().0;
             if corner == Corner::Typical {
                 breakdown = energy;
             }
         }
         let range = |[low, typical, high]: [f64; 3]| Range { low, typical, high };
-        let batch = f64::from(request.scenario.batch);
         Ok(Cost {
             time: range(seconds).map(Seconds),
-            latency: range(seconds).map(|s| Seconds(s * batch)),
+            latency: range(latency).map(Seconds),
             energy: range(joules).map(Joules),
             breakdown,
-            layers: layout.layers(seconds[1], breakdown.total().0 - breakdown.static_power.0),
+            layers: layout.layers(seconds[1], &breakdown),
             devices: 1,
             weight_bytes: layout.weight_bytes,
             executed: layout.executed,
@@ -177,264 +190,5 @@ impl Fpga {
             notes: layout.notes(),
             }),
         })
-    }
-}
-
-/// A network placed on the device.
-struct Layout<'a> {
-    fpga: &'a Fpga,
-    request: &'a Request<'a>,
-    /// Multiply-accumulate units built from lookup tables and from hard multipliers, and the tables they occupy.
-    soft_units: f64,
-    hard_units: f64,
-    soft: Unit,
-    hard: Unit,
-    widths: (u8, u8),
-    unfolded: bool,
-    /// Cycles per unit of work at full efficiency.
-    cycles: f64,
-    /// Multiply-accumulates executed per unit of work.
-    executed: f64,
-    weight_bytes: f64,
-    streamed_bytes: f64,
-    read_bytes: f64,
-}
-
-impl<'a> Layout<'a> {
-    fn new(fpga: &'a Fpga, target: &'a HardwareTarget, request: &'a Request<'a>) -> Result<Self> {
-        let layers = &request.profile.layers;
-        let widest = |bits: fn(&LayerProfile) -> u8| {
-            let compressible = layers.iter().filter(|l| l.layer.compressible);
-            compressible.map(bits).max().unwrap_or(32)
-        };
-        let weight_bits = widest(|l| l.weight_bits);
-        // Activations that were left alone count as 16 bits beside narrower weights, as in the kernels of processors.
-        let activation_bits = match widest(|l| l.activation_bits) {
-            32 if weight_bits <= 16 => 16,
-            bits => bits,
-        };
-        let (soft, hard) = fpga.units(weight_bits, activation_bits);
-        let ideal = request.machine == Machine::Ideal;
-        let share = fpga.utilization.typical;
-        let (luts, dsps) = (fpga.luts.typical * share, fpga.dsps.typical * share);
-        let hard_units = (dsps / hard.dsps).min(luts / hard.luts).floor();
-        let left = (luts - hard_units * hard.luts).max(0.0);
-        let soft_units = soft.map_or(0.0, |unit| (left / unit.luts).floor());
-        if hard_units + soft_units < 1.0 {
-            return Err(Error::Infeasible(format!(
-                "not one multiply-accumulate unit of {weight_bits} × {activation_bits} bits fits: it takes {} lookup \
-                 tables and {} multipliers, {} has {luts:.0} and {dsps:.0}",
-                hard.luts, hard.dsps, target.name
-            )));
-        }
-
-        let mut layout = Self {
-            fpga,
-            request,
-            soft_units,
-            hard_units,
-            soft: soft.unwrap_or(hard),
-            hard,
-            widths: (weight_bits, activation_bits),
-            unfolded: false,
-            cycles: 0.0,
-            executed: 0.0,
-            weight_bytes: layers.iter().map(|l| layer_bytes(l, request.machine)).sum(),
-            streamed_bytes: 0.0,
-            read_bytes: 0.0,
-        };
-        layout.place_weights(target)?;
-        let macs = |l: &LayerProfile| request.work(&l.layer).0;
-        let multipliers: f64 = layers.iter().map(|l| l.nonzero as f64).sum();
-        let only_weights = layers.iter().all(|l| l.layer.kind != LayerKind::Attention);
-        let units = soft_units + hard_units;
-        layout.unfolded = only_weights && multipliers <= units && layout.streamed_bytes == 0.0;
-        let density = |l: &LayerProfile| 1.0 - l.sparsity();
-        if layout.unfolded {
-            // One multiplier per weight: a layer takes as many cycles as each weight is used.
-            layout.cycles = layers
-                .iter()
-                .map(|l| macs(l) / (l.layer.weights() as f64).max(1.0))
-                .fold(1.0, f64::max);
-            layout.executed = layers.iter().map(|l| macs(l) * density(l)).sum();
-        } else {
-            layout.executed = layers
-                .iter()
-                .map(|l| macs(l) * if ideal { density(l) } else { 1.0 })
-                .sum();
-            layout.cycles = (layout.executed / units).max(1.0);
-        }
-        Ok(layout)
-    }
-
-    /// Decides where the weights lie.
-    fn place_weights(&mut self, target: &HardwareTarget) -> Result<()> {
-        let room = self.fpga.on_chip.typical.0 * MEMORY_FOR_WEIGHTS;
-        // Multipliers of an unfolded design have their weights wired in, so nothing is read then; until that is known
-        // every weight is read once per unit.
-        self.read_bytes = self.weight_bytes;
-        if self.weight_bytes <= room {
-            return Ok(());
-        }
-        let capacity = self
-            .fpga
-            .memory
-            .as_ref()
-            .map_or(0.0, |m| m.capacity.typical.0);
-        if self.weight_bytes > capacity {
-            return Err(Error::Infeasible(format!(
-                "weights of {:.3} MB do not fit in {} ({:.3} MB of block memory for weights, {:.3} MB on the board): \
-                 {:.1} times too large",
-                self.weight_bytes / 1e6,
-                target.name,
-                room / 1e6,
-                capacity / 1e6,
-                self.weight_bytes / room.max(capacity)
-            )));
-        }
-        // Weights that stay outside are read once per batch.
-        self.streamed_bytes = self.weight_bytes / f64::from(self.request.scenario.batch);
-        Ok(())
-    }
-
-    fn run(&self, target: &HardwareTarget, corner: Corner) -> (f64, EnergyBreakdown) {
-        let fpga = self.fpga;
-        let clock = fpga.clock.gain(corner);
-        let compute = self.cycles / (clock * fpga.efficiency.gain(corner));
-        let bandwidth = |m: &Memory| -> BytesPerSecond { m.bandwidth.gain(corner) };
-        let streaming = fpga
-            .memory
-            .as_ref()
-            .map_or(0.0, |m| (Bytes(self.streamed_bytes) / bandwidth(m)).0);
-        let time = compute.max(streaming);
-        let units = self.soft_units + self.hard_units;
-        let luts = (self.soft_units * self.soft.luts + self.hard_units * self.hard.luts) / units;
-        let dsps = (self.soft_units * self.soft.dsps + self.hard_units * self.hard.dsps) / units;
-        let per_mac =
-            luts * fpga.energy_per_lut.cost(corner).0 + dsps * fpga.energy_per_dsp.cost(corner).0;
-        let read = if self.unfolded { 0.0 } else { self.read_bytes };
-        let memory_energy = fpga
-            .memory
-            .as_ref()
-            .map_or(0.0, |m| m.energy_per_byte.cost(corner).0);
-        let mut energy = EnergyBreakdown {
-            compute: Joules(self.executed * per_mac),
-            on_chip: Joules(
-                (read + self.activation_bytes()) * fpga.on_chip_energy_per_byte.cost(corner).0,
-            ),
-            memory: Joules(self.streamed_bytes * memory_energy),
-            static_power: Joules(0.0),
-            interconnect: Joules(0.0),
-        };
-        let static_power = target.static_power.cost(corner).0;
-        let headroom = target.power_limit.range().high.0 - static_power;
-        let time = if headroom > 0.0 {
-            time.max(energy.total().0 / headroom)
-        } else {
-            time
-        };
-        energy.static_power = Joules(static_power * time);
-        (time, energy)
-    }
-
-    fn activation_bytes(&self) -> f64 {
-        let bytes = f64::from(self.widths.1) / 8.0;
-        let elements = |l: &LayerProfile| l.layer.inputs + l.layer.outputs;
-        self.request
-            .profile
-            .layers
-            .iter()
-            .map(elements)
-            .sum::<f64>()
-            * bytes
-    }
-
-    fn layers(&self, seconds: f64, dynamic: f64) -> Vec<LayerCost> {
-        let layers = &self.request.profile.layers;
-        let total: f64 = layers.iter().map(|l| self.request.work(&l.layer).0).sum();
-        let bound = if self.streamed_bytes > 0.0 && !self.compute_bound() {
-            Bound::Memory
-        } else {
-            Bound::Compute
-        };
-        layers
-            .iter()
-            .map(|l| {
-                let share = self.request.work(&l.layer).0 / total.max(1.0);
-                LayerCost {
-                    layer: l.layer.name.clone(),
-                    time: Seconds(seconds * share),
-                    energy: Joules(dynamic * share),
-                    bound,
-                }
-            })
-            .collect()
-    }
-
-    fn compute_bound(&self) -> bool {
-        let compute = self.cycles / (self.fpga.clock.typical * self.fpga.efficiency.typical);
-        let bandwidth = self
-            .fpga
-            .memory
-            .as_ref()
-            .map_or(f64::INFINITY, |m| m.bandwidth.typical.0);
-        compute >= self.streamed_bytes / bandwidth
-    }
-
-    fn time_formula(&self, seconds: f64) -> String {
-        format!(
-            "{:.3e} multiply-accumulates / ({:.0} soft + {:.0} hard units of {} × {} bits) = {:.3e} cycles / ({:.3e} \
-             Hz × {}); {:.3e} bytes of weights streamed; {seconds:.3e} s per unit",
-            self.executed,
-            self.soft_units,
-            self.hard_units,
-            self.widths.0,
-            self.widths.1,
-            self.cycles,
-            self.fpga.clock.typical,
-            self.fpga.efficiency.typical,
-            self.streamed_bytes,
-        )
-    }
-
-    fn notes(&self) -> Vec<String> {
-        let units = self.soft_units + self.hard_units;
-        let (w, a) = self.widths;
-        let mut notes = vec![if self.streamed_bytes > 0.0 && !self.compute_bound() {
-            "weights do not fit in block memory, and streaming them bounds the speed".to_owned()
-        } else if self.unfolded {
-            format!(
-                "every weight has its own {w} × {a}-bit multiplier, the most parallel layout there is"
-            )
-        } else {
-            format!(
-                "{units:.0} multipliers of {w} × {a} bits fit, and their number bounds the speed"
-            )
-        }];
-        let pruned = self.request.profile.nonzero_weights() < self.request.profile.weights();
-        if pruned && self.unfolded {
-            notes.push("zeros need no multiplier, so they save all their energy".to_owned());
-        } else if pruned {
-            notes.push(
-                "zeros are multiplied like other weights, because the multipliers are shared"
-                    .to_owned(),
-            );
-        }
-        if w <= 8 && a > 8 {
-            notes.push(format!(
-                "activations of {a} bits force floating-point multipliers; 8 bits would free most of the logic"
-            ));
-        }
-        notes
-    }
-}
-
-fn layer_bytes(layer: &LayerProfile, machine: Machine) -> f64 {
-    let others = layer.layer.other_parameters as f64 * 4.0;
-    let bits = f64::from(layer.weight_bits);
-    match machine {
-        Machine::FileReader => layer.stored_bytes as f64,
-        Machine::Ideal => layer.nonzero as f64 * bits / 8.0 + others,
-        Machine::Real => layer.layer.weights() as f64 * bits / 8.0 + others,
     }
 }

@@ -8,9 +8,10 @@ mod catalogue;
 mod cost;
 mod figure;
 mod fpga;
+mod microcontroller;
 mod neuromorphic;
 pub mod own;
-mod per_operation;
+pub(crate) mod per_operation;
 mod processor;
 mod this_cpu;
 
@@ -19,8 +20,9 @@ pub use catalogue::{broken, catalogue, find, parse, reload, this_machine};
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
 pub use fpga::Fpga;
+pub use microcontroller::Microcontroller;
 pub use neuromorphic::Neuromorphic;
-pub use processor::{Link, Memory, Precision, Processor, WeightStorage};
+pub use processor::{Link, Memory, Precision, Processor, Roofline, WeightStorage};
 pub use this_cpu::identity;
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::profile::Unit;
 use crate::scenario::Scenario;
-use crate::serving;
+use crate::serving::{self, Folding};
 use crate::units::{GramsCo2e, Range, Watts};
 
 /// The kind of a device, for grouping, filters and marker shapes.
@@ -50,11 +52,13 @@ pub enum HardwareClass {
     Neuromorphic,
     /// General-purpose processor.
     Cpu,
+    /// Microcontroller, or a small accelerator beside one, that computes out of its own memory.
+    Microcontroller,
 }
 
 impl HardwareClass {
     /// All classes, in the order of the menus.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Gpu,
         Self::EdgeGpu,
         Self::Tpu,
@@ -63,6 +67,7 @@ impl HardwareClass {
         Self::Fpga,
         Self::Neuromorphic,
         Self::Cpu,
+        Self::Microcontroller,
     ];
 
     /// The name on screen.
@@ -76,6 +81,7 @@ impl HardwareClass {
             Self::Fpga => "FPGA",
             Self::Neuromorphic => "Neuromorphic",
             Self::Cpu => "CPU",
+            Self::Microcontroller => "Microcontroller",
         }
     }
 }
@@ -115,6 +121,8 @@ pub enum CostModel {
     Processor(Processor),
     /// Lays multipliers out in programmable logic.
     Fpga(Fpga),
+    /// Computes one layer after the other in small memories.
+    Microcontroller(Microcontroller),
     /// Passes spikes between neurons that hold their own synapses.
     Neuromorphic(Neuromorphic),
 }
@@ -164,9 +172,19 @@ impl HardwareTarget {
 
     /// Time and energy of one unit of work, whatever was read before it.
     fn unit_cost(&self, request: &Request<'_>) -> Result<Cost> {
+        self.cost_of_design(request, None)
+    }
+
+    /// The same, in programmable logic with the multipliers that a design has.
+    pub(crate) fn cost_of_design(
+        &self,
+        request: &Request<'_>,
+        folding: Option<Folding>,
+    ) -> Result<Cost> {
         match &self.model {
             CostModel::Processor(processor) => processor.cost(self, request),
-            CostModel::Fpga(fpga) => fpga.cost(self, request),
+            CostModel::Fpga(fpga) => fpga.cost(self, request, folding),
+            CostModel::Microcontroller(chip) => chip.cost(self, request),
             CostModel::Neuromorphic(chip) => chip.cost(self, request),
         }
     }
@@ -176,6 +194,7 @@ impl HardwareTarget {
         match &self.model {
             CostModel::Processor(processor) => processor.widest_bits(),
             CostModel::Fpga(_) => None,
+            CostModel::Microcontroller(chip) => chip.widest_bits(),
             CostModel::Neuromorphic(chip) => Some(chip.max_weight_bits),
         }
     }
@@ -201,6 +220,7 @@ impl HardwareTarget {
         match &self.model {
             CostModel::Processor(processor) => processor.check(),
             CostModel::Fpga(fpga) => fpga.check(),
+            CostModel::Microcontroller(chip) => chip.check(),
             CostModel::Neuromorphic(chip) => chip.check(),
         }
     }

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::HardwareTarget;
 use super::cost::{Cost, Explanation, Machine, Request};
 use super::figure::{Corner, Figure};
-use super::per_operation::HOROWITZ_45NM;
+use super::per_operation::{HOROWITZ_45NM, break_even_activity};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::measurement::LayerActivity;
 use crate::profile::{LayerKind, LayerProfile};
-use crate::units::{Joules, Range, Seconds};
+use crate::units::{Bytes, Joules, Range, Seconds, Watts};
 
 /// Constants of a neuromorphic chip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,11 +38,13 @@ pub struct Neuromorphic {
     pub energy_per_update: Figure<Joules>,
     /// Energy to carry one spike to one core.
     pub energy_per_spike: Figure<Joules>,
+    /// Power of a chip at work beyond static power and its events: processors that manage it, steps that are synchronised.
+    pub active_power: Figure<Watts>,
     /// Shortest time step.
     pub step: Figure<Seconds>,
-    /// Time steps that one unit of work is presented for.
+    /// Time steps that published networks on this chip present one unit of work for, where a scenario does not say.
     pub steps: Figure<f64>,
-    /// Spikes per neuron and time step.
+    /// Spikes per neuron and time step, where the spiking version was not run.
     pub activity: Figure<f64>,
 }
 
@@ -57,6 +60,7 @@ impl Neuromorphic {
         self.energy_per_event.check("energy_per_event")?;
         self.energy_per_update.check("energy_per_update")?;
         self.energy_per_spike.check("energy_per_spike")?;
+        self.active_power.check("active_power")?;
         self.step.check("step")?;
         self.steps.check("steps")?;
         self.activity.check("activity")
@@ -136,6 +140,26 @@ impl Neuromorphic {
         }
         let chips = (cores / self.cores.typical).ceil().max(1.0);
         let depth = per_layer.len() as f64;
+        let steps_at = |corner| match request.scenario.time_steps {
+            0 => self.steps.cost(corner),
+            steps => f64::from(steps),
+        };
+        let steps = steps_at(Corner::Typical);
+        let measured = |layer: &LayerProfile| {
+            let spiking = request.profile.spiking.as_ref()?;
+            let of_layer = |activity: &&LayerActivity| activity.layer == layer.layer.name;
+            spiking.activity.iter().find(of_layer).map(|a| a.activity)
+        };
+        // Spikes per synapse and step, averaged over the synapses.
+        let activity = per_layer
+            .iter()
+            .map(|(layer, synapses, _)| measured(layer).unwrap_or(self.activity.typical) * synapses)
+            .sum::<f64>()
+            / synapses_total.max(1.0);
+        let (known, how) = match &request.profile.spiking {
+            Some(spiking) => (true, format!("measured on {} images", spiking.n)),
+            None => (false, "assumed".to_owned()),
+        };
 
         let mut seconds = [0.0; 3];
         let mut latency = [0.0; 3];
@@ -143,20 +167,23 @@ impl Neuromorphic {
         let mut breakdown = EnergyBreakdown::default();
         let mut layers = Vec::with_capacity(per_layer.len());
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
-            let steps = self.steps.cost(corner);
-            let activity = self.activity.cost(corner);
+            let steps = steps_at(corner);
+            let assumed = self.activity.cost(corner);
             let step = self.step.cost(corner).0;
             // Layers work on successive units like a pipeline.
             seconds[i] = steps * step;
             latency[i] = (steps + depth) * step;
-            let events = |synapses: f64| synapses * activity * steps;
+            let active = self.active_power.cost(corner).0 * chips * seconds[i];
             let mut energy = EnergyBreakdown {
+                compute: Joules(active),
                 static_power: Joules(target.static_power.cost(corner).0 * chips * seconds[i]),
                 ..EnergyBreakdown::default()
             };
             for (layer, synapses, used) in &per_layer {
                 let updates = layer.layer.outputs * steps;
-                let synaptic = events(*synapses) * self.energy_per_event.cost(corner).0;
+                let activity = measured(layer).unwrap_or(assumed);
+                let events = synapses * activity * steps;
+                let synaptic = events * self.energy_per_event.cost(corner).0;
                 let update = updates * self.energy_per_update.cost(corner).0;
                 // A spike goes to every core of the layer that may listen to it.
                 let routed = layer.layer.inputs * activity * steps * used;
@@ -168,7 +195,19 @@ impl Neuromorphic {
                     layers.push(LayerCost {
                         layer: layer.layer.name.clone(),
                         time: Seconds(seconds[i] / depth),
-                        energy: Joules(synaptic + update + routing),
+                        energy: EnergyBreakdown {
+                            compute: Joules(update + active / depth),
+                            on_chip: Joules(synaptic),
+                            memory: Joules(0.0),
+                            static_power: energy.static_power * (1.0 / depth),
+                            interconnect: Joules(routing),
+                        },
+                        operations: 2.0 * events,
+                        memory_bytes: Bytes(0.0),
+                        on_chip_bytes: Bytes(
+                            events * (f64::from(layer.weight_bits) + SYNAPSE_INDEX_BITS) / 8.0,
+                        ),
+                        precision: None,
                         bound: Bound::Overhead,
                     });
                 }
@@ -179,7 +218,6 @@ impl Neuromorphic {
             }
         }
         let range = |[low, typical, high]: [f64; 3]| Range { low, typical, high };
-        let (steps, activity) = (self.steps.typical, self.activity.typical);
         Ok(Cost {
             time: range(seconds).map(Seconds),
             latency: range(latency).map(Seconds),
@@ -188,17 +226,16 @@ impl Neuromorphic {
             layers,
             devices: chips as u64,
             weight_bytes,
-            executed: synapses_total * self.activity.typical * self.steps.typical,
+            executed: synapses_total * activity * steps,
             explanation: request.explained(|| Explanation {
             time: format!(
-                "{steps} time steps × {:.2e} s = {:.3e} s per unit (latency: + {depth} layers); the number of steps is \
-                 assumed",
+                "{steps} time steps × {:.2e} s = {:.3e} s per unit (latency: + {depth} layers)",
                 self.step.typical.0, seconds[1]
             ),
             energy: format!(
-                "{synapses_total:.3e} synapses × {activity} spikes per step (assumed) × {steps} steps × {:.2e} J = \
-                 {:.3e} J + {neurons:.0} neurons × {steps} steps × {:.2e} J = {:.3e} J + routing {:.3e} J + {chips} \
-                 chip(s) × {} W × {:.3e} s = {:.3e} J static; the bare count of events × 0.9 pJ that is often quoted \
+                "{synapses_total:.3e} synapses × {activity:.3} spikes per step ({how}) × {steps} steps × {:.2e} J = \
+                 {:.3e} J + {neurons:.0} neurons × {steps} steps × {:.2e} J and management = {:.3e} J + routing {:.3e} J + {chips} \
+                 chip(s) × {} W × {:.3e} s = {:.3e} J static, {} W more at work; the bare count of events × 0.9 pJ that is often quoted \
                  (45 nm FP32 additions, no memory, no leakage) would be {:.3e} J",
                 self.energy_per_event.typical.0,
                 breakdown.on_chip.0,
@@ -208,6 +245,7 @@ impl Neuromorphic {
                 target.static_power.typical.0,
                 seconds[1],
                 breakdown.static_power.0,
+                self.active_power.typical.0,
                 synapses_total * activity * steps * HOROWITZ_45NM.accumulate().0,
             ),
             notes: vec![
@@ -215,8 +253,14 @@ impl Neuromorphic {
                     "{steps} time steps per unit bound the speed, whatever the size of the weights"
                 ),
                 format!(
-                    "the network fills {cores:.0} cores on {chips} chip(s); spikes per neuron and step are assumed to \
-                     be {activity}, not measured"
+                    "the network fills {cores:.0} cores on {chips} chip(s); {activity:.2} spikes per synapse and step \
+                     are {}",
+                    if known { "measured" } else { "assumed" }
+                ),
+                format!(
+                    "by the break-even of spyx, {steps} steps cost less than a quantised network below {:.1} % spikes per \
+                     neuron and step",
+                    100.0 * break_even_activity(steps as u32)
                 ),
             ],
             }),

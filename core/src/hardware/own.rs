@@ -159,7 +159,7 @@ fn to_text(target: &HardwareTarget) -> Result<String> {
     // One line per figure: the outer levels are broken up, what is inside them is not.
     let levels = match target.model {
         CostModel::Processor(_) => 3,
-        CostModel::Fpga(_) | CostModel::Neuromorphic(_) => 2,
+        CostModel::Fpga(_) | CostModel::Neuromorphic(_) | CostModel::Microcontroller(_) => 2,
     };
     let layout = ron::ser::PrettyConfig::new().depth_limit(levels);
     let body = options()

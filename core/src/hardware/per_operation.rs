@@ -10,6 +10,8 @@ const PICOJOULE: f64 = 1e-12;
 pub(crate) struct Arithmetic {
     /// Addition and multiplication of 8-bit integers.
     pub(crate) int8: (f64, f64),
+    /// Addition and multiplication of 32-bit integers.
+    pub(crate) int32: (f64, f64),
     /// Addition and multiplication in half precision.
     pub(crate) fp16: (f64, f64),
     /// Addition and multiplication in single precision.
@@ -19,6 +21,7 @@ pub(crate) struct Arithmetic {
 /// 45 nm at 0.9 V, picojoules: Horowitz, "Computing's energy problem", ISSCC 2014.
 pub(crate) const HOROWITZ_45NM: Arithmetic = Arithmetic {
     int8: (0.03, 0.2),
+    int32: (0.1, 3.1),
     fp16: (0.4, 1.1),
     fp32: (0.9, 3.7),
 };
@@ -49,10 +52,26 @@ pub(crate) fn keras_spiking_cpu(synapses: f64, neurons: f64) -> Joules {
     KERAS_SPIKING_CPU * (synapses + neurons)
 }
 
+/// Spikes per neuron and step below which a spiking network of `steps` steps costs less than one with quantised
+/// activations that say as much, `⌈log₂(steps + 1)⌉ / (8 steps)`: every spike of every step moves a weight, where the
+/// other network moves it once per inference and its activation bit by bit (spyx, kmheckel/spyx pull request 76, after
+/// arXiv 2409.08290).
+pub(crate) fn break_even_activity(steps: u32) -> f64 {
+    let steps = f64::from(steps);
+    (steps + 1.0).log2().ceil() / (8.0 * steps)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::units::KilowattHours;
+
+    /// Energy of one output token on an H100 in the regression of `EcoLogits` (docs/methodology/llm_inference.md):
+    /// `1.17e-6 e^(-0.0112 B) P + 4.05e-5` Wh, with P in thousand millions of active parameters and a batch of B.
+    fn ecologits_token(active_billions: f64, batch: f64) -> KilowattHours {
+        let watt_hours = 1.17e-6 * (-0.0112 * batch).exp() * active_billions + 4.05e-5;
+        KilowattHours(watt_hours / 1e3)
+    }
 
     /// Relative error of sums and products in f64.
     const EXACT: f64 = 1e-12;
@@ -67,6 +86,30 @@ mod tests {
         assert!(close(HOROWITZ_45NM.multiply_accumulate(16).0, 1.5e-12));
         assert!(close(HOROWITZ_45NM.multiply_accumulate(8).0, 0.23e-12));
         assert!(close(HOROWITZ_45NM.accumulate().0, 0.9e-12));
+    }
+
+    #[test]
+    fn qkeras_multiplications() {
+        // qkeras/qtools, 45 nm: 0.2 pJ for 8 bits, 3.1 pJ for 32 bits.
+        assert_eq!(HOROWITZ_45NM.int8.1, 0.2);
+        assert_eq!(HOROWITZ_45NM.int32.1, 3.1);
+    }
+
+    #[test]
+    fn spyx_break_even_activity() {
+        // kmheckel/spyx pull request 76 prints 7.50, 6.25, 5.36, 6.25, 5.56, 5.00 % for 5 to 10 steps.
+        let printed = [7.50, 6.25, 5.36, 6.25, 5.56, 5.00];
+        for (steps, percent) in (5..=10).zip(printed) {
+            let activity = 100.0 * break_even_activity(steps);
+            assert!((activity - percent).abs() < 0.005, "{steps}: {activity} %");
+        }
+    }
+
+    #[test]
+    fn ecologits_energy_of_a_token() {
+        // Eight thousand million parameters, batch of 64: 4.51e-5 Wh per output token.
+        let energy = ecologits_token(8.0, 64.0);
+        assert_eq!(format!("{:.2e}", 1e3 * energy.0), "4.51e-5");
     }
 
     #[test]

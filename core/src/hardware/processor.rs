@@ -3,17 +3,22 @@
 //! Each layer is a roofline (Williams, Waterman, Patterson, CACM 52(4), 2009): the longest of arithmetic, memory and
 //! on-chip traffic, plus the cost of starting it and of exchanging its result. See METHODS.md.
 
+mod check;
 mod plan;
+mod roofline;
+mod words;
+
+pub use roofline::Roofline;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use self::plan::Plan;
+use self::words::{energy_formula, quoted_elsewhere};
+use super::HardwareTarget;
 use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
-use super::per_operation::keras_spiking_cpu;
-use super::{HardwareClass, HardwareTarget};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::LayerKind;
@@ -187,51 +192,6 @@ struct Total {
 }
 
 impl Processor {
-    pub(super) fn check(&self) -> std::result::Result<(), String> {
-        if self.peak.is_empty() {
-            return Err("peak is empty".to_owned());
-        }
-        for (precision, figure) in &self.peak {
-            let name = precision.name();
-            figure.check(&format!("peak {name}"))?;
-            match self.energy_per_op.get(precision) {
-                Some(energy) => energy.check(&format!("energy_per_op {name}"))?,
-                None => return Err(format!("energy_per_op has no {name}, but peak has")),
-            }
-        }
-        for (name, memory) in [
-            ("on_chip", Some(&self.on_chip)),
-            ("memory", self.memory.as_ref()),
-        ] {
-            if let Some(memory) = memory {
-                memory.capacity.check(&format!("{name} capacity"))?;
-                memory.bandwidth.check(&format!("{name} bandwidth"))?;
-                memory
-                    .energy_per_byte
-                    .check(&format!("{name} energy_per_byte"))?;
-            }
-        }
-        for (name, efficiency) in [
-            ("compute_efficiency", &self.compute_efficiency),
-            ("bandwidth_efficiency", &self.bandwidth_efficiency),
-        ] {
-            efficiency.check(name)?;
-            if efficiency.range().low <= 0.0 || efficiency.range().high > 1.0 {
-                return Err(format!("{name} does not lie above 0 and up to 1"));
-            }
-        }
-        self.launch.check("launch")?;
-        if let Some(speedup) = &self.two_of_four {
-            speedup.check("two_of_four")?;
-        }
-        if let Some(link) = &self.link {
-            link.bandwidth.check("link bandwidth")?;
-            link.energy_per_byte.check("link energy_per_byte")?;
-            link.latency.check("link latency")?;
-        }
-        Ok(())
-    }
-
     /// The width of the widest arithmetic, where it is too narrow for unquantised weights.
     pub(super) fn widest_bits(&self) -> Option<u8> {
         let widest = self.peak.keys().map(|p| p.bits()).max()?;
@@ -293,12 +253,23 @@ impl Processor {
                     layers.push(LayerCost {
                         layer: layer.layer.name.clone(),
                         time: Seconds(time / batch),
-                        energy: Joules(energy / batch),
+                        energy: energy.scaled(1.0 / batch),
+                        operations: demand.executed() / batch,
+                        memory_bytes: Bytes(demand.memory_bytes / batch),
+                        on_chip_bytes: Bytes(demand.on_chip_bytes / batch),
+                        precision: Some(demand.precision),
                         bound,
                     });
                 }
             }
-            total.finish(&rates, devices);
+            let stretch = total.finish(&rates, devices);
+            if corner == Corner::Typical {
+                for layer in &mut layers {
+                    layer.time = layer.time * stretch;
+                    let power = Watts(rates.static_power * f64::from(devices));
+                    layer.energy.static_power = power * layer.time;
+                }
+            }
             seconds[i] = total.seconds;
             joules[i] = total.energy();
             if corner == Corner::Typical {
@@ -378,7 +349,12 @@ impl Processor {
     }
 
     /// Time and dynamic energy of one layer for a batch, and what limits it.
-    fn layer(demand: &Demand, rates: &Rates, devices: u32, total: &mut Total) -> (f64, f64, Bound) {
+    fn layer(
+        demand: &Demand,
+        rates: &Rates,
+        devices: u32,
+        total: &mut Total,
+    ) -> (f64, EnergyBreakdown, Bound) {
         let n = f64::from(devices);
         let format = demand.precision as usize;
         let (peak, energy_per_op) = (rates.peak[format], rates.energy_per_op[format]);
@@ -422,7 +398,7 @@ impl Processor {
         total.seconds += time;
         total.by_bound[bound as usize] += time;
         total.breakdown = total.breakdown.plus(&breakdown);
-        (time, breakdown.total().0, bound)
+        (time, breakdown, bound)
     }
 
     fn time_formula(&self, demands: &[Demand], total: &Total, devices: u32, batch: f64) -> String {
@@ -452,60 +428,27 @@ impl Processor {
     }
 }
 
-fn energy_formula(
-    demands: &[Demand],
-    total: &Total,
-    target: &HardwareTarget,
-    devices: u32,
-    batch: f64,
-) -> String {
-    let b = &total.breakdown;
-    let ops: f64 = demands.iter().map(|d| d.ops).sum();
-    let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
-    format!(
-        "per batch of {batch}: {ops:.3e} operations → {:.3e} J + on-chip traffic {:.3e} J + {memory:.3e} bytes of \
-         memory traffic → {:.3e} J + {devices} × {} W × {:.3e} s = {:.3e} J static + links {:.3e} J; capped at {} W \
-         per device",
-        b.compute.0,
-        b.on_chip.0,
-        b.memory.0,
-        target.static_power.typical.0,
-        total.seconds,
-        b.static_power.0,
-        b.interconnect.0,
-        target.power_limit.range().high.0,
-    )
-}
-
-/// What a well-known table of energies per operation would give, where it has this class of device.
-fn quoted_elsewhere(target: &HardwareTarget, request: &Request<'_>) -> String {
-    if target.class != HardwareClass::Cpu {
-        return String::new();
-    }
-    let layers = &request.profile.layers;
-    let synapses: f64 = layers.iter().map(|l| request.work(&l.layer).0).sum();
-    let neurons: f64 = layers.iter().map(|l| l.layer.outputs).sum();
-    let energy = keras_spiking_cpu(synapses, neurons).0;
-    format!(
-        "; KerasSpiking's 8.6 nJ per operation of a 2013 CPU would give {energy:.3e} J per unit"
-    )
-}
-
 impl Total {
     fn energy(&self) -> f64 {
         self.breakdown.total().0
     }
 
-    /// Adds static power, and stretches the time where the power limit would be exceeded.
-    fn finish(&mut self, rates: &Rates, devices: u32) {
+    /// Adds static power, and stretches the time where the power limit would be exceeded. Returns by which factor.
+    fn finish(&mut self, rates: &Rates, devices: u32) -> f64 {
         let n = f64::from(devices);
         let dynamic = self.energy();
+        let unlimited = self.seconds;
         let headroom = (rates.power_limit - rates.static_power) * n;
         if headroom > 0.0 {
             self.seconds = self.seconds.max(dynamic / headroom);
         }
         let energy = Watts(rates.static_power * n) * Seconds(self.seconds);
         self.breakdown.static_power = energy;
+        if unlimited > 0.0 {
+            self.seconds / unlimited
+        } else {
+            1.0
+        }
     }
 
     fn bound(&self) -> Bound {

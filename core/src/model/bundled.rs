@@ -178,6 +178,18 @@ pub const fn training_set_name(architecture: &Architecture) -> &'static str {
     }
 }
 
+/// Bytes of a set that students were trained on, uncompressed, by its name in their record; `None` for an unknown name.
+pub fn training_set_bytes(name: &str) -> Option<f64> {
+    // An image is 28 × 28 bytes and its label.
+    match name {
+        "8,000 Fashion-MNIST training images" => Some(8_000.0 * 785.0),
+        "60,000 Fashion-MNIST training images" => Some(60_000.0 * 785.0),
+        "256 KiB of Moby-Dick and State of the Union addresses" => Some(256.0 * 1024.0),
+        "nine tenths of Moby-Dick and of the State of the Union addresses, 10.7 MB" => Some(10.7e6),
+        _ => None,
+    }
+}
+
 fn damaged(what: impl std::fmt::Display) -> Error {
     Error::Compute(format!("the bundled data is damaged: {what}"))
 }
@@ -276,6 +288,7 @@ mod tests {
                 let actual = student.architecture.parameters() as f64
                     / model.architecture.parameters() as f64;
                 assert!((actual / ratio - 1.0).abs() < TOLERANCE);
+                assert!(training_set_bytes(&student.record.data).is_some());
             }
         }
     }
@@ -289,12 +302,19 @@ mod tests {
         }
         assert_eq!(evaluation_text().unwrap().len(), 65_537);
         for bundled in all() {
-            match training_set(&load(bundled.name).unwrap().architecture).unwrap() {
+            let architecture = load(bundled.name).unwrap().architecture;
+            let bytes = match training_set(&architecture).unwrap() {
                 TrainingSet::Images { pixels, labels } => {
                     assert_eq!((pixels.len(), labels.len()), (8000 * 28 * 28, 8000));
+                    pixels.len() + labels.len()
                 }
-                TrainingSet::Text(text) => assert_eq!(text.len(), 256 << 10),
-            }
+                TrainingSet::Text(text) => {
+                    assert_eq!(text.len(), 256 << 10);
+                    text.len()
+                }
+            };
+            let known = training_set_bytes(training_set_name(&architecture));
+            assert_eq!(known, Some(bytes as f64));
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) fn unit(shape: &Shape) -> Unit {
             Some(pipeline) if pipeline.frames > 1 => Unit::Video,
             _ => Unit::Image,
         },
+        Shape::Layers(list) => list.unit,
         Shape::Counted(counted) => match counted.kind {
             Operations::Convolutional => Unit::Image,
             Operations::Attention => Unit::Sample,
@@ -41,6 +42,7 @@ pub(super) fn of(network: &Architecture) -> Vec<Layer> {
                 Some(denoiser(&network.shape, &pipeline, &generating))
             })
             .unwrap_or_default(),
+        Shape::Layers(list) => list.layers(),
         Shape::Counted(counted) => vec![whole(network.parameters, counted)],
     }
 }
@@ -247,7 +249,7 @@ fn denoiser(shape: &Shape, pipeline: &Pipeline, generating: &Generating) -> Vec<
     let width = match shape {
         Shape::DiffusionTransformer(network) => f64::from(network.hidden),
         Shape::UNet(network) => network.channels.last().copied().map_or(1.0, f64::from),
-        Shape::Transformer(_) | Shape::Counted(_) => 1.0,
+        Shape::Transformer(_) | Shape::Layers(_) | Shape::Counted(_) => 1.0,
     };
     let blocks = pass.blocks.max(1.0);
     let steps = pipeline.steps.max(1);

@@ -1,7 +1,7 @@
 //! A smaller network of the same kind, for a distillation ratio.
 
 use crate::serving::architecture::{Architecture, Counted, Experts, Shape, Transformer};
-use crate::serving::{DiffusionTransformer, UNet};
+use crate::serving::{DiffusionTransformer, LayerList, ListedLayer, UNet};
 
 /// Bisections of the scale: to a millionth.
 const HALVINGS: u32 = 20;
@@ -55,6 +55,15 @@ pub(super) fn of(original: &Architecture, ratio: f64) -> (Architecture, String) 
                 widest(&student)
             );
             (with(Shape::UNet(student)), words)
+        }
+        Shape::Layers(list) => {
+            let student = fit(
+                ratio * listed(list),
+                |scale| narrower_list(list, scale),
+                listed,
+            );
+            let words = "narrower: fewer channels in every layer".to_owned();
+            (with(Shape::Layers(student)), words)
         }
         Shape::Counted(counted) => (
             with(Shape::Counted(Counted {
@@ -149,6 +158,50 @@ fn narrower(network: &UNet, scale: f64) -> UNet {
             .map(|&channels| scaled(channels, scale, 8))
             .collect(),
         ..network.clone()
+    }
+}
+
+/// Weights of a list of layers.
+fn listed(list: &LayerList) -> f64 {
+    list.layers()
+        .iter()
+        .map(|layer| layer.weights() as f64)
+        .sum()
+}
+
+/// The same layers with fewer channels in between; what comes in and what goes out stays.
+fn narrower_list(list: &LayerList, scale: f64) -> LayerList {
+    let last = list.layers.len().saturating_sub(1);
+    let channels = |place: usize, edge: usize, count: u32| {
+        if place == edge {
+            count
+        } else {
+            scaled(count, scale, 1)
+        }
+    };
+    let narrow = |(place, layer): (usize, &ListedLayer)| {
+        let inside = |count| channels(place, 0, count);
+        let outside = |count| channels(place, last, count);
+        match *layer {
+            ListedLayer::Conv { from, to, kernel } => ListedLayer::Conv {
+                from: (inside(from.0), from.1, from.2),
+                to: (outside(to.0), to.1, to.2),
+                kernel,
+            },
+            ListedLayer::Depthwise { from, to, kernel } => ListedLayer::Depthwise {
+                from: (inside(from.0), from.1, from.2),
+                to: (inside(to.0), to.1, to.2),
+                kernel,
+            },
+            ListedLayer::Dense(inputs, outputs) => {
+                ListedLayer::Dense(inside(inputs), outside(outputs))
+            }
+            ListedLayer::Scale(count) => ListedLayer::Scale(inside(count)),
+        }
+    };
+    LayerList {
+        layers: list.layers.iter().enumerate().map(narrow).collect(),
+        ..list.clone()
     }
 }
 

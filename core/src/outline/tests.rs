@@ -105,7 +105,7 @@ fn a_student_has_its_share_of_the_parameters() {
                 Shape::Transformer(t) => t.parameters().total(),
                 Shape::DiffusionTransformer(t) => t.parameters(),
                 Shape::UNet(t) => t.count(64, 64).parameters,
-                Shape::Counted(_) => v.network.parameters,
+                Shape::Layers(_) | Shape::Counted(_) => v.parameters,
             };
             let share = counted(&student) / counted(&outline.original);
             assert!((share / ratio - 1.0).abs() < 0.1, "{name} {ratio}: {share}");

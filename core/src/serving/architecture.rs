@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::denoiser::{DiffusionTransformer, Pipeline, UNet};
+use super::layers::LayerList;
 
 /// A network of which only the shapes are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub enum Shape {
     DiffusionTransformer(DiffusionTransformer),
     /// A convolutional network that denoises latent images or videos.
     UNet(UNet),
+    /// A network known layer by layer.
+    Layers(LayerList),
     /// A network of which only the operations of one inference are known.
     Counted(Counted),
 }
@@ -47,7 +50,7 @@ impl Shape {
         match self {
             Self::DiffusionTransformer(network) => Some(network.pipeline()),
             Self::UNet(network) => Some(network.pipeline()),
-            Self::Transformer(_) | Self::Counted(_) => None,
+            Self::Transformer(_) | Self::Layers(_) | Self::Counted(_) => None,
         }
     }
 }

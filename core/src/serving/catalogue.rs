@@ -106,6 +106,12 @@ const FILES: &[(&str, &str)] = files![
     "mlperf-tiny-ds-cnn",
     "mlperf-tiny-mobilenet",
     "mlperf-tiny-autoencoder",
+    "hls4ml-ad08",
+    "hls4ml-rn07",
+    "finn-kws-w3a3",
+    "finn-cnv-w1a1",
+    "finn-sfc",
+    "finn-lfc",
 ];
 
 /// Reads a network from the text of its file.
@@ -205,6 +211,7 @@ mod tests {
                 Shape::Transformer(transformer) => transformer.parameters().total(),
                 Shape::DiffusionTransformer(network) => network.parameters(),
                 Shape::UNet(network) => network.count(64, 64).parameters,
+                Shape::Layers(list) => list.parameters(),
                 Shape::Counted(_) => continue,
             };
             let error = counted / network.parameters - 1.0;

@@ -8,6 +8,7 @@ use super::architecture::{ParameterCount, Transformer};
 use super::constants::{DecodeEnergy, DecodeTime};
 use super::device::{Device, Generation};
 use super::rates::{HELD, Rates};
+use super::step::{StepEnergy, StepTime, Work};
 
 /// The serving software, by the year of its release: the same chip and model tripled their throughput from one to the
 /// next.
@@ -69,94 +70,6 @@ pub struct Serving {
     pub format: WeightFormat,
     /// The software.
     pub era: Era,
-}
-
-/// Work of one step on one device.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Work {
-    /// Bytes of weights that every token needs.
-    pub body_bytes: f64,
-    /// Bytes of the experts that some token of the batch needs.
-    pub expert_bytes: f64,
-    /// Parameters of those experts.
-    pub expert_weights: f64,
-    /// How many more experts the busiest device reads than the mean.
-    pub imbalance: f64,
-    /// Bytes of keys and values.
-    pub cache_bytes: f64,
-    /// Context of a sequence, averaged over the run, in tokens.
-    pub context: f64,
-    /// Operations with weights, for the tokens written.
-    pub operations: f64,
-    /// Operations of attention, for the tokens written.
-    pub attention: f64,
-    /// Operations for the share of prompts that falls to this step.
-    pub prompt: f64,
-    /// Operations on rows of tiles that hold no token, in layers with experts.
-    pub padding: f64,
-    /// Bytes exchanged between devices.
-    pub link_bytes: f64,
-}
-
-/// Seconds of one step by what takes them; they add up.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepTime {
-    /// Weights: the slower of memory and arithmetic, rounded where they meet.
-    pub weights: f64,
-    /// Keys and values.
-    pub cache: f64,
-    /// Prompts.
-    pub prompt: f64,
-    /// Starting kernels, routing, quantising activations.
-    pub launch: f64,
-    /// Exchange between devices.
-    pub exchange: f64,
-    /// Scheduler, sampler and streaming on the host.
-    pub host: f64,
-}
-
-impl StepTime {
-    /// The step.
-    pub fn total(&self) -> f64 {
-        self.weights + self.cache + self.prompt + self.launch + self.exchange + self.host
-    }
-}
-
-/// Joules of one step on one device by what takes them; they add up.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepEnergy {
-    /// Power that flows whatever is done, and while kernels run.
-    pub standing: f64,
-    /// Operations.
-    pub arithmetic: f64,
-    /// Unpacking weights or quantising activations.
-    pub convert: f64,
-    /// Bytes of weights.
-    pub weights: f64,
-    /// Bytes of keys and values.
-    pub cache: f64,
-    /// Bytes over links.
-    pub link: f64,
-}
-
-impl StepEnergy {
-    /// The step.
-    pub fn total(&self) -> f64 {
-        self.standing + self.arithmetic + self.convert + self.weights + self.cache + self.link
-    }
-
-    /// The same in proportion, where it exceeds what the power limit allows.
-    fn held(self, most: f64) -> Self {
-        let factor = (most / self.total()).min(1.0);
-        Self {
-            standing: self.standing * factor,
-            arithmetic: self.arithmetic * factor,
-            convert: self.convert * factor,
-            weights: self.weights * factor,
-            cache: self.cache * factor,
-            link: self.link * factor,
-        }
-    }
 }
 
 /// Tokens of a batch share experts: they meet about as many as this power of their number would if they did not.

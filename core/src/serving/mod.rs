@@ -9,37 +9,44 @@ pub mod architecture;
 mod calibrate;
 mod catalogue;
 mod config;
-mod constants;
+pub(crate) mod constants;
 mod decode;
 mod denoiser;
 mod device;
 mod diffusion;
-mod fit;
+pub(crate) mod fit;
+mod layers;
 mod llama_cpp;
 mod predict;
 mod rates;
 mod rows;
 mod served;
-mod statistics;
+pub(crate) mod statistics;
+mod step;
 mod system;
-mod validate;
+pub(crate) mod validate;
 
 pub use calibrate::{calibrate, cross_validate};
 pub use catalogue::{architecture, architectures};
 pub use config::open as open_config;
 pub use constants::{Constants, Spread, Spreads};
 pub(crate) use decode::experts_touched;
-pub use decode::{Era, Serving, StepEnergy, StepTime, WeightFormat, Work};
+pub use decode::{Era, Serving, WeightFormat};
 pub use denoiser::{DiffusionTransformer, PassCount, Pipeline, UNet};
 pub use device::{Device, DeviceKind, Generation};
 pub use diffusion::{BatchEnergy, BatchTime, Generating};
+pub use layers::{Folding, LayerList, ListedLayer};
 pub use llama_cpp::GgufFormat;
 pub use predict::{Prediction, predict};
 pub use rows::{Case, CaseWork, Row, Scope, read};
 pub(crate) use served::cost as served_cost;
-pub use statistics::Statistics;
+pub(crate) use statistics::weighted_quantile;
+pub use statistics::{Pair, Statistics};
+pub use step::{StepEnergy, StepTime, Work};
 pub use system::{Arrival, Benchmark};
-pub use validate::{Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate};
+pub use validate::{
+    ComparedFigure, Group, Options, SkippedRow, ValidatedRow, Validation, cases, validate,
+};
 
 /// The public measurements that the constants are fitted to, as a table for [`validate`] and [`read`].
 pub const PUBLIC_ROWS: &str = include_str!("../../../assets/ground_truth/serving.csv");

@@ -120,7 +120,7 @@ pub fn read(text: &str, path: &Path) -> Result<Vec<Row>> {
         .map(|(row, line)| {
             let mut row: Row = row.map_err(|error| Error::file(error.to_string(), path))?;
             if row.id.is_empty() {
-                row.id = format!("{stem} line {line}");
+                row.id = format!("{stem}-{line}");
             }
             Ok(row)
         })
@@ -236,7 +236,7 @@ impl Case {
                 let (generating, video) = generating(row, &network, devices)?;
                 CaseWork::Diffusion(generating, video)
             }
-            Shape::Counted(_) => {
+            Shape::Layers(_) | Shape::Counted(_) => {
                 return Err(format!(
                     "'{}' is not a benchmark that is modelled",
                     row.task
@@ -431,6 +431,7 @@ fn benchmark(
             Operations::Attention,
         ),
         Shape::Counted(counted) => (counted.operations, counted.kind),
+        Shape::Layers(list) => (2.0 * list.macs(), Operations::Convolutional),
         Shape::Transformer(_) | Shape::DiffusionTransformer(_) | Shape::UNet(_) => {
             return Err(format!(
                 "{} is not one of the benchmarks that are modelled",

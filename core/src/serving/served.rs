@@ -1,18 +1,23 @@
 //! From the serving model to a footprint: networks known by their shape on devices that published measurements cover.
 
+mod words;
+
 use super::architecture::{Shape, Transformer};
 use super::constants::{Constants, Spread};
-use super::decode::{Serving, StepEnergy, StepTime, WeightFormat, Work};
+use super::decode::{Serving, WeightFormat};
 use super::device::{self, Device, DeviceKind};
-use super::diffusion::{BatchTime, Generating};
+use super::diffusion::Generating;
 use super::predict::{UNSEEN_DEVICE, around};
+use super::step::{StepEnergy, StepTime, Work};
 use crate::error::Result;
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
-use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Processor, Request};
+use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Precision, Processor, Request};
 use crate::profile::{LayerProfile, ModelProfile};
 use crate::recipe::Pattern;
 use crate::scenario::Scenario;
-use crate::units::{Joules, Range, Seconds};
+use crate::units::{Bytes, Joules, Range, Seconds};
+
+use words::{images_time, language_energy, language_time};
 
 /// Answers longer than this are counted as less than half written on average; see [`Serving::work`].
 const SHORT_ANSWER: f64 = 1500.0;
@@ -53,7 +58,7 @@ pub(crate) fn cost(
     Ok(match &network.shape {
         Shape::Transformer(transformer) if !transformer.encoder => Some(case.language(transformer)),
         Shape::DiffusionTransformer(_) | Shape::UNet(_) => case.images(&network.shape),
-        Shape::Transformer(_) | Shape::Counted(_) => None,
+        Shape::Transformer(_) | Shape::Layers(_) | Shape::Counted(_) => None,
     })
 }
 
@@ -66,12 +71,43 @@ struct Served<'a> {
     weight_bytes: f64,
 }
 
-/// One part of the time of a batch, with the energy that goes with it.
+/// One part of the time of a batch on one device, with the work and energy that go with it.
+#[derive(Clone, Copy)]
 struct Part {
     name: &'static str,
     seconds: f64,
-    joules: f64,
+    operations: f64,
+    memory_bytes: f64,
+    energy: EnergyBreakdown,
     bound: Bound,
+}
+
+impl Part {
+    const fn new(name: &'static str, seconds: f64, bound: Bound) -> Self {
+        Self {
+            name,
+            seconds,
+            operations: 0.0,
+            memory_bytes: 0.0,
+            energy: EnergyBreakdown {
+                compute: Joules(0.0),
+                on_chip: Joules(0.0),
+                memory: Joules(0.0),
+                static_power: Joules(0.0),
+                interconnect: Joules(0.0),
+            },
+            bound,
+        }
+    }
+}
+
+/// Parts with the energy of power that flows all the time shared out by their time.
+fn with_standing<const N: usize>(mut parts: [Part; N], standing: f64) -> [Part; N] {
+    let seconds: f64 = parts.iter().map(|part| part.seconds).sum();
+    for part in &mut parts {
+        part.energy.static_power = Joules(standing * part.seconds / seconds.max(f64::MIN_POSITIVE));
+    }
+    parts
 }
 
 impl Served<'_> {
@@ -106,26 +142,12 @@ impl Served<'_> {
             time.host,
         );
         let parts = language_parts(&time, &energy, &work, &device);
-        let breakdown = EnergyBreakdown {
-            compute: Joules(energy.arithmetic + energy.convert),
-            on_chip: Joules(0.0),
-            memory: Joules(energy.weights + energy.cache),
-            static_power: Joules(energy.standing),
-            interconnect: Joules(energy.link),
-        };
         let explanation = self.request.explained(|| Explanation {
             time: language_time(&serving, &work, &time, self),
             energy: language_energy(&serving, &energy, self),
             notes: self.notes(&parts, format, skipped.is_some()),
         });
-        self.cost(
-            seconds,
-            &parts,
-            breakdown,
-            self.constants.spread.decode,
-            work.operations * serving.devices,
-            explanation,
-        )
+        self.cost(seconds, &parts, self.constants.spread.decode, explanation)
     }
 
     fn images(&self, shape: &Shape) -> Option<Cost> {
@@ -143,30 +165,31 @@ impl Served<'_> {
         );
         let joules = energy.total() / devices;
         let waiting = (time.total - time.denoise - time.exchange - time.decode).max(0.0);
-        let share = |seconds: f64| joules * seconds / time.total;
-        let part = |name, seconds, bound| Part {
-            name,
-            seconds,
-            joules: share(seconds),
-            bound,
+        let passes = generating.steps * generating.passes * generating.batch / devices;
+        let denoising = passes * (generating.pass.linear + generating.pass.attention);
+        let decoding = generating.batch * generating.decoder / devices;
+        let per_operation = energy.operations / devices / (denoising + decoding);
+        let computing = |name, seconds, operations: f64| {
+            let mut part = Part::new(name, seconds, Bound::Compute);
+            part.operations = operations;
+            part.energy.compute = Joules(operations * per_operation);
+            part
         };
-        let parts = [
-            part("denoising", time.denoise, Bound::Compute),
-            part(
-                "exchange between devices",
-                time.exchange,
-                Bound::Interconnect,
-            ),
-            part("decoding and text", time.decode, Bound::Compute),
-            part("waiting for the host", waiting, Bound::Overhead),
-        ];
-        let breakdown = EnergyBreakdown {
-            compute: Joules(energy.operations / devices),
-            on_chip: Joules(0.0),
-            memory: Joules(0.0),
-            static_power: Joules(energy.standing / devices),
-            interconnect: Joules(energy.link / devices),
-        };
+        let mut exchange = Part::new(
+            "exchange between devices",
+            time.exchange,
+            Bound::Interconnect,
+        );
+        exchange.energy.interconnect = Joules(energy.link / devices);
+        let parts = with_standing(
+            [
+                computing("denoising", time.denoise, denoising),
+                exchange,
+                computing("decoding and text", time.decode, decoding),
+                Part::new("waiting for the host", waiting, Bound::Overhead),
+            ],
+            energy.standing / devices,
+        );
         let spread = if pipeline.frames > 1 {
             self.constants.spread.video
         } else {
@@ -186,9 +209,7 @@ impl Served<'_> {
             ),
             notes: self.image_notes(&parts),
         });
-        let passes = generating.steps * generating.passes * generating.batch;
-        let executed = passes * (generating.pass.linear + generating.pass.attention);
-        Some(self.cost(time.total, &parts, breakdown, spread, executed, explanation))
+        Some(self.cost(time.total, &parts, spread, explanation))
     }
 
     /// Figures of a batch on one device as a cost per unit of work, with the ranges of the fit.
@@ -196,9 +217,7 @@ impl Served<'_> {
         &self,
         seconds: f64,
         parts: &[Part],
-        breakdown: EnergyBreakdown,
         mut spread: Spread,
-        operations: f64,
         explanation: Explanation,
     ) -> Cost {
         let scenario = self.request.scenario;
@@ -208,7 +227,26 @@ impl Served<'_> {
             spread.energy *= UNSEEN_DEVICE;
             spread.throughput *= UNSEEN_DEVICE;
         }
-        let breakdown = breakdown.scaled(devices / batch);
+        let all = devices / batch;
+        let layers: Vec<LayerCost> = parts
+            .iter()
+            .filter(|part| part.seconds > 0.0)
+            .map(|part| LayerCost {
+                layer: part.name.to_owned(),
+                time: Seconds(part.seconds / batch),
+                energy: part.energy.scaled(all),
+                operations: part.operations * all,
+                memory_bytes: Bytes(part.memory_bytes * all),
+                on_chip_bytes: Bytes(0.0),
+                precision: Some(Precision::Fp16),
+                bound: part.bound,
+            })
+            .collect();
+        let breakdown = layers
+            .iter()
+            .fold(EnergyBreakdown::default(), |sum, layer| {
+                sum.plus(&layer.energy)
+            });
         let energy = around(breakdown.total().0, spread.energy).map(Joules);
         let latency: Range<Seconds> = around(seconds, spread.throughput).map(Seconds);
         Cost {
@@ -216,19 +254,10 @@ impl Served<'_> {
             latency,
             energy,
             breakdown,
-            layers: parts
-                .iter()
-                .filter(|part| part.seconds > 0.0 || part.joules > 0.0)
-                .map(|part| LayerCost {
-                    layer: part.name.to_owned(),
-                    time: Seconds(part.seconds / batch),
-                    energy: Joules(part.joules * devices / batch),
-                    bound: part.bound,
-                })
-                .collect(),
+            executed: layers.iter().map(|layer| layer.operations).sum::<f64>() / 2.0,
+            layers,
             devices: u64::from(scenario.devices),
             weight_bytes: self.weight_bytes,
-            executed: operations / (2.0 * batch),
             explanation,
         }
     }
@@ -311,48 +340,67 @@ impl Served<'_> {
 }
 
 fn language_parts(time: &StepTime, energy: &StepEnergy, work: &Work, device: &Device) -> [Part; 6] {
-    let memory = (work.body_bytes + work.expert_bytes) / device.bandwidth;
-    let bound = if work.operations / device.fp16 > memory {
+    let weight_bytes = work.body_bytes + work.expert_bytes;
+    let bound = if work.operations / device.fp16 > weight_bytes / device.bandwidth {
         Bound::Compute
     } else {
         Bound::Memory
     };
-    let operations = work.operations + work.attention + work.prompt + work.padding;
-    let share = |part: f64| energy.arithmetic * part / operations.max(f64::MIN_POSITIVE);
-    let part = |name, seconds, joules, bound| Part {
-        name,
-        seconds,
-        joules,
-        bound,
+    let products = work.operations + work.padding;
+    let operations = products + work.attention + work.prompt;
+    let per_operation = energy.arithmetic / operations.max(f64::MIN_POSITIVE);
+    let part = |name, seconds, operations: f64, bytes, joules: f64, bound| {
+        let mut part = Part::new(name, seconds, bound);
+        part.operations = operations;
+        part.memory_bytes = bytes;
+        part.energy.compute = Joules(operations * per_operation);
+        part.energy.memory = Joules(joules);
+        part
     };
-    [
-        part(
-            "weights of all layers",
-            time.weights,
-            energy.weights + share(work.operations + work.padding),
-            bound,
-        ),
-        part(
-            "keys and values",
-            time.cache,
-            energy.cache + share(work.attention),
-            Bound::Memory,
-        ),
-        part("prompts", time.prompt, share(work.prompt), Bound::Compute),
-        part(
-            "starting kernels and converting formats",
-            time.launch,
-            energy.convert,
-            Bound::Overhead,
-        ),
-        part(
-            "exchange between devices",
-            time.exchange,
-            energy.link,
-            Bound::Interconnect,
-        ),
-        part("waiting for the host", time.host, 0.0, Bound::Overhead),
-    ]
+    let mut launch = Part::new(
+        "starting kernels and converting formats",
+        time.launch,
+        Bound::Overhead,
+    );
+    launch.energy.compute = Joules(energy.convert);
+    let mut exchange = Part::new(
+        "exchange between devices",
+        time.exchange,
+        Bound::Interconnect,
+    );
+    exchange.energy.interconnect = Joules(energy.link);
+    with_standing(
+        [
+            part(
+                "weights of all layers",
+                time.weights,
+                products,
+                weight_bytes,
+                energy.weights,
+                bound,
+            ),
+            part(
+                "keys and values",
+                time.cache,
+                work.attention,
+                work.cache_bytes,
+                energy.cache,
+                Bound::Memory,
+            ),
+            part(
+                "prompts",
+                time.prompt,
+                work.prompt,
+                0.0,
+                0.0,
+                Bound::Compute,
+            ),
+            launch,
+            exchange,
+            Part::new("waiting for the host", time.host, Bound::Overhead),
+        ],
+        energy.standing,
+    )
 }
 
 /// What takes the longest, in a clause.
@@ -431,61 +479,4 @@ fn serving(scenario: &Scenario, format: WeightFormat) -> Serving {
         format,
         era: scenario.era,
     }
-}
-
-fn language_time(serving: &Serving, work: &Work, time: &StepTime, served: &Served<'_>) -> String {
-    let milli = |seconds: f64| format!("{:.3} ms", seconds * 1e3);
-    format!(
-        "one step for {} sequences at {:.0} tokens of context on {} device(s), each reading {:.3e} B of weights and \
-         {:.3e} B of keys and values and doing {:.3e} operations: weights {} + keys and values {} + prompts {} + \
-         starting kernels {} + exchange {} + host {} = {}; {}, fitted to published measurements of {}",
-        serving.batch,
-        work.context,
-        serving.devices,
-        work.body_bytes + work.expert_bytes,
-        work.cache_bytes,
-        work.operations + work.attention + work.prompt,
-        milli(time.weights),
-        milli(time.cache),
-        milli(time.prompt),
-        milli(time.launch),
-        milli(time.exchange),
-        milli(time.host),
-        milli(time.total()),
-        serving.era.name().to_lowercase(),
-        served.fitted_to(),
-    )
-}
-
-fn language_energy(serving: &Serving, energy: &StepEnergy, served: &Served<'_>) -> String {
-    format!(
-        "({:.3} J standing + {:.3} J operations + {:.3} J converting formats + {:.3} J weights + {:.3} J keys and \
-         values + {:.3} J links) per step and device × {} device(s) / {} tokens; fitted to published measurements of \
-         {}",
-        energy.standing,
-        energy.arithmetic,
-        energy.convert,
-        energy.weights,
-        energy.cache,
-        energy.link,
-        serving.devices,
-        serving.batch,
-        served.fitted_to(),
-    )
-}
-
-fn images_time(generating: &Generating, time: &BatchTime, served: &Served<'_>) -> String {
-    format!(
-        "batch of {}: {} steps × {} pass(es) of {:.3e} operations: denoising {:.3} s, exchange {:.3} s, decoding and \
-         text {:.3} s, in all {:.3} s where starting blocks is not hidden; fitted to published measurements of {}",
-        generating.batch,
-        generating.steps,
-        generating.passes,
-        generating.pass.linear + generating.pass.attention,
-        time.denoise,
-        time.exchange,
-        time.decode,
-        time.total,
-        served.fitted_to(),
-    )
 }

@@ -15,6 +15,10 @@ pub struct Statistics {
     pub bias: f64,
     /// Spearman's rank correlation, -1 to 1; `None` below three rows.
     pub rank_correlation: Option<f64>,
+    /// Median of how many times too much or too little was predicted, at least 1.
+    pub median_factor: f64,
+    /// Share of rows predicted within a factor of 2, 0 to 1.
+    pub within_factor_2: f64,
     /// Share of rows inside the stated range, 0 to 1.
     pub inside_range: f64,
 }
@@ -39,6 +43,11 @@ impl Statistics {
             .map(|pair| 100.0 * (pair.predicted.typical / pair.measured - 1.0))
             .collect();
         let absolute: Vec<f64> = errors.iter().map(|error| error.abs()).collect();
+        let factors: Vec<f64> = pairs
+            .iter()
+            .map(|pair| (pair.predicted.typical / pair.measured).ln().abs().exp())
+            .collect();
+        let within = factors.iter().filter(|factor| **factor <= 2.0).count();
         let inside = pairs
             .iter()
             .filter(|pair| {
@@ -52,6 +61,8 @@ impl Statistics {
             p90_absolute_error: quantile(&absolute, 0.9),
             bias: errors.iter().sum::<f64>() / count,
             rank_correlation: rank_correlation(pairs),
+            median_factor: quantile(&factors, 0.5),
+            within_factor_2: as_f64(within) / count,
             inside_range: as_f64(inside) / count,
         })
     }
@@ -161,6 +172,13 @@ mod tests {
         assert!((statistics.p90_absolute_error - 42.0).abs() < 1e-9);
         assert_eq!(statistics.rank_correlation, Some(1.0));
         assert!((statistics.inside_range - 2.0 / 3.0).abs() < 1e-9);
+        // 1.1, 1 / 0.9, 1.5
+        assert!((statistics.median_factor - 1.0 / 0.9).abs() < 1e-9);
+        assert_eq!(statistics.within_factor_2, 1.0);
+        assert_eq!(
+            Statistics::new(&[pair(1.0, 2.5)]).unwrap().within_factor_2,
+            0.0
+        );
         assert_eq!(Statistics::new(&[]), None);
     }
 

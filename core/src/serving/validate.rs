@@ -32,7 +32,7 @@ pub struct ValidatedRow {
     /// Predicted joules per unit of work.
     pub predicted_energy_j: Option<Range<f64>>,
     /// Predicted units of work per second, all devices.
-    pub predicted_throughput: Range<f64>,
+    pub predicted_throughput: Option<Range<f64>>,
     /// Measured joules per unit of work.
     pub measured_energy_j: Option<f64>,
     /// Measured units of work per second.
@@ -47,6 +47,21 @@ pub struct ValidatedRow {
     pub scope: &'static str,
     /// Where it was published.
     pub source: String,
+    /// What else the row states: powers, peaks, intensities.
+    pub figures: Vec<ComparedFigure>,
+}
+
+/// A published quantity that is neither energy nor throughput, and what the program has for it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ComparedFigure {
+    /// What it is.
+    pub quantity: String,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What the program has.
+    pub predicted: Range<f64>,
+    /// What is published.
+    pub measured: f64,
 }
 
 /// A row that was not predicted.
@@ -73,10 +88,12 @@ pub struct Group {
     pub energy: Option<Statistics>,
     /// Error of the throughput.
     pub throughput: Option<Statistics>,
+    /// Error of another quantity, which `task` names.
+    pub other: Option<Statistics>,
 }
 
 /// What validation found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Validation {
     /// By kind of work, all devices that the fit has seen.
     pub summary: Vec<Group>,
@@ -158,7 +175,7 @@ fn report(cases: &[Case], predictions: &[Prediction], skipped: Vec<SkippedRow>) 
         .map(|(case, prediction)| ValidatedRow {
             id: case.row.id.clone(),
             predicted_energy_j: prediction.energy,
-            predicted_throughput: prediction.throughput,
+            predicted_throughput: Some(prediction.throughput),
             measured_energy_j: case.row.measured_energy(),
             measured_throughput: case.row.measured_throughput(),
             model: case.row.model.clone(),
@@ -166,6 +183,7 @@ fn report(cases: &[Case], predictions: &[Prediction], skipped: Vec<SkippedRow>) 
             hardware: case.row.hardware.clone(),
             scope: case.scope.name(),
             source: case.row.source.clone(),
+            figures: Vec::new(),
         })
         .collect();
     Validation {
@@ -185,38 +203,70 @@ fn precision(row: &Row) -> String {
         .to_owned()
 }
 
-type Key = (String, String, &'static str, String);
+/// What rows of one group share: device, task, scope, precision.
+pub(crate) type Key = (String, String, &'static str, String);
 
-fn grouped(pairs: &[(&Case, &Prediction)], key: impl Fn(&Case) -> Key) -> Vec<Group> {
-    let mut groups: BTreeMap<Key, (Vec<Pair>, Vec<Pair>)> = BTreeMap::new();
-    for (case, prediction) in pairs {
-        let (energy, speed) = groups.entry(key(case)).or_default();
-        if let (Some(predicted), Some(measured)) = (prediction.energy, case.row.measured_energy()) {
-            energy.push(Pair {
-                predicted,
-                measured,
-            });
-        }
-        if let Some(measured) = case.row.measured_throughput() {
-            speed.push(Pair {
-                predicted: prediction.throughput,
-                measured,
-            });
-        }
+/// The pairs of one group: energy, throughput, anything else.
+#[derive(Default)]
+pub(crate) struct Pairs {
+    pub(crate) energy: Vec<Pair>,
+    pub(crate) throughput: Vec<Pair>,
+    pub(crate) other: Vec<Pair>,
+}
+
+impl Validation {
+    /// Adds what was found in another table.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.summary.append(&mut other.summary);
+        self.groups.append(&mut other.groups);
+        self.rows.append(&mut other.rows);
+        self.skipped.append(&mut other.skipped);
     }
+}
+
+impl Pairs {
+    /// Adds a measured energy and a measured throughput, where both sides have them.
+    pub(crate) fn add(
+        &mut self,
+        energy: (Option<Range<f64>>, Option<f64>),
+        throughput: (Option<Range<f64>>, Option<f64>),
+    ) {
+        let pair = |(predicted, measured): (Option<Range<f64>>, Option<f64>)| {
+            Some(Pair {
+                predicted: predicted?,
+                measured: measured?,
+            })
+        };
+        self.energy.extend(pair(energy));
+        self.throughput.extend(pair(throughput));
+    }
+}
+
+/// Error figures of groups.
+pub(crate) fn figures(groups: BTreeMap<Key, Pairs>) -> Vec<Group> {
     groups
         .into_iter()
-        .map(
-            |((device, task, scope, precision), (energy, speed))| Group {
-                device,
-                task,
-                scope,
-                precision,
-                energy: Statistics::new(&energy),
-                throughput: Statistics::new(&speed),
-            },
-        )
+        .map(|((device, task, scope, precision), pairs)| Group {
+            device,
+            task,
+            scope,
+            precision,
+            energy: Statistics::new(&pairs.energy),
+            throughput: Statistics::new(&pairs.throughput),
+            other: Statistics::new(&pairs.other),
+        })
         .collect()
+}
+
+fn grouped(pairs: &[(&Case, &Prediction)], key: impl Fn(&Case) -> Key) -> Vec<Group> {
+    let mut groups: BTreeMap<Key, Pairs> = BTreeMap::new();
+    for (case, prediction) in pairs {
+        groups.entry(key(case)).or_default().add(
+            (prediction.energy, case.row.measured_energy()),
+            (Some(prediction.throughput), case.row.measured_throughput()),
+        );
+    }
+    figures(groups)
 }
 
 #[cfg(test)]
@@ -307,7 +357,7 @@ mod tests {
         assert_eq!(validation.rows.len() + validation.skipped.len(), rows.len());
         assert!(validation.skipped.len() < 30, "{:?}", validation.skipped);
         for row in &validation.rows {
-            let speed = row.predicted_throughput;
+            let speed = row.predicted_throughput.unwrap();
             assert!(
                 speed.low > 0.0 && speed.low < speed.typical && speed.typical < speed.high,
                 "{row:?}"

@@ -1,8 +1,10 @@
 //! The three charts over one what-if axis: how they are laid out and drawn. What they show is built by one file each.
 
 mod carbon;
+pub(super) mod plane;
 mod plot;
 mod quality;
+mod scale;
 mod throughput;
 
 use egui::{Align, Layout, RichText, Stroke, Ui, vec2};
@@ -13,8 +15,8 @@ use super::derived::{Derived, Store};
 use super::session::Session;
 use super::{theme, widgets};
 
-pub(super) use plot::Scale;
 pub(super) use quality::value_text as quality_text;
+pub(super) use scale::{Scale, ticks};
 
 /// A point that was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -120,8 +122,6 @@ pub(super) struct Charts {
     built: Option<[Chart; 3]>,
     generation: Option<u64>,
     hovered: Option<f64>,
-    /// Where the charts were drawn, in points; for the picture that is exported.
-    pub(super) rect: Option<egui::Rect>,
 }
 
 impl Charts {
@@ -158,7 +158,6 @@ impl Charts {
             return None;
         };
         let axis = session.axis;
-        self.rect = Some(ui.available_rect_before_wrap());
         let gap = 8.0;
         let each = (ui.available_height() - 2.0 * gap) / 3.0;
         let hovered = self.hovered.take();

@@ -20,13 +20,14 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         return;
     };
     let unit = now.profile.unit.name();
+    let demand = app.session.configuration.scenario.demand_per_day;
     widgets::card(ui, "", |ui| {
         let palette = theme::palette(ui.visuals());
         let title = RichText::new(format!("Energy per {unit}"))
             .text_style(theme::heading())
             .color(palette.strong);
         match &now.footprint {
-            Ok(footprint) => energy(ui, title, footprint),
+            Ok(footprint) => energy(ui, title, footprint, demand),
             Err(error) => {
                 ui.label(title);
                 ui.label(RichText::new(error.to_string()).color(palette.muted));
@@ -35,7 +36,8 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     });
 }
 
-const NAMES: [(&str, &str); 5] = [
+/// The parts of the energy and what they are, in the order of [`parts`].
+pub(in crate::app) const NAMES: [(&str, &str); 5] = [
     ("Compute", "Arithmetic"),
     ("On chip", "Caches and buffers on the chip"),
     ("Memory", "Memory outside the chip"),
@@ -46,7 +48,8 @@ const NAMES: [(&str, &str); 5] = [
     ("Links", "Links between devices"),
 ];
 
-fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
+/// The five parts in joules.
+pub(in crate::app) fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
     [
         breakdown.compute.0,
         breakdown.on_chip.0,
@@ -56,7 +59,7 @@ fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
     ]
 }
 
-fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint) {
+fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint, demand_per_day: f64) {
     let palette = theme::palette(ui.visuals());
     let range = footprint.energy_per_unit.range;
     ui.label(title);
@@ -79,32 +82,41 @@ fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint) {
     });
     let parts = parts(&footprint.breakdown);
     bar(ui, &parts);
-    let total: f64 = parts.iter().sum();
-    for (place, (name, help)) in NAMES.into_iter().enumerate() {
-        if parts[place] <= 0.0 {
-            continue;
-        }
-        ui.horizontal(|ui| {
-            widgets::swatch(ui, palette.energy[place]);
-            cell(ui, 70.0, Align::Min, name).on_hover_text(help);
-            let width = (ui.available_width() - 6.0) / 2.0;
-            cell(ui, width, Align::Max, format::si(parts[place], "J"));
-            let share = format::percent(parts[place] / total, 0);
-            cell(
-                ui,
-                width,
-                Align::Max,
-                RichText::new(share).color(palette.muted),
-            );
-        });
-    }
+    legend(ui, &parts);
     ui.add_space(2.0);
     ui.label(
         RichText::new(&footprint.explanation)
             .text_style(egui::TextStyle::Small)
             .color(palette.text),
     );
-    comparison(ui, footprint);
+    comparison(ui, footprint, demand_per_day);
+}
+
+/// The parts that there are, two in a line; their shares in the tooltips.
+fn legend(ui: &mut Ui, parts: &[f64; 5]) {
+    let palette = theme::palette(ui.visuals());
+    let total: f64 = parts.iter().sum();
+    let some: Vec<usize> = (0..NAMES.len()).filter(|&i| parts[i] > 0.0).collect();
+    const BETWEEN: f32 = 12.0;
+    let half = ((ui.available_width() - BETWEEN) / 2.0).floor();
+    let (swatch, gap) = (12.0, ui.spacing().item_spacing.x);
+    for pair in some.chunks(2) {
+        ui.horizontal(|ui| {
+            for (column, &place) in pair.iter().enumerate() {
+                if column > 0 {
+                    ui.add_space(BETWEEN - gap);
+                }
+                let (name, help) = NAMES[place];
+                widgets::swatch(ui, palette.energy[place]);
+                let number = 52.0;
+                let room = half - swatch - number - 2.0 * gap;
+                let share = format::percent(parts[place] / total, 0);
+                let help = format!("{help}: {share} of the energy");
+                cell(ui, room, Align::Min, name).on_hover_text(&help);
+                cell(ui, number, Align::Max, format::si(parts[place], "J")).on_hover_text(&help);
+            }
+        });
+    }
 }
 
 /// The shares of the parts as one bar, separated by the ground so that colour is not the only sign.
@@ -132,8 +144,12 @@ fn bar(ui: &mut Ui, parts: &[f64; 5]) {
     }
 }
 
-fn comparison(ui: &mut Ui, footprint: &Footprint) {
+/// Joules that heat a litre of water from 20 to 100 °C: 4186 J/(kg K) × 80 K.
+const KETTLE_JOULES: f64 = 4186.0 * 80.0;
+
+fn comparison(ui: &mut Ui, footprint: &Footprint, demand_per_day: f64) {
     const DAYS_PER_YEAR: f64 = 365.25;
+    let kettles = footprint.energy_per_unit.range.typical.0 * demand_per_day / KETTLE_JOULES;
     let palette = theme::palette(ui.visuals());
     let day = footprint.co2e_per_day.range.typical.0 / CAR_GRAMS_PER_KM * 1000.0;
     let text = if day >= 1.0 {
@@ -150,6 +166,10 @@ fn comparison(ui: &mut Ui, footprint: &Footprint) {
     .on_hover_ui(|ui| {
         ui.label(RichText::new("Published").text_style(theme::emphasis()));
         ui.label(CAR_SOURCE);
+        ui.label(format!(
+            "A day's energy at the machine brings {} litres of water to the boil (4186 J/(kg K) × 80 K, no losses)",
+            format::significant(kettles, 2)
+        ));
     });
 }
 

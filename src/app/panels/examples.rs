@@ -1,6 +1,6 @@
 //! What the compressed model now does: the images it gets wrong, the text it writes.
 
-use egui::{Color32, ColorImage, RichText, TextureHandle, TextureOptions, Ui, vec2};
+use egui::{ColorImage, RichText, TextureHandle, TextureOptions, Ui, vec2};
 use std::collections::HashMap;
 use wattif_core::measurement::{Depth, Example};
 
@@ -125,10 +125,7 @@ fn picture(ui: &Ui, app: &App, index: usize, pictures: &mut Pictures) -> Option<
         return Some(texture.id());
     }
     let (pixels, width) = app.backend.as_ref()?.image(index)?;
-    let colors = pixels
-        .iter()
-        .map(|&value| Color32::from_gray(value))
-        .collect();
+    let colors = pixels.iter().map(|&value| theme::shade(value)).collect();
     let image = ColorImage::new([width, pixels.len() / width.max(1)], colors);
     let texture =
         ui.ctx()

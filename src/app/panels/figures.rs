@@ -55,8 +55,9 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         .preset
         .as_ref()
         .filter(|preset| preset.applies(&app.session.configuration));
-    if let Some(measured) = saved.and_then(|preset| preset.preset.measured.as_ref())
-        && columns.len() < MOST_COLUMNS
+    let mut beside = saved.and_then(|preset| preset.preset.measured.as_ref());
+    if columns.len() < MOST_COLUMNS
+        && let Some(measured) = beside.take()
     {
         columns.push(Column {
             title: "Saved",
@@ -65,6 +66,9 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     }
     widgets::card(ui, "", |ui| {
         table(ui, &columns, now.profile.unit);
+        if let Some(measured) = beside {
+            in_one_line(ui, measured, now.profile.unit);
+        }
         if let Some(preset) = saved {
             verdict(ui, preset, now);
         }
@@ -73,7 +77,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
 
 const NAME_WIDTH: f32 = 82.0;
 /// The same where many columns share the room.
-const NARROW_NAME_WIDTH: f32 = 70.0;
+const NARROW_NAME_WIDTH: f32 = 80.0;
 /// Columns that still fit.
 const MOST_COLUMNS: usize = 4;
 
@@ -112,16 +116,8 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
             Source::Saved(saved) => Some(saved.quality.metric),
         })
         .map_or("Quality", Metric::name);
-    let rows: [(&str, Reading); 7] = [
-        (metric, quality),
-        ("File size", size),
-        ("Throughput", throughput),
-        ("Latency", latency),
-        ("Energy", energy),
-        ("CO₂e", co2e),
-        ("CO₂e a day", co2e_day),
-    ];
-    for (name, entry) in rows {
+    let first: (&str, Reading) = (metric, quality);
+    for (name, entry) in std::iter::once(first).chain(ROWS) {
         ui.horizontal(|ui| {
             let name = match name {
                 "Energy" | "CO₂e" => format!("{name}/{}", unit.name()),
@@ -146,6 +142,41 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
             }
         });
     }
+}
+
+/// The rows after the quality.
+const ROWS: [(&str, Reading); 6] = [
+    ("File size", size),
+    ("Throughput", throughput),
+    ("Latency", latency),
+    ("Energy", energy),
+    ("CO₂e", co2e),
+    ("CO₂e a day", co2e_day),
+];
+
+/// The saved figures below the table, where it has no room for another column.
+fn in_one_line(ui: &mut Ui, measured: &Measured, unit: Unit) {
+    let palette = theme::palette(ui.visuals());
+    let source = Source::Saved(measured);
+    let entries = std::iter::once(quality(&source, unit))
+        .chain(ROWS.iter().map(|(_, entry)| entry(&source, unit)))
+        .filter(|(text, _)| text != NONE);
+    ui.horizontal_wrapped(|ui| {
+        ui.label(RichText::new("Saved").color(palette.muted));
+        for (text, provenance) in entries {
+            // A number stays on one line with its unit.
+            let response = ui.label(text.replace(' ', "\u{a0}"));
+            if let Some(provenance) = provenance {
+                widgets::with_provenance(response, &provenance);
+            }
+        }
+    });
+}
+
+/// Where a saved figure is from.
+fn kept(low: &str, high: &str) -> Option<Provenance> {
+    let formula = format!("{low} to {high}; modelled when the preset was saved, and kept in it");
+    Some(Provenance::Modelled { formula })
 }
 
 const NONE: &str = "–";
@@ -178,7 +209,13 @@ fn size(source: &Source<'_>, _: Unit) -> Entry {
             };
             (text, Some(provenance))
         }
-        Source::Saved(saved) => (format::bytes(saved.stored_bytes as f64), None),
+        Source::Saved(saved) => {
+            let formula = "Bytes of the file when the preset was saved, and kept in it";
+            let provenance = Provenance::Modelled {
+                formula: formula.to_owned(),
+            };
+            (format::bytes(saved.stored_bytes as f64), Some(provenance))
+        }
     }
 }
 
@@ -195,7 +232,13 @@ fn throughput(source: &Source<'_>, unit: Unit) -> Entry {
                 Some(f.throughput.provenance.clone()),
             )
         }),
-        Source::Saved(saved) => (short(saved.throughput.typical.0), None),
+        Source::Saved(saved) => {
+            let range = saved.throughput;
+            (
+                short(range.typical.0),
+                kept(&short(range.low.0), &short(range.high.0)),
+            )
+        }
     }
 }
 
@@ -207,7 +250,14 @@ fn latency(source: &Source<'_>, _: Unit) -> Entry {
                 Some(f.latency.provenance.clone()),
             )
         }),
-        Source::Saved(saved) => (format::si(saved.latency_s.typical.0, "s"), None),
+        Source::Saved(saved) => {
+            let write = |v: f64| format::si(v, "s");
+            let range = saved.latency_s.map(|v| v.0);
+            (
+                write(range.typical),
+                kept(&write(range.low), &write(range.high)),
+            )
+        }
     }
 }
 
@@ -219,7 +269,14 @@ fn energy(source: &Source<'_>, _: Unit) -> Entry {
                 Some(f.energy_per_unit.provenance.clone()),
             )
         }),
-        Source::Saved(saved) => (format::si(saved.energy_j_per_unit.typical.0, "J"), None),
+        Source::Saved(saved) => {
+            let write = |v: f64| format::si(v, "J");
+            let range = saved.energy_j_per_unit.map(|v| v.0);
+            (
+                write(range.typical),
+                kept(&write(range.low), &write(range.high)),
+            )
+        }
     }
 }
 
@@ -231,7 +288,14 @@ fn co2e(source: &Source<'_>, _: Unit) -> Entry {
                 Some(f.co2e_per_unit.provenance.clone()),
             )
         }),
-        Source::Saved(saved) => (format::grams(saved.co2e_g_per_unit.typical.0), None),
+        Source::Saved(saved) => {
+            let write = format::grams;
+            let range = saved.co2e_g_per_unit.map(|v| v.0);
+            (
+                write(range.typical),
+                kept(&write(range.low), &write(range.high)),
+            )
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The parts of the window, one file each. A panel draws, and pushes what it was asked for; it changes nothing itself.
 
 pub(super) mod axis;
+pub(super) mod beside;
 pub(super) mod breakdown;
 pub(super) mod controls;
 pub(super) mod errors;
@@ -12,6 +13,7 @@ pub(super) mod recipe;
 pub(super) mod savings;
 pub(super) mod scenario;
 pub(super) mod shortcuts;
+pub(super) mod spiking;
 pub(super) mod status;
 pub(super) mod top;
 pub(super) mod training;

@@ -70,6 +70,9 @@ pub(in crate::app) const fn help(axis: Axis) -> &'static str {
             "Tokens of a prompt; reading it is shared out over the tokens of its answer"
         }
         Axis::Answer => "Tokens that the model writes in answer to a prompt",
+        Axis::TimeSteps => {
+            "Time steps that one unit of work is presented for: more come nearer to the network's own activations, and cost more"
+        }
         Axis::Demand => "Units of work per day",
         Axis::Pue => "Power usage effectiveness: energy of the building / energy of the machines",
         Axis::Lifetime => {

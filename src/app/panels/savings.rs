@@ -66,14 +66,26 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             ("Time", &savings.time),
             ("Energy", &savings.energy),
         ];
+        let why = app
+            .derived
+            .now
+            .as_ref()
+            .and_then(|now| now.footprint.as_ref().ok())
+            .and_then(|footprint| footprint.explanation.split("; ").next());
+        let sentence = |name: &str, saving: &Saving| {
+            format::realised(&name.to_lowercase(), saving.nominal, saving.realised)
+        };
         for (name, saving) in rows {
             ui.horizontal(|ui| {
-                cell(
+                let label = cell(
                     ui,
                     NAME_WIDTH,
                     Align::Min,
                     RichText::new(name).color(palette.muted),
                 );
+                if let Some(text) = sentence(name, saving) {
+                    label.on_hover_text(text);
+                }
                 for (place, value) in [saving.nominal, saving.stored, saving.realised]
                     .into_iter()
                     .enumerate()
@@ -90,6 +102,13 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                     ));
                 }
             });
+        }
+        if let (Some(text), Some(why)) = (sentence("Energy", &savings.energy), why) {
+            ui.label(
+                RichText::new(format!("{text}: {}", format::lower_first(why)))
+                    .text_style(egui::TextStyle::Small)
+                    .color(palette.muted),
+            );
         }
         if let Some(bits) = savings.original_bits {
             let note =

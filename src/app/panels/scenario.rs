@@ -34,6 +34,10 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         Some(Unit::Token) => slider(ui, app, Axis::Context, Room::Line, queue),
         _ => {}
     }
+    let neuromorphic = |target: &HardwareTarget| target.class == HardwareClass::Neuromorphic;
+    if app.derived.target.is_some_and(neuromorphic) {
+        slider(ui, app, Axis::TimeSteps, Room::Line, queue);
+    }
     slider(ui, app, Axis::Demand, Room::Line, queue);
     slider(ui, app, Axis::Pue, Room::Line, queue);
     slider(ui, app, Axis::Lifetime, Room::Line, queue);

@@ -1,9 +1,10 @@
 //! The line below: what is being done and how far it is.
 
 use egui::{Align, Layout, ProgressBar, RichText, Ui};
+use wattif_core::hardware::HardwareClass;
 
 use crate::app::command::{Action, Command};
-use crate::app::{App, power, theme};
+use crate::app::{App, Page, power, theme, widgets};
 use crate::format;
 
 /// Work shorter than this is not mentioned.
@@ -70,7 +71,11 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             ui.label(small(&line)).on_hover_text(details);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            legend(ui, &small);
+            match app.session.settings.page {
+                Page::WhatIf => legend(ui, &small),
+                Page::Devices => classes(ui, &small),
+                _ => {}
+            }
         });
     });
 }
@@ -84,6 +89,20 @@ fn bar(ui: &mut Ui, share: f64) {
     response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::accesskit::Role::ProgressIndicator, true, "Progress")
     });
+}
+
+/// What the marks on the page of devices mean.
+fn classes(ui: &mut Ui, small: &dyn Fn(&str) -> RichText) {
+    let palette = theme::palette(ui.visuals());
+    ui.label(small("original"));
+    let (rect, _) = ui.allocate_exact_size(egui::vec2(10.0, 10.0), egui::Sense::hover());
+    let edge = egui::Stroke::new(1.5, palette.baseline);
+    ui.painter()
+        .circle(rect.center(), 2.5, palette.surface, edge);
+    for class in HardwareClass::ALL.into_iter().rev() {
+        ui.label(small(class.name()));
+        widgets::class_shape(ui, class);
+    }
 }
 
 /// What the marks on the charts mean.

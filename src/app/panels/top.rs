@@ -3,7 +3,7 @@
 use egui::{Align, Button, Layout, RichText, Ui};
 
 use crate::app::command::{Action, Command};
-use crate::app::{App, theme};
+use crate::app::{App, Page, theme};
 
 /// Draws the bar.
 pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
@@ -49,20 +49,19 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 "Dark"
             };
             button(ui, app, Command::SwitchTheme, theme, queue);
+            let settings = &app.session.settings;
+            let results = settings.show_results && !(app.narrow && settings.show_controls);
             for (command, words, shown) in [
-                (
-                    Command::ToggleResults,
-                    "Results",
-                    app.session.settings.show_results,
-                ),
-                (
-                    Command::ToggleControls,
-                    "Controls",
-                    app.session.settings.show_controls,
-                ),
+                (Command::ToggleResults, "Results", results),
+                (Command::ToggleControls, "Controls", settings.show_controls),
             ] {
-                let response = ui.add(Button::selectable(shown, words));
-                if hint(response, command).clicked() {
+                let mut response = hint(ui.add(Button::selectable(shown, words)), command);
+                if app.narrow {
+                    response = response.on_hover_text(
+                        "The window is too narrow for both panels: results take the place of the controls",
+                    );
+                }
+                if response.clicked() {
                     queue.push(Action::Run(command));
                 }
             }
@@ -100,6 +99,7 @@ fn menu(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             Command::ExportCsv
                 | Command::Undo
                 | Command::PinA
+                | Command::Show(Page::WhatIf)
                 | Command::Present
                 | Command::CancelTraining
         );
@@ -110,7 +110,11 @@ fn menu(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         if let Some(shortcut) = command.shortcut() {
             item = item.shortcut_text(ui.ctx().format_shortcut(&shortcut));
         }
-        if ui.add_enabled(app.can(command), item).clicked() {
+        let mut response = ui.add_enabled(app.can(command), item);
+        if let Some(obstacle) = app.obstacle(command) {
+            response = response.on_disabled_hover_text(obstacle);
+        }
+        if response.clicked() {
             queue.push(Action::Run(command));
             ui.close();
         }

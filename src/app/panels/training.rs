@@ -1,9 +1,10 @@
 //! The student in training: its loss as it falls, and its quality now and then.
 
 use egui::{Align, Layout, RichText, Sense, Shape, Stroke, Ui, pos2, vec2};
+use wattif_core::training::{self, Effort};
 
 use crate::app::command::{Action, Command};
-use crate::app::{App, Training, theme, widgets};
+use crate::app::{App, Training, TrainingReport, theme, widgets};
 use crate::format;
 
 /// Draws the card while a student is trained.
@@ -31,10 +32,36 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 }
             });
         });
+        cost(ui, app, report);
         if let Some(quality) = training.quality {
             let text = format!("{} on a small held-out subset", app.quality_words(quality));
             ui.label(RichText::new(text).color(palette.text));
         }
+    });
+}
+
+/// Energy and emissions so far.
+fn cost(ui: &mut Ui, app: &App, report: &TrainingReport) {
+    let Some(grid) = app.derived.grid else {
+        return;
+    };
+    let effort = Effort {
+        macs: report.macs,
+        seconds: report.seconds,
+        cores: Some(training::cores_here()),
+    };
+    // Before the first step has taken any time there is nothing to say.
+    let Ok(cost) = training::student(&effort, &app.session.configuration.scenario, grid) else {
+        return;
+    };
+    let palette = theme::palette(ui.visuals());
+    ui.horizontal(|ui| {
+        let energy = format::si(cost.energy.range.typical.0, "J");
+        let energy = RichText::new(format!("Energy so far {energy}")).color(palette.text);
+        widgets::with_provenance(ui.label(energy), &cost.energy.provenance);
+        let co2e = format::grams(cost.co2e.range.typical.0);
+        let co2e = RichText::new(format!("CO₂e {co2e}")).color(palette.text);
+        widgets::with_provenance(ui.label(co2e), &cost.co2e.provenance);
     });
 }
 

@@ -1,17 +1,19 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
+mod lifecycle;
 mod text;
 mod view;
 mod words;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use wattif_core::carbon::{self, Grid};
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::{Engine, Observer};
 use wattif_core::footprint;
-use wattif_core::hardware::{self, HardwareTarget};
+use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
 use wattif_core::measurement::{Depth, Measurement, Provenance, StudentNote};
 use wattif_core::model::ModelReference;
 use wattif_core::outline::Outline;
@@ -23,6 +25,8 @@ use wattif_core::scenario::Scenario;
 pub use view::{
     FootprintView, MeasurementView, ModelView, Report, SavedView, SavingView, SavingsView,
 };
+
+pub use lifecycle::{StorageView, TrainingView, WaterView};
 
 use super::arguments::{ScenarioArguments, SourceArguments};
 use super::out::{Out, Progress};
@@ -65,7 +69,11 @@ pub fn compute(
     measurement: &Measurement,
 ) -> wattif_core::Result<Report> {
     let profile = &measurement.profile;
-    let plain = engine.predict(&Recipe::default())?;
+    // The original is counted with the spikes of the compressed network, so that only the weights differ.
+    let plain = ModelProfile {
+        spiking: profile.spiking.clone(),
+        ..engine.predict(&Recipe::default())?
+    };
     let model = engine.model();
     assemble(
         Subject {
@@ -91,8 +99,10 @@ pub fn compute(
                 nonzero_weights: profile.nonzero_weights(),
                 weights: profile.weights(),
                 student: measurement.student.clone(),
-                training: training(engine, &measurement.recipe),
+                spiking: profile.spiking.as_deref().cloned(),
+                training: None,
             },
+            record: engine.student_record(&measurement.recipe),
             original: &plain,
             compressed: profile,
         },
@@ -143,8 +153,10 @@ pub fn compute_outline(
                     description,
                     exact: true,
                 },
+                spiking: None,
                 training: None,
             },
+            record: None,
             original: &plain,
             compressed: &profile,
         },
@@ -157,6 +169,8 @@ struct Subject<'a> {
     model: ModelView,
     recipe: Recipe,
     measurement: MeasurementView,
+    /// How the network was trained, where it is a student.
+    record: Option<StudentRecord>,
     original: &'a ModelProfile,
     compressed: &'a ModelProfile,
 }
@@ -173,11 +187,25 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
     let savings = feasible(footprint::savings(plain, profile, scenario, target, grid))?
         .ok()
         .map(SavingsView::from);
+    let record = subject.record;
+    let run = lifecycle::Run {
+        scenario,
+        grid,
+        target,
+        original: plain,
+        compressed: profile,
+    };
     Ok(Report {
+        training: record.as_ref().map(|r| run.training(r)).transpose()?,
+        storage: run.storage(record.as_ref())?,
+        water: run.water(cost.energy_per_unit.range),
         model: subject.model,
         recipe: subject.recipe,
         scenario: scenario.clone(),
-        measurement: subject.measurement,
+        measurement: MeasurementView {
+            training: record,
+            ..subject.measurement
+        },
         footprint: cost.into(),
         original,
         original_infeasible,
@@ -186,18 +214,6 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
         method_version: wattif_core::METHOD_VERSION,
         constants_hash: preset::constants_hash(scenario)?,
     })
-}
-
-/// How the student that stands for a recipe's ratio was trained.
-fn training(engine: &Engine, recipe: &Recipe) -> Option<StudentRecord> {
-    let distillation = &recipe.distillation;
-    if distillation.ratio >= 1.0 {
-        return None;
-    }
-    engine
-        .shelf()
-        .nearest(distillation, recipe.seed)
-        .map(|student| student.record.clone())
 }
 
 /// Takes out of the errors the one that is an answer: that the hardware cannot, and why.
@@ -277,7 +293,11 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     if !arguments.nearest_student {
         train_missing_student(&engine, &recipe, &progress)?;
     }
-    let measurement = engine.measure(&recipe, Depth::Full, &progress)?;
+    let mut measurement = engine.measure(&recipe, Depth::Full, &progress)?;
+    if target.class == HardwareClass::Neuromorphic {
+        let spiking = engine.spike(&recipe, scenario.time_steps, &progress)?;
+        measurement.profile.spiking = Some(Arc::new(spiking));
+    }
     let mut report = compute(&engine, &scenario, &measurement)?;
     drop(progress);
     let same_question = base.is_some_and(|preset| {

@@ -1,21 +1,19 @@
 //! A report for people: aligned, with units, intervals and where each number comes from.
 
 use wattif_core::carbon::Grid;
-use wattif_core::footprint::Estimate;
 use wattif_core::hardware::HardwareTarget;
-use wattif_core::measurement::{Metric, Provenance, Quality};
+use wattif_core::measurement::{Metric, Quality, Spiking};
 use wattif_core::scenario::Scenario;
 use wattif_core::units::Range;
 
-use super::super::out::aligned;
+use super::super::out::{aligned, entry, wrapped};
+use super::lifecycle;
 use super::words::recipe;
 use super::{FootprintView, MeasurementView, Report, SavedView, SavingsView};
 use crate::format::{
-    amount, bytes, count, decimals_for, percent, saving, si, si_range, signed_text, significant,
+    amount, bytes, count, decimals_for, lower_first, percent, realised, saving, si, si_range,
+    signed_text, significant,
 };
-
-/// Longest line of running text, in characters.
-const WIDTH: usize = 100;
 
 /// The report as lines.
 pub(super) fn lines(
@@ -28,6 +26,10 @@ pub(super) fn lines(
     lines.push(String::new());
     lines.extend(measured(report));
     lines.push(String::new());
+    if let Some(spiking) = &report.measurement.spiking {
+        lines.extend(spiking_lines(spiking));
+        lines.push(String::new());
+    }
     lines.push(format!("On {} (modelled)", device(report, target)));
     lines.extend(costs(report, &report.footprint));
     if let Some(reason) = &report.original_infeasible {
@@ -36,7 +38,14 @@ pub(super) fn lines(
     if let Some(savings) = &report.savings {
         lines.push(String::new());
         lines.extend(savings_table(savings));
+        let (nominal, actual) = (savings.nominal.energy, savings.realised.energy);
+        if let Some(text) = realised("energy", nominal, actual) {
+            let why = report.footprint.explanation.split("; ").next();
+            let why = lower_first(why.unwrap_or_default());
+            lines.extend(wrapped(&format!("{text}: {why}.")));
+        }
     }
+    lines.extend(lifecycle::lines(report));
     if let Some(saved) = &report.saved {
         lines.push(String::new());
         lines.extend(comparison(report, saved));
@@ -44,6 +53,7 @@ pub(super) fn lines(
     if explain {
         lines.push(String::new());
         lines.extend(formulas(&report.footprint));
+        lines.extend(lifecycle::formulas(report));
     }
     lines
 }
@@ -181,6 +191,46 @@ fn measured(report: &Report) -> Vec<String> {
                     count(*nonzero_weights as f64),
                     count(*weights as f64),
                     percent(*nonzero_weights as f64 / *weights as f64, 1)
+                ),
+            ]),
+        ],
+        &[],
+    ));
+    lines
+}
+
+/// What the spiking version did.
+fn spiking_lines(spiking: &Spiking) -> Vec<String> {
+    let accuracy = Shown::new(
+        Metric::Accuracy,
+        (spiking.accuracy.high - spiking.accuracy.low) / 2.0,
+    );
+    let activities = || spiking.activity.iter();
+    let mut lines = vec![format!(
+        "As a spiking network, {} time steps an image, run here on {} held-out images",
+        spiking.steps,
+        count(spiking.n as f64)
+    )];
+    lines.extend(aligned(
+        &[
+            row([
+                "  Accuracy",
+                &format!(
+                    "{} [{}, {}] %; with activations as numbers {}",
+                    accuracy.number(spiking.accuracy.value),
+                    accuracy.number(spiking.accuracy.low),
+                    accuracy.number(spiking.accuracy.high),
+                    accuracy.with_unit(spiking.dense)
+                ),
+            ]),
+            row([
+                "  Spikes",
+                &format!(
+                    "per input and time step {}",
+                    activities()
+                        .map(|layer| format!("{} {}", layer.layer, significant(layer.activity, 2)))
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             ]),
         ],
@@ -429,15 +479,6 @@ fn comparison(report: &Report, saved: &SavedView) -> Vec<String> {
 }
 
 fn formulas(footprint: &FootprintView) -> Vec<String> {
-    fn entry<T>(name: &str, estimate: &Estimate<T>) -> Vec<String> {
-        let text = match &estimate.provenance {
-            Provenance::Measured { n } => format!("measured on {n} samples"),
-            Provenance::Published { source } => format!("published by {source}"),
-            Provenance::Modelled { formula } => formula.clone(),
-            Provenance::Assumed { reason } => format!("assumed: {reason}"),
-        };
-        wrapped(&format!("{name}: {text}"))
-    }
     let mut lines =
         vec!["How it is calculated (METHODS.md has the formulas and sources)".to_owned()];
     // One formula gives the time of a batch, from which both follow.
@@ -454,35 +495,4 @@ fn formulas(footprint: &FootprintView) -> Vec<String> {
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
-}
-
-/// Running text, indented by two and broken between words.
-fn wrapped(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for paragraph in text.lines() {
-        let mut line = String::from(" ");
-        for word in paragraph.split_whitespace() {
-            if line.chars().count() + 1 + word.chars().count() > WIDTH && line.trim() != "" {
-                lines.push(std::mem::replace(&mut line, String::from(" ")));
-            }
-            line.push(' ');
-            line.push_str(word);
-        }
-        lines.push(line);
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn running_text_is_indented_and_keeps_every_word() {
-        let text = "word ".repeat(50);
-        let lines = wrapped(&text);
-        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
-        assert!(lines.iter().all(|line| line.starts_with("  word")));
-        assert_eq!(lines.join(" ").split_whitespace().count(), 50);
-    }
 }

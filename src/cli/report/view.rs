@@ -3,11 +3,13 @@
 use serde::Serialize;
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::footprint::{EnergyBreakdown, Estimate, Footprint, Saving, Savings};
-use wattif_core::measurement::{Depth, Provenance, Quality, StudentNote};
+use wattif_core::measurement::{Depth, Provenance, Quality, Spiking, StudentNote};
 use wattif_core::preset::Measured;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 use wattif_core::units::{GramsCo2e, Joules, Seconds, UnitsPerSecond};
+
+use super::lifecycle::{StorageView, TrainingView, WaterView};
 
 /// Everything that a report says, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -29,6 +31,14 @@ pub struct Report {
     pub original_infeasible: Option<String>,
     /// Savings against the original, as fractions of it; absent where the hardware could not run it at any width.
     pub savings: Option<SavingsView>,
+    /// What training the student cost and when it is paid back, where the network is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingView>,
+    /// What keeping and sending the file costs.
+    pub storage: StorageView,
+    /// What water running it takes, where the scenario says how much a kilowatt-hour takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub water: Option<WaterView>,
     /// What the preset was saved with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedView>,
@@ -80,6 +90,9 @@ pub struct MeasurementView {
     pub weights: u64,
     /// Which network was measured.
     pub student: StudentNote,
+    /// What its spiking version did with held-out images, where the hardware runs that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spiking: Option<Spiking>,
     /// How that network was trained, where it is a student.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub training: Option<StudentRecord>,

@@ -25,6 +25,9 @@ pub struct StudentRecord {
     pub seconds: f64,
     /// What it was trained on: "60,000 Fashion-MNIST training images".
     pub data: String,
+    /// Cores of the machine that did it; absent for students that came with the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<u32>,
 }
 
 impl StudentRecord {

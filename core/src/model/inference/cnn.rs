@@ -1,11 +1,15 @@
 //! The convolutional classifier, an image at a time through buffers that stay in a core's cache.
 
+mod spiking;
+
 use rayon::prelude::*;
 
 use super::super::{BATCH_NORM_EPSILON, CnnConfig, Tensors};
 use super::matrix::{Finish, Matrix, Product, Rows};
 use super::{rows, values};
 use crate::error::Result;
+
+pub(crate) use spiking::SpikingNetwork;
 
 /// Images that a core takes at least at a time.
 const GRAIN: usize = 8;

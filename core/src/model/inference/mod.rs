@@ -13,6 +13,8 @@ mod rows;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+pub(crate) use cnn::SpikingNetwork;
+
 use self::matrix::{Matrix, Product};
 use super::architecture::get;
 use super::{Architecture, Tensors};
@@ -90,6 +92,15 @@ impl Network {
         match &self.0 {
             Family::Cnn(network) => network.classes(),
             Family::Gpt(network) => network.vocabulary(),
+        }
+    }
+
+    /// The spiking version, its thresholds taken from calibration images `[n, channels, size, size]`; only a classifier
+    /// has one.
+    pub(crate) fn spiking(&self, calibration: &[f32]) -> Option<SpikingNetwork<'_>> {
+        match &self.0 {
+            Family::Cnn(network) => Some(network.spiking(calibration)),
+            Family::Gpt(_) => None,
         }
     }
 

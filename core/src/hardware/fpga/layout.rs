@@ -1,0 +1,369 @@
+//! How a network lies in programmable logic: multipliers, cycles, where the weights are.
+
+use super::{Fpga, Unit};
+use crate::error::{Error, Result};
+use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::hardware::HardwareTarget;
+use crate::hardware::cost::{Machine, Request};
+use crate::hardware::figure::Corner;
+use crate::hardware::processor::Memory;
+use crate::profile::{LayerKind, LayerProfile};
+use crate::serving::Folding;
+use crate::units::{Bytes, BytesPerSecond, Joules, Seconds};
+
+/// Part of the block memory that holds weights; the rest buffers activations. Assumed.
+const MEMORY_FOR_WEIGHTS: f64 = 0.75;
+
+/// A network placed on the device.
+pub(super) struct Layout<'a> {
+    fpga: &'a Fpga,
+    request: &'a Request<'a>,
+    /// Multiply-accumulate units built from lookup tables and from hard multipliers, and the tables they occupy.
+    pub(super) soft_units: f64,
+    pub(super) hard_units: f64,
+    soft: Unit,
+    hard: Unit,
+    pub(super) widths: (u8, u8),
+    unfolded: bool,
+    /// Whether zeros take no multiplier or no cycle.
+    skips_zeros: bool,
+    /// Whether somebody else decided how the network is laid out.
+    designed: bool,
+    /// Cycles between one result and the next at full efficiency, and from the first input to the first result.
+    cycles: f64,
+    fill_cycles: f64,
+    /// Multiply-accumulates executed per unit of work.
+    pub(super) executed: f64,
+    pub(super) weight_bytes: f64,
+    streamed_bytes: f64,
+    read_bytes: f64,
+}
+
+impl<'a> Layout<'a> {
+    pub(super) fn new(
+        fpga: &'a Fpga,
+        target: &'a HardwareTarget,
+        request: &'a Request<'a>,
+        folding: Option<Folding>,
+    ) -> Result<Self> {
+        let layers = &request.profile.layers;
+        let widest = |bits: fn(&LayerProfile) -> u8| {
+            let compressible = layers.iter().filter(|l| l.layer.compressible);
+            compressible.map(bits).max().unwrap_or(32)
+        };
+        let weight_bits = widest(|l| l.weight_bits);
+        // Activations that were left alone count as 16 bits beside narrower weights, as in the kernels of processors.
+        let activation_bits = match widest(|l| l.activation_bits) {
+            32 if weight_bits <= 16 => 16,
+            bits => bits,
+        };
+        let (soft, hard) = fpga.units(weight_bits, activation_bits);
+        let ideal = request.machine == Machine::Ideal;
+        let share = fpga.utilization.typical;
+        let (luts, dsps) = (fpga.luts.typical * share, fpga.dsps.typical * share);
+        let hard_units = (dsps / hard.dsps).min(luts / hard.luts).floor();
+        let left = (luts - hard_units * hard.luts).max(0.0);
+        let soft_units = soft.map_or(0.0, |unit| (left / unit.luts).floor());
+        if hard_units + soft_units < 1.0 {
+            return Err(Error::Infeasible(format!(
+                "not one multiply-accumulate unit of {weight_bits} × {activation_bits} bits fits: it takes {} lookup \
+                 tables and {} multipliers, {} has {luts:.0} and {dsps:.0}",
+                hard.luts, hard.dsps, target.name
+            )));
+        }
+
+        let mut layout = Self {
+            fpga,
+            request,
+            soft_units,
+            hard_units,
+            soft: soft.unwrap_or(hard),
+            hard,
+            widths: (weight_bits, activation_bits),
+            unfolded: false,
+            skips_zeros: ideal,
+            designed: folding.is_some(),
+            cycles: 0.0,
+            fill_cycles: 0.0,
+            executed: 0.0,
+            weight_bytes: layers.iter().map(|l| layer_bytes(l, request.machine)).sum(),
+            streamed_bytes: 0.0,
+            read_bytes: 0.0,
+        };
+        layout.place_weights(target)?;
+        let macs = |l: &LayerProfile| request.work(&l.layer).0;
+        let multipliers: f64 = layers.iter().map(|l| l.nonzero as f64).sum();
+        let only_weights = layers.iter().all(|l| l.layer.kind != LayerKind::Attention);
+        let units = soft_units + hard_units;
+        layout.unfolded = folding.is_none()
+            && only_weights
+            && multipliers <= units
+            && layout.streamed_bytes == 0.0;
+        let density = |l: &LayerProfile| 1.0 - l.sparsity();
+        layout.skips_zeros = ideal || layout.unfolded;
+        layout.executed = layers
+            .iter()
+            .map(|l| macs(l) * if layout.skips_zeros { density(l) } else { 1.0 })
+            .sum();
+        // Cycles that each layer takes for one unit of work.
+        let balanced = (layout.executed / units).max(1.0);
+        let weights = |l: &LayerProfile| (l.layer.weights() as f64).max(1.0);
+        let cycles: Vec<f64> = layers
+            .iter()
+            .map(|l| match folding {
+                _ if macs(l) == 0.0 => 0.0,
+                // Normalisation and activation are part of the stage before them, unless a design says otherwise.
+                None if l.layer.kind == LayerKind::Elementwise => 0.0,
+                Some(Folding::Reuse(factor)) => macs(l) / (weights(l) / factor).ceil().max(1.0),
+                Some(Folding::Interval(cycles)) => cycles,
+                // One multiplier per weight: a layer takes as many cycles as each weight is used.
+                None if layout.unfolded => macs(l) / weights(l),
+                None => balanced,
+            })
+            .collect();
+        let waits = layers.iter().map(waits_for);
+        let (slowest, its_wait) = cycles.iter().copied().zip(waits.clone()).fold(
+            (1.0, 1.0),
+            |slowest: (f64, f64), layer| {
+                if layer.0 > slowest.0 { layer } else { slowest }
+            },
+        );
+        layout.cycles = slowest;
+        let waiting: f64 = cycles.iter().zip(waits).map(|(c, wait)| c * wait).sum();
+        layout.fill_cycles = (waiting + slowest * (1.0 - its_wait)).max(slowest);
+        Ok(layout)
+    }
+
+    /// Decides where the weights lie.
+    fn place_weights(&mut self, target: &HardwareTarget) -> Result<()> {
+        let room = self.fpga.on_chip.typical.0 * MEMORY_FOR_WEIGHTS;
+        // Multipliers of an unfolded design have their weights wired in, so nothing is read then; until that is known
+        // every weight is read once per unit.
+        self.read_bytes = self.weight_bytes;
+        if self.weight_bytes <= room {
+            return Ok(());
+        }
+        let capacity = self
+            .fpga
+            .memory
+            .as_ref()
+            .map_or(0.0, |m| m.capacity.typical.0);
+        if self.weight_bytes > capacity {
+            return Err(Error::Infeasible(format!(
+                "weights of {:.3} MB do not fit in {} ({:.3} MB of block memory for weights, {:.3} MB on the board): \
+                 {:.1} times too large",
+                self.weight_bytes / 1e6,
+                target.name,
+                room / 1e6,
+                capacity / 1e6,
+                self.weight_bytes / room.max(capacity)
+            )));
+        }
+        // Weights that stay outside are read once per batch.
+        self.streamed_bytes = self.weight_bytes / f64::from(self.request.scenario.batch);
+        Ok(())
+    }
+
+    pub(super) fn run(&self, target: &HardwareTarget, corner: Corner) -> (f64, EnergyBreakdown) {
+        let fpga = self.fpga;
+        let batch = f64::from(self.request.scenario.batch);
+        let compute = self.cycles_per_unit() / (fpga.clock.gain(corner) * self.efficiency(corner))
+            + fpga.start.cost(corner).0 / batch;
+        let bandwidth = |m: &Memory| -> BytesPerSecond { m.bandwidth.gain(corner) };
+        let streaming = fpga
+            .memory
+            .as_ref()
+            .map_or(0.0, |m| (Bytes(self.streamed_bytes) / bandwidth(m)).0);
+        let time = compute.max(streaming);
+        let units = self.soft_units + self.hard_units;
+        let luts = (self.soft_units * self.soft.luts + self.hard_units * self.hard.luts) / units;
+        let dsps = (self.soft_units * self.soft.dsps + self.hard_units * self.hard.dsps) / units;
+        let per_mac =
+            luts * fpga.energy_per_lut.cost(corner).0 + dsps * fpga.energy_per_dsp.cost(corner).0;
+        let read = if self.unfolded { 0.0 } else { self.read_bytes };
+        let memory_energy = fpga
+            .memory
+            .as_ref()
+            .map_or(0.0, |m| m.energy_per_byte.cost(corner).0);
+        let mut energy = EnergyBreakdown {
+            compute: Joules(self.executed * per_mac),
+            on_chip: Joules(
+                (read + self.activation_bytes()) * fpga.on_chip_energy_per_byte.cost(corner).0,
+            ),
+            memory: Joules(self.streamed_bytes * memory_energy),
+            static_power: Joules(0.0),
+            interconnect: Joules(0.0),
+        };
+        let static_power = target.static_power.cost(corner).0;
+        let headroom = target.power_limit.range().high.0 - static_power;
+        let time = if headroom > 0.0 {
+            time.max(energy.total().0 / headroom)
+        } else {
+            time
+        };
+        energy.static_power = Joules(static_power * time);
+        (time, energy)
+    }
+
+    /// Cycles per unit of work: the first result of a batch waits for the whole pipeline, the others follow it.
+    fn cycles_per_unit(&self) -> f64 {
+        let batch = f64::from(self.request.scenario.batch);
+        (self.fill_cycles + (batch - 1.0) * self.cycles) / batch
+    }
+
+    /// The share of cycles at work; a given design already says how its layers wait for each other.
+    fn efficiency(&self, corner: Corner) -> f64 {
+        if self.designed {
+            1.0
+        } else {
+            self.fpga.efficiency.gain(corner)
+        }
+    }
+
+    fn activation_bytes(&self) -> f64 {
+        let bytes = f64::from(self.widths.1) / 8.0;
+        let elements = |l: &LayerProfile| l.layer.inputs + l.layer.outputs;
+        self.request
+            .profile
+            .layers
+            .iter()
+            .map(elements)
+            .sum::<f64>()
+            * bytes
+    }
+
+    /// Shares of the whole: arithmetic and what follows from it by multiply-accumulates, traffic by bytes.
+    pub(super) fn layers(&self, seconds: f64, energy: &EnergyBreakdown) -> Vec<LayerCost> {
+        let layers = &self.request.profile.layers;
+        let density = |l: &LayerProfile| match self.skips_zeros {
+            true => 1.0 - l.sparsity(),
+            false => 1.0,
+        };
+        let work = |l: &LayerProfile| self.request.work(&l.layer).0 * density(l);
+        let weights = |l: &LayerProfile| layer_bytes(l, self.request.machine);
+        let activations =
+            |l: &LayerProfile| (l.layer.inputs + l.layer.outputs) * f64::from(self.widths.1) / 8.0;
+        let reads = if self.unfolded { 0.0 } else { 1.0 };
+        let on_chip = |l: &LayerProfile| reads * weights(l) + activations(l);
+        let of = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let all = |quantity: &dyn Fn(&LayerProfile) -> f64| -> f64 {
+            layers.iter().map(quantity).sum::<f64>()
+        };
+        let totals = (all(&work), all(&weights), all(&on_chip));
+        let streaming = self.streamed_bytes > 0.0 && !self.compute_bound();
+        layers
+            .iter()
+            .map(|l| {
+                let (by_work, by_weights) = (of(work(l), totals.0), of(weights(l), totals.1));
+                let by_time = if streaming { by_weights } else { by_work };
+                LayerCost {
+                    layer: l.layer.name.clone(),
+                    time: Seconds(seconds * by_time),
+                    energy: EnergyBreakdown {
+                        compute: energy.compute * by_work,
+                        on_chip: energy.on_chip * of(on_chip(l), totals.2),
+                        memory: energy.memory * by_weights,
+                        static_power: energy.static_power * by_time,
+                        interconnect: Joules(0.0),
+                    },
+                    operations: 2.0 * self.executed * by_work,
+                    memory_bytes: Bytes(self.streamed_bytes * by_weights),
+                    on_chip_bytes: Bytes(on_chip(l)),
+                    precision: None,
+                    bound: if streaming {
+                        Bound::Memory
+                    } else {
+                        Bound::Compute
+                    },
+                }
+            })
+            .collect()
+    }
+
+    fn compute_bound(&self) -> bool {
+        let compute =
+            self.cycles_per_unit() / (self.fpga.clock.typical * self.efficiency(Corner::Typical));
+        let bandwidth = self
+            .fpga
+            .memory
+            .as_ref()
+            .map_or(f64::INFINITY, |m| m.bandwidth.typical.0);
+        compute >= self.streamed_bytes / bandwidth
+    }
+
+    pub(super) fn time_formula(&self, seconds: f64) -> String {
+        format!(
+            "{:.3e} multiply-accumulates in {:.0} soft + {:.0} hard units of {} × {} bits: a result every {:.3e} cycles, \
+             the first of a batch of {} after {:.3e}; / ({:.3e} Hz × {}) + {:.1e} s to hand the batch over; {:.3e} bytes \
+             of weights streamed; {seconds:.3e} s per unit",
+            self.executed,
+            self.soft_units,
+            self.hard_units,
+            self.widths.0,
+            self.widths.1,
+            self.cycles,
+            self.request.scenario.batch,
+            self.fill_cycles,
+            self.fpga.clock.typical,
+            self.efficiency(Corner::Typical),
+            self.fpga.start.typical.0,
+            self.streamed_bytes,
+        )
+    }
+
+    pub(super) fn notes(&self) -> Vec<String> {
+        let units = self.soft_units + self.hard_units;
+        let (w, a) = self.widths;
+        let mut notes = vec![if self.streamed_bytes > 0.0 && !self.compute_bound() {
+            "weights do not fit in block memory, and streaming them bounds the speed".to_owned()
+        } else if self.unfolded {
+            format!(
+                "every weight has its own {w} × {a}-bit multiplier, the most parallel layout there is"
+            )
+        } else {
+            format!(
+                "{units:.0} multipliers of {w} × {a} bits fit, and their number bounds the speed"
+            )
+        }];
+        let pruned = self.request.profile.nonzero_weights() < self.request.profile.weights();
+        if pruned && self.unfolded {
+            notes.push("zeros need no multiplier, so they save all their energy".to_owned());
+        } else if pruned {
+            notes.push(
+                "zeros are multiplied like other weights, because the multipliers are shared"
+                    .to_owned(),
+            );
+        }
+        if w <= 8 && a > 8 {
+            notes.push(format!(
+                "activations of {a} bits force floating-point multipliers; 8 bits would free most of the logic"
+            ));
+        }
+        notes
+    }
+}
+
+/// The part of its own time that a layer has to wait before it can pass a first result on: a kernel's rows of an image,
+/// all of a vector.
+fn waits_for(layer: &LayerProfile) -> f64 {
+    let layer = &layer.layer;
+    let (Some(&outputs), Some(&inputs), Some(&kernel)) =
+        (layer.shape.first(), layer.shape.get(1), layer.shape.get(2))
+    else {
+        return 1.0;
+    };
+    // A convolution of every channel by itself has one input channel per kernel.
+    let channels = if inputs == 1 { outputs } else { inputs };
+    let rows = (layer.inputs / channels as f64).sqrt().max(1.0);
+    (kernel as f64 / rows).min(1.0)
+}
+
+fn layer_bytes(layer: &LayerProfile, machine: Machine) -> f64 {
+    let others = layer.layer.other_parameters as f64 * 4.0;
+    let bits = f64::from(layer.weight_bits);
+    match machine {
+        Machine::FileReader => layer.stored_bytes as f64,
+        Machine::Ideal => layer.nonzero as f64 * bits / 8.0 + others,
+        Machine::Real => layer.layer.weights() as f64 * bits / 8.0 + others,
+    }
+}

@@ -1,0 +1,354 @@
+//! Cost of a network on a microcontroller or a small accelerator beside one: layer after layer, weights and activations
+//! in the chip's own memories, one inference at a time.
+//!
+//! Cycles add up: products, results (requantised and stored one by one), weights (fetched once per inference) and the
+//! start of every layer. Nothing overlaps, as there is one stream of instructions. See METHODS.md.
+
+use serde::{Deserialize, Serialize};
+
+use super::HardwareTarget;
+use super::cost::{Cost, Explanation, Machine, Request};
+use super::figure::{Corner, Figure};
+use crate::error::{Error, Result};
+use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::profile::{LayerKind, LayerProfile};
+use crate::units::{Bytes, Joules, Range, Seconds, Watts};
+
+/// Constants of a microcontroller.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Microcontroller {
+    /// Clock in Hz.
+    pub clock: Figure<f64>,
+    /// Cycles of one multiply-accumulate of 8-bit integers, operands loaded; below 1 where several run at once.
+    pub cycles_per_mac: Figure<f64>,
+    /// Cycles of one result beyond its products: addresses, scaling, rounding, store.
+    pub cycles_per_output: Figure<f64>,
+    /// Cycles to fetch one byte of weights, once per inference.
+    pub cycles_per_weight_byte: Figure<f64>,
+    /// Cycles to start a layer.
+    pub cycles_per_layer: Figure<f64>,
+    /// How many times the cycles of an 8-bit product one in 32-bit floating point takes; `None`: integers only.
+    pub float_factor: Option<Figure<f64>>,
+    /// Energy of one cycle at work above static power, memories included.
+    pub energy_per_cycle: Figure<Joules>,
+    /// Memory that holds the weights.
+    pub weight_memory: Figure<Bytes>,
+    /// Memory that holds the activations.
+    pub activation_memory: Figure<Bytes>,
+}
+
+/// Products of 9 to 16 bits against 8: the paired multiply-accumulate of the Arm DSP extension takes two 16-bit
+/// products, and 8-bit operands are widened for it, which is what costs the other half (assumed).
+const SIXTEEN_BIT_FACTOR: f64 = 1.3;
+/// Part of the activation memory that a program can count on; the rest holds stack, buffers and code. Assumed.
+const USABLE_ACTIVATION_MEMORY: f64 = 0.8;
+
+/// What one layer asks, the same at every corner.
+struct Demand {
+    /// Multiply-accumulates at 8 bits, and those in floating point.
+    macs: f64,
+    float_macs: f64,
+    outputs: f64,
+    weight_bytes: f64,
+    /// 1, or 0 where the layer is part of its neighbour.
+    starts: f64,
+}
+
+impl Microcontroller {
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        for (name, figure) in [
+            ("clock", &self.clock),
+            ("cycles_per_mac", &self.cycles_per_mac),
+            ("cycles_per_output", &self.cycles_per_output),
+            ("cycles_per_weight_byte", &self.cycles_per_weight_byte),
+            ("cycles_per_layer", &self.cycles_per_layer),
+        ] {
+            figure.check(name)?;
+        }
+        for (name, figure) in [
+            ("clock", &self.clock),
+            ("cycles_per_mac", &self.cycles_per_mac),
+        ] {
+            if figure.range().low <= 0.0 {
+                return Err(format!("{name} is not above 0"));
+            }
+        }
+        if let Some(factor) = &self.float_factor {
+            factor.check("float_factor")?;
+        }
+        self.energy_per_cycle.check("energy_per_cycle")?;
+        self.weight_memory.check("weight_memory")?;
+        self.activation_memory.check("activation_memory")
+    }
+
+    /// The widest weights, where floating point is missing.
+    pub(super) fn widest_bits(&self) -> Option<u8> {
+        self.float_factor.is_none().then_some(8)
+    }
+
+    /// Refuses what has no place on the chip.
+    fn fits(
+        &self,
+        target: &HardwareTarget,
+        request: &Request<'_>,
+        weight_bytes: f64,
+    ) -> Result<()> {
+        let refuse = |fact: String| Err(Error::Infeasible(fact));
+        if request.scenario.devices > 1 {
+            return refuse(format!(
+                "{} has no modelled link over which devices could share a model; use one device per copy",
+                target.name
+            ));
+        }
+        if let (None, Some(wide)) = (
+            &self.float_factor,
+            request
+                .profile
+                .layers
+                .iter()
+                .filter(|l| l.layer.compressible)
+                .find(|l| l.weight_bits > 8 || l.activation_bits > 8),
+        ) {
+            return refuse(format!(
+                "{} computes 8-bit integers only, and {} has weights of {} and activations of {} bits",
+                target.name, wide.layer.name, wide.weight_bits, wide.activation_bits
+            ));
+        }
+        let room = self.weight_memory.typical.0;
+        if weight_bytes > room {
+            return refuse(format!(
+                "weights of {:.3} MB do not fit in {} ({:.3} MB): {:.1} times too large",
+                weight_bytes / 1e6,
+                target.name,
+                room / 1e6,
+                weight_bytes / room
+            ));
+        }
+        let room = self.activation_memory.typical.0 * USABLE_ACTIVATION_MEMORY;
+        let most = request
+            .profile
+            .layers
+            .iter()
+            .map(|l| {
+                (l.layer.inputs + l.layer.outputs + request.work(&l.layer).1) * activation_bytes(l)
+            })
+            .fold(0.0, f64::max);
+        if most > room {
+            return refuse(format!(
+                "activations of {:.3} MB do not fit in {} ({:.3} MB usable): {:.1} times too large",
+                most / 1e6,
+                target.name,
+                room / 1e6,
+                most / room
+            ));
+        }
+        Ok(())
+    }
+
+    /// Cycles of a layer at a corner.
+    fn cycles(&self, demand: &Demand, corner: Corner) -> f64 {
+        let float = self
+            .float_factor
+            .as_ref()
+            .map_or(1.0, |factor| factor.cost(corner));
+        (demand.macs + demand.float_macs * float) * self.cycles_per_mac.cost(corner)
+            + demand.outputs * self.cycles_per_output.cost(corner)
+            + demand.weight_bytes * self.cycles_per_weight_byte.cost(corner)
+            + demand.starts * self.cycles_per_layer.cost(corner)
+    }
+
+    pub(super) fn cost(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<Cost> {
+        let layers = &request.profile.layers;
+        let demands: Vec<Demand> = layers.iter().map(|l| demand(l, request)).collect();
+        let weight_bytes: f64 = layers
+            .iter()
+            .map(|l| match request.machine {
+                Machine::FileReader => l.stored_bytes as f64,
+                Machine::Ideal => {
+                    l.nonzero as f64 * f64::from(l.weight_bits) / 8.0
+                        + l.layer.other_parameters as f64 * 4.0
+                }
+                Machine::Real => held_bytes(l),
+            })
+            .sum();
+        let resident: f64 = layers.iter().map(held_bytes).sum();
+        self.fits(target, request, resident)?;
+
+        let mut seconds = [0.0; 3];
+        let mut joules = [0.0; 3];
+        let mut breakdown = EnergyBreakdown::default();
+        let mut costs = Vec::with_capacity(layers.len());
+        for (i, corner) in Corner::ALL.into_iter().enumerate() {
+            let clock = self.clock.gain(corner);
+            let per_cycle = self.energy_per_cycle.cost(corner).0;
+            let cycles: Vec<f64> = demands.iter().map(|d| self.cycles(d, corner)).collect();
+            let total: f64 = cycles.iter().sum();
+            seconds[i] = total / clock;
+            let idle = target.static_power.cost(corner) * Seconds(seconds[i]);
+            joules[i] = total * per_cycle + idle.0;
+            if corner == Corner::Typical {
+                breakdown.compute = Joules(total * per_cycle);
+                breakdown.static_power = idle;
+                costs = layers
+                    .iter()
+                    .zip(&demands)
+                    .zip(&cycles)
+                    .map(|((layer, demand), cycles)| LayerCost {
+                        layer: layer.layer.name.clone(),
+                        time: Seconds(cycles / clock),
+                        energy: EnergyBreakdown {
+                            compute: Joules(cycles * per_cycle),
+                            static_power: idle * (cycles / total),
+                            ..EnergyBreakdown::default()
+                        },
+                        operations: 2.0 * (demand.macs + demand.float_macs),
+                        memory_bytes: Bytes(0.0),
+                        on_chip_bytes: Bytes(demand.weight_bytes),
+                        precision: None,
+                        bound: self.bound(demand),
+                    })
+                    .collect();
+            }
+        }
+        let range = |[low, typical, high]: [f64; 3]| Range { low, typical, high };
+        let batch = f64::from(request.scenario.batch);
+        Ok(Cost {
+            time: range(seconds).map(Seconds),
+            latency: range(seconds).map(|s| Seconds(s * batch)),
+            energy: range(joules).map(Joules),
+            breakdown,
+            layers: costs,
+            devices: 1,
+            weight_bytes,
+            executed: demands.iter().map(|d| d.macs + d.float_macs).sum(),
+            explanation: request
+                .explained(|| self.explain(target, request, &demands, seconds[1], &breakdown)),
+        })
+    }
+
+    /// What takes most of a layer's cycles.
+    fn bound(&self, demand: &Demand) -> Bound {
+        let corner = Corner::Typical;
+        let products = demand.macs.max(demand.float_macs) * self.cycles_per_mac.cost(corner);
+        let weights = demand.weight_bytes * self.cycles_per_weight_byte.cost(corner);
+        let others = demand.outputs * self.cycles_per_output.cost(corner)
+            + demand.starts * self.cycles_per_layer.cost(corner);
+        if products >= weights && products >= others {
+            Bound::Compute
+        } else if weights >= others {
+            Bound::Memory
+        } else {
+            Bound::Overhead
+        }
+    }
+
+    fn explain(
+        &self,
+        target: &HardwareTarget,
+        request: &Request<'_>,
+        demands: &[Demand],
+        seconds: f64,
+        breakdown: &EnergyBreakdown,
+    ) -> Explanation {
+        let sum = |part: fn(&Demand) -> f64| demands.iter().map(part).sum::<f64>();
+        let idle: Watts = target.static_power.typical;
+        let mut notes = vec![
+            "products, results, fetched weights and started layers take their cycles one after the other".to_owned(),
+        ];
+        let profile = request.profile;
+        if profile.nonzero_weights() < profile.weights() {
+            notes.push("zeros are multiplied like other weights".to_owned());
+        }
+        let narrowest = profile
+            .layers
+            .iter()
+            .filter(|l| l.layer.compressible)
+            .map(|l| l.weight_bits)
+            .min();
+        if narrowest.is_some_and(|bits| bits < 8) {
+            notes.push("weights of fewer than 8 bits are widened to 8".to_owned());
+        }
+        if request.scenario.batch > 1 {
+            notes.push("a batch is computed one after the other and saves nothing".to_owned());
+        }
+        Explanation {
+            time: format!(
+                "({:.3e} multiply-accumulates × {} + {:.3e} results × {} + {:.3e} bytes of weights × {} + {} layers × \
+                 {} cycles) / {:.3e} Hz = {seconds:.3e} s{}",
+                sum(|d| d.macs + d.float_macs),
+                self.cycles_per_mac.typical,
+                sum(|d| d.outputs),
+                self.cycles_per_output.typical,
+                sum(|d| d.weight_bytes),
+                self.cycles_per_weight_byte.typical,
+                sum(|d| d.starts),
+                self.cycles_per_layer.typical,
+                self.clock.typical,
+                match &self.float_factor {
+                    Some(factor) if sum(|d| d.float_macs) > 0.0 => format!(
+                        ", products in floating point {} times as long",
+                        factor.typical
+                    ),
+                    _ => String::new(),
+                }
+            ),
+            energy: format!(
+                "{:.3e} cycles × {:.2e} J = {:.3e} J + {} W × {seconds:.3e} s = {:.3e} J static",
+                seconds * self.clock.typical,
+                self.energy_per_cycle.typical.0,
+                breakdown.compute.0,
+                idle.0,
+                breakdown.static_power.0,
+            ),
+            notes,
+        }
+    }
+}
+
+/// Bytes of a layer in the chip: narrow weights are widened to bytes, integers above 8 bits to 16, floats to 32.
+fn held_bytes(layer: &LayerProfile) -> f64 {
+    let bytes = match layer.weight_bits {
+        ..=8 => 1.0,
+        9..=16 => 2.0,
+        _ => 4.0,
+    };
+    layer.layer.weights() as f64 * bytes + layer.layer.other_parameters as f64 * 4.0
+}
+
+/// Bytes of one activation that enters a layer.
+fn activation_bytes(layer: &LayerProfile) -> f64 {
+    match layer.activation_bits {
+        ..=8 => 1.0,
+        9..=16 => 2.0,
+        _ => 4.0,
+    }
+}
+
+fn demand(layer: &LayerProfile, request: &Request<'_>) -> Demand {
+    let ideal = request.machine == Machine::Ideal;
+    let density = if ideal { 1.0 - layer.sparsity() } else { 1.0 };
+    let bits = layer.weight_bits.max(layer.activation_bits);
+    let macs = request.work(&layer.layer).0 * density;
+    let (macs, float_macs) = match bits {
+        ..=8 if ideal => (macs * f64::from(bits) / 8.0, 0.0),
+        ..=8 => (macs, 0.0),
+        9..=16 => (macs * SIXTEEN_BIT_FACTOR, 0.0),
+        _ => (0.0, macs),
+    };
+    // Normalisation, activation and pooling are fused into the layer before them.
+    let weighted = layer.layer.kind != LayerKind::Elementwise;
+    let embedding = layer.layer.kind == LayerKind::Embedding;
+    let fetched = if embedding {
+        0.0
+    } else {
+        held_bytes(layer) * density
+    };
+    Demand {
+        macs,
+        float_macs,
+        outputs: if weighted { layer.layer.outputs } else { 0.0 },
+        weight_bytes: if weighted { fetched } else { 0.0 },
+        starts: f64::from(u8::from(weighted)),
+    }
+}

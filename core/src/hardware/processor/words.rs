@@ -1,0 +1,46 @@
+//! How the energy of a processor came about, in words.
+
+use super::{Demand, Total};
+use crate::hardware::cost::Request;
+use crate::hardware::per_operation::keras_spiking_cpu;
+use crate::hardware::{HardwareClass, HardwareTarget};
+
+/// The typical energy with the values in it.
+pub(super) fn energy_formula(
+    demands: &[Demand],
+    total: &Total,
+    target: &HardwareTarget,
+    devices: u32,
+    batch: f64,
+) -> String {
+    let b = &total.breakdown;
+    let ops: f64 = demands.iter().map(|d| d.ops).sum();
+    let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
+    format!(
+        "per batch of {batch}: {ops:.3e} operations → {:.3e} J + on-chip traffic {:.3e} J + {memory:.3e} bytes of \
+         memory traffic → {:.3e} J + {devices} × {} W × {:.3e} s = {:.3e} J static + links {:.3e} J; capped at {} W \
+         per device",
+        b.compute.0,
+        b.on_chip.0,
+        b.memory.0,
+        target.static_power.typical.0,
+        total.seconds,
+        b.static_power.0,
+        b.interconnect.0,
+        target.power_limit.range().high.0,
+    )
+}
+
+/// What a well-known table of energies per operation would give, where it has this class of device.
+pub(super) fn quoted_elsewhere(target: &HardwareTarget, request: &Request<'_>) -> String {
+    if target.class != HardwareClass::Cpu {
+        return String::new();
+    }
+    let layers = &request.profile.layers;
+    let synapses: f64 = layers.iter().map(|l| request.work(&l.layer).0).sum();
+    let neurons: f64 = layers.iter().map(|l| l.layer.outputs).sum();
+    let energy = keras_spiking_cpu(synapses, neurons).0;
+    format!(
+        "; KerasSpiking's 8.6 nJ per operation of a 2013 CPU would give {energy:.3e} J per unit"
+    )
+}

@@ -1,0 +1,147 @@
+//! After how many units of work a saving has paid an expense of energy back.
+
+use crate::error::{Error, Result};
+use crate::footprint::{self, Estimate};
+use crate::hardware::{HardwareTarget, Machine, Request};
+use crate::measurement::Provenance;
+use crate::profile::ModelProfile;
+use crate::scenario::Scenario;
+use crate::units::{Joules, Range};
+
+/// When an expense of energy is paid back; an end that is `None` never comes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Payback {
+    /// Units of work.
+    pub units: Estimate<Option<f64>>,
+    /// Days at the scenario's demand.
+    pub days: Estimate<Option<f64>>,
+    /// Why an end is open.
+    pub reason: Option<String>,
+}
+
+/// Units of work on the scenario's hardware after which the energy that a compressed model saves against the original
+/// equals `spent`, both at the machine.
+///
+/// Both models are costed with the same constants at the favourable, typical and unfavourable end: the range of the
+/// saving is that of these three differences. Where the device cannot hold the original's widths, the original is
+/// counted at the widest that it can, as in [`footprint::savings`].
+///
+/// # Errors
+/// [`Error::Scenario`] for a scenario out of range; [`Error::Infeasible`] when the hardware cannot run the compressed
+/// model. That it cannot run the original is an answer: never.
+pub fn payback(
+    spent: &Estimate<Joules>,
+    original: &ModelProfile,
+    compressed: &ModelProfile,
+    scenario: &Scenario,
+    target: &HardwareTarget,
+) -> Result<Payback> {
+    scenario.validate()?;
+    let cost = |profile: &ModelProfile| {
+        target
+            .cost(&Request {
+                profile,
+                scenario,
+                machine: Machine::Real,
+                explain: false,
+                reading: false,
+            })
+            .map(|cost| cost.energy)
+    };
+    let after = cost(compressed)?;
+    let narrowed = footprint::comparable(original, target);
+    let before = match cost(narrowed.as_ref().map_or(original, |(_, profile)| profile)) {
+        Ok(before) => before,
+        Err(Error::Infeasible(fact)) => {
+            return Ok(never(format!(
+                "there is no saving against an original that cannot run here: {fact}"
+            )));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(divide(
+        spent.range,
+        before,
+        after,
+        compressed.unit.name(),
+        scenario.demand_per_day,
+    ))
+}
+
+fn never(reason: String) -> Payback {
+    let open = || Estimate {
+        range: Range::exact(None),
+        provenance: Provenance::Modelled {
+            formula: reason.clone(),
+        },
+    };
+    Payback {
+        units: open(),
+        days: open(),
+        reason: Some(reason),
+    }
+}
+
+pub(super) fn divide(
+    spent: Range<Joules>,
+    before: Range<Joules>,
+    after: Range<Joules>,
+    unit: &str,
+    demand: f64,
+) -> Payback {
+    let saved = before.with(after, |before, after| before - after);
+    let (least, most) = (
+        saved.low.min(saved.typical).min(saved.high),
+        saved.low.max(saved.typical).max(saved.high),
+    );
+    let units = |spent: Joules, saved: Joules| (saved.0 > 0.0).then(|| spent / saved);
+    let range = Range {
+        low: units(spent.low, most),
+        typical: units(spent.typical, saved.typical),
+        high: units(spent.high, least),
+    };
+    let per_unit = format!(
+        "{:.4e} J for the original − {:.4e} J = {:.4e} J [{:.3e}, {:.3e}] saved per {unit}",
+        before.typical.0, after.typical.0, saved.typical.0, least.0, most.0
+    );
+    let reason = match range {
+        Range { typical: None, .. } => Some(format!(
+            "nothing is saved here: {:.3e} J per {unit} against {:.3e} J of the original",
+            after.typical.0, before.typical.0
+        )),
+        Range { high: None, .. } => Some(
+            "at the unfavourable end of the constants nothing is saved, so there is no upper bound"
+                .to_owned(),
+        ),
+        _ => None,
+    };
+    let days = range.map(|units| units.filter(|_| demand > 0.0).map(|units| units / demand));
+    let reason = reason
+        .or_else(|| (demand <= 0.0).then(|| "without a demand no day brings it nearer".to_owned()));
+    let spelt = |amount: Option<f64>| {
+        amount.map_or_else(|| "never".to_owned(), |amount| format!("{amount:.4e}"))
+    };
+    Payback {
+        units: Estimate {
+            range,
+            provenance: Provenance::Modelled {
+                formula: format!(
+                    "{:.4e} J of training / ({per_unit}) = {}",
+                    spent.typical.0,
+                    spelt(range.typical)
+                ),
+            },
+        },
+        days: Estimate {
+            range: days,
+            provenance: Provenance::Modelled {
+                formula: format!(
+                    "{} {unit}s / {demand:.4e} per day = {}",
+                    spelt(range.typical),
+                    spelt(days.typical)
+                ),
+            },
+        },
+        reason,
+    }
+}

@@ -1,0 +1,166 @@
+//! What the training of a student cost on the processor that did it.
+
+use std::sync::OnceLock;
+
+use super::{embodied, modelled, positive};
+use crate::carbon::{self, Grid};
+use crate::compress::distill::StudentRecord;
+use crate::error::Result;
+use crate::footprint::Estimate;
+use crate::hardware::{self, CostModel, HardwareTarget, Precision};
+use crate::measurement::Provenance;
+use crate::scenario::Scenario;
+use crate::units::{GramsCo2e, Joules, Range, Seconds};
+
+/// A multiply-accumulate is a multiplication and an addition.
+const OPERATIONS_PER_MAC: f64 = 2.0;
+
+/// The file of this machine's processor before anything is detected: figures of one core.
+const CORE: &str = include_str!("../../../assets/hardware/this-cpu.ron");
+
+fn core() -> Result<&'static HardwareTarget> {
+    static CORE_TARGET: OnceLock<Result<HardwareTarget>> = OnceLock::new();
+    CORE_TARGET
+        .get_or_init(|| hardware::parse(CORE, "assets/hardware/this-cpu.ron"))
+        .as_ref()
+        .map_err(Clone::clone)
+}
+
+/// What a training took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effort {
+    /// Multiply-accumulates, the teacher's included.
+    pub macs: f64,
+    /// Seconds by the clock.
+    pub seconds: f64,
+    /// Cores of the machine; `None` for students that came with the program, of which one thread of a busy machine is
+    /// known.
+    pub cores: Option<u32>,
+}
+
+impl From<&StudentRecord> for Effort {
+    fn from(record: &StudentRecord) -> Self {
+        Self {
+            macs: record.macs,
+            seconds: record.seconds,
+            cores: record.cores,
+        }
+    }
+}
+
+/// What the training of a student cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudentCost {
+    /// Time by the clock.
+    pub seconds: Estimate<Seconds>,
+    /// Energy at the machine.
+    pub energy: Estimate<Joules>,
+    /// Emissions: electricity without a building, and the embodied share.
+    pub co2e: Estimate<GramsCo2e>,
+}
+
+/// Cores that a training on this machine may use.
+pub fn cores_here() -> u32 {
+    std::thread::available_parallelism()
+        .ok()
+        .and_then(|cores| u32::try_from(cores.get()).ok())
+        .unwrap_or(1)
+}
+
+/// Energy and emissions of training a student. Of the scenario, lifetime and utilisation count; the building does not,
+/// as students are trained on a machine at hand.
+///
+/// Trained here: seconds × cores × power per core, from the power that flows without work to the rating. Shipped: one
+/// core's power × its time, between multiply-accumulates / rate and the seconds on the clock, which other work shared.
+///
+/// # Errors
+/// [`crate::Error::Scenario`] for an effort of nothing; the file of the processor is broken.
+pub fn student(effort: &Effort, scenario: &Scenario, grid: &Grid) -> Result<StudentCost> {
+    positive("the number of multiply-accumulates", effort.macs)?;
+    positive("the time of the training in seconds", effort.seconds)?;
+    let core = core()?;
+    let cores = effort.cores.unwrap_or(1);
+    let busy = match effort.cores {
+        Some(_) => Range::exact(Seconds(effort.seconds)),
+        None => core_time(core, effort)?,
+    };
+    let (limit, rest) = (core.power_limit.range(), core.static_power.range());
+    let watts = Range {
+        low: if effort.cores.is_some() {
+            rest.low
+        } else {
+            limit.low
+        },
+        typical: limit.typical,
+        high: limit.high,
+    } * f64::from(cores);
+    let energy = busy.with(watts, |time, watts| watts * time);
+    let electricity = carbon::operational(energy, 1.0, grid);
+    let embodied = embodied(core, cores, busy, scenario);
+    let time = match effort.cores {
+        Some(_) => format!("{:.1} s on the clock", effort.seconds),
+        None => format!(
+            "{:.1} s [{:.1}, {:.1}]: from {:.3e} multiply-accumulates at one core's assumed rate to {:.0} s on the \
+             clock of a busy machine, typically their geometric mean (assumed)",
+            busy.typical.0, busy.low.0, busy.high.0, effort.macs, effort.seconds
+        ),
+    };
+    let formula = format!(
+        "{time} × {cores} core(s) × {:.1} W [{:.1}, {:.1}] per core = {:.4e} J; {}",
+        limit.typical.0,
+        watts.low.0 / f64::from(cores),
+        limit.high.0,
+        energy.typical.0,
+        core.power_limit.source
+    );
+    let co2e_formula = format!(
+        "{:.4e} J / 3.6e6 J per kWh × {:.1} g/kWh ({}, no building) = {:.4e} g; embodied {:.4e} g",
+        energy.typical.0,
+        grid.intensity.typical.0,
+        grid.name,
+        electricity.typical.0,
+        embodied.range.typical.0
+    );
+    Ok(StudentCost {
+        seconds: Estimate {
+            range: Range::exact(Seconds(effort.seconds)),
+            provenance: match effort.cores {
+                Some(_) => Provenance::Measured { n: 1 },
+                None => Provenance::Published {
+                    source: "the clock when the student was trained, kept in its file".to_owned(),
+                },
+            },
+        },
+        energy: Estimate {
+            range: energy,
+            provenance: modelled(formula),
+        },
+        co2e: Estimate {
+            range: electricity + embodied.range,
+            provenance: modelled(co2e_formula),
+        },
+    })
+}
+
+/// Seconds that one core was busy with a student whose machine did other work too.
+fn core_time(core: &HardwareTarget, effort: &Effort) -> Result<Range<Seconds>> {
+    let CostModel::Processor(processor) = &core.model else {
+        return Ok(Range::exact(Seconds(effort.seconds)));
+    };
+    let efficiency = processor.compute_efficiency.range();
+    let rate = processor
+        .peak
+        .get(&Precision::Fp32)
+        .map_or(Range::exact(f64::INFINITY), |peak| {
+            peak.range().with(efficiency, |peak, share| peak.0 * share)
+        });
+    let busy = rate.map_decreasing(|rate| OPERATIONS_PER_MAC * effort.macs / rate);
+    // A rate is an assumption, the clock is not: never longer than it says.
+    let clock = effort.seconds;
+    Ok(Range {
+        low: busy.low.min(clock),
+        typical: (busy.typical.min(clock) * clock).sqrt(),
+        high: clock,
+    }
+    .map(Seconds))
+}

@@ -1,0 +1,267 @@
+//! The configuration on every device of the catalogue, one row each, with the original beside it.
+
+mod rows;
+
+use egui::{RichText, ScrollArea, TextStyle, Ui};
+use wattif_core::carbon::{self, Grid};
+use wattif_core::error::Result;
+use wattif_core::footprint::{Footprint, footprint};
+use wattif_core::hardware::{self, HardwareTarget};
+use wattif_core::profile::ModelProfile;
+use wattif_core::scenario::Scenario;
+use wattif_core::units::Range;
+
+use self::rows::{Lanes, refused, row};
+use super::{Cached, Inputs, sheet};
+use crate::app::command::Action;
+use crate::app::{App, theme, widgets};
+use crate::format;
+
+/// What the devices are compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Quantity {
+    Time,
+    #[default]
+    Energy,
+    Co2e,
+}
+
+impl Quantity {
+    const ALL: [Self; 3] = [Self::Time, Self::Energy, Self::Co2e];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Time => "Time",
+            Self::Energy => "Energy",
+            Self::Co2e => "CO₂e",
+        }
+    }
+
+    /// Of one unit of work, in seconds, joules or grams.
+    pub(super) fn of(self, footprint: &Footprint) -> Range<f64> {
+        match self {
+            Self::Time => {
+                let rate = footprint.throughput.range;
+                Range {
+                    low: 1.0 / rate.high.0,
+                    typical: 1.0 / rate.typical.0,
+                    high: 1.0 / rate.low.0,
+                }
+            }
+            Self::Energy => footprint.energy_per_unit.range.map(|v| v.0),
+            Self::Co2e => footprint.co2e_per_unit.range.map(|v| v.0),
+        }
+    }
+
+    fn write(self, value: f64) -> String {
+        match self {
+            Self::Time => format::si(value, "s"),
+            Self::Energy => format::si(value, "J"),
+            Self::Co2e => format::grams(value),
+        }
+    }
+
+    /// "least energy".
+    const fn least(self) -> &'static str {
+        match self {
+            Self::Time => "Least time",
+            Self::Energy => "Least energy",
+            Self::Co2e => "Least CO₂e",
+        }
+    }
+}
+
+/// One device with what the configuration and the original cost there, or why they cannot run.
+struct Entry {
+    target: &'static HardwareTarget,
+    now: Result<Footprint>,
+    original: Result<Footprint>,
+}
+
+/// The page.
+#[derive(Default)]
+pub(super) struct Devices {
+    quantity: Quantity,
+    entries: Cached<Vec<Entry>>,
+}
+
+fn entries(inputs: &Inputs) -> Vec<Entry> {
+    let (Ok(targets), Ok(grid)) = (
+        hardware::catalogue(),
+        carbon::find_grid(&inputs.scenario.region),
+    ) else {
+        return Vec::new();
+    };
+    targets
+        .iter()
+        .map(|target| Entry {
+            target,
+            now: on(target, &inputs.now, &inputs.scenario, grid),
+            original: on(target, &inputs.original, &inputs.scenario, grid),
+        })
+        .collect()
+}
+
+fn on(
+    target: &HardwareTarget,
+    profile: &ModelProfile,
+    scenario: &Scenario,
+    grid: &Grid,
+) -> Result<Footprint> {
+    let scenario = Scenario {
+        hardware: target.id.clone(),
+        ..scenario.clone()
+    };
+    footprint(profile, &scenario, target, grid)
+}
+
+/// The devices that can, least first, and those that cannot.
+fn sorted(entries: &[Entry], quantity: Quantity) -> (Vec<(&Entry, Range<f64>)>, Vec<&Entry>) {
+    let mut able: Vec<(&Entry, Range<f64>)> = entries
+        .iter()
+        .filter_map(|entry| {
+            let footprint = entry.now.as_ref().ok()?;
+            Some((entry, quantity.of(footprint)))
+        })
+        .collect();
+    able.sort_by(|a, b| a.1.typical.total_cmp(&b.1.typical));
+    let unable = entries.iter().filter(|entry| entry.now.is_err()).collect();
+    (able, unable)
+}
+
+/// "Least energy: X, 3.1 µJ per image; tied with Y, Z and 4 more".
+fn reading(able: &[(&Entry, Range<f64>)], quantity: Quantity, unit: &str) -> String {
+    const MOST_NAMES: usize = 2;
+    let Some(((best, range), others)) = able.split_first() else {
+        return "No device of the catalogue can run this".to_owned();
+    };
+    let mut text = format!(
+        "{}: {}, {} per {unit}",
+        quantity.least(),
+        best.target.name,
+        quantity.write(range.typical)
+    );
+    let ties: Vec<&str> = others
+        .iter()
+        .filter(|(_, other)| other.low <= range.high)
+        .map(|(entry, _)| entry.target.name.as_str())
+        .collect();
+    if let Some(shown) = ties.get(..ties.len().min(MOST_NAMES))
+        && !shown.is_empty()
+    {
+        text += &format!("; tied with {}", shown.join(", "));
+        if ties.len() > MOST_NAMES {
+            text += &format!(" and {} more", ties.len() - MOST_NAMES);
+        }
+    }
+    text
+}
+
+impl Devices {
+    pub(super) fn show(&mut self, ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+        let palette = theme::palette(ui.visuals());
+        let Some(entries) = self.entries.get(app, entries) else {
+            return sheet::empty(ui, super::NO_MODEL);
+        };
+        let unit = app
+            .derived
+            .now
+            .as_ref()
+            .map_or("unit", |now| now.profile.unit.name());
+        let (able, unable) = sorted(entries, self.quantity);
+        let chosen = app.session.configuration.scenario.hardware.as_str();
+        let mut picked = None;
+        sheet::card(ui, |ui| {
+            sheet::reading(ui, &reading(&able, self.quantity, unit));
+            ui.horizontal(|ui| {
+                let options = Quantity::ALL.map(|quantity| (quantity, quantity.name(), ""));
+                if let Some(quantity) = widgets::choices(ui, &options, self.quantity) {
+                    self.quantity = quantity;
+                }
+                let note = format!("per {unit}, log scale; a bar is low to high, modelled; click a device to choose it");
+                ui.add(egui::Label::new(RichText::new(note).text_style(TextStyle::Small).color(palette.muted)).truncate());
+            });
+            if able.is_empty() && unable.is_empty() {
+                return;
+            }
+            let lanes = Lanes::new(ui, &able, self.quantity);
+            lanes.axis(ui);
+            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = 0.0;
+                for (entry, range) in &able {
+                    if row(ui, entry, *range, &lanes, entry.target.id == chosen) {
+                        picked = Some(entry.target);
+                    }
+                }
+                if !unable.is_empty() {
+                    ui.add_space(8.0);
+                    let title = format!("Cannot run this: {}", unable.len());
+                    ui.label(
+                        RichText::new(title)
+                            .text_style(theme::emphasis())
+                            .color(palette.strong),
+                    );
+                    for entry in unable {
+                        if refused(ui, entry, entry.target.id == chosen) {
+                            picked = Some(entry.target);
+                        }
+                    }
+                }
+            });
+        });
+        if let Some(target) = picked {
+            let mut scenario = app.session.configuration.scenario.clone();
+            scenario.hardware.clone_from(&target.id);
+            queue.push(Action::SetScenario(scenario, None));
+        }
+    }
+
+    /// Every device, now and with the original.
+    pub(super) fn table(&mut self, app: &App) -> Vec<Vec<String>> {
+        let heading = [
+            "hardware",
+            "name",
+            "class",
+            "configuration",
+            "time_low_s",
+            "time_typical_s",
+            "time_high_s",
+            "energy_low_j",
+            "energy_typical_j",
+            "energy_high_j",
+            "co2e_low_g",
+            "co2e_typical_g",
+            "co2e_high_g",
+            "reason",
+        ];
+        let mut rows = vec![heading.map(str::to_owned).to_vec()];
+        for entry in self.entries.get(app, entries).into_iter().flatten() {
+            for (name, result) in [("now", &entry.now), ("original", &entry.original)] {
+                let target = entry.target;
+                let mut row = vec![
+                    target.id.clone(),
+                    target.name.clone(),
+                    target.class.name().to_owned(),
+                    name.to_owned(),
+                ];
+                for quantity in Quantity::ALL {
+                    row.extend(match result {
+                        Ok(footprint) => {
+                            let range = quantity.of(footprint);
+                            [range.low, range.typical, range.high].map(|v| v.to_string())
+                        }
+                        Err(_) => [const { String::new() }; 3],
+                    });
+                }
+                row.push(
+                    result
+                        .as_ref()
+                        .err()
+                        .map_or_else(String::new, ToString::to_string),
+                );
+                rows.push(row);
+            }
+        }
+        rows
+    }
+}
