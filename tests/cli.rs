@@ -428,6 +428,151 @@ fn the_lists_are_tables_and_json() {
     }
 }
 
+/// Exit code and both streams of a run with a configuration folder of its own.
+fn with_configuration(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = command(arguments)
+        .env("WATTIF_CONFIG_DIR", folder)
+        .output()
+        .unwrap();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+#[test]
+fn own_hardware_is_cloned_listed_and_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| with_configuration(folder.path(), arguments);
+    let (code, path, _) = run(&["hardware", "clone", "nvidia-t4", "my-t4"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        Path::new(path.trim_end()),
+        folder.path().join("hardware").join("my-t4.ron")
+    );
+    let own = std::fs::read_to_string(path.trim_end()).unwrap();
+    // A bandwidth a tenth of the original's, and a second file that is broken.
+    let slow = own.replacen(
+        "bandwidth: (typical: 320000000000",
+        "bandwidth: (typical: 32000000000",
+        1,
+    );
+    assert_ne!(slow, own);
+    std::fs::write(path.trim_end(), slow).unwrap();
+    let broken = folder.path().join("hardware").join("broken.ron");
+    std::fs::write(&broken, "(\n    id: \"x\",\n    lunch: 3,\n)").unwrap();
+
+    let (code, listed, warnings) = run(&["hardware", "--json"]);
+    assert_eq!(code, Some(0));
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let yours: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["yours"].as_bool().unwrap())
+        .map(|entry| entry["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(yours, ["my-t4"]);
+    assert!(
+        warnings.starts_with("wattif: a file of yours was left out: line 3:")
+            && warnings.contains("lunch")
+            && warnings
+                .trim_end()
+                .ends_with(&format!(": {}", broken.display())),
+        "{warnings}"
+    );
+    let (_, table, _) = run(&["hardware"]);
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("my-t4"))
+        .unwrap();
+    assert!(row.contains("  yours  "), "{row}");
+
+    let throughput = |hardware: &str| {
+        let arguments = [
+            "report",
+            "--model",
+            "dense:7e9",
+            "--json",
+            "--hardware",
+            hardware,
+        ];
+        let (code, report, errors) = run(&arguments);
+        assert_eq!(code, Some(0), "{errors}");
+        let report: Value = serde_json::from_str(&report).unwrap();
+        number(&report, "/footprint/throughput/typical")
+    };
+    assert!(throughput("my-t4") < 0.5 * throughput("nvidia-t4"));
+}
+
+#[test]
+fn own_hardware_files_are_checked_like_presets() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = "assets/hardware/nvidia-t4.ron";
+    let run = |arguments: &[&str]| with_configuration(folder.path(), arguments);
+    let (_, path, _) = run(&["hardware", "clone", "this-cpu", "mine"]);
+    let good = path.trim_end();
+    let (code, said, _) = run(&["hardware", "check", good]);
+    assert_eq!(code, Some(0));
+    assert!(
+        said.starts_with(&format!("{good}: can be used; mine, ")),
+        "{said}"
+    );
+    let (code, message) = failure(&["hardware", "check", shipped, "Cargo.toml"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        message.starts_with(
+            "wattif: 'nvidia-t4' is the identifier of a device that ships with WattIf; presets that name it"
+        ) && message.ends_with(": Cargo.toml"),
+        "{message}"
+    );
+    for taken in ["mine", "nvidia-a40", "../mine"] {
+        assert_eq!(run(&["hardware", "clone", "nvidia-t4", taken]).0, Some(2));
+    }
+    assert_eq!(run(&["hardware", "clone", "nvidia-t5", "new"]).0, Some(2));
+}
+
+#[test]
+fn senseless_constants_of_this_machine_are_named_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("this-machine.ron");
+    std::fs::write(&path, "(\n    machine: 7,\n)").unwrap();
+    let (code, list, warning) = with_configuration(folder.path(), &["hardware"]);
+    assert_eq!(code, Some(0));
+    assert!(list.contains("This machine: "), "{list}");
+    assert!(
+        warning.contains("left out: line 2:")
+            && warning
+                .trim_end()
+                .ends_with(&format!(": {}", path.display())),
+        "{warning}"
+    );
+    for clash in [
+        ["calibrate", "--this-machine", "--output", "x.ron"],
+        ["bench", "--packed", "--positions", "5"],
+    ] {
+        assert_eq!(failure(&clash).0, Some(2));
+    }
+}
+
+#[test]
+fn every_power_sensor_has_watts_or_a_reason() {
+    let sources = json(&["power", "--seconds", "0.05", "--json"]);
+    let sources = sources.as_array().unwrap();
+    for sensor in ["RAPL", "NVML", "battery"] {
+        let source = sources
+            .iter()
+            .find(|source| source["sensor"].as_str().unwrap().starts_with(sensor))
+            .unwrap();
+        match source["watts"].as_f64() {
+            Some(watts) => assert!(watts > 0.0, "{source}"),
+            None => assert!(!source["reason"].as_str().unwrap().is_empty(), "{source}"),
+        }
+    }
+    assert_eq!(failure(&["power", "--seconds", "0"]).0, Some(2));
+}
+
 #[test]
 fn tables_are_validated_by_their_columns() {
     let found = json(&[

@@ -606,10 +606,49 @@ fn a_preset_dropped_on_the_window_is_opened() {
     let messages = window.app().messages();
     assert_eq!(messages.len(), 1);
     assert!(
-        messages[0].contains("neither a preset (.ron) nor a model (.safetensors, config.json)"),
+        messages[0]
+            .contains("neither a preset or device (.ron) nor a model (.safetensors, config.json)"),
         "{messages:?}"
     );
     assert_eq!(window.recipe().quantization.weight_bits, 5);
+}
+
+#[test]
+fn a_device_dropped_on_the_window_is_kept_and_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let dropped = folder.path().join("from a friend.ron");
+    let shipped = include_str!("../assets/hardware/nvidia-t4.ron");
+    let own = shipped.replacen("\"nvidia-t4\"", "\"lab-t4\"", 1).replacen(
+        "\"NVIDIA T4\"",
+        "\"T4 of the lab\"",
+        1,
+    );
+    let mut window = Setup {
+        folder: Some(folder.path()),
+        ..Setup::default()
+    }
+    .open();
+    let before = window.app().readings();
+    let drop = |window: &mut Window, text: &str| {
+        std::fs::write(&dropped, text).unwrap();
+        let file = std::sync::Arc::new(Dropped(dropped.clone()));
+        window.harness.input_mut().dropped_files.push(file);
+        window.harness.run();
+    };
+    drop(&mut window, &own.replacen("launch:", "lunch:", 1));
+    let messages = window.app().messages();
+    assert!(
+        messages.len() == 1
+            && messages[0].starts_with("The hardware file was not added: line ")
+            && messages[0].contains("`lunch`"),
+        "{messages:?}"
+    );
+    drop(&mut window, &own);
+    let hardware = &window.app().session().configuration.scenario.hardware;
+    assert_eq!(hardware, "lab-t4");
+    assert!(folder.path().join("hardware").join("lab-t4.ron").is_file());
+    assert_ne!(window.app().readings()[1], before[1], "its own throughput");
+    window.harness.get_by_value("T4 of the lab");
 }
 
 #[test]

@@ -2,6 +2,9 @@
 //! Timings of the worker as it runs in the window; shared by `wattif bench` and nobody else.
 
 mod candle;
+mod machine;
+mod packed;
+mod spread;
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +14,9 @@ use crate::recipe::Recipe;
 use crate::worker::{Event, Worker};
 
 pub use candle::{Comparison, compare_with_candle};
+pub use machine::{Machine, Speed, measure_machine, predicted_speed};
+pub use packed::{Energy, PackedSpeed, packed_speeds, packed_threads};
+pub use spread::Spread;
 
 /// Times from one submitted recipe to its results.
 #[derive(Debug, Clone, Copy)]

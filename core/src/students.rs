@@ -11,6 +11,7 @@ use safetensors::tensor::TensorView;
 
 use crate::compress::distill::{Student, StudentRecord};
 use crate::error::{Error, Result};
+use crate::folders;
 use crate::model::{Architecture, Model, bundled};
 use crate::recipe::Distillation;
 
@@ -52,7 +53,7 @@ impl Shelf {
             .into_iter()
             .map(Arc::new)
             .collect();
-        let folder = cache_folder().map(|cache| cache.join("students").join(&model.hash[..16]));
+        let folder = folders::cache().map(|cache| cache.join("students").join(&model.hash[..16]));
         let entries = folder
             .as_ref()
             .and_then(|folder| std::fs::read_dir(folder).ok());
@@ -108,16 +109,6 @@ impl Shelf {
             .push(Arc::new(student));
         written.unwrap_or(Ok(()))
     }
-}
-
-/// Folder for what can be computed again: `$WATTIF_CACHE_DIR`, else the system's cache folder for `wattif`.
-fn cache_folder() -> Option<PathBuf> {
-    std::env::var_os("WATTIF_CACHE_DIR")
-        .map(PathBuf::from)
-        .or_else(|| {
-            directories::ProjectDirs::from("org", "wattif", "wattif")
-                .map(|dirs| dirs.cache_dir().to_owned())
-        })
 }
 
 fn read(path: &Path) -> Result<Student> {

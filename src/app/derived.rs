@@ -168,6 +168,12 @@ struct CurveKey {
 }
 
 impl Derived {
+    /// Makes the next refresh compute everything again, because constants of devices changed.
+    pub(super) fn forget(&mut self) {
+        self.figures_key = None;
+        self.curve_key = None;
+    }
+
     /// Brings everything up to date; does nothing when nothing changed.
     pub(super) fn refresh(
         &mut self,

@@ -179,7 +179,7 @@ fn drop_hint(ui: &Ui) {
     painter.text(
         rect.center(),
         egui::Align2::CENTER_CENTER,
-        "Drop a preset or a model to open it",
+        "Drop a preset, a model or a hardware file to open it",
         egui::FontId::new(20.0, theme::semibold()),
         palette.strong,
     );

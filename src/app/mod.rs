@@ -14,11 +14,13 @@ mod derived;
 mod dialogs;
 mod engine;
 mod export;
+mod hardware;
 mod layout;
 mod news;
 mod outline;
 mod pages;
 mod panels;
+mod power;
 mod run;
 mod session;
 mod storage;
@@ -95,6 +97,8 @@ pub struct App {
     submitted: Option<String>,
     filled: Option<(String, Axis, u64)>,
     picture: PictureRequest,
+    /// Watches the power sensors; absent where nobody looks at them.
+    power: Option<power::PowerWatch>,
 }
 
 /// A model on its way.
@@ -193,10 +197,12 @@ impl App {
             submitted: None,
             filled: None,
             picture: PictureRequest::default(),
+            power: None,
         };
         if let Some(error) = complaint {
             app.notify(Tone::Note, "Starting afresh", format!("{error:#}"));
         }
+        app.report_broken_hardware();
         app.apply_settings(ctx);
         app.begin(options.start);
         app
@@ -372,7 +378,7 @@ impl App {
             self.open_model(ModelReference::File(path.to_owned()));
         } else {
             let error = wattif_core::Error::file(
-                "this is neither a preset (.ron) nor a model (.safetensors, config.json)",
+                "this is neither a preset or device (.ron) nor a model (.safetensors, config.json)",
                 path,
             );
             self.fail("The file was not opened", &error);

@@ -10,7 +10,7 @@ use wattif_core::preset::Preset;
 use super::axis::Axis;
 use super::backend::Update;
 use super::session::Configuration;
-use super::{App, OpenedPreset, Opening, Training};
+use super::{App, OpenedPreset, Opening, Training, hardware};
 
 impl App {
     pub(super) fn open_model(&mut self, reference: ModelReference) {
@@ -43,6 +43,7 @@ impl App {
                 };
                 self.open(configuration, Some(opened));
             }
+            Err(_) if hardware::describes_a_device(path) => self.open_hardware(path),
             Err(error) => self.fail("The preset was not opened", &error),
         }
     }

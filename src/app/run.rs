@@ -18,8 +18,9 @@ use super::dialogs::Purpose;
 use super::engine::EngineBackend;
 use super::outline::OutlineBackend;
 use super::pages::Page;
+use super::power::PowerWatch;
 use super::session::{Configuration, Settings};
-use super::{App, OpenedPreset, Options, ThemeChoice, export, storage, theme};
+use super::{App, OpenedPreset, Options, ThemeChoice, export, theme};
 
 /// What the window opens on.
 #[derive(Debug, Clone, Default)]
@@ -64,10 +65,12 @@ pub fn run(start: Start) -> anyhow::Result<()> {
             let options = Options {
                 start,
                 opener: engine_opener(),
-                folder: storage::folder(),
+                folder: wattif_core::folders::configuration(),
                 system_dialogs: true,
             };
-            Ok(Box::new(App::new(&creation.egui_ctx, options)))
+            let mut app = App::new(&creation.egui_ctx, options);
+            app.power = Some(PowerWatch::start()?);
+            Ok(Box::new(app))
         }),
     )
     .map_err(|error| anyhow::anyhow!("{error}"))

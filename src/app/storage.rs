@@ -1,22 +1,11 @@
 //! Where the last session is kept: `session.ron` in the configuration folder.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use super::session::Session;
-
-/// Folder for settings: `$WATTIF_CONFIG_DIR`, else the system's configuration folder for `wattif`; `None` where the
-/// system names none.
-pub(super) fn folder() -> Option<PathBuf> {
-    std::env::var_os("WATTIF_CONFIG_DIR")
-        .map(PathBuf::from)
-        .or_else(|| {
-            directories::ProjectDirs::from("org", "wattif", "wattif")
-                .map(|dirs| dirs.config_dir().to_owned())
-        })
-}
 
 /// The last session; a fresh one where none was kept.
 ///

@@ -26,6 +26,9 @@ pub(super) struct BenchArguments {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
+    /// Time the language model's matrices in packed formats instead, beside the prediction for this machine
+    #[arg(long, conflicts_with = "positions")]
+    packed: bool,
 }
 
 /// One measured figure.
@@ -99,6 +102,9 @@ const fn verdict(met: bool) -> &'static str {
 
 /// Runs `wattif bench`.
 pub(super) fn run(arguments: &BenchArguments, out: &mut Out) -> anyhow::Result<()> {
+    if arguments.packed {
+        return super::packed::run(arguments.json, out);
+    }
     let progress = Progress::new();
     let mut figures = Vec::new();
     for model in bundled::all() {

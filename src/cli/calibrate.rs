@@ -22,10 +22,16 @@ pub(super) struct CalibrateArguments {
     /// Where to write the constants (RON); without it they are printed
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Measure this machine instead, about ten seconds, and keep its constants for the device `this-cpu`
+    #[arg(long, conflicts_with_all = ["against", "models", "output"])]
+    this_machine: bool,
 }
 
 /// Fits, and writes or prints the constants with their error on families that were left out.
 pub(super) fn run(arguments: &CalibrateArguments, out: &mut Out) -> anyhow::Result<()> {
+    if arguments.this_machine {
+        return super::this_machine::run(out);
+    }
     let rows = rows(&arguments.against)?;
     let (cases, skipped) = serving::cases(&rows, arguments.models.as_deref());
     if cases.is_empty() {

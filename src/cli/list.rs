@@ -1,11 +1,11 @@
-//! `wattif models`, `wattif hardware`, `wattif regions`: what the other commands can be asked for.
+//! `wattif models`, `wattif regions`: what the other commands can be asked for.
 
 use clap::Args;
 use serde::Serialize;
+use wattif_core::carbon;
 use wattif_core::model::{ModelReference, bundled};
 use wattif_core::outline::Outline;
 use wattif_core::serving::{self, architecture::Architecture};
-use wattif_core::{carbon, hardware};
 
 use super::out::Out;
 use crate::format::{count, significant};
@@ -15,7 +15,7 @@ use crate::format::{count, significant};
 pub(super) struct ListArguments {
     /// Print JSON instead of a table
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Serialize)]
@@ -74,26 +74,6 @@ fn outlined(network: &Architecture) -> wattif_core::Result<ModelEntry> {
     })
 }
 
-/// Prints the hardware targets, by class.
-pub(super) fn hardware(arguments: &ListArguments, out: &mut Out) -> anyhow::Result<()> {
-    let mut targets: Vec<_> = hardware::catalogue()?.iter().collect();
-    targets.sort_by_key(|target| (target.class, &target.id));
-    if arguments.json {
-        return out.json(&targets);
-    }
-    let mut rows = vec![heading(["ID", "CLASS", "YEAR", "POWER LIMIT (W)", "NAME"])];
-    rows.extend(targets.iter().map(|target| {
-        vec![
-            target.id.clone(),
-            target.class.name().to_owned(),
-            target.year.to_string(),
-            significant(target.power_limit.typical.0, 3),
-            target.name.clone(),
-        ]
-    }));
-    Ok(out.table(&rows, &[false, false, true, true])?)
-}
-
 /// Prints the regions with the carbon intensity of their grids.
 pub(super) fn regions(arguments: &ListArguments, out: &mut Out) -> anyhow::Result<()> {
     let grids = carbon::grids()?;
@@ -114,6 +94,7 @@ pub(super) fn regions(arguments: &ListArguments, out: &mut Out) -> anyhow::Resul
     Ok(out.table(&rows, &[false, true, true, true, true])?)
 }
 
-fn heading<const N: usize>(cells: [&str; N]) -> Vec<String> {
+/// The first row of a table.
+pub(super) fn heading<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }

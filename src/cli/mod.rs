@@ -7,10 +7,14 @@ mod arguments;
 mod bench;
 mod calibrate;
 mod export;
+mod hardware;
 mod list;
 mod out;
+mod packed;
+mod power;
 mod preset;
 pub mod report;
+mod this_machine;
 mod training;
 mod validate;
 
@@ -55,11 +59,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Compress a model, measure what is left, and say what running it costs
-    Report(report::ReportArguments),
+    Report(Box<report::ReportArguments>),
     /// List the bundled models and the networks known by their shapes
     Models(list::ListArguments),
-    /// List the hardware targets
-    Hardware(list::ListArguments),
+    /// List the hardware targets, check own ones, or copy one to change it
+    Hardware(hardware::HardwareArguments),
     /// List the regions and their grid intensities
     Regions(list::ListArguments),
     /// Work with preset files
@@ -71,9 +75,11 @@ enum Command {
     Training(training::TrainingArguments),
     /// Measure how fast WattIf itself is on this machine
     Bench(bench::BenchArguments),
+    /// Read this machine's power sensors, or say why they cannot be read
+    Power(power::PowerArguments),
     /// Compare predictions for published models with published measurements
     Validate(validate::ValidateArguments),
-    /// Fit the constants of the serving model to published measurements
+    /// Fit the constants of the serving model to published measurements, or measure those of this machine
     Calibrate(calibrate::CalibrateArguments),
 }
 
@@ -105,12 +111,13 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Report(arguments) => report::run(&arguments, &mut out),
         Command::Models(arguments) => list::models(&arguments, &mut out),
-        Command::Hardware(arguments) => list::hardware(&arguments, &mut out),
+        Command::Hardware(arguments) => hardware::run(&arguments, &mut out),
         Command::Regions(arguments) => list::regions(&arguments, &mut out),
         Command::Preset(command) => preset::run(command, &mut out),
         Command::Export(arguments) => export::run(&arguments, &mut out),
         Command::Training(arguments) => training::run(&arguments, &mut out),
         Command::Bench(arguments) => bench::run(&arguments, &mut out),
+        Command::Power(arguments) => power::run(&arguments, &mut out),
         Command::Validate(arguments) => validate::run(&arguments, &mut out),
         Command::Calibrate(arguments) => calibrate::run(&arguments, &mut out),
     }
@@ -171,6 +178,7 @@ fn start(file: &Path) -> anyhow::Result<app::Start> {
                 "export",
                 "training",
                 "bench",
+                "power",
                 "validate",
                 "calibrate",
             ];

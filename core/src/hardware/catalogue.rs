@@ -1,10 +1,13 @@
-//! The devices that ship with the program. Adding one: a file in `assets/hardware/` and its name in the list below.
+//! The devices that ship with the program, and those of the user beside them. Adding one that ships: a file in
+//! `assets/hardware/` and its name in the list below.
 
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use super::HardwareTarget;
-use super::this_cpu;
+use super::{Calibration, own, this_cpu};
 use crate::error::{Error, Result};
+use crate::folders;
 
 macro_rules! files {
     ($($id:literal),* $(,)?) => {
@@ -65,43 +68,145 @@ const FILES: &[(&str, &str)] = files![
     "generic-spiking-core-28nm",
 ];
 
+/// The device that is filled in when the program starts.
+const THIS_MACHINE: &str = "this-cpu";
+
 /// Reads a device from the text of its file.
 ///
 /// # Errors
-/// [`Error::File`] with line, column and field when the text does not follow the schema or a value makes no sense.
-pub fn parse(text: &str, path: &str) -> Result<HardwareTarget> {
-    let options =
-        ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
-    let target: HardwareTarget = options
+/// [`Error::File`] with line and field when the text does not follow the schema or a value makes no sense.
+pub fn parse(text: &str, path: impl AsRef<Path>) -> Result<HardwareTarget> {
+    let path = path.as_ref();
+    let target: HardwareTarget = options()
         .from_str(text)
         .map_err(|error| Error::file(format!("line {error}"), path))?;
-    target.check().map_err(|fact| Error::file(fact, path))?;
+    target
+        .check()
+        .map_err(|fact| Error::file(with_line(text, fact), path))?;
     Ok(target)
 }
 
-/// All devices.
+/// How the files are written: an optional value stands for itself.
+pub(super) fn options() -> ron::Options {
+    ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
+}
+
+/// A fact that begins with the names of a field, from the outermost inwards, with the line on which that field stands.
+fn with_line(text: &str, fact: String) -> String {
+    let lower = text.to_lowercase();
+    let mut place = None;
+    for word in fact.split_whitespace() {
+        let from = place.unwrap_or(0);
+        match lower[from..].find(&format!("{}:", word.to_lowercase())) {
+            Some(distance) => place = Some(from + distance),
+            None => break,
+        }
+    }
+    match place {
+        Some(place) => format!("line {}: {fact}", lower[..place].lines().count().max(1)),
+        None => fact,
+    }
+}
+
+/// What was read: the devices, those that ship first, and the own files that could not be read.
+#[derive(Clone, Copy)]
+struct Loaded {
+    targets: &'static [HardwareTarget],
+    broken: &'static [Error],
+}
+
+static LOADED: RwLock<Option<Loaded>> = RwLock::new(None);
+
+fn loaded() -> Result<Loaded> {
+    let known = *LOADED.read().unwrap_or_else(PoisonError::into_inner);
+    match known {
+        Some(loaded) => Ok(loaded),
+        None => load(folders::configuration().as_deref()),
+    }
+}
+
+/// Reads everything. What was read before stays where it is, for those who still hold it: a few hundred kilobytes each
+/// time that a person adds or changes a device.
+fn load(configuration: Option<&Path>) -> Result<Loaded> {
+    let mut broken = Vec::new();
+    let mut calibration = None;
+    let mut yours = Vec::new();
+    if let Some(folder) = configuration {
+        calibration = Calibration::load(folder).unwrap_or_else(|error| {
+            broken.push(error);
+            None
+        });
+        let own = own::read(&own::folder(folder));
+        yours = own.targets;
+        broken.extend(own.broken);
+    }
+    let mut targets = shipped(calibration.as_ref())?;
+    targets.extend(yours);
+    let loaded = Loaded {
+        targets: Vec::leak(targets),
+        broken: Vec::leak(broken),
+    };
+    *LOADED.write().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
+    Ok(loaded)
+}
+
+fn shipped(calibration: Option<&Calibration>) -> Result<Vec<HardwareTarget>> {
+    FILES
+        .iter()
+        .map(|(id, text)| {
+            if *id == THIS_MACHINE {
+                this_machine(calibration)
+            } else {
+                parse(text, format!("assets/hardware/{id}.ron"))
+            }
+        })
+        .collect()
+}
+
+/// The processor that the program runs on: what was found out about it, and what was measured, if that was here.
+///
+/// # Errors
+/// Those of [`catalogue`].
+pub fn this_machine(calibration: Option<&Calibration>) -> Result<HardwareTarget> {
+    let text = include_str!("../../../assets/hardware/this-cpu.ron");
+    let mut target = this_cpu::detect(parse(text, "assets/hardware/this-cpu.ron")?);
+    if let Some(calibration) = calibration
+        && calibration.machine == this_cpu::identity()
+    {
+        calibration.apply(&mut target);
+    }
+    Ok(target)
+}
+
+/// Whether a device of this identifier ships with the program.
+pub(super) fn ships(id: &str) -> bool {
+    FILES
+        .iter()
+        .any(|(known, _)| known.eq_ignore_ascii_case(id))
+}
+
+/// All devices: those that ship, then the user's own. The configuration folder is read once, at the first call.
 ///
 /// # Errors
 /// [`Error::File`] when a file that ships with the program is broken.
 pub fn catalogue() -> Result<&'static [HardwareTarget]> {
-    static CATALOGUE: OnceLock<Result<Vec<HardwareTarget>>> = OnceLock::new();
-    let loaded = CATALOGUE.get_or_init(|| {
-        FILES
-            .iter()
-            .map(|(id, text)| {
-                let target = parse(text, &format!("assets/hardware/{id}.ron"))?;
-                Ok(if *id == "this-cpu" {
-                    this_cpu::detect(target)
-                } else {
-                    target
-                })
-            })
-            .collect()
-    });
-    match loaded {
-        Ok(targets) => Ok(targets),
-        Err(error) => Err(error.clone()),
-    }
+    Ok(loaded()?.targets)
+}
+
+/// The user's files that were left out (devices, measured constants), each with its reason.
+///
+/// # Errors
+/// Those of [`catalogue`].
+pub fn broken() -> Result<&'static [Error]> {
+    Ok(loaded()?.broken)
+}
+
+/// Reads the devices again, the user's own from a configuration folder. References handed out before stay valid.
+///
+/// # Errors
+/// Those of [`catalogue`].
+pub fn reload(configuration: &Path) -> Result<()> {
+    load(Some(configuration)).map(drop)
 }
 
 /// The device with an identifier.
@@ -123,7 +228,7 @@ mod tests {
     #[test]
     fn every_file_is_read_and_carries_its_own_name() {
         let all = catalogue().unwrap();
-        assert_eq!(all.len(), FILES.len());
+        assert!(all.len() >= FILES.len());
         for ((id, _), target) in FILES.iter().zip(all) {
             assert_eq!(*id, target.id);
         }

@@ -1,25 +1,29 @@
 //! [`HardwareTarget`]: a device with its constants, and one cost model per class of device.
 //!
 //! The constants live in `assets/hardware/*.ron`, one file per device, each number with its source; the formulas are in
-//! METHODS.md.
+//! METHODS.md. People add their own devices in the same form, see [`own`].
 
+mod calibration;
 mod catalogue;
 mod cost;
 mod figure;
 mod fpga;
 mod microcontroller;
 mod neuromorphic;
+pub mod own;
 pub(crate) mod per_operation;
 mod processor;
 mod this_cpu;
 
-pub use catalogue::{catalogue, find, parse};
+pub use calibration::Calibration;
+pub use catalogue::{broken, catalogue, find, parse, reload, this_machine};
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
 pub use fpga::Fpga;
 pub use microcontroller::Microcontroller;
 pub use neuromorphic::Neuromorphic;
 pub use processor::{Link, Memory, Precision, Processor, Roofline, WeightStorage};
+pub use this_cpu::identity;
 
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +109,9 @@ pub struct HardwareTarget {
     pub notes: String,
     /// The constants of its cost model.
     pub model: CostModel,
+    /// Whether it comes from the user's own folder, see [`own`]; never part of a file.
+    #[serde(skip)]
+    pub yours: bool,
 }
 
 /// The cost model of a class of devices, with its constants.

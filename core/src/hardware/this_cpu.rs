@@ -59,6 +59,13 @@ fn operations_per_cycle() -> (f64, &'static str) {
     }
 }
 
+/// What tells this machine from others: the processor and its cores.
+pub fn identity() -> String {
+    let found = look();
+    let name = found.name.unwrap_or_else(|| "CPU".to_owned());
+    format!("{name}, {} cores", found.cores)
+}
+
 /// Fills in name, arithmetic rate, memory size and power limit of this machine.
 pub(super) fn detect(mut target: HardwareTarget) -> HardwareTarget {
     let found = look();
@@ -66,8 +73,7 @@ pub(super) fn detect(mut target: HardwareTarget) -> HardwareTarget {
     let (per_cycle, width) = operations_per_cycle();
     let clock = found.clock_hz.unwrap_or(ASSUMED_CLOCK_HZ);
     let rate = cores * clock * per_cycle;
-    let name = found.name.unwrap_or_else(|| "CPU".to_owned());
-    target.name = format!("This machine: {name}, {cores} cores");
+    target.name = format!("This machine: {}", identity());
     // The file states power per core.
     let per_core = |figure: &Figure<Watts>| Figure {
         low: figure.low.map(|w| w * cores),

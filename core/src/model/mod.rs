@@ -20,7 +20,7 @@ mod inference;
 pub use architecture::Architecture;
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
-pub(crate) use inference::Network;
+pub(crate) use inference::{LayerRun, Network};
 
 /// Tensors by name; f32, contiguous, on the CPU.
 pub type Tensors = BTreeMap<String, Tensor>;

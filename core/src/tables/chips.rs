@@ -385,6 +385,7 @@ impl Running {
             static_power: figure(&known(0.0), Watts),
             embodied: None,
             notes: String::new(),
+            yours: false,
             model: CostModel::Microcontroller(Microcontroller {
                 clock: known(self.clock),
                 cycles_per_mac: fitted(cycles.per_mac, time_spread, "cycles per product"),

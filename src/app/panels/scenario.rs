@@ -111,20 +111,25 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
 }
 
 fn device(ui: &mut Ui, target: &HardwareTarget, chosen: &str, app: &App, queue: &mut Vec<Action>) {
-    let response = ui
-        .selectable_label(target.id == chosen, &target.name)
-        .on_hover_ui(|ui| {
-            ui.label(RichText::new(&target.name).text_style(theme::emphasis()));
-            ui.label(format!(
-                "{}, {}, at most {}",
-                target.class.name(),
-                target.year,
-                format::si(target.power_limit.typical.0, "W"),
-            ));
-            if !target.notes.is_empty() {
-                ui.label(&target.notes);
-            }
-        });
+    let mut button = egui::Button::selectable(target.id == chosen, target.name.as_str());
+    if target.yours {
+        let palette = theme::palette(ui.visuals());
+        button = button
+            .right_text(RichText::new("yours").color(palette.muted))
+            .min_size(egui::vec2(ui.available_width(), 0.0));
+    }
+    let response = ui.add(button).on_hover_ui(|ui| {
+        ui.label(RichText::new(&target.name).text_style(theme::emphasis()));
+        ui.label(format!(
+            "{}, {}, at most {}",
+            target.class.name(),
+            target.year,
+            format::si(target.power_limit.typical.0, "W"),
+        ));
+        if !target.notes.is_empty() {
+            ui.label(&target.notes);
+        }
+    });
     if response.clicked() {
         let mut scenario = app.session.configuration.scenario.clone();
         scenario.hardware.clone_from(&target.id);

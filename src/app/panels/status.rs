@@ -4,7 +4,7 @@ use egui::{Align, Layout, ProgressBar, RichText, Ui};
 use wattif_core::hardware::HardwareClass;
 
 use crate::app::command::{Action, Command};
-use crate::app::{App, Page, theme, widgets};
+use crate::app::{App, Page, power, theme, widgets};
 use crate::format;
 
 /// Work shorter than this is not mentioned.
@@ -64,6 +64,11 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             )));
         } else if app.facts.is_some() {
             ui.label(small("Measuring the rest of the chart"));
+        }
+        let busy = !app.activity.idle || app.training.is_some();
+        if let Some(sources) = app.power.as_ref().and_then(|power| power.latest(busy)) {
+            let (line, details) = power::in_words(&sources);
+            ui.label(small(&line)).on_hover_text(details);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             match app.session.settings.page {

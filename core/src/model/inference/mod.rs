@@ -11,9 +11,11 @@ mod plain;
 mod rows;
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 pub(crate) use cnn::SpikingNetwork;
 
+use self::matrix::{Matrix, Product};
 use super::architecture::get;
 use super::{Architecture, Tensors};
 use crate::error::{Error, Result};
@@ -111,6 +113,45 @@ impl Network {
                 state: network.state(),
             }),
         }
+    }
+}
+
+/// One layer alone, to be timed: the same product on every core, as when a batch is spread over them.
+#[derive(Debug)]
+pub(crate) struct LayerRun {
+    weights: Matrix,
+    /// Rows of one sample.
+    values: Vec<f32>,
+    rows: usize,
+    /// Results of each core.
+    out: Vec<Vec<f32>>,
+}
+
+impl LayerRun {
+    /// Weights `[outputs, inputs]` and `rows` inputs per core. Their values do not change how long it takes.
+    pub(crate) fn new(outputs: usize, inputs: usize, rows: usize) -> Self {
+        Self {
+            weights: Matrix::new(outputs, inputs, &vec![0.5; outputs * inputs]),
+            values: vec![0.5; rows * inputs],
+            rows,
+            out: vec![vec![0.0; rows * outputs]; rayon::current_num_threads()],
+        }
+    }
+
+    /// Multiplies `times` times on every core; the first number of the first result.
+    pub(crate) fn run(&mut self, times: usize) -> Option<f32> {
+        let Self {
+            weights,
+            values,
+            rows,
+            out,
+        } = self;
+        out.par_iter_mut().for_each(|out| {
+            for _ in 0..times {
+                Product::new(values, *rows, weights, out).run();
+            }
+        });
+        out.first().and_then(|out| out.first()).copied()
     }
 }
 

@@ -1,0 +1,365 @@
+//! What this processor reaches: bandwidths, matrix products, the start of a layer, and whole forward passes, with the
+//! program's own kernels. It takes about ten seconds.
+
+use std::hint::black_box;
+use std::time::{Duration, SystemTime};
+
+use candle_core::{Device, Tensor};
+use pulp::Arch;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::spread::{Spread, seconds};
+use crate::engine;
+use crate::error::Result;
+use crate::hardware::{self, Calibration, Cost, HardwareTarget, Request, identity, this_machine};
+use crate::model::{Architecture, GptConfig, LayerRun, Model, Network};
+use crate::profile::LayerKind;
+use crate::recipe::Recipe;
+use crate::scenario::Scenario;
+use crate::units::Range;
+
+/// Shortest repeat of a timing: long beside the clock's resolution and a scheduler's tick of 4 ms.
+const LEAST: Duration = Duration::from_millis(40);
+/// Values read for the memory bandwidth: 256 MB, more than the caches of any processor hold of them.
+const MEMORY_VALUES: usize = 64 << 20;
+/// Values read for the bandwidth of the caches, per core: 512 kB, more than a first-level cache holds.
+const CACHE_VALUES: usize = 128 << 10;
+/// Times that a core reads its caches in one go: long enough that waking the cores does not count.
+const CACHE_PASSES: usize = 256;
+/// Operations that a core does in one go, for the same reason: about a millisecond.
+const GO: f64 = 3e7;
+/// Share of a model's work below which a layer's speed does not count towards the range.
+const LEAST_SHARE: f64 = 0.01;
+/// Samples at once in the comparison with predictions.
+const BATCHES: [usize; 3] = [1, 8, 64];
+
+/// What was measured on this machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The constants.
+    pub calibration: Calibration,
+    /// Per model: its speeds, and the constants with the share of whole passes taken from the other models only, so that
+    /// predictions for it can be tested against something they do not know.
+    pub models: Vec<(Vec<Speed>, Calibration)>,
+}
+
+/// Measures the constants of this processor, and whole forward passes, with the layers and passes of `models`.
+///
+/// # Errors
+/// A computation failed.
+pub fn measure_machine(models: &[Model]) -> Result<Machine> {
+    let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let products = Calibration {
+        machine: identity(),
+        date: date.chars().take("2000-01-01".len()).collect(),
+        memory_bandwidth: bandwidth(MEMORY_VALUES, 1)?,
+        cache_bandwidth: bandwidth(CACHE_VALUES * rayon::current_num_threads(), CACHE_PASSES)?,
+        single_precision: products(models)?,
+        whole_pass: Spread::of(vec![1.0]),
+        launch: launch()?,
+    };
+    let target = this_machine(Some(&products))?;
+    let mut speeds = Vec::with_capacity(models.len());
+    let mut shares = Vec::with_capacity(models.len());
+    for model in models {
+        let measured = forward_speeds(model)?;
+        shares.push(whole_pass(model, &measured, &target)?);
+        speeds.push(measured);
+    }
+    let with = |shares: Vec<f64>| Calibration {
+        whole_pass: Spread::full(shares),
+        ..products.clone()
+    };
+    let models = speeds
+        .into_iter()
+        .enumerate()
+        .map(|(model, speeds)| {
+            let others = shares.iter().enumerate().filter(|(i, _)| *i != model);
+            (
+                speeds,
+                with(others.flat_map(|(_, shares)| shares.clone()).collect()),
+            )
+        })
+        .collect();
+    Ok(Machine {
+        calibration: with(shares.concat()),
+        models,
+    })
+}
+
+/// Share of the speed predicted from products alone that whole passes reach, with more samples than one.
+fn whole_pass(model: &Model, speeds: &[Speed], target: &HardwareTarget) -> Result<Vec<f64>> {
+    speeds
+        .iter()
+        .skip(1)
+        .map(|speed| {
+            let predicted = predicted_speed(model, speed.batch, target)?.typical;
+            Ok((speed.measured.median / predicted).min(1.0))
+        })
+        .collect()
+}
+
+/// Bytes per second at which all cores together read `values` numbers, each core its share `passes` times.
+fn bandwidth(values: usize, passes: usize) -> Result<Spread> {
+    let numbers = vec![1_f32; values];
+    let share = values.div_ceil(rayon::current_num_threads());
+    let times = seconds(LEAST, || {
+        numbers.par_chunks(share).for_each(|numbers| {
+            for _ in 0..passes {
+                let sum = Arch::new().dispatch(|| add_up(black_box(numbers)));
+                black_box(sum);
+            }
+        });
+        Ok(())
+    })?;
+    let bytes = (values * passes * size_of::<f32>()) as f64;
+    Ok(Spread::of(times.into_iter().map(|t| bytes / t).collect()))
+}
+
+/// A sum in many strands, so that reading limits it and not the latency of additions. Inlined to use the vectors of
+/// whatever calls it.
+#[inline(always)]
+fn add_up(numbers: &[f32]) -> f32 {
+    let mut strands = [0_f32; 64];
+    for chunk in numbers.chunks_exact(strands.len()) {
+        for (strand, number) in strands.iter_mut().zip(chunk) {
+            *strand += number;
+        }
+    }
+    strands.iter().sum()
+}
+
+/// Operations per second of all layers of the models one after another, on all cores; the range also holds the slowest
+/// and the fastest layer that matters.
+fn products(models: &[Model]) -> Result<Spread> {
+    let mut all: Vec<f64> = Vec::new();
+    let mut operations = 0.0;
+    let mut speeds = Vec::new();
+    for model in models {
+        let shapes = shapes(&model.architecture);
+        let work: f64 = shapes.iter().map(|s| s.operations()).sum();
+        for shape in &shapes {
+            let mut layer = LayerRun::new(shape.outputs, shape.inputs, shape.rows);
+            let cores = rayon::current_num_threads() as f64;
+            let runs = (GO / shape.operations()).ceil();
+            let times = seconds(LEAST / 4, || {
+                black_box(layer.run(runs as usize));
+                Ok(())
+            })?;
+            let times: Vec<f64> = times.into_iter().map(|time| time / runs).collect();
+            all.resize(times.len(), 0.0);
+            let operations_here = shape.operations() * cores;
+            for (sum, time) in all.iter_mut().zip(&times) {
+                *sum += time;
+            }
+            operations += operations_here;
+            if shape.operations() >= LEAST_SHARE * work {
+                speeds.push(operations_here / Spread::of(times).median);
+            }
+        }
+    }
+    let together = Spread::of(all.into_iter().map(|t| operations / t).collect());
+    let slowest = speeds.iter().copied().fold(f64::INFINITY, f64::min);
+    let fastest = speeds.iter().copied().fold(0.0, f64::max);
+    Ok(together.widened(slowest, fastest))
+}
+
+/// A matrix product of one sample.
+struct Shape {
+    outputs: usize,
+    inputs: usize,
+    rows: usize,
+}
+
+impl Shape {
+    fn operations(&self) -> f64 {
+        2.0 * (self.outputs * self.inputs * self.rows) as f64
+    }
+}
+
+/// The matrix products of one sample: an image, or a text as long as the context.
+fn shapes(architecture: &Architecture) -> Vec<Shape> {
+    let layers = architecture.layers();
+    layers
+        .iter()
+        .filter(|layer| matches!(layer.kind, LayerKind::Linear | LayerKind::Conv2d))
+        .map(|layer| {
+            let outputs = layer.shape.first().copied().unwrap_or(1);
+            let rows = match architecture {
+                Architecture::Gpt(config) => config.context,
+                Architecture::Cnn(_) => (layer.outputs / outputs as f64) as usize,
+            };
+            Shape {
+                outputs,
+                inputs: layer.shape.iter().skip(1).product(),
+                rows: rows.max(1),
+            }
+        })
+        .collect()
+}
+
+/// Seconds per layer of a network so narrow that nothing but starting its layers takes time.
+fn launch() -> Result<Spread> {
+    let config = GptConfig {
+        vocabulary: 2,
+        context: 1,
+        width: 1,
+        heads: 1,
+        hidden: 1,
+        blocks: 64,
+    };
+    let architecture = Architecture::Gpt(config);
+    let launches = architecture
+        .layers()
+        .iter()
+        .filter(|layer| layer.kind != LayerKind::Elementwise)
+        .count();
+    let network = Network::new(&architecture, &architecture.initial_tensors(1)?, 32)?;
+    let token = Tensor::new(&[[1_u32]], &Device::Cpu)?;
+    let times = seconds(LEAST, || {
+        black_box(network.run(&token)?);
+        Ok(())
+    })?;
+    let per_layer = |time: f64| time / launches as f64;
+    Ok(Spread::of(times.into_iter().map(per_layer).collect()))
+}
+
+/// Measured speed of a model's forward pass here.
+#[derive(Debug, Clone, Serialize)]
+pub struct Speed {
+    /// The model.
+    pub model: String,
+    /// Units of work at once: images, or tokens of as many whole contexts.
+    pub batch: u32,
+    /// Name of a unit of work.
+    pub unit: &'static str,
+    /// Units of work per second.
+    pub measured: Spread,
+}
+
+/// Runs a model in single precision on 1, 8 and 64 samples at once: images, or texts as long as the context.
+///
+/// # Errors
+/// A computation failed.
+fn forward_speeds(model: &Model) -> Result<Vec<Speed>> {
+    let network = Network::new(&model.architecture, &model.tensors, 32)?;
+    BATCHES
+        .iter()
+        .map(|&samples| {
+            let (input, units) = sample_input(&model.architecture, samples)?;
+            let times = seconds(LEAST, || {
+                black_box(network.run(&input)?);
+                Ok(())
+            })?;
+            Ok(Speed {
+                model: model.name.clone(),
+                batch: units,
+                unit: model.architecture.unit().name(),
+                measured: Spread::of(times.into_iter().map(|t| f64::from(units) / t).collect()),
+            })
+        })
+        .collect()
+}
+
+/// Inputs of the right shape, and the units of work in them; what they show does not change how long they take.
+fn sample_input(architecture: &Architecture, samples: usize) -> Result<(Tensor, u32)> {
+    let (input, units) = match architecture {
+        Architecture::Cnn(config) => {
+            let shape = (samples, config.input_channels, config.size, config.size);
+            (Tensor::rand(0_f32, 1.0, shape, &Device::Cpu)?, samples)
+        }
+        Architecture::Gpt(config) => {
+            let tokens: Vec<u32> = (0..samples * config.context)
+                .map(|i| (i * 31 % config.vocabulary) as u32)
+                .collect();
+            let units = tokens.len();
+            let input = Tensor::from_vec(tokens, (samples, config.context), &Device::Cpu)?;
+            (input, units)
+        }
+    };
+    Ok((input, u32::try_from(units).unwrap_or(u32::MAX)))
+}
+
+/// Units of work per second that the cost model predicts for a model in single precision on a device, with `batch` of
+/// them at once. Texts are read as prompts are: one after another, with keys and values shared by their tokens.
+///
+/// # Errors
+/// The device cannot run the model.
+pub fn predicted_speed(model: &Model, batch: u32, target: &HardwareTarget) -> Result<Range<f64>> {
+    let batch = match &model.architecture {
+        Architecture::Gpt(config) => u32::try_from(config.context).unwrap_or(batch),
+        Architecture::Cnn(_) => batch,
+    };
+    let cost = predicted(model, &Recipe::default(), batch, target)?;
+    Ok(cost.time.map_decreasing(|time| 1.0 / time.0))
+}
+
+/// Units of work per second through the matrices alone after a recipe, the typical value.
+pub(super) fn predicted_matrices(
+    model: &Model,
+    recipe: &Recipe,
+    batch: u32,
+    target: &HardwareTarget,
+) -> Result<f64> {
+    let cost = predicted(model, recipe, batch, target)?;
+    let layers = model.architecture.layers();
+    let is_matrix = |name: &str| {
+        layers
+            .iter()
+            .any(|layer| layer.name == name && layer.kind == LayerKind::Linear)
+    };
+    let seconds: f64 = cost
+        .layers
+        .iter()
+        .filter(|cost| is_matrix(&cost.layer))
+        .map(|cost| cost.time.0)
+        .sum();
+    Ok(1.0 / seconds)
+}
+
+fn predicted(model: &Model, recipe: &Recipe, batch: u32, target: &HardwareTarget) -> Result<Cost> {
+    let profile = engine::planner(&model.name, &model.architecture)?.plan(recipe);
+    let scenario = Scenario {
+        hardware: target.id.clone(),
+        batch,
+        // A token of a text looks back over half of it on average.
+        context: (batch / 2).max(1),
+        ..Scenario::default()
+    };
+    target.cost(&Request {
+        profile: &profile,
+        scenario: &scenario,
+        machine: hardware::Machine::Real,
+        explain: false,
+        reading: true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::bundled;
+
+    #[test]
+    fn the_timed_products_are_those_of_the_models() {
+        for entry in bundled::all() {
+            let architecture = bundled::load(entry.name).unwrap().architecture;
+            let timed: f64 = shapes(&architecture).iter().map(Shape::operations).sum();
+            let (_, units) = sample_input(&architecture, 1).unwrap();
+            let layers = architecture.layers();
+            let expected: f64 = layers
+                .iter()
+                .filter(|layer| matches!(layer.kind, LayerKind::Linear | LayerKind::Conv2d))
+                .map(|layer| 2.0 * layer.macs * f64::from(units))
+                .sum();
+            assert!((timed / expected - 1.0).abs() < 1e-12, "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn a_sum_in_strands_is_the_sum() {
+        let numbers: Vec<f32> = (0..256).map(|i| i as f32).collect();
+        assert_eq!(add_up(&numbers), 255.0 * 128.0);
+    }
+}
