@@ -221,6 +221,8 @@ pub(in crate::app) enum Sign {
     Diamond,
     /// A triangle on its point.
     Wedge,
+    /// A bar that lies.
+    Bar,
 }
 
 /// Draws a sign.
@@ -250,6 +252,7 @@ pub(in crate::app) fn sign(
         Sign::Triangle => polygon(&[(0.0, -1.1), (1.05, 0.75), (-1.05, 0.75)]),
         Sign::Diamond => polygon(&[(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)]),
         Sign::Wedge => polygon(&[(-1.05, -0.75), (1.05, -0.75), (0.0, 1.1)]),
+        Sign::Bar => polygon(&[(-1.3, -0.45), (1.3, -0.45), (1.3, 0.45), (-1.3, 0.45)]),
     });
 }
 

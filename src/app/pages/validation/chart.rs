@@ -174,6 +174,7 @@ fn sign_of(kind: &str) -> Sign {
         "images" => Sign::Square,
         "videos" => Sign::Diamond,
         "llama.cpp" => Sign::Wedge,
+        "small chips" => Sign::Bar,
         _ => Sign::Circle,
     }
 }
