@@ -43,6 +43,15 @@ fn prefixed(value: f64) -> (f64, &'static str) {
     (value / 1000_f64.powf(power), PREFIXES[index])
 }
 
+/// A count per second without a prefix below one, where "m" would be read as metres or millions: "0.2", "12.3 k".
+pub fn per_second(value: f64) -> String {
+    if (0.001..1.0).contains(&value) {
+        significant(value, 3)
+    } else {
+        si(value, "")
+    }
+}
+
 /// A rate of units of work: "12.3 k images/s".
 pub fn rate(value: f64, units: &str) -> String {
     if !value.is_finite() {
@@ -51,7 +60,7 @@ pub fn rate(value: f64, units: &str) -> String {
     if value == 0.0 {
         return format!("0 {units}/s");
     }
-    if (0.1..1000.0).contains(&value) {
+    if (0.001..1000.0).contains(&value) {
         return format!("{} {units}/s", significant(value, 3));
     }
     let (scaled, prefix) = prefixed(value);

@@ -136,6 +136,11 @@ impl Scenario {
             }
         };
         tokens("the prompt", self.prompt_tokens)?;
+        if self.prompt_tokens > 0 && self.answer_tokens == 0 {
+            return Err(Error::Scenario(
+                "a prompt needs an answer of at least one token".to_owned(),
+            ));
+        }
         tokens("the answer", self.answer_tokens)?;
         real("the demand per day", self.demand_per_day, 0.0, 1e18)?;
         real("the PUE", self.pue, 1.0, 5.0)?;

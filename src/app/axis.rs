@@ -296,7 +296,10 @@ impl Axis {
             Self::Batch => scenario.batch = value as u32,
             Self::Devices => scenario.devices = value as u32,
             Self::Context => scenario.context = value as u32,
-            Self::Prompt => scenario.prompt_tokens = value as u32,
+            Self::Prompt => {
+                scenario.prompt_tokens = value as u32;
+                scenario.answer_tokens = scenario.answer_tokens.max(1);
+            }
             Self::Answer => scenario.answer_tokens = value as u32,
             Self::TimeSteps => scenario.time_steps = value as u32,
             Self::Demand => scenario.demand_per_day = value,

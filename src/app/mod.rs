@@ -357,6 +357,11 @@ impl App {
                 self.queue.push(Action::Run(command));
             }
         }
+        // The other custom of desktops.
+        let redo = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, egui::Key::Y);
+        if ctx.input_mut(|input| input.consume_shortcut(&redo)) && self.can(Command::Redo) {
+            self.queue.push(Action::Run(Command::Redo));
+        }
     }
 
     fn dropped_files(&mut self, ctx: &Context) {

@@ -7,6 +7,7 @@ use egui::Context;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
 
+use super::ModelFacts;
 use super::axis::Axis;
 use super::backend::Update;
 use super::session::Configuration;
@@ -126,7 +127,9 @@ impl App {
         }
     }
 
-    fn switch_to(&mut self, opening: Opening, facts: super::ModelFacts) {
+    fn switch_to(&mut self, opening: Opening, facts: ModelFacts) {
+        let known_by_shapes = |facts: &ModelFacts| facts.source.is_some();
+        let was_outlined = self.facts.as_ref().is_some_and(known_by_shapes);
         self.backend = Some(opening.backend);
         self.facts = Some(facts);
         self.store.clear();
@@ -137,14 +140,12 @@ impl App {
         self.not_to_train = None;
         self.activity = super::Activity::default();
         let first = self.derived.now.is_none();
-        if self
-            .facts
-            .as_ref()
-            .is_some_and(|facts| facts.source.is_some())
-            && self.session.axis.is_recipe()
-        {
-            // No quality is there to be lost; what most changes the cost of these networks is the batch.
+        // Where no quality is there to be lost, what most changes the cost is the batch.
+        let outlined = self.facts.as_ref().is_some_and(known_by_shapes);
+        if outlined && self.session.axis.is_recipe() {
             self.session.axis = Axis::Batch;
+        } else if !outlined && was_outlined {
+            self.session.axis = Axis::default();
         }
         self.arrive(opening.configuration, opening.preset);
         if first {

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::measurement::LayerActivity;
 use crate::profile::{LayerKind, LayerProfile};
+use crate::recipe::Recipe;
 use crate::units::{Bytes, Joules, Range, Seconds, Watts};
 
 /// Constants of a neuromorphic chip.
@@ -92,7 +93,13 @@ impl Neuromorphic {
             if layer.weight_bits > self.max_weight_bits {
                 return refuse(format!(
                     "{name} has weights of {} bits, a synapse holds {}; set weight bits to {} or fewer",
-                    layer.weight_bits, self.max_weight_bits, self.max_weight_bits
+                    layer.weight_bits,
+                    self.max_weight_bits,
+                    Recipe::WEIGHT_BITS
+                        .iter()
+                        .rev()
+                        .find(|bits| **bits <= self.max_weight_bits)
+                        .unwrap_or(&self.max_weight_bits)
                 ));
             }
             let fan_in = layer.layer.fan_in() as f64 * (1.0 - layer.sparsity());

@@ -75,7 +75,7 @@ fn parameters(text: &str) -> Result<u64> {
             Ok((count * factor).round() as u64)
         }
         _ => Err(Error::Scenario(format!(
-            "'{text}' is not a number of parameters; write 70e9 or 70B"
+            "'{text}' is not a number of parameters between 1e3 and 1e15; write 70e9 or 70B"
         ))),
     }
 }

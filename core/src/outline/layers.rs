@@ -270,22 +270,22 @@ fn denoiser(shape: &Shape, pipeline: &Pipeline, generating: &Generating) -> Vec<
             passes * pass.linear / 2.0,
         )
     }];
-    if pass.attention > 0.0 {
-        layers.push(Layer {
-            kind: LayerKind::Attention,
-            shape: Vec::new(),
-            compressible: false,
-            inputs: 3.0 * values,
-            outputs: values,
-            execution: runs(1.0),
-            ..matrix(
-                "denoiser.attention",
-                1.0,
-                1.0,
-                passes * pass.attention / 2.0,
-            )
-        });
-    }
+    // The attention of U-Nets is counted among their other operations; that there is some still matters to what can run
+    // it.
+    layers.push(Layer {
+        kind: LayerKind::Attention,
+        shape: Vec::new(),
+        compressible: false,
+        inputs: 3.0 * values,
+        outputs: values,
+        execution: runs(1.0),
+        ..matrix(
+            "denoiser.attention",
+            1.0,
+            1.0,
+            passes * pass.attention / 2.0,
+        )
+    });
     let text = pipeline.text_encoder_parameters;
     if text > 0.0 {
         layers.push(matrix(
@@ -315,6 +315,10 @@ fn whole(parameters: f64, counted: &Counted) -> Layer {
     };
     Layer {
         kind,
+        execution: Execution {
+            layers: counted.layers.max(1),
+            ..Execution::default()
+        },
         ..matrix(
             "whole_network",
             parameters,

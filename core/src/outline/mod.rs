@@ -130,10 +130,16 @@ impl Outline {
         layers::unit(&self.original.network.shape)
     }
 
-    /// Parameters, counted from the shapes where they say, else as published.
+    /// Parameters: counted from the shapes, of denoisers as published, without the text encoders and decoder that are
+    /// costed with them.
     pub fn parameters(&self) -> u64 {
+        let network = &self.original.network;
+        let count = match network.shape.pipeline() {
+            Some(_) => network.parameters,
+            None => self.original.parameters,
+        };
         // Far below 2^63.
-        self.original.parameters as u64
+        count as u64
     }
 
     /// What the network looks like once a recipe's distillation ratio is applied: "narrower and shallower: …".

@@ -63,6 +63,8 @@ pub struct Counted {
     pub operations: f64,
     /// What most of them are.
     pub kind: Operations,
+    /// Layers with weights, whose kernels start one after another.
+    pub layers: u32,
 }
 
 /// The kind of operation that takes most of the time.

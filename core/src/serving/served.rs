@@ -175,6 +175,9 @@ impl Served<'_> {
             part.energy.compute = Joules(operations * per_operation);
             part
         };
+        let mut denoise = computing("denoising", time.denoise, denoising);
+        // In 16 bit, once per step.
+        denoise.memory_bytes = 2.0 * generating.pass.parameters * generating.steps / devices;
         let mut exchange = Part::new(
             "exchange between devices",
             time.exchange,
@@ -183,7 +186,7 @@ impl Served<'_> {
         exchange.energy.interconnect = Joules(energy.link / devices);
         let parts = with_standing(
             [
-                computing("denoising", time.denoise, denoising),
+                denoise,
                 exchange,
                 computing("decoding and text", time.decode, decoding),
                 Part::new("waiting for the host", waiting, Bound::Overhead),

@@ -222,7 +222,7 @@ fn size(source: &Source<'_>, _: Unit) -> Entry {
 fn throughput(source: &Source<'_>, unit: Unit) -> Entry {
     let short = |value: f64| {
         let _ = unit;
-        let text = format::si(value, "");
+        let text = format::per_second(value);
         format!("{}/s", text.trim_end())
     };
     match source {

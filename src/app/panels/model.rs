@@ -51,7 +51,9 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 .text_style(egui::TextStyle::Small)
                 .color(palette.muted),
         )
-        .on_hover_text(format!("Shapes from {source}"));
+        .on_hover_text(format!(
+            "Shapes from {source}. Weights are published at 16 bits or fewer: 32 on the slider leaves them as they are"
+        ));
     }
 }
 
@@ -73,9 +75,18 @@ fn menu(ui: &mut Ui, chosen: &ModelReference, queue: &mut Vec<Action>) {
         ui.data_mut(|data| data.remove::<String>(search_id));
         ui.close();
     };
+    // Enter takes the first that is listed.
+    let mut entered = !wanted.is_empty() && ui.input(|input| input.key_pressed(egui::Key::Enter));
     heading(ui, "Compressed and measured here");
     for model in bundled::all() {
+        if !model.title.to_lowercase().contains(&wanted) && !model.name.contains(&wanted) {
+            continue;
+        }
         let reference = ModelReference::Bundled(model.name.to_owned());
+        if std::mem::take(&mut entered) {
+            pick(ui, reference);
+            return;
+        }
         let response = ui
             .selectable_label(*chosen == reference, model.title)
             .on_hover_text(model.summary);
@@ -93,7 +104,7 @@ fn menu(ui: &mut Ui, chosen: &ModelReference, queue: &mut Vec<Action>) {
     if (wanted.starts_with("dense:") || wanted.starts_with("moe:"))
         && let Ok(reference) = wanted.parse::<ModelReference>()
     {
-        if ui.selectable_label(false, name_of(&reference)).clicked() {
+        if ui.selectable_label(false, name_of(&reference)).clicked() || entered {
             pick(ui, reference);
         }
         return;
@@ -111,8 +122,15 @@ fn menu(ui: &mut Ui, chosen: &ModelReference, queue: &mut Vec<Action>) {
                     .any(|name| name.to_lowercase().contains(&wanted))
         })
         .collect();
-    if matching.is_empty() {
-        ui.label("No network has that in its name");
+    match matching.first() {
+        None => {
+            ui.label("No network has that in its name");
+        }
+        Some(network) if entered => {
+            pick(ui, ModelReference::Catalogue(network.id.clone()));
+            return;
+        }
+        Some(_) => {}
     }
     let row = ui.spacing().interact_size.y;
     ScrollArea::vertical()

@@ -5,6 +5,9 @@ use egui::{Align, Button, Layout, RichText, Ui};
 use crate::app::command::{Action, Command};
 use crate::app::{App, Page, theme};
 
+/// Room that the pins and what stands at the other end of the bar take.
+const PINS_WIDTH: f32 = 560.0;
+
 /// Draws the bar.
 pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     let palette = theme::palette(ui.visuals());
@@ -28,18 +31,21 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             };
             button(ui, app, command, words, queue);
         }
-        ui.separator();
-        for command in [Command::PinA, Command::PinB] {
-            button(ui, app, command, command.title(), queue);
-        }
-        if app.session.pins.iter().any(Option::is_some) {
-            button(
-                ui,
-                app,
-                Command::ClearPins,
-                Command::ClearPins.title(),
-                queue,
-            );
+        // In a narrow window the pins are in the menu only.
+        if ui.available_width() > PINS_WIDTH {
+            ui.separator();
+            for command in [Command::PinA, Command::PinB] {
+                button(ui, app, command, command.title(), queue);
+            }
+            if app.session.pins.iter().any(Option::is_some) {
+                button(
+                    ui,
+                    app,
+                    Command::ClearPins,
+                    Command::ClearPins.title(),
+                    queue,
+                );
+            }
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             button(ui, app, Command::Present, Command::Present.title(), queue);

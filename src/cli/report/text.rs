@@ -398,7 +398,14 @@ fn costs(report: &Report, footprint: &FootprintView) -> Vec<String> {
 
 /// Throughput is counted, so its prefix stands before the word: `12.3 k images/s`.
 fn rate_line(range: Range<f64>, unit: &str) -> Vec<String> {
-    let (numbers, prefix) = si_range(range, "");
+    // Below one a prefix would be read as millions.
+    let (numbers, prefix) = if (0.001..1.0).contains(&range.typical) {
+        let write = |value| significant(value, 3);
+        let numbers = [range.low, range.typical, range.high].map(write);
+        (numbers, String::new())
+    } else {
+        si_range(range, "")
+    };
     let mut cells = vec!["  Throughput".to_owned()];
     cells.extend(numbers);
     let space = if prefix.is_empty() { "" } else { " " };
