@@ -49,6 +49,8 @@ pub(super) struct Chart {
     pub(super) reading: String,
     /// Quantity and unit of the left axis, and what to know about it.
     pub(super) caption: String,
+    /// Whether there is nothing to draw but the title.
+    pub(super) bare: bool,
     /// Where the number in the reading comes from.
     pub(super) provenance: Option<Provenance>,
     /// Spread of the values.
@@ -98,6 +100,7 @@ impl Chart {
             id,
             reading: String::new(),
             caption: caption.into(),
+            bare: false,
             provenance: None,
             scale: Scale::Linear,
             bounds: [0.0, 1.0],
@@ -159,16 +162,23 @@ impl Charts {
         };
         let axis = session.axis;
         let gap = 8.0;
-        let each = (ui.available_height() - 2.0 * gap) / 3.0;
+        // A chart with nothing to draw leaves its room to the others.
+        let bare = charts.iter().filter(|chart| chart.bare).count() as f32;
+        let room = ui.available_height() - 2.0 * gap - bare * BARE_HEIGHT;
+        let each = room / (charts.len() as f32 - bare);
         let hovered = self.hovered.take();
         let mut next_hovered = None;
         let mut moved = None;
         ui.spacing_mut().item_spacing.y = gap;
         for (place, chart) in charts.iter().enumerate() {
-            let size = vec2(ui.available_width(), each);
+            let height = if chart.bare { BARE_HEIGHT } else { each };
+            let size = vec2(ui.available_width(), height);
             ui.allocate_ui_with_layout(size, Layout::top_down(Align::Min), |ui| {
-                frame(ui, each, |ui| {
+                frame(ui, height, |ui| {
                     title(ui, chart);
+                    if chart.bare {
+                        return;
+                    }
                     if let Some(reason) = &chart.obstacle {
                         obstacle(ui, reason);
                     } else {
@@ -189,6 +199,9 @@ impl Charts {
     }
 }
 
+/// Height of a chart that is its title only.
+const BARE_HEIGHT: f32 = 40.0;
+
 fn frame(ui: &mut Ui, height: f32, contents: impl FnOnce(&mut Ui)) {
     let palette = theme::palette(ui.visuals());
     egui::Frame::new()
@@ -203,7 +216,7 @@ fn frame(ui: &mut Ui, height: f32, contents: impl FnOnce(&mut Ui)) {
         })
         .show(ui, |ui| {
             ui.set_width(ui.available_width());
-            ui.set_height((height - 16.0).max(40.0));
+            ui.set_height(height - 16.0);
             ui.spacing_mut().item_spacing.y = 6.0;
             contents(ui);
         });

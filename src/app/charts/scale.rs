@@ -96,7 +96,7 @@ pub(in crate::app) fn tick_label(value: f64, unit: Unit) -> String {
     let text = match unit {
         Unit::Percent => return format!("{} %", format::trimmed(value * 100.0, 3)),
         Unit::Plain => return format::trimmed(value, 3),
-        Unit::Rate(_) => format::si(value, ""),
+        Unit::Rate(_) => format::per_second(value),
         Unit::Grams => format::grams(value),
     };
     format::shorten(&text)
@@ -107,7 +107,7 @@ pub(super) fn tick_text(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Percent => format::percent(value, 1),
         Unit::Plain => format::significant(value, 3),
-        Unit::Rate(_) => format::si(value, "").trim_end().to_owned(),
+        Unit::Rate(_) => format::per_second(value).trim_end().to_owned(),
         Unit::Grams => format::grams(value),
     }
 }

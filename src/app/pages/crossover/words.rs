@@ -21,6 +21,9 @@ pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
             let Some((first, rest)) = sweep.stretches.split_first() else {
                 return "This device can run none of the widths".to_owned();
             };
+            if all_equal(sweep) {
+                return format!("All widths take the same energy per {unit}, as far as they fit");
+            }
             if rest.is_empty() {
                 let gain = gain_at(sweep, first.curve, batch).map_or_else(String::new, |gain| {
                     let batch = format::count(batch);
@@ -48,6 +51,22 @@ pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
         }
         Kind::Activity(_) => activity_reading(sweep, unit),
     }
+}
+
+/// Whether no curve can be told from another wherever both run.
+fn all_equal(sweep: &Sweep) -> bool {
+    sweep.series.iter().all(|series| {
+        sweep.series.iter().all(|other| {
+            series
+                .energy
+                .iter()
+                .zip(&other.energy)
+                .all(|pair| match pair {
+                    (Some(a), Some(b)) => (a.typical / b.typical - 1.0).abs() <= EQUAL,
+                    _ => true,
+                })
+        })
+    })
 }
 
 /// A curve and those that cannot be told from it at any place: "16, 8 and 4 bits".
