@@ -119,16 +119,13 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
     let first: (&str, Reading) = (metric, quality);
     for (name, entry) in std::iter::once(first).chain(ROWS) {
         ui.horizontal(|ui| {
+            let help = help(name, unit);
             let name = match name {
                 "Energy" | "CO₂e" => format!("{name}/{}", unit.name()),
                 other => other.to_owned(),
             };
-            cell(
-                ui,
-                name_width,
-                Align::Min,
-                RichText::new(name).color(palette.muted),
-            );
+            let label = RichText::new(name).color(palette.muted);
+            cell(ui, name_width, Align::Min, label).on_hover_text(help);
             for (place, column) in columns.iter().enumerate() {
                 let (text, provenance) = entry(&column.source, unit);
                 let mut text = RichText::new(text);
@@ -153,6 +150,22 @@ const ROWS: [(&str, Reading); 6] = [
     ("CO₂e", co2e),
     ("CO₂e a day", co2e_day),
 ];
+
+/// What a row means, for its tooltip.
+fn help(row: &str, unit: Unit) -> &'static str {
+    match row {
+        "File size" => "Bytes of the file that an export writes",
+        "Throughput" => "Units of work per second, all devices together",
+        "Latency" if unit == Unit::Token => {
+            "Time of one step, which writes one token for every sequence of the batch; not of a whole answer"
+        }
+        "Latency" => "Time from the start of a batch to its end",
+        "Energy" => "Joules at the machine, without the building",
+        "CO₂e" => "Electricity with the building (PUE), and a share of making the devices",
+        "CO₂e a day" => "The same at the demand per day",
+        _ => "On held-out data; hover a figure for its interval and samples",
+    }
+}
 
 /// The saved figures below the table, where it has no room for another column.
 fn in_one_line(ui: &mut Ui, measured: &Measured, unit: Unit) {
