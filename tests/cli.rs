@@ -672,6 +672,15 @@ fn an_exported_file_has_the_reported_size() {
         report["measurement"]["stored_bytes"].as_u64(),
         Some(std::fs::metadata(&path).unwrap().len())
     );
+    // Opened again it says what was done to it, and the same recipe changes nothing more.
+    let again = json(&["report", "--model", path.to_str().unwrap(), "--json"]);
+    let packed = &again["model"]["packed_with"];
+    assert_eq!(packed["quantization"]["weight_bits"], 4);
+    assert_eq!(packed["pruning"]["sparsity"], 0.6);
+    assert_eq!(
+        again["measurement"]["quality"]["value"],
+        report["measurement"]["quality"]["value"]
+    );
 }
 
 #[test]

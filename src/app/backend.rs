@@ -28,6 +28,8 @@ pub struct ModelFacts {
     pub ratios: Vec<f64>,
     /// Where its shapes were published, where only they are known and there are no weights to run.
     pub source: Option<String>,
+    /// Whether its file was exported by WattIf, so that its weights are rounded already.
+    pub packed: bool,
 }
 
 /// How far the training of a student is.

@@ -32,6 +32,7 @@ impl OutlineBackend {
             unit: outline.unit(),
             hash: String::new(),
             ratios: Vec::new(),
+            packed: false,
             source: Some(outline.network().source.clone()),
         };
         Ok(Box::new(Self {

@@ -273,6 +273,7 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                 ratios.dedup();
                 vec![Update::Opened(ModelFacts {
                     source: None,
+                    packed: false,
                     reference: reference.clone(),
                     name: name.clone(),
                     family: "Convolutional network".to_owned(),

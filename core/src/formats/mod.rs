@@ -11,7 +11,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::model::{Architecture, Model, ModelReference, Tensors};
+use crate::model::{Model, ModelReference};
 
 /// Bytes at the beginning of a file that it is recognised by.
 const HEAD: u64 = 512;
@@ -38,16 +38,17 @@ pub fn open(path: &Path) -> Result<Model> {
         return Err(Error::file("this is not a regular file", path));
     }
     let mut file = File::open(path).map_err(|error| unreadable(&error, path))?;
-    let (architecture, tensors) = read(&mut file, metadata.len(), path)?;
+    let (architecture, tensors, packed) = read(&mut file, metadata.len(), path)?;
     let name = path
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let reference = ModelReference::File(path.to_owned());
-    Model::new(reference, name, architecture, tensors)
-        .map_err(|error| Error::file(error.to_string(), path))
+    let model = Model::new(reference, name, architecture, tensors)
+        .map_err(|error| Error::file(error.to_string(), path))?;
+    Ok(Model { packed, ..model })
 }
 
-fn read(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<(Architecture, Tensors)> {
+fn read(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<safetensors::Contents> {
     let mut head = Vec::new();
     file.by_ref()
         .take(HEAD)

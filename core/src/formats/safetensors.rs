@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::compress;
 use crate::model::{Architecture, CnnConfig, GptConfig, Tensors};
+use crate::recipe::Recipe;
 
 /// The longest header that is read; the reference implementation has the same limit.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -43,6 +44,9 @@ fn wrong<T>(fact: impl Into<String>) -> Result<T> {
     Err(Problem::Content(fact.into()))
 }
 
+/// What a file holds; the recipe, where it was compressed and packed by this program.
+pub(super) type Contents = (Architecture, Tensors, Option<Recipe>);
+
 #[derive(Debug)]
 struct Header {
     metadata: BTreeMap<String, String>,
@@ -59,7 +63,7 @@ struct Entry {
 }
 
 /// Reads a model of `len` bytes from the beginning of a file.
-pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<(Architecture, Tensors)> {
+pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<Contents> {
     let mut header = read_header(file, len)?;
     let is_packed = header.metadata.contains_key(compress::CHECKSUM_KEY);
     if is_packed
@@ -88,21 +92,19 @@ pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<(Architect
             .map_err(|error| Problem::Content(error.to_string()))?;
         tensors.insert(name.clone(), tensor);
     }
-    Ok((architecture, tensors))
+    Ok((architecture, tensors, None))
 }
 
 /// Reads a model that this program compressed and packed.
-fn unpack(file: &mut (impl Read + Seek), header: &Header) -> Result<(Architecture, Tensors)> {
+fn unpack(file: &mut (impl Read + Seek), header: &Header) -> Result<Contents> {
     let architecture = architecture(header)?;
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut bytes)?;
-    let tensors = compress::unpack_bytes(&bytes)
-        .map_err(Problem::Content)?
-        .tensors;
-    match architecture.mismatch(&tensors) {
+    let unpacked = compress::unpack_bytes(&bytes).map_err(Problem::Content)?;
+    match architecture.mismatch(&unpacked.tensors) {
         Some(fact) => wrong(fact),
-        None => Ok((architecture, tensors)),
+        None => Ok((architecture, unpacked.tensors, Some(unpacked.recipe))),
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{CnnConfig, Stage, tensors_hash};
+use crate::model::{Architecture, CnnConfig, Stage, Tensors, tensors_hash};
 
 const PATH: &str = "/models/user.safetensors";
 
@@ -82,7 +82,8 @@ fn small() -> Architecture {
 }
 
 fn open_bytes(bytes: &[u8]) -> Result<(Architecture, Tensors)> {
-    read(&mut Cursor::new(bytes), bytes.len() as u64, Path::new(PATH))
+    let contents = read(&mut Cursor::new(bytes), bytes.len() as u64, Path::new(PATH));
+    contents.map(|(architecture, tensors, _)| (architecture, tensors))
 }
 
 /// A message without the path that it must end with.

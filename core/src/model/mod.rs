@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::recipe::Recipe;
 
 mod architecture;
 pub mod bundled;
@@ -158,6 +159,9 @@ pub struct Model {
     pub tensors: Tensors,
     /// SHA-256 of the tensors, hexadecimal; see [`tensors_hash`].
     pub hash: String,
+    /// What was done to the weights before they were written, where the file is one that this program packed. The tensors
+    /// are what that left, as numbers of 32 bits.
+    pub packed: Option<Recipe>,
 }
 
 impl Model {
@@ -182,6 +186,7 @@ impl Model {
             architecture,
             tensors,
             hash,
+            packed: None,
         })
     }
 }

@@ -44,6 +44,14 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         "{} parameters",
         format::count(facts.parameters as f64)
     ));
+    if facts.packed {
+        let text = "Exported by WattIf: weights as they were rounded, opened as 32-bit numbers";
+        ui.label(
+            RichText::new(text)
+                .text_style(egui::TextStyle::Small)
+                .color(palette.muted),
+        );
+    }
     if let Some(source) = &facts.source {
         let text = "Known by its shapes: no weights to run, so quality is not measured";
         ui.label(

@@ -107,6 +107,13 @@ fn heading(report: &Report, target: &HardwareTarget, grid: &Grid) -> Vec<String>
             ),
         ]),
     ];
+    if let Some(packed) = &model.packed_with {
+        let words = format!(
+            "{}; opened as 32-bit numbers, so ask for the same recipe to see the size of the file",
+            recipe(packed)
+        );
+        rows.insert(1, row(["Exported with", &words]));
+    }
     if let Some(source) = &model.source {
         rows.insert(1, row(["Shapes from", source]));
     }

@@ -60,6 +60,10 @@ pub struct ModelView {
     /// Where its shapes were published, where only those are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// What was done to its weights before they were written, where the file was exported by WattIf; they are opened as
+    /// numbers of 32 bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packed_with: Option<Recipe>,
     /// What one unit of work is.
     pub unit: &'static str,
     /// All parameters.
