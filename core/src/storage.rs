@@ -10,7 +10,7 @@ use crate::footprint::Estimate;
 use crate::hardware::Figure;
 use crate::measurement::Provenance;
 use crate::scenario::Scenario;
-use crate::units::{Bytes, GramsCo2e, Joules, KilowattHours, Seconds, Watts};
+use crate::units::{Bytes, GramsCo2e, Joules, KilowattHours, Range, Seconds, Watts};
 
 const FILE: &str = include_str!("../../assets/storage.ron");
 
@@ -72,6 +72,30 @@ fn data_cost(bytes: Bytes, energy_j: Estimate<Joules>, pue: f64, grid: &Grid) ->
     }
 }
 
+/// An energy in proportion to bytes, with the figure that it follows from.
+fn estimate<T: Copy>(
+    bytes: Bytes,
+    figure: &Figure<T>,
+    number: impl Fn(T) -> f64,
+    per: &str,
+    range: Range<Joules>,
+) -> Estimate<Joules> {
+    let formula = format!(
+        "{:.4e} B × {} [{}, {}] {per} = {:.4e} J; {} ({})",
+        bytes.0,
+        number(figure.typical),
+        number(figure.range().low),
+        number(figure.range().high),
+        range.typical.0,
+        figure.source,
+        figure.trust.name()
+    );
+    Estimate {
+        range,
+        provenance: Provenance::Modelled { formula },
+    }
+}
+
 /// Keeping data in a data centre for a year.
 ///
 /// # Errors
@@ -81,21 +105,8 @@ pub fn kept_for_a_year(bytes: Bytes, scenario: &Scenario, grid: &Grid) -> Result
     let range = figure
         .range()
         .map(|watts| watts * YEAR * (bytes.0 / BYTES_PER_TERABYTE));
-    let energy = Estimate {
-        provenance: Provenance::Modelled {
-            formula: format!(
-                "{:.4e} B × {} W per TB [{}, {}] × one year = {:.4e} J; {} ({})",
-                bytes.0,
-                figure.typical.0,
-                figure.range().low.0,
-                figure.range().high.0,
-                range.typical.0,
-                figure.source,
-                figure.trust.name()
-            ),
-        },
-        range,
-    };
+    let per = "W per TB × one year";
+    let energy = estimate(bytes, figure, |watts| watts.0, per, range);
     Ok(data_cost(bytes, energy, scenario.pue, grid))
 }
 
@@ -108,21 +119,7 @@ pub fn sent_once(bytes: Bytes, grid: &Grid) -> Result<DataCost> {
     let range = figure
         .range()
         .map(|energy| Joules::from(energy) * (bytes.0 / BYTES_PER_GIGABYTE));
-    let energy = Estimate {
-        provenance: Provenance::Modelled {
-            formula: format!(
-                "{:.4e} B × {} kWh per GB [{}, {}] = {:.4e} J; {} ({})",
-                bytes.0,
-                figure.typical.0,
-                figure.range().low.0,
-                figure.range().high.0,
-                range.typical.0,
-                figure.source,
-                figure.trust.name()
-            ),
-        },
-        range,
-    };
+    let energy = estimate(bytes, figure, |energy| energy.0, "kWh per GB", range);
     Ok(data_cost(bytes, energy, 1.0, grid))
 }
 

@@ -214,14 +214,19 @@ pub(super) fn choices<T: Copy + PartialEq>(
     picked
 }
 
-/// A titled group on a card of its own.
-pub(super) fn card<R>(ui: &mut Ui, title: &str, contents: impl FnOnce(&mut Ui) -> R) -> R {
-    let palette = theme::palette(ui.visuals());
+/// The ground and edge of every card.
+pub(super) fn card_frame(palette: &theme::Palette) -> egui::Frame {
     egui::Frame::new()
         .fill(palette.surface)
         .stroke(Stroke::new(1.0, palette.hairline))
         .corner_radius(theme::CARD_RADIUS)
         .inner_margin(theme::CARD_MARGIN)
+}
+
+/// A titled group on a card of its own.
+pub(super) fn card<R>(ui: &mut Ui, title: &str, contents: impl FnOnce(&mut Ui) -> R) -> R {
+    let palette = theme::palette(ui.visuals());
+    card_frame(palette)
         .show(ui, |ui| {
             ui.set_width(ui.available_width());
             if !title.is_empty() {

@@ -86,6 +86,11 @@ pub(super) fn aligned(rows: &[Vec<String>], right: &[bool]) -> Vec<String> {
         .collect()
 }
 
+/// A row of a table out of its cells.
+pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
 /// Running text, indented by two and broken between words.
 pub(super) fn wrapped(text: &str) -> Vec<String> {
     let mut lines = Vec::new();

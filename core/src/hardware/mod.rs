@@ -141,6 +141,7 @@ impl HardwareTarget {
     pub(crate) fn cost(&self, request: &Request<'_>) -> Result<Cost> {
         if let CostModel::Processor(processor) = &self.model
             && request.profile.network.is_some()
+            && request.machine == Machine::Real
         {
             let weight_bytes = processor.check_fit(self, request)?;
             if let Some(cost) = serving::served_cost(self, processor, request, weight_bytes)? {

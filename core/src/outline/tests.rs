@@ -40,17 +40,23 @@ fn the_layers_of_every_network_hold_its_parameters() {
     }
 }
 
+/// Multiply-accumulates of all matrix products.
+fn matrix_macs(profile: &ModelProfile) -> f64 {
+    let linear = |l: &&LayerProfile| l.layer.kind == LayerKind::Linear;
+    profile
+        .layers
+        .iter()
+        .filter(linear)
+        .map(|l| l.layer.macs)
+        .sum()
+}
+
 #[test]
 fn a_token_of_a_dense_model_multiplies_every_weight_but_the_embedding_once() {
     let profile = open("catalogue:llama-3-1-8b")
         .predict(&Recipe::default())
         .unwrap();
-    let macs: f64 = profile
-        .layers
-        .iter()
-        .filter(|l| l.layer.kind == LayerKind::Linear)
-        .map(|l| l.layer.macs)
-        .sum();
+    let macs = matrix_macs(&profile);
     assert_eq!(macs, 8_029_995_008.0 - 128_256.0 * 4096.0);
     // Two bytes a weight, and a header.
     let bytes = profile.stored_bytes() as f64;
@@ -62,12 +68,7 @@ fn a_token_of_a_mixture_multiplies_its_active_parameters() {
     let profile = open("catalogue:qwen3-235b-a22b")
         .predict(&Recipe::default())
         .unwrap();
-    let macs: f64 = profile
-        .layers
-        .iter()
-        .filter(|l| l.layer.kind == LayerKind::Linear)
-        .map(|l| l.layer.macs)
-        .sum();
+    let macs = matrix_macs(&profile);
     assert!((macs / 22e9 - 1.0).abs() < 0.05, "{macs}");
 }
 

@@ -421,12 +421,9 @@ fn longest(parts: &[Part]) -> String {
                 Bound::Interconnect => "the link",
             };
             format!(
-                "{} take {share:.0} % of the time, bound by {limit}",
+                "{share:.0} % of the time goes to {}, bound by {limit}",
                 part.name
             )
-            .replace("denoising take", "denoising takes")
-            .replace("devices take", "devices takes")
-            .replace("host take", "host takes")
         })
 }
 

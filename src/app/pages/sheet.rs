@@ -3,15 +3,12 @@
 use egui::{Response, RichText, Stroke, StrokeKind, Ui};
 
 use crate::app::theme::{self, Palette};
+use crate::app::widgets;
 
 /// A card over the rest of the room, for a page.
 pub(in crate::app) fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
     let palette = theme::palette(ui.visuals());
-    egui::Frame::new()
-        .fill(palette.surface)
-        .stroke(Stroke::new(1.0, palette.hairline))
-        .corner_radius(theme::CARD_RADIUS)
-        .inner_margin(theme::CARD_MARGIN)
+    widgets::card_frame(palette)
         .show(ui, |ui| {
             ui.set_min_size(ui.available_size());
             contents(ui)

@@ -1,6 +1,7 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
 mod lifecycle;
+mod quality;
 mod text;
 mod view;
 mod words;

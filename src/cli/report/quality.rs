@@ -1,0 +1,179 @@
+//! What was measured, in lines: quality, stored bytes, zeros, spikes.
+
+use wattif_core::measurement::{Metric, Quality, Spiking};
+
+use super::super::out::{aligned, row};
+use super::{MeasurementView, Report};
+use crate::format::{count, decimals_for, percent, saving, signed_text, significant};
+
+pub(super) fn measured(report: &Report) -> Vec<String> {
+    let mut lines = match &report.measurement.quality {
+        Some(quality) => quality_lines(quality),
+        None => vec!["Quality: not measured, no weights are loaded".to_owned()],
+    };
+    let MeasurementView {
+        stored_bytes,
+        nonzero_weights,
+        weights,
+        ..
+    } = &report.measurement;
+    lines.extend(aligned(
+        &[
+            row([
+                "  Stored",
+                &format!(
+                    "{} B; the original takes {} B ({})",
+                    count(*stored_bytes as f64),
+                    count(report.model.stored_bytes as f64),
+                    saving(1.0 - *stored_bytes as f64 / report.model.stored_bytes as f64)
+                ),
+            ]),
+            row([
+                "  Nonzero",
+                &format!(
+                    "{} of {} weights ({})",
+                    count(*nonzero_weights as f64),
+                    count(*weights as f64),
+                    percent(*nonzero_weights as f64 / *weights as f64, 1)
+                ),
+            ]),
+        ],
+        &[],
+    ));
+    lines
+}
+
+/// What the spiking version did.
+pub(super) fn spiking_lines(spiking: &Spiking) -> Vec<String> {
+    let accuracy = Shown::new(
+        Metric::Accuracy,
+        (spiking.accuracy.high - spiking.accuracy.low) / 2.0,
+    );
+    let activities = || spiking.activity.iter();
+    let mut lines = vec![format!(
+        "As a spiking network, {} time steps an image, run here on {} held-out images",
+        spiking.steps,
+        count(spiking.n as f64)
+    )];
+    lines.extend(aligned(
+        &[
+            row([
+                "  Accuracy",
+                &format!(
+                    "{} [{}, {}] %; with activations as numbers {}",
+                    accuracy.number(spiking.accuracy.value),
+                    accuracy.number(spiking.accuracy.low),
+                    accuracy.number(spiking.accuracy.high),
+                    accuracy.with_unit(spiking.dense)
+                ),
+            ]),
+            row([
+                "  Spikes",
+                &format!(
+                    "per input and time step {}",
+                    activities()
+                        .map(|layer| format!("{} {}", layer.layer, significant(layer.activity, 2)))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            ]),
+        ],
+        &[],
+    ));
+    lines
+}
+
+fn quality_lines(quality: &Quality) -> Vec<String> {
+    let data = match quality.metric {
+        Metric::Accuracy => "held-out images",
+        Metric::BitsPerByte => "held-out bytes",
+    };
+    let mut lines = vec![format!(
+        "Measured here on {} {data}",
+        count(quality.n as f64)
+    )];
+    let shown = Shown::new(quality.metric, (quality.high - quality.low) / 2.0);
+    let change = Shown::new(
+        quality.metric,
+        (quality.change.high - quality.change.low) / 2.0,
+    );
+    let divergence = (quality.divergence.high - quality.divergence.low) / 2.0;
+    let divergence = decimals_for(divergence, 5);
+    let rows = [
+        row([
+            &format!("  {}", quality.metric.name()),
+            &format!(
+                "{} [{}, {}]{}; the original has {}",
+                shown.number(quality.value),
+                shown.number(quality.low),
+                shown.number(quality.high),
+                shown.unit(),
+                shown.with_unit(quality.baseline)
+            ),
+        ]),
+        row([
+            "  Change",
+            &format!(
+                "{} [{}, {}]{}, paired sample by sample",
+                change.number(quality.change.value),
+                change.number(quality.change.low),
+                change.number(quality.change.high),
+                change.points()
+            ),
+        ]),
+        row([
+            "  Divergence",
+            &format!(
+                "{} [{}, {}] nats from the original's predictions",
+                signed_text(quality.divergence.value, divergence),
+                signed_text(quality.divergence.low, divergence),
+                signed_text(quality.divergence.high, divergence)
+            ),
+        ]),
+    ];
+    lines.extend(aligned(&rows, &[]));
+    lines
+}
+
+/// How numbers of a metric are written: in which scale, and with how many decimals.
+pub(super) struct Shown {
+    metric: Metric,
+    decimals: usize,
+}
+
+impl Shown {
+    /// For numbers whose interval has this half width, of which one or two digits are shown.
+    pub(super) fn new(metric: Metric, half_width: f64) -> Self {
+        let decimals = match metric {
+            Metric::Accuracy => decimals_for(half_width * 100.0 / 3.0, 2),
+            Metric::BitsPerByte => decimals_for(half_width / 3.0, 4),
+        };
+        Self { metric, decimals }
+    }
+
+    fn number(&self, value: f64) -> String {
+        let scale = match self.metric {
+            Metric::Accuracy => 100.0,
+            Metric::BitsPerByte => 1.0,
+        };
+        signed_text(value * scale, self.decimals)
+    }
+
+    const fn unit(&self) -> &'static str {
+        match self.metric {
+            Metric::Accuracy => " %",
+            Metric::BitsPerByte => "",
+        }
+    }
+
+    const fn points(&self) -> &'static str {
+        match self.metric {
+            Metric::Accuracy => " points",
+            Metric::BitsPerByte => " bits per byte",
+        }
+    }
+
+    pub(super) fn with_unit(&self, value: f64) -> String {
+        format!("{}{}", self.number(value), self.unit())
+    }
+}
