@@ -30,6 +30,7 @@ fn start() -> Constants {
             layer_blackwell: 15e-6,
             expert_layer: 80e-6,
             exchange: 20e-6,
+            exchange_2024: 100e-6,
             link: 0.5,
             sequence_hopper_2025: 20e-6,
             sequence_blackwell_2025: 20e-6,

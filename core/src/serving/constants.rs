@@ -58,6 +58,8 @@ constants! {
         expert_layer,
         /// Start of one exchange between devices.
         exchange,
+        /// More at the start of one exchange with 2024 software, which waits for the host.
+        exchange_2024,
         /// Link bandwidth.
         link,
         /// Host per sequence and step, 2025 software, on hosts of Hopper.

@@ -257,7 +257,12 @@ impl Serving {
             host: self.host(network, work, device, constants),
         };
         if self.devices > 1.0 {
-            time.exchange = 2.0 * layers * constants.exchange
+            let start = constants.exchange
+                + match self.era {
+                    Era::Y2024 => constants.exchange_2024 * self.devices.log2(),
+                    Era::Eager | Era::Y2025 => 0.0,
+                };
+            time.exchange = 2.0 * layers * start
                 + work.link_bytes / (device.link * constants.link);
         }
         if self.era == Era::Eager {
