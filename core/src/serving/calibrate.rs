@@ -45,7 +45,8 @@ fn start() -> Constants {
             context_2024: 0.3e-6,
             layer_2024: 0.2e-3,
             fp8_layer: 60e-6,
-            fp8_bytes: 2.0,
+            fp8_expert: 2e-6,
+            fp8_bytes: 1.0,
             fp4_bytes: 1.0,
         },
         decode_energy: DecodeEnergy {
@@ -63,7 +64,8 @@ fn start() -> Constants {
             byte_blackwell: 60e-12,
             link_byte: 100e-12,
             fp4_weight: 20e-12,
-            fp8_layer: 20e-3,
+            fp8_layer: 10e-3,
+            fp8_expert: 1e-3,
             cache_byte: 2.0,
         },
         diffusion_time: DiffusionTime {

@@ -88,6 +88,8 @@ constants! {
         layer_2024,
         /// Quantising activations and scaling blocks, per layer of FP8 experts.
         fp8_layer,
+        /// Going over an expert that a device holds, in FP8, whether or not a token needs it.
+        fp8_expert,
         /// How much longer FP8 experts take than their bytes.
         fp8_bytes,
         /// How much longer MXFP4 experts take than their bytes.
@@ -128,6 +130,8 @@ constants! {
         fp4_weight,
         /// Joules per layer of FP8 experts for quantising activations.
         fp8_layer,
+        /// Joules for going over an expert that a device holds, in FP8.
+        fp8_expert,
         /// How much more a byte of keys or values takes than a byte of weights: attention runs on slower units.
         cache_byte,
     }

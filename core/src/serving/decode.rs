@@ -168,6 +168,12 @@ impl Serving {
         }
     }
 
+    /// Experts of one layer on one device.
+    fn held(&self, network: &Transformer) -> f64 {
+        let count = network.experts.map_or(0, |experts| experts.count);
+        f64::from(count) / self.devices
+    }
+
     /// Which experts a batch needs.
     fn touched(&self, network: &Transformer, count: &ParameterCount) -> Touched {
         let Some(experts) = network.experts.filter(|_| count.experts > 0.0) else {
@@ -245,6 +251,7 @@ impl Serving {
             WeightFormat::Fp8 => {
                 constants.fp8_layer
                     * (count.expert_layers + FP8_DENSE * (layers - count.expert_layers))
+                    + constants.fp8_expert * count.expert_layers * self.held(network)
             }
             _ => 0.0,
         };
@@ -344,7 +351,11 @@ impl Serving {
                 } else {
                     FP8_DENSE * layers
                 };
-                (FP8_OPERATION, constants.fp8_layer * counted)
+                (
+                    FP8_OPERATION,
+                    constants.fp8_layer * counted
+                        + constants.fp8_expert * with_experts * self.held(network),
+                )
             }
             WeightFormat::Mxfp4 => (1.0, constants.fp4_weight * work.expert_weights),
             WeightFormat::Packed(bits) => {
