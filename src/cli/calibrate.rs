@@ -75,7 +75,9 @@ pub(super) fn run(arguments: &CalibrateArguments, out: &mut Out) -> anyhow::Resu
     ))?;
     let spread = constants.spread;
     for (work, spread) in [
-        ("language models", spread.decode),
+        ("language models, Ampere", spread.decode_ampere),
+        ("language models, Hopper", spread.decode_hopper),
+        ("language models, Blackwell", spread.decode_blackwell),
         ("images", spread.image),
         ("videos", spread.video),
         ("MLPerf systems", spread.system),

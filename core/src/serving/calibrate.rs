@@ -7,6 +7,7 @@ use super::constants::{
     SystemEnergy, SystemTime,
 };
 use super::decode::Era;
+use super::device::Generation;
 use super::fit::{Sample, fit};
 use super::predict::{Prediction, joules, predict, seconds, typical};
 use super::rows::{Case, CaseWork};
@@ -128,7 +129,9 @@ fn start() -> Constants {
             prompt_packed: 0.35,
         },
         spread: Spreads {
-            decode: spread,
+            decode_ampere: spread,
+            decode_hopper: spread,
+            decode_blackwell: spread,
             image: spread,
             video: spread,
             system: spread,
@@ -383,24 +386,39 @@ pub fn cross_validate(cases: &[Case], spread: &Spreads) -> Vec<Prediction> {
 /// family counts the same, however many rows it has: the next one is as likely to be like the small ones.
 const STATED: f64 = 0.9;
 
-/// Errors on what was left out, by kind of work and fold.
+/// What shares a stated range: a kind of work and, of language models, a generation of devices.
+type Stated = (Kind, Option<Generation>);
+
+fn stated_with(case: &Case) -> Stated {
+    let kind = kind(case);
+    (
+        kind,
+        (kind == Kind::Decode).then_some(case.device.generation),
+    )
+}
+
+/// Errors on what was left out, by what shares a stated range, and by fold.
 #[derive(Default)]
-struct Errors(BTreeMap<Kind, BTreeMap<String, Vec<f64>>>);
+struct Errors(BTreeMap<Stated, BTreeMap<String, Vec<f64>>>);
 
 impl Errors {
     fn add(&mut self, case: &Case, error: f64) {
-        let folds = self.0.entry(kind(case)).or_default();
+        let folds = self.0.entry(stated_with(case)).or_default();
         folds.entry(fold(case)).or_default().push(error);
     }
 
-    fn stated(&self, kind: Kind) -> Option<f64> {
+    fn stated(&self, with: Stated) -> Option<f64> {
         let weighted: Vec<(f64, f64)> = self
             .0
-            .get(&kind)?
+            .get(&with)?
             .values()
             .flat_map(|errors| {
                 let rows = errors.iter().map(|_| 1.0).sum::<f64>();
-                let weight = if kind < Kind::System { 1.0 / rows } else { 1.0 };
+                let weight = if with.0 < Kind::System {
+                    1.0 / rows
+                } else {
+                    1.0
+                };
                 errors.iter().map(move |&error| (error, weight))
             })
             .collect();
@@ -432,20 +450,28 @@ pub fn calibrate(cases: &[Case], provenance: String) -> Constants {
             energy.add(case, (joules / measured).ln().abs());
         }
     }
-    let spread = |kind: Kind, fallback: Spread| {
-        let throughput = speed.stated(kind).unwrap_or(fallback.throughput);
+    let spread = |with: Stated, fallback: Spread| {
+        let throughput = speed.stated(with).unwrap_or(fallback.throughput);
         Spread {
-            energy: energy.stated(kind).unwrap_or(throughput),
+            energy: energy.stated(with).unwrap_or(throughput),
             throughput,
         }
     };
     let fallback = constants.spread;
+    let decode = |generation| {
+        spread(
+            (Kind::Decode, Some(generation)),
+            fallback.decode(generation),
+        )
+    };
     constants.spread = Spreads {
-        decode: spread(Kind::Decode, fallback.decode),
-        image: spread(Kind::Image, fallback.image),
-        video: spread(Kind::Video, fallback.video),
-        system: spread(Kind::System, fallback.system),
-        llama_cpp: spread(Kind::LlamaCpp, fallback.llama_cpp),
+        decode_ampere: decode(Generation::Ampere),
+        decode_hopper: decode(Generation::Hopper),
+        decode_blackwell: decode(Generation::Blackwell),
+        image: spread((Kind::Image, None), fallback.image),
+        video: spread((Kind::Video, None), fallback.video),
+        system: spread((Kind::System, None), fallback.system),
+        llama_cpp: spread((Kind::LlamaCpp, None), fallback.llama_cpp),
     };
     constants
 }

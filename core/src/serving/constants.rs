@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::device::Generation;
 use crate::error::{Error, Result};
 
 /// The file that ships with the program.
@@ -280,8 +281,12 @@ pub struct Spread {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spreads {
-    /// Language models.
-    pub decode: Spread,
+    /// Language models on Ampere.
+    pub decode_ampere: Spread,
+    /// Language models on Hopper.
+    pub decode_hopper: Spread,
+    /// Language models on Blackwell.
+    pub decode_blackwell: Spread,
     /// Images.
     pub image: Spread,
     /// Videos.
@@ -290,6 +295,17 @@ pub struct Spreads {
     pub system: Spread,
     /// llama.cpp.
     pub llama_cpp: Spread,
+}
+
+impl Spreads {
+    /// Of language models on a generation of devices.
+    pub const fn decode(&self, generation: Generation) -> Spread {
+        match generation {
+            Generation::Ampere => self.decode_ampere,
+            Generation::Hopper => self.decode_hopper,
+            Generation::Blackwell => self.decode_blackwell,
+        }
+    }
 }
 
 /// The fitted constants of the serving model.

@@ -269,8 +269,7 @@ impl Serving {
                     Era::Y2024 => constants.exchange_2024 * self.devices.log2(),
                     Era::Eager | Era::Y2025 => 0.0,
                 };
-            time.exchange = 2.0 * layers * start
-                + work.link_bytes / (device.link * constants.link);
+            time.exchange = 2.0 * layers * start + work.link_bytes / (device.link * constants.link);
         }
         if self.era == Era::Eager {
             // The device waits for the host to start every kernel, or the host for the device.

@@ -10,7 +10,7 @@ use crate::hardware::{self, CostModel, Precision};
 const FILE: &str = include_str!("../../../assets/serving_devices.ron");
 
 /// Whose fitted constants a device uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub enum Generation {
     /// NVIDIA A100: 7 nm, HBM2.
     Ampere,

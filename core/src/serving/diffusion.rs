@@ -4,6 +4,7 @@ use super::architecture::Shape;
 use super::constants::{DecodeEnergy, DiffusionEnergy, DiffusionTime};
 use super::denoiser::{DiffusionTransformer, PassCount, Pipeline, decoder_operations};
 use super::device::{Device, Generation};
+use super::narrow::LinearFormat;
 use super::rates::{HELD, Rates, reference_power};
 
 /// What is generated, and on how many devices.
@@ -31,6 +32,8 @@ pub struct Generating {
     pub decoder: f64,
     /// Operations of encoding its text.
     pub text: f64,
+    /// Format of the linear layers of a transformer.
+    pub linear: LinearFormat,
 }
 
 impl Generating {
@@ -58,6 +61,7 @@ impl Generating {
             transformer,
             decoder: decoder_operations(height, width, frames),
             text: 2.0 * pipeline.text_encoder_parameters * f64::from(pipeline.text_tokens),
+            linear: LinearFormat::Half,
         })
     }
 
@@ -148,7 +152,8 @@ impl Generating {
                 };
                 let filled = (head / FULL_HEAD).min(1.0);
                 let gpu = images
-                    * (self.pass.linear / linear + self.pass.attention / (attention * filled))
+                    * (self.pass.linear / (linear * self.linear.speed())
+                        + self.pass.attention / (attention * filled))
                     / shared;
                 if self.devices < 2.0 {
                     (gpu, 0.0, 0.0)
@@ -204,9 +209,13 @@ impl Generating {
             Generation::Hopper => (constants.active_hopper, constants.operation_hopper),
             Generation::Blackwell => (constants.active_blackwell, constants.operation_blackwell),
         };
+        let passes = self.steps * self.batch * self.passes;
+        let narrow = match self.transformer {
+            Some(_) => self.linear.energy(),
+            None => 1.0,
+        };
         let operations =
-            self.steps * self.batch * self.passes * (self.pass.linear + self.pass.attention)
-                + self.batch * self.decoder;
+            passes * (self.pass.linear * narrow + self.pass.attention) + self.batch * self.decoder;
         let idle = Rates::new(device, decode).idle;
         BatchEnergy {
             standing: self.devices * idle * seconds

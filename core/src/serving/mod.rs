@@ -17,6 +17,7 @@ mod diffusion;
 pub(crate) mod fit;
 mod layers;
 mod llama_cpp;
+mod narrow;
 mod predict;
 mod rates;
 mod rows;

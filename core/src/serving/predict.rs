@@ -43,7 +43,7 @@ pub(crate) fn around(typical: f64, spread: f64) -> Range<f64> {
 
 fn spread(case: &Case, constants: &Constants) -> Spread {
     match &case.work {
-        CaseWork::Decode(..) => constants.spread.decode,
+        CaseWork::Decode(..) => constants.spread.decode(case.device.generation),
         CaseWork::Diffusion(_, false) => constants.spread.image,
         CaseWork::Diffusion(_, true) => constants.spread.video,
         CaseWork::System(_) => constants.spread.system,

@@ -13,6 +13,7 @@ use super::denoiser::Pipeline;
 use super::device::{self, Device};
 use super::diffusion::Generating;
 use super::llama_cpp::GgufFormat;
+use super::narrow::LinearFormat;
 use super::system::{Arrival, Benchmark};
 use crate::error::{Error, Result};
 
@@ -398,6 +399,7 @@ fn generating(
     if let Some(ring) = parallel(&row.parallelism, "ring") {
         generating.ring = ring;
     }
+    generating.linear = LinearFormat::named(&row.precision);
     generating.recent = !row.engine.contains("2024");
     Ok((generating, pipeline.frames > 1))
 }

@@ -1,12 +1,12 @@
 //! From the serving model to a footprint: networks known by their shape on devices that published measurements cover.
 
+mod images;
 mod words;
 
 use super::architecture::{Shape, Transformer};
 use super::constants::{Constants, Spread};
 use super::decode::{Serving, WeightFormat};
 use super::device::{self, Device, DeviceKind};
-use super::diffusion::Generating;
 use super::predict::{UNSEEN_DEVICE, around};
 use super::step::{StepEnergy, StepTime, Work};
 use crate::error::Result;
@@ -17,7 +17,7 @@ use crate::recipe::Pattern;
 use crate::scenario::Scenario;
 use crate::units::{Bytes, Joules, Range, Seconds};
 
-use words::{images_time, language_energy, language_time};
+use words::{language_energy, language_time};
 
 /// Answers longer than this are counted as less than half written on average; see [`Serving::work`].
 const SHORT_ANSWER: f64 = 1500.0;
@@ -147,72 +147,12 @@ impl Served<'_> {
             energy: language_energy(&serving, &energy, self),
             notes: self.notes(&parts, format, skipped.is_some()),
         });
-        self.cost(seconds, &parts, self.constants.spread.decode, explanation)
-    }
-
-    fn images(&self, shape: &Shape) -> Option<Cost> {
-        let scenario = self.request.scenario;
-        let pipeline = shape.pipeline()?;
-        let devices = f64::from(scenario.devices);
-        let generating = Generating::new(shape, &pipeline, f64::from(scenario.batch), devices)?;
-        let time = generating.time(self.device, &self.constants.diffusion_time);
-        let energy = generating.energy(
-            self.device,
-            &self.constants.diffusion_energy,
-            &self.constants.decode_energy,
-            &time,
-            time.total,
-        );
-        let joules = energy.total() / devices;
-        let waiting = (time.total - time.denoise - time.exchange - time.decode).max(0.0);
-        let passes = generating.steps * generating.passes * generating.batch / devices;
-        let denoising = passes * (generating.pass.linear + generating.pass.attention);
-        let decoding = generating.batch * generating.decoder / devices;
-        let per_operation = energy.operations / devices / (denoising + decoding);
-        let computing = |name, seconds, operations: f64| {
-            let mut part = Part::new(name, seconds, Bound::Compute);
-            part.operations = operations;
-            part.energy.compute = Joules(operations * per_operation);
-            part
-        };
-        let mut denoise = computing("denoising", time.denoise, denoising);
-        // In 16 bit, once per step.
-        denoise.memory_bytes = 2.0 * generating.pass.parameters * generating.steps / devices;
-        let mut exchange = Part::new(
-            "exchange between devices",
-            time.exchange,
-            Bound::Interconnect,
-        );
-        exchange.energy.interconnect = Joules(energy.link / devices);
-        let parts = with_standing(
-            [
-                denoise,
-                exchange,
-                computing("decoding and text", time.decode, decoding),
-                Part::new("waiting for the host", waiting, Bound::Overhead),
-            ],
-            energy.standing / devices,
-        );
-        let spread = if pipeline.frames > 1 {
-            self.constants.spread.video
-        } else {
-            self.constants.spread.image
-        };
-        let explanation = self.request.explained(|| Explanation {
-            time: images_time(&generating, &time, self),
-            energy: format!(
-                "per batch of {}: {devices} device(s) at {:.0} W of at most {:.0} W for {:.3e} s, of which {:.3e} J \
-                 operations; fitted to published measurements of {}",
-                scenario.batch,
-                joules / time.total,
-                self.device.power_limit,
-                time.total,
-                energy.operations,
-                self.fitted_to(),
-            ),
-            notes: self.image_notes(&parts),
-        });
-        Some(self.cost(time.total, &parts, spread, explanation))
+        self.cost(
+            seconds,
+            &parts,
+            self.constants.spread.decode(self.device.generation),
+            explanation,
+        )
     }
 
     /// Figures of a batch on one device as a cost per unit of work, with the ranges of the fit.
@@ -321,22 +261,6 @@ impl Served<'_> {
                      costs energy"
                 )),
             });
-        }
-        notes
-    }
-
-    /// What of a recipe image generation makes nothing of: its fit has seen 16 bit only.
-    fn image_notes(&self, parts: &[Part]) -> Vec<String> {
-        let mut notes = vec![longest(parts)];
-        let narrow = main_layer(self.request.profile).is_some_and(|layer| {
-            layer.weight_bits < 16 || layer.activation_bits < 16 || layer.sparsity() > 0.0
-        });
-        if narrow {
-            notes.push(
-                "operations are computed in 16 bit and densely: narrower weights and zeros save memory, not time, as \
-                 no narrower image generation was measured to fit to"
-                    .to_owned(),
-            );
         }
         notes
     }
