@@ -18,8 +18,10 @@ use crate::error::{Error, Result};
 use crate::footprint::Footprint;
 use crate::measurement::{Measurement, Quality};
 use crate::model::ModelReference;
+use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
 use crate::scenario::Scenario;
+use crate::serving;
 use crate::units::{GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
 
 /// Version of the file format that [`Preset::save`] writes and the newest that [`Preset::load`] reads.
@@ -75,8 +77,9 @@ pub struct PresetModel {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
-    /// Quality on the held-out data.
-    pub quality: Quality,
+    /// Quality on the held-out data; absent for a network known by its shapes only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
     /// Size of the exported file in bytes.
     pub stored_bytes: u64,
     /// Weights that pruning and quantisation apply to.
@@ -97,10 +100,18 @@ impl Measured {
     /// The figures worth keeping of a measurement and the footprint that follows from it.
     pub fn new(measurement: &Measurement, footprint: &Footprint) -> Self {
         Self {
-            quality: measurement.quality,
-            stored_bytes: measurement.profile.stored_bytes(),
-            weights: measurement.profile.weights(),
-            nonzero_weights: measurement.profile.nonzero_weights(),
+            quality: Some(measurement.quality),
+            ..Self::of_shapes(&measurement.profile, footprint)
+        }
+    }
+
+    /// The same where there are no weights to measure.
+    pub fn of_shapes(profile: &ModelProfile, footprint: &Footprint) -> Self {
+        Self {
+            quality: None,
+            stored_bytes: profile.stored_bytes(),
+            weights: profile.weights(),
+            nonzero_weights: profile.nonzero_weights(),
             throughput: footprint.throughput.range,
             latency_s: footprint.latency.range,
             energy_j_per_unit: footprint.energy_per_unit.range,
@@ -108,39 +119,23 @@ impl Measured {
         }
     }
 
-    fn numbers(&self) -> [(&'static str, [f64; 3]); 7] {
-        let quality = &self.quality;
-        let range = |name, low: f64, typical: f64, high: f64| (name, [low, typical, high]);
-        let interval = |name, i: &crate::measurement::Interval| range(name, i.low, i.value, i.high);
-        [
-            range("quality", quality.low, quality.value, quality.high),
-            interval("quality.change", &quality.change),
-            interval("quality.divergence", &quality.divergence),
-            range(
-                "throughput",
-                self.throughput.low.0,
-                self.throughput.typical.0,
-                self.throughput.high.0,
-            ),
-            range(
-                "latency_s",
-                self.latency_s.low.0,
-                self.latency_s.typical.0,
-                self.latency_s.high.0,
-            ),
-            range(
-                "energy_j_per_unit",
-                self.energy_j_per_unit.low.0,
-                self.energy_j_per_unit.typical.0,
-                self.energy_j_per_unit.high.0,
-            ),
-            range(
-                "co2e_g_per_unit",
-                self.co2e_g_per_unit.low.0,
-                self.co2e_g_per_unit.typical.0,
-                self.co2e_g_per_unit.high.0,
-            ),
-        ]
+    fn numbers(&self) -> Vec<(&'static str, [f64; 3])> {
+        let range = |name, r: Range<f64>| (name, [r.low, r.typical, r.high]);
+        let interval = |name, i: &crate::measurement::Interval| (name, [i.low, i.value, i.high]);
+        let mut numbers = vec![
+            range("throughput", self.throughput.map(|x| x.0)),
+            range("latency_s", self.latency_s.map(|x| x.0)),
+            range("energy_j_per_unit", self.energy_j_per_unit.map(|x| x.0)),
+            range("co2e_g_per_unit", self.co2e_g_per_unit.map(|x| x.0)),
+        ];
+        if let Some(quality) = &self.quality {
+            numbers.extend([
+                ("quality", [quality.low, quality.value, quality.high]),
+                interval("quality.change", &quality.change),
+                interval("quality.divergence", &quality.divergence),
+            ]);
+        }
+        numbers
     }
 
     /// Checks that every figure is a number and every range is in order.
@@ -158,7 +153,10 @@ impl Measured {
                 ));
             }
         }
-        if !self.quality.baseline.is_finite() {
+        if self
+            .quality
+            .is_some_and(|quality| !quality.baseline.is_finite())
+        {
             return Err("measured.quality.baseline is not a number".to_owned());
         }
         if self.nonzero_weights > self.weights {
@@ -335,8 +333,9 @@ impl Preset {
     }
 }
 
-/// SHA-256, as hexadecimal, of the constants that a scenario draws on, its device's and its grid's: with the same hash
-/// and the same method version, a measurement has the same footprint.
+/// SHA-256, as hexadecimal, of the constants that a scenario draws on, its device's, its grid's, and those of the serving
+/// model where it covers the device: with the same hash and the same method version, a measurement has the same
+/// footprint.
 ///
 /// # Errors
 /// [`Error::Unknown`] for a device or region that is in no catalogue.
@@ -349,6 +348,9 @@ pub fn constants_hash(scenario: &Scenario) -> Result<String> {
     let mut digest = Sha256::new();
     digest.update(encode(serde_json::to_vec(target))?);
     digest.update(encode(serde_json::to_vec(grid))?);
+    if serving::covers(&scenario.hardware)? {
+        digest.update(encode(serde_json::to_vec(serving::Constants::shipped()?))?);
+    }
     let mut hash = String::with_capacity(64);
     for byte in digest.finalize() {
         // Writing to a string cannot fail.

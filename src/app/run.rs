@@ -381,9 +381,15 @@ impl App {
             configuration.scenario.clone(),
         )?;
         if let Some(now) = &self.derived.now
-            && let (Some(measurement), Ok(footprint)) = (&now.measurement, &now.footprint)
+            && let Ok(footprint) = &now.footprint
         {
-            preset.measured = Some(Measured::new(measurement, footprint));
+            preset.measured = match &now.measurement {
+                Some(measurement) => Some(Measured::new(measurement, footprint)),
+                None if configuration.model.is_outline() => {
+                    Some(Measured::of_shapes(&now.profile, footprint))
+                }
+                None => None,
+            };
         }
         preset.save(path)?;
         self.preset = Some(OpenedPreset {

@@ -33,7 +33,7 @@ fn sample() -> Preset {
             ..Scenario::default()
         },
         measured: Some(Measured {
-            quality: Quality {
+            quality: Some(Quality {
                 metric: Metric::Accuracy,
                 value: 0.9,
                 low: 0.886,
@@ -50,7 +50,7 @@ fn sample() -> Preset {
                     low: 0.015,
                     high: 0.025,
                 },
-            },
+            }),
             stored_bytes: 30_000,
             weights: 100_000,
             nonzero_weights: 50_000,
@@ -119,7 +119,7 @@ fn the_first_version_still_loads() {
     assert_eq!(preset.recipe.pruning.pattern, Pattern::TwoOfFour);
     assert_eq!(preset.recipe.quantization.group, Group::Size(32));
     assert_eq!(preset.scenario.region, "FRA");
-    assert_eq!(preset.measured.unwrap().quality.n, 2000);
+    assert_eq!(preset.measured.unwrap().quality.unwrap().n, 2000);
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn figures_that_cannot_be_are_refused() {
         Preset::parse(&preset.to_ron().unwrap()).unwrap_err()
     };
     assert_eq!(
-        broken(&|m| m.quality.value = f64::NAN),
+        broken(&|m| m.quality.as_mut().unwrap().value = f64::NAN),
         "measured.quality holds something that is not a number"
     );
     assert_eq!(
@@ -233,6 +233,15 @@ fn figures_that_cannot_be_are_refused() {
         broken(&|m| m.nonzero_weights = 100_001),
         "measured.nonzero_weights is 100001, more than the 100000 weights"
     );
+}
+
+#[test]
+fn figures_of_shapes_come_back_without_a_quality() {
+    let mut preset = sample();
+    preset.measured.as_mut().unwrap().quality = None;
+    let text = preset.to_ron().unwrap();
+    assert!(!text.contains("quality"), "{text}");
+    assert_eq!(Preset::parse(&text).unwrap(), preset);
 }
 
 #[test]

@@ -62,6 +62,14 @@ pub(crate) fn cost(
     })
 }
 
+/// Whether language models and denoisers on a device are costed by the serving model.
+///
+/// # Errors
+/// [`crate::Error::File`] when the table of its devices is broken.
+pub(crate) fn covers(hardware: &str) -> Result<bool> {
+    Ok(device::of_hardware(hardware)?.is_some_and(|device| device.kind == DeviceKind::Gpu))
+}
+
 struct Served<'a> {
     target: &'a HardwareTarget,
     processor: &'a Processor,

@@ -1,6 +1,7 @@
 //! The figures of the original, of now, of the pins and of the preset that was opened, side by side.
 
 use egui::{Align, RichText, Ui};
+use wattif_core::measurement::Depth;
 use wattif_core::measurement::{Metric, Provenance};
 use wattif_core::preset::Measured;
 use wattif_core::profile::Unit;
@@ -113,7 +114,7 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
         .iter()
         .find_map(|column| match &column.source {
             Source::Figures(f) => f.measurement.as_ref().map(|m| m.quality.metric),
-            Source::Saved(saved) => Some(saved.quality.metric),
+            Source::Saved(saved) => saved.quality.map(|quality| quality.metric),
         })
         .map_or("Quality", Metric::name);
     let first: (&str, Reading) = (metric, quality);
@@ -197,7 +198,7 @@ const NONE: &str = "–";
 fn quality(source: &Source<'_>, _: Unit) -> Entry {
     let quality = match source {
         Source::Figures(figures) => figures.measurement.as_ref().map(|m| m.quality),
-        Source::Saved(saved) => Some(saved.quality),
+        Source::Saved(saved) => saved.quality,
     };
     quality.map_or((NONE.to_owned(), None), |quality| {
         let half = (quality.high - quality.low) / 2.0;
@@ -331,6 +332,17 @@ fn no(error: &wattif_core::Error) -> Entry {
     (NONE.to_owned(), Some(provenance))
 }
 
+/// Whether figures that were calculated, not measured, are the same today.
+fn calculated_again(saved: &Measured, now: &Figures) -> String {
+    match &now.footprint {
+        Ok(footprint) if Measured::of_shapes(&now.profile, footprint) == *saved => {
+            "Calculated again: the saved figures hold".to_owned()
+        }
+        Ok(_) => "Calculated again: other figures than the saved ones".to_owned(),
+        Err(_) => "Saved figures; the hardware cannot run this".to_owned(),
+    }
+}
+
 /// Whether the saved figures hold, once the configuration is measured again.
 fn verdict(ui: &mut Ui, preset: &crate::app::OpenedPreset, now: &Figures) {
     let palette = theme::palette(ui.visuals());
@@ -341,9 +353,10 @@ fn verdict(ui: &mut Ui, preset: &crate::app::OpenedPreset, now: &Figures) {
         let title = format!("Preset: {}", preset.preset.title);
         ui.label(RichText::new(title).color(palette.muted));
     }
-    let text = match &now.measurement {
-        Some(measurement) if measurement.depth == wattif_core::measurement::Depth::Full => {
-            let (a, b) = (&measurement.quality, &saved.quality);
+    let text = match (&now.measurement, &saved.quality) {
+        (_, None) => calculated_again(saved, now),
+        (Some(measurement), Some(b)) if measurement.depth == Depth::Full => {
+            let a = &measurement.quality;
             if a.low <= b.high && b.low <= a.high {
                 "Measured again: the saved quality holds".to_owned()
             } else {

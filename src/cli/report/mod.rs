@@ -303,20 +303,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     }
     let mut report = compute(&engine, &scenario, &measurement)?;
     drop(progress);
-    let same_question = base.is_some_and(|preset| {
-        preset.recipe.canonical() == recipe
-            && preset.scenario == scenario
-            && arguments.source.model.is_none()
-    });
-    if let Some(preset) = base
-        && let Some(measured) = &preset.measured
-        && same_question
-    {
-        report.saved = Some(SavedView {
-            measured: measured.clone(),
-            differences: preset.differences(&engine.model().hash)?,
-        });
-    }
+    report.saved = saved(arguments, base, &recipe, &scenario, &engine.model().hash)?;
     if arguments.json {
         out.json(&report)?;
     } else {
@@ -325,6 +312,27 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         }
     }
     save(arguments, &engine, base, &measurement, &scenario)
+}
+
+/// The figures of the preset that was opened, if the question is still the same.
+fn saved(
+    arguments: &ReportArguments,
+    base: Option<&Preset>,
+    recipe: &Recipe,
+    scenario: &Scenario,
+    hash: &str,
+) -> anyhow::Result<Option<SavedView>> {
+    let Some(preset) = base else { return Ok(None) };
+    let same = preset.recipe.canonical() == recipe.canonical()
+        && preset.scenario == *scenario
+        && arguments.source.model.is_none();
+    let Some(measured) = preset.measured.as_ref().filter(|_| same) else {
+        return Ok(None);
+    };
+    Ok(Some(SavedView {
+        measured: measured.clone(),
+        differences: preset.differences(hash)?,
+    }))
 }
 
 /// Runs `wattif report` on a network known by its shapes only.
@@ -344,11 +352,12 @@ fn outlined(
     if base.is_none() && !arguments.scenario.names_devices() {
         scenario.devices = outline.devices_for(&scenario)?;
     }
-    let report = compute_outline(&outline, recipe, &scenario)?;
+    let mut report = compute_outline(&outline, recipe, &scenario)?;
+    report.saved = saved(arguments, base, recipe, &scenario, "")?;
+    let (target, grid) = place(&scenario)?;
     if arguments.json {
         out.json(&report)?;
     } else {
-        let (target, grid) = place(&scenario)?;
         for line in text::lines(&report, target, grid, arguments.explain) {
             out.line(line)?;
         }
@@ -356,8 +365,11 @@ fn outlined(
     let Some(path) = &arguments.save else {
         return Ok(());
     };
+    let profile = outline.predict(recipe)?;
+    let cost = footprint::footprint(&profile, &scenario, target, grid)?;
     let mut preset = Preset::new(reference.clone(), "", recipe.canonical(), scenario)?;
     name_preset(&mut preset, arguments, base);
+    preset.measured = Some(Measured::of_shapes(&profile, &cost));
     Ok(preset.save(path)?)
 }
 

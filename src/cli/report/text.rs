@@ -286,34 +286,34 @@ fn comparison(report: &Report, saved: &SavedView) -> Vec<String> {
     };
     let joules = |range: Range<f64>| si(range.typical, "J");
     let grams = |range: Range<f64>| si(range.typical, "g");
-    let mut lines = aligned(
-        &[
-            row(["The preset", "saved", "now"]),
-            row([
-                &format!("  {}", old.quality.metric.name()),
-                &quality(&old.quality),
-                &new.quality
-                    .as_ref()
-                    .map_or_else(|| "not measured".to_owned(), quality),
-            ]),
-            row([
-                "  Stored",
-                &bytes(old.stored_bytes as f64),
-                &bytes(new.stored_bytes as f64),
-            ]),
-            row([
-                "  Energy",
-                &joules(old.energy_j_per_unit.map(|x| x.0)),
-                &joules(report.footprint.energy_j_per_unit.range.map(|x| x.0)),
-            ]),
-            row([
-                "  CO2e",
-                &grams(old.co2e_g_per_unit.map(|x| x.0)),
-                &grams(report.footprint.co2e_g_per_unit.range.map(|x| x.0)),
-            ]),
-        ],
-        &[false, true, true],
-    );
+    let mut table = vec![row(["The preset", "saved", "now"])];
+    if let Some(old) = &old.quality {
+        table.push(row([
+            &format!("  {}", old.metric.name()),
+            &quality(old),
+            &new.quality
+                .as_ref()
+                .map_or_else(|| "not measured".to_owned(), quality),
+        ]));
+    }
+    table.extend([
+        row([
+            "  Stored",
+            &bytes(old.stored_bytes as f64),
+            &bytes(new.stored_bytes as f64),
+        ]),
+        row([
+            "  Energy",
+            &joules(old.energy_j_per_unit.map(|x| x.0)),
+            &joules(report.footprint.energy_j_per_unit.range.map(|x| x.0)),
+        ]),
+        row([
+            "  CO2e",
+            &grams(old.co2e_g_per_unit.map(|x| x.0)),
+            &grams(report.footprint.co2e_g_per_unit.range.map(|x| x.0)),
+        ]),
+    ]);
+    let mut lines = aligned(&table, &[false, true, true]);
     for difference in &saved.differences {
         lines.extend(wrapped(&format!("It was {difference}.")));
     }
