@@ -102,11 +102,10 @@ impl<'a> Plan<'a> {
     }
 
     fn precision(&self, layer: &LayerProfile) -> Result<Precision> {
-        match layer.layer.kind {
-            LayerKind::Linear | LayerKind::Conv2d => {
-                self.precision_for(needed_bits(layer), &layer.layer.name)
-            }
-            _ => Ok(self.ambient),
+        if layer.layer.kind.multiplies_weights() {
+            self.precision_for(needed_bits(layer), &layer.layer.name)
+        } else {
+            Ok(self.ambient)
         }
     }
 
@@ -114,7 +113,7 @@ impl<'a> Plan<'a> {
     fn sparse(&self, layer: &LayerProfile) -> bool {
         self.processor.two_of_four.is_some()
             && layer.pattern == Some(Pattern::TwoOfFour)
-            && matches!(layer.layer.kind, LayerKind::Linear | LayerKind::Conv2d)
+            && layer.layer.kind.multiplies_weights()
             && layer.sparsity() > 0.49
             && self.request.machine == Machine::Real
     }
@@ -160,7 +159,8 @@ impl<'a> Plan<'a> {
         let execution = &shape.execution;
         let reads = execution.touched(self.batch) * f64::from(execution.passes);
         let mut weights = self.weight_bytes(layer)? * reads;
-        let mut activations = (shape.inputs + shape.outputs) * self.batch * native;
+        let mut activations =
+            (shape.inputs + execution.added + shape.outputs) * self.batch * native;
         let mut unpack_ops = 0.0;
         match self.request.machine {
             Machine::Ideal => {
@@ -184,8 +184,7 @@ impl<'a> Plan<'a> {
         }
         let cache = cache * self.batch * native;
         let runs = f64::from(execution.layers) * f64::from(execution.passes);
-        let exchange =
-            self.devices > 1.0 && matches!(shape.kind, LayerKind::Linear | LayerKind::Conv2d);
+        let exchange = self.devices > 1.0 && shape.kind.multiplies_weights();
         let mut memory_bytes = 0.0;
         if !self.weights_on_chip {
             memory_bytes += weights + cache;
@@ -215,7 +214,7 @@ impl<'a> Plan<'a> {
     /// How many more operations a matrix unit executes because the layer is padded up to its size.
     fn padding(&self, layer: &LayerProfile) -> f64 {
         let shape = &layer.layer;
-        let matrix = matches!(shape.kind, LayerKind::Linear | LayerKind::Conv2d);
+        let matrix = shape.kind.multiplies_weights();
         match self.processor.tile {
             Some((rows, columns)) if matrix && self.request.machine != Machine::Ideal => {
                 let pad = |size: f64, tile: u32| {
