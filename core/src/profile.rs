@@ -61,6 +61,16 @@ pub enum LayerKind {
     Elementwise,
     /// The two products of attention with the cache: multiplications without weights.
     Attention,
+    /// A matrix product with the new input and the layer's own last output, weights `[gates × units, in + units]`: one
+    /// token after another.
+    Recurrent,
+}
+
+impl LayerKind {
+    /// Whether it multiplies activations by a matrix of stored weights.
+    pub const fn multiplies_weights(self) -> bool {
+        matches!(self, Self::Linear | Self::Conv2d | Self::Recurrent)
+    }
 }
 
 /// One layer of a network, from its shape alone.
@@ -103,6 +113,9 @@ pub struct Execution {
     pub experts: Option<(u32, u32)>,
     /// Most tokens of context that attention looks back over.
     pub window: Option<u32>,
+    /// Elements of an earlier result that are read once more and added to this one (residual connections).
+    #[serde(default)]
+    pub added: f64,
 }
 
 impl Default for Execution {
@@ -112,6 +125,7 @@ impl Default for Execution {
             passes: 1,
             experts: None,
             window: None,
+            added: 0.0,
         }
     }
 }

@@ -90,9 +90,16 @@ fn sum(cost: &Cost, of: fn(&LayerCost) -> Bytes) -> f64 {
 }
 
 impl Cost {
-    /// The cost of a token written, together with its share of reading the prompt: `tokens` of it, each costing `read`.
-    pub(crate) fn with_prompts(mut self, read: &Self, tokens: f64, scenario: &Scenario) -> Self {
-        let batch = f64::from(scenario.batch);
+    /// The cost of a token written in a batch of `batch`, together with its share of reading the prompt: `tokens` of it,
+    /// each costing `read` when `at_once` tokens of a prompt are read together.
+    pub(crate) fn with_prompts(
+        mut self,
+        read: &Self,
+        tokens: f64,
+        batch: u32,
+        at_once: u32,
+    ) -> Self {
+        let batch = f64::from(batch);
         self.time = self
             .time
             .with(read.time, |a, b| Seconds(a.0 + tokens * b.0));
@@ -117,8 +124,7 @@ impl Cost {
         });
         self.executed += tokens * read.executed;
         let share = format!(
-            "; with {tokens:.3} prompt tokens per token, read {} at a time: + {tokens:.3} ×",
-            scenario.prompt_tokens
+            "; with {tokens:.3} prompt tokens per token, read {at_once} at a time: + {tokens:.3} ×"
         );
         if !self.explanation.time.is_empty() {
             self.explanation.time += &format!("{share} {:.3e} s", read.time.typical.0);

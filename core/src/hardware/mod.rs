@@ -28,7 +28,7 @@ pub use this_cpu::identity;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::profile::Unit;
+use crate::profile::{LayerKind, Unit};
 use crate::scenario::Scenario;
 use crate::serving::{self, Folding};
 use crate::units::{GramsCo2e, Range, Watts};
@@ -153,6 +153,11 @@ impl HardwareTarget {
         if prompts <= 0.0 || request.profile.unit != Unit::Token {
             return Ok(cost);
         }
+        // The layers of recurrent networks need their own last result: prompts are read like answers are written.
+        if request.first(LayerKind::Recurrent).is_some() {
+            let read = cost.clone();
+            return Ok(cost.with_prompts(&read, prompts, request.scenario.batch, 1));
+        }
         // A prompt is read at once: its tokens are the batch, and each looks back over half of them.
         let prompt = request.scenario.prompt_tokens;
         let reading = Scenario {
@@ -168,7 +173,7 @@ impl HardwareTarget {
             reading: true,
             ..*request
         })?;
-        Ok(cost.with_prompts(&read, prompts, request.scenario))
+        Ok(cost.with_prompts(&read, prompts, request.scenario.batch, prompt))
     }
 
     /// Time and energy of one unit of work, whatever was read before it.

@@ -82,6 +82,12 @@ impl Neuromorphic {
                 layer.layer.name
             ));
         }
+        if let Some(layer) = request.first(LayerKind::Recurrent) {
+            return refuse(format!(
+                "the gates of {} multiply activations by activations, and a synapse multiplies by a stored weight",
+                layer.layer.name
+            ));
+        }
         if request.scenario.devices > 1 {
             return refuse(
                 "the number of chips follows from the network; set the number of devices to 1"
@@ -281,5 +287,5 @@ fn weighted<'a>(request: &Request<'a>) -> impl Iterator<Item = &'a LayerProfile>
         .profile
         .layers
         .iter()
-        .filter(|l| matches!(l.layer.kind, LayerKind::Linear | LayerKind::Conv2d))
+        .filter(|l| l.layer.kind.multiplies_weights())
 }

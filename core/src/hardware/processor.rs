@@ -6,6 +6,8 @@
 mod check;
 mod plan;
 mod roofline;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use roofline::Roofline;
@@ -230,16 +232,9 @@ impl Processor {
     }
 
     pub(super) fn cost(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<Cost> {
-        let plan = self.plan(target, request)?;
         let devices = request.scenario.devices;
-        let demands: Vec<Demand> = request
-            .profile
-            .layers
-            .iter()
-            .map(|layer| plan.demand(layer))
-            .collect::<Result<_>>()?;
-
-        let batch = f64::from(request.scenario.batch);
+        let (plan, demands) = self.best_plan(target, request)?;
+        let batch = plan.batch;
         let mut layers = Vec::with_capacity(demands.len());
         let mut typical = Total::default();
         let mut seconds = [0.0; 3];
@@ -284,15 +279,15 @@ impl Processor {
         Ok(Cost {
             time: per_unit(seconds).map(Seconds),
             latency: Range {
-                low: Seconds(seconds[0]),
-                typical: Seconds(seconds[1]),
-                high: Seconds(seconds[2]),
+                low: Seconds(seconds[0] * plan.parts),
+                typical: Seconds(seconds[1] * plan.parts),
+                high: Seconds(seconds[2] * plan.parts),
             },
             energy: per_unit(joules).map(Joules),
             breakdown: typical.breakdown.scaled(1.0 / batch),
             explanation: request.explained(|| Explanation {
-                time: self.time_formula(&demands, &typical, devices, batch),
-                energy: energy_formula(&demands, &typical, target, devices, batch)
+                time: self.time_formula(&demands, &typical, devices, &plan),
+                energy: energy_formula(&demands, &typical, target, devices, &plan)
                     + &quoted_elsewhere(target, request),
                 notes: plan.notes(&typical),
             }),
@@ -401,7 +396,13 @@ impl Processor {
         (time, breakdown, bound)
     }
 
-    fn time_formula(&self, demands: &[Demand], total: &Total, devices: u32, batch: f64) -> String {
+    fn time_formula(
+        &self,
+        demands: &[Demand],
+        total: &Total,
+        devices: u32,
+        plan: &Plan<'_>,
+    ) -> String {
         let ops: f64 = demands.iter().map(|d| d.ops).sum();
         let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
         let launches: f64 = demands.iter().map(|d| d.launches).sum();
@@ -415,9 +416,10 @@ impl Processor {
             .as_ref()
             .map_or(self.on_chip.bandwidth.typical.0, |m| m.bandwidth.typical.0);
         format!(
-            "batch of {batch}: Σ over {} layers of max(operations / (peak × efficiency), bytes / (bandwidth × \
+            "{}: Σ over {} layers of max(operations / (peak × efficiency), bytes / (bandwidth × \
              efficiency)) + launch = {:.3e} s, with {ops:.3e} operations at {peak:.3e}/s {} × {}, {memory:.3e} bytes \
              at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {devices} device(s)",
+            plan.words(),
             demands.len(),
             total.seconds,
             precision.name(),

@@ -2,7 +2,7 @@
 
 use crate::profile::{Execution, Layer, LayerKind, Unit};
 use crate::serving::PassCount;
-use crate::serving::architecture::{Architecture, Counted, Operations, Shape, Transformer};
+use crate::serving::architecture::{Architecture, Shape, Transformer};
 use crate::serving::{Generating, Pipeline};
 
 /// Tokens of a text that an encoder reads: the sequence length of MLPerf Inference's BERT (Reddi et al. 2020).
@@ -23,10 +23,6 @@ pub(super) fn unit(shape: &Shape) -> Unit {
             _ => Unit::Image,
         },
         Shape::Layers(list) => list.unit,
-        Shape::Counted(counted) => match counted.kind {
-            Operations::Convolutional => Unit::Image,
-            Operations::Attention => Unit::Sample,
-        },
     }
 }
 
@@ -43,7 +39,6 @@ pub(super) fn of(network: &Architecture) -> Vec<Layer> {
             })
             .unwrap_or_default(),
         Shape::Layers(list) => list.layers(),
-        Shape::Counted(counted) => vec![whole(network.parameters, counted)],
     }
 }
 
@@ -249,7 +244,7 @@ fn denoiser(shape: &Shape, pipeline: &Pipeline, generating: &Generating) -> Vec<
     let width = match shape {
         Shape::DiffusionTransformer(network) => f64::from(network.hidden),
         Shape::UNet(network) => network.channels.last().copied().map_or(1.0, f64::from),
-        Shape::Transformer(_) | Shape::Layers(_) | Shape::Counted(_) => 1.0,
+        Shape::Transformer(_) | Shape::Layers(_) => 1.0,
     };
     let blocks = pass.blocks.max(1.0);
     let steps = pipeline.steps.max(1);
@@ -305,25 +300,4 @@ fn denoiser(shape: &Shape, pipeline: &Pipeline, generating: &Generating) -> Vec<
         )
     });
     layers
-}
-
-/// A network of which only the operations are known, as one layer.
-fn whole(parameters: f64, counted: &Counted) -> Layer {
-    let kind = match counted.kind {
-        Operations::Convolutional => LayerKind::Conv2d,
-        Operations::Attention => LayerKind::Linear,
-    };
-    Layer {
-        kind,
-        execution: Execution {
-            layers: counted.layers.max(1),
-            ..Execution::default()
-        },
-        ..matrix(
-            "whole_network",
-            parameters,
-            parameters.sqrt().round(),
-            counted.operations / 2.0,
-        )
-    }
 }

@@ -120,8 +120,7 @@ impl Outline {
             Shape::DiffusionTransformer(_) => "diffusion transformer for images",
             Shape::UNet(network) if network.frames > 1 => "diffusion U-Net for videos",
             Shape::UNet(_) => "diffusion U-Net for images",
-            Shape::Layers(_) => "network for small chips",
-            Shape::Counted(_) => "network of which only the operations are known",
+            Shape::Layers(list) => list.family(),
         }
     }
 

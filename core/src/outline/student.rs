@@ -1,6 +1,6 @@
 //! A smaller network of the same kind, for a distillation ratio.
 
-use crate::serving::architecture::{Architecture, Counted, Experts, Shape, Transformer};
+use crate::serving::architecture::{Architecture, Experts, Shape, Transformer};
 use crate::serving::{DiffusionTransformer, LayerList, ListedLayer, UNet};
 
 /// Bisections of the scale: to a millionth.
@@ -65,13 +65,6 @@ pub(super) fn of(original: &Architecture, ratio: f64) -> (Architecture, String) 
             let words = "narrower: fewer channels in every layer".to_owned();
             (with(Shape::Layers(student)), words)
         }
-        Shape::Counted(counted) => (
-            with(Shape::Counted(Counted {
-                operations: counted.operations * ratio,
-                ..*counted
-            })),
-            "smaller: operations in proportion to the parameters".to_owned(),
-        ),
     }
 }
 
@@ -171,19 +164,39 @@ fn listed(list: &LayerList) -> f64 {
 
 /// The same layers with fewer channels in between; what comes in and what goes out stays.
 fn narrower_list(list: &LayerList, scale: f64) -> LayerList {
-    let last = list.layers.len().saturating_sub(1);
-    let channels = |place: usize, edge: usize, count: u32| {
-        if place == edge {
-            count
-        } else {
-            scaled(count, scale, 1)
-        }
-    };
     let narrow = |(place, layer): (usize, &ListedLayer)| {
-        let inside = |count| channels(place, 0, count);
-        let outside = |count| channels(place, last, count);
+        let (before, after) = (&list.layers[..place], &list.layers[place + 1..]);
+        let inside = |count: u32| match before {
+            [] => count,
+            _ => scaled(count, scale, 1),
+        };
+        // A matrix after a convolution reads all places of an image in one row.
+        let row = |count: u32| match before.last().map(written_channels) {
+            Some(channels) if count.is_multiple_of(channels) => {
+                scaled(channels, scale, 1) * (count / channels)
+            }
+            _ => inside(count),
+        };
+        let outside = |count: u32| {
+            if after.iter().any(|later| reads(later, count)) {
+                scaled(count, scale, 1)
+            } else {
+                count
+            }
+        };
         match *layer {
-            ListedLayer::Conv { from, to, kernel } => ListedLayer::Conv {
+            ListedLayer::Conv {
+                from,
+                to,
+                kernel,
+                adds,
+            } => ListedLayer::Conv {
+                from: (inside(from.0), from.1, from.2),
+                to: (outside(to.0), to.1, to.2),
+                kernel,
+                adds,
+            },
+            ListedLayer::TransposedConv { from, to, kernel } => ListedLayer::TransposedConv {
                 from: (inside(from.0), from.1, from.2),
                 to: (outside(to.0), to.1, to.2),
                 kernel,
@@ -194,14 +207,51 @@ fn narrower_list(list: &LayerList, scale: f64) -> LayerList {
                 kernel,
             },
             ListedLayer::Dense(inputs, outputs) => {
-                ListedLayer::Dense(inside(inputs), outside(outputs))
+                ListedLayer::Dense(row(inputs), outside(outputs))
             }
+            ListedLayer::Embedding(rows, width) => ListedLayer::Embedding(rows, outside(width)),
+            ListedLayer::Lstm { inputs, hidden } => ListedLayer::Lstm {
+                inputs: scaled(inputs, scale, 1),
+                hidden: outside(hidden),
+            },
+            ListedLayer::Attention { tokens, width } => ListedLayer::Attention {
+                tokens,
+                width: inside(width),
+            },
             ListedLayer::Scale(count) => ListedLayer::Scale(inside(count)),
         }
     };
     LayerList {
         layers: list.layers.iter().enumerate().map(narrow).collect(),
+        operations: None,
         ..list.clone()
+    }
+}
+
+/// Channels that a layer writes.
+const fn written_channels(layer: &ListedLayer) -> u32 {
+    match *layer {
+        ListedLayer::Conv { to, .. }
+        | ListedLayer::TransposedConv { to, .. }
+        | ListedLayer::Depthwise { to, .. } => to.0,
+        ListedLayer::Dense(_, width)
+        | ListedLayer::Embedding(_, width)
+        | ListedLayer::Lstm { hidden: width, .. }
+        | ListedLayer::Attention { width, .. }
+        | ListedLayer::Scale(width) => width,
+    }
+}
+
+/// Whether a layer reads so many channels, in places or all in one row.
+fn reads(layer: &ListedLayer, channels: u32) -> bool {
+    match *layer {
+        ListedLayer::Conv { from, .. }
+        | ListedLayer::TransposedConv { from, .. }
+        | ListedLayer::Depthwise { from, .. } => from.0 == channels,
+        ListedLayer::Dense(inputs, _) => inputs.is_multiple_of(channels),
+        ListedLayer::Lstm { inputs, .. } => inputs == channels,
+        ListedLayer::Attention { width, .. } | ListedLayer::Scale(width) => width == channels,
+        ListedLayer::Embedding(..) => false,
     }
 }
 

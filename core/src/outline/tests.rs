@@ -96,6 +96,12 @@ fn a_student_has_its_share_of_the_parameters() {
         "qwen3-30b-a3b",
         "flux-1-dev",
         "stable-diffusion-xl",
+        "resnet-50",
+        "mobilenet-v2",
+        "vgg-16",
+        "ssd-mobilenet-v1",
+        "lstm-ptb-medium",
+        "awd-lstm-ptb",
     ] {
         let outline = open(&format!("catalogue:{name}"));
         for ratio in [0.75, 0.5, 0.25] {
@@ -106,13 +112,76 @@ fn a_student_has_its_share_of_the_parameters() {
                 Shape::Transformer(t) => t.parameters().total(),
                 Shape::DiffusionTransformer(t) => t.parameters(),
                 Shape::UNet(t) => t.count(64, 64).parameters,
-                Shape::Layers(_) | Shape::Counted(_) => v.parameters,
+                Shape::Layers(_) => v.parameters,
             };
             let share = counted(&student) / counted(&outline.original);
             assert!((share / ratio - 1.0).abs() < 0.1, "{name} {ratio}: {share}");
             assert!(outline.predict(&recipe).unwrap().macs() > 0.0);
         }
     }
+}
+
+#[test]
+fn a_narrower_network_keeps_what_comes_in_and_every_result_and_its_layers_fit_together() {
+    let edges = |name: &str, ratio: f64| {
+        let outline = open(&format!("catalogue:{name}"));
+        let layers = outline.variant(ratio).layers.clone();
+        let outputs = |layer: &Layer| layer.shape[0];
+        (layers[0].inputs, outputs(&layers[layers.len() - 1]), layers)
+    };
+    for name in ["ssd-mobilenet-v1", "resnet-18", "vgg-16", "dcgan-64"] {
+        let (whole, half) = (edges(name, 1.0), edges(name, 0.5));
+        assert_eq!((whole.0, whole.1), (half.0, half.1), "{name}");
+    }
+    // Every head of the detector keeps its boxes and classes.
+    let heads = |layers: Vec<Layer>| -> Vec<usize> {
+        layers[layers.len() - 12..]
+            .iter()
+            .map(|l| l.shape[0])
+            .collect()
+    };
+    assert_eq!(
+        heads(edges("ssd-mobilenet-v1", 0.3).2),
+        heads(edges("ssd-mobilenet-v1", 1.0).2)
+    );
+    // The first matrix reads all of the last, now narrower, image.
+    let layers = edges("vgg-16", 0.3).2;
+    let dense = layers
+        .iter()
+        .position(|l| l.kind == LayerKind::Linear)
+        .unwrap();
+    assert_eq!(
+        layers[dense].inputs,
+        layers[dense - 1].shape[0] as f64 * 49.0
+    );
+}
+
+#[test]
+fn a_recurrent_model_reads_its_prompt_one_token_after_another() {
+    let outline = open("catalogue:lstm-ptb-medium");
+    let profile = outline.predict(&Recipe::default()).unwrap();
+    let grid = find_grid("WORLD").unwrap();
+    let target = find("nvidia-a100-sxm4-80gb").unwrap();
+    let energy = |prompt_tokens: u32| {
+        let scenario = Scenario {
+            hardware: target.id.clone(),
+            batch: 8,
+            prompt_tokens,
+            answer_tokens: 100,
+            ..Scenario::default()
+        };
+        let cost = footprint(&profile, &scenario, target, grid).unwrap();
+        cost.energy_per_unit.range.typical.0
+    };
+    let ratio = energy(300) / energy(0);
+    assert!((ratio - 4.0).abs() < 1e-9, "{ratio}");
+    let chip = find("intel-loihi-2").unwrap();
+    let narrow = outline.predict(&with_bits(8, 8)).unwrap();
+    let refused = footprint(&narrow, &Scenario::default(), chip, grid).unwrap_err();
+    assert!(
+        refused.to_string().contains("the gates of lstm"),
+        "{refused}"
+    );
 }
 
 #[test]

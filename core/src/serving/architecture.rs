@@ -40,8 +40,6 @@ pub enum Shape {
     UNet(UNet),
     /// A network known layer by layer.
     Layers(LayerList),
-    /// A network of which only the operations of one inference are known.
-    Counted(Counted),
 }
 
 impl Shape {
@@ -50,21 +48,9 @@ impl Shape {
         match self {
             Self::DiffusionTransformer(network) => Some(network.pipeline()),
             Self::UNet(network) => Some(network.pipeline()),
-            Self::Transformer(_) | Self::Layers(_) | Self::Counted(_) => None,
+            Self::Transformer(_) | Self::Layers(_) => None,
         }
     }
-}
-
-/// A network of which only the operations of one inference are known.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Counted {
-    /// Operations of one inference; a multiply-accumulate is two.
-    pub operations: f64,
-    /// What most of them are.
-    pub kind: Operations,
-    /// Layers with weights, whose kernels start one after another.
-    pub layers: u32,
 }
 
 /// The kind of operation that takes most of the time.

@@ -66,7 +66,6 @@ fn parse(text: &str, path: &Path) -> Result<Architecture> {
         Shape::DiffusionTransformer(network) => network.parameters(),
         Shape::UNet(network) => network.count(64, 64).parameters,
         Shape::Layers(list) => list.parameters(),
-        Shape::Counted(counted) => counted.operations,
     };
     let name = path.parent().and_then(Path::file_name).map_or_else(
         || "network".to_owned(),

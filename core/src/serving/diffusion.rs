@@ -47,7 +47,7 @@ impl Generating {
                 Some(Self::widths(network)),
             ),
             Shape::UNet(network) => (network.count(height, width), None),
-            Shape::Transformer(_) | Shape::Layers(_) | Shape::Counted(_) => return None,
+            Shape::Transformer(_) | Shape::Layers(_) => return None,
         };
         Some(Self {
             batch,

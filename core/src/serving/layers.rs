@@ -1,4 +1,4 @@
-//! Networks known layer by layer: what the benchmarks of small chips run.
+//! Networks known layer by layer: convolutional and recurrent ones, generators and decoders of images.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,12 @@ type Extent = (u32, u32, u32);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerList {
-    /// What one inference reads.
+    /// What one inference reads or writes.
     pub unit: Unit,
+    /// Operations of one inference as its makers or its benchmark print them, a multiply-accumulate being two; they may
+    /// count what the layers do not (pooling, biases).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<f64>,
     /// Layers with weights, in the order in which they run.
     pub layers: Vec<ListedLayer>,
     /// How its makers unrolled it in programmable logic, if it is one design and not a network for any chip.
@@ -31,6 +35,18 @@ pub enum ListedLayer {
         to: Extent,
         /// Rows and columns of the kernel.
         kernel: (u32, u32),
+        /// Whether what an earlier layer wrote is added to the result, and therefore read once more.
+        #[serde(default)]
+        adds: bool,
+    },
+    /// A convolution that spreads every input over a kernel's worth of outputs (fractional stride).
+    TransposedConv {
+        /// What it reads.
+        from: Extent,
+        /// What it writes.
+        to: Extent,
+        /// Rows and columns of the kernel.
+        kernel: (u32, u32),
     },
     /// A convolution of every channel by itself.
     Depthwise {
@@ -43,6 +59,23 @@ pub enum ListedLayer {
     },
     /// A matrix product: inputs, outputs.
     Dense(u32, u32),
+    /// A table of words: rows, width.
+    Embedding(u32, u32),
+    /// One step of a long short-term memory (Hochreiter and Schmidhuber 1997, with a forget gate): four gates, each a
+    /// product with the new input and with the layer's own last output.
+    Lstm {
+        /// Numbers that it reads.
+        inputs: u32,
+        /// Units, as many as the numbers that it writes.
+        hidden: u32,
+    },
+    /// The two products of attention between all places of an image, in one head.
+    Attention {
+        /// Places.
+        tokens: u32,
+        /// Channels.
+        width: u32,
+    },
     /// Normalisation of so many channels that is not folded into the layer before it.
     Scale(u32),
 }
@@ -56,31 +89,64 @@ pub enum Folding {
     Interval(f64),
 }
 
+/// Numbers in a tensor of activations.
+fn volume((channels, rows, columns): Extent) -> usize {
+    usize_of(channels) * usize_of(rows) * usize_of(columns)
+}
+
+/// Places of an image, each of which uses every weight of a convolution.
+fn places((_, rows, columns): Extent) -> f64 {
+    f64::from(rows) * f64::from(columns)
+}
+
 impl ListedLayer {
+    /// The word for its kind in the names of layers.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Conv { .. } => "conv",
+            Self::TransposedConv { .. } => "transposed",
+            Self::Depthwise { .. } => "depthwise",
+            Self::Dense(..) => "dense",
+            Self::Embedding(..) => "embedding",
+            Self::Lstm { .. } => "lstm",
+            Self::Attention { .. } => "attention",
+            Self::Scale(_) => "scale",
+        }
+    }
+
     /// The layer as hardware models see it.
     fn layer(&self, name: String) -> Layer {
-        let volume = |(channels, rows, columns): Extent| {
-            usize_of(channels) * usize_of(rows) * usize_of(columns)
+        let kernels = |outputs: u32, inputs: u32, kernel: (u32, u32)| {
+            vec![
+                usize_of(outputs),
+                usize_of(inputs),
+                usize_of(kernel.0),
+                usize_of(kernel.1),
+            ]
         };
         let (kind, shape, inputs, outputs, uses) = match *self {
-            Self::Conv { from, to, kernel } => (
+            Self::Conv {
+                from, to, kernel, ..
+            } => (
                 LayerKind::Conv2d,
-                vec![
-                    usize_of(to.0),
-                    usize_of(from.0),
-                    usize_of(kernel.0),
-                    usize_of(kernel.1),
-                ],
+                kernels(to.0, from.0, kernel),
                 volume(from),
                 volume(to),
-                f64::from(to.1) * f64::from(to.2),
+                places(to),
+            ),
+            Self::TransposedConv { from, to, kernel } => (
+                LayerKind::Conv2d,
+                kernels(to.0, from.0, kernel),
+                volume(from),
+                volume(to),
+                places(from),
             ),
             Self::Depthwise { from, to, kernel } => (
                 LayerKind::Conv2d,
-                vec![usize_of(to.0), 1, usize_of(kernel.0), usize_of(kernel.1)],
+                kernels(to.0, 1, kernel),
                 volume(from),
                 volume(to),
-                f64::from(to.1) * f64::from(to.2),
+                places(to),
             ),
             Self::Dense(inputs, outputs) => (
                 LayerKind::Linear,
@@ -88,6 +154,30 @@ impl ListedLayer {
                 usize_of(inputs),
                 usize_of(outputs),
                 1.0,
+            ),
+            Self::Embedding(rows, width) => (
+                LayerKind::Embedding,
+                vec![usize_of(rows), usize_of(width)],
+                1,
+                usize_of(width),
+                0.0,
+            ),
+            Self::Lstm { inputs, hidden } => (
+                LayerKind::Recurrent,
+                vec![
+                    GATES * usize_of(hidden),
+                    usize_of(inputs) + usize_of(hidden),
+                ],
+                usize_of(inputs) + usize_of(hidden),
+                usize_of(hidden),
+                1.0,
+            ),
+            Self::Attention { tokens, width } => (
+                LayerKind::Attention,
+                Vec::new(),
+                3 * usize_of(tokens) * usize_of(width),
+                usize_of(tokens) * usize_of(width),
+                0.0,
             ),
             Self::Scale(channels) => (
                 LayerKind::Elementwise,
@@ -97,22 +187,43 @@ impl ListedLayer {
                 1.0,
             ),
         };
-        let weights: usize = shape.iter().product();
+        let weights: usize = match shape.as_slice() {
+            [] => 0,
+            shape => shape.iter().product(),
+        };
+        let table = kind == LayerKind::Embedding;
         Layer {
             name,
             kind,
             // One bias per output channel; normalisation is folded into the weights.
-            other_parameters: shape[0] as u64,
+            other_parameters: shape
+                .first()
+                .filter(|_| !table)
+                .map_or(0, |&outputs| outputs as u64),
             shape,
-            compressible: kind != LayerKind::Elementwise,
-            macs: weights as f64 * uses,
+            compressible: weights > 0 && kind != LayerKind::Elementwise,
+            macs: match *self {
+                Self::Attention { tokens, width } => {
+                    2.0 * f64::from(tokens).powi(2) * f64::from(width)
+                }
+                _ => weights as f64 * uses,
+            },
             inputs: inputs as f64,
             outputs: outputs as f64,
             cache: 0.0,
-            execution: Execution::default(),
+            execution: Execution {
+                added: match *self {
+                    Self::Conv { to, adds: true, .. } => f64::from(to.0) * places(to),
+                    _ => 0.0,
+                },
+                ..Execution::default()
+            },
         }
     }
 }
+
+/// Gates of a long short-term memory: input, forget, output and the new content.
+const GATES: usize = 4;
 
 /// Extents are far below the limits of both types.
 fn usize_of(extent: u32) -> usize {
@@ -125,15 +236,7 @@ impl LayerList {
         self.layers
             .iter()
             .enumerate()
-            .map(|(i, listed)| {
-                let kind = match listed {
-                    ListedLayer::Conv { .. } => "conv",
-                    ListedLayer::Depthwise { .. } => "depthwise",
-                    ListedLayer::Dense(..) => "dense",
-                    ListedLayer::Scale(_) => "scale",
-                };
-                listed.layer(format!("{kind}-{}", i + 1))
-            })
+            .map(|(i, listed)| listed.layer(format!("{}-{}", listed.word(), i + 1)))
             .collect()
     }
 
@@ -177,6 +280,25 @@ impl LayerList {
             .sum()
     }
 
+    /// Operations of one inference: as published, else two per multiply-accumulate.
+    pub fn operations(&self) -> f64 {
+        self.operations.unwrap_or_else(|| 2.0 * self.macs())
+    }
+
+    /// What kind of network it is, in a few words.
+    pub fn family(&self) -> &'static str {
+        let any = |of: fn(&ListedLayer) -> bool| self.layers.iter().any(of);
+        if any(|layer| matches!(layer, ListedLayer::Lstm { .. })) {
+            "recurrent language model"
+        } else if any(|layer| matches!(layer, ListedLayer::TransposedConv { .. })) {
+            "convolutional generator of images"
+        } else if any(|layer| matches!(layer, ListedLayer::Conv { .. })) {
+            "convolutional network"
+        } else {
+            "network of dense layers"
+        }
+    }
+
     /// Multiply-accumulates of one inference.
     pub fn macs(&self) -> f64 {
         self.layers().iter().map(|layer| layer.macs).sum()
@@ -213,6 +335,72 @@ mod tests {
     }
 
     #[test]
+    fn published_networks_by_hand() {
+        // Without biases and normalisation. Multiply-accumulates of the generator: inputs of each layer's image times its
+        // weights; of the language models: every weight once, the table of words apart.
+        for (name, macs, weights) in [
+            ("resnet-50", 4_089_184_256.0, 25_502_912.0),
+            ("mobilenet-v1", 568_740_352.0, 4_209_088.0),
+            ("vgg-16", 15_470_264_320.0, 138_344_128.0),
+            ("alexnet", 714_188_480.0, 61_090_496.0),
+            ("dcgan-64", 104_628_224.0, 3_574_784.0),
+            (
+                "lstm-ptb-medium",
+                2.0 * 4.0 * 650.0 * 1300.0 + 650.0 * 10_000.0,
+                19_760_000.0,
+            ),
+            (
+                "awd-lstm-ptb",
+                4.0 * (1150.0 * 1550.0 + 1150.0 * 2300.0 + 400.0 * 1550.0) + 4e6,
+                24_190_000.0,
+            ),
+        ] {
+            let list = list(name);
+            assert_eq!(list.macs(), macs, "{name}");
+            let counted: u64 = list.layers().iter().map(Layer::weights).sum();
+            assert_eq!(counted as f64, weights, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_layers_make_the_published_operations_and_parameters() {
+        /// `LeNet`-5's published connections include those of subsampling and biases, 4 % of them; all others differ by 2 %
+        /// or less.
+        const APART: f64 = 0.045;
+        /// The parameters of large networks are printed with two or three digits, some with the running means of
+        /// normalisation.
+        const PARAMETERS_APART: f64 = 0.02;
+        let mut counted = 0;
+        for network in crate::serving::architectures().unwrap() {
+            let Shape::Layers(list) = &network.shape else {
+                continue;
+            };
+            let Some(operations) = list.operations else {
+                continue;
+            };
+            counted += 1;
+            let error = 2.0 * list.macs() / operations - 1.0;
+            assert!(error.abs() < APART, "{}: {error}", network.id);
+            let error = list.parameters() / network.parameters - 1.0;
+            assert!(error.abs() < PARAMETERS_APART, "{}: {error}", network.id);
+        }
+        assert!(counted >= 11, "{counted}");
+    }
+
+    #[test]
+    fn a_long_short_term_memory_has_four_gates_over_its_input_and_its_own_last_output() {
+        let layer = ListedLayer::Lstm {
+            inputs: 3,
+            hidden: 5,
+        }
+        .layer("lstm".to_owned());
+        assert_eq!(layer.weights(), 4 * 5 * (3 + 5));
+        assert_eq!(layer.other_parameters, 4 * 5);
+        assert_eq!(layer.macs, 160.0);
+        assert_eq!(layer.kind, LayerKind::Recurrent);
+    }
+
+    #[test]
     fn each_layer_reads_what_an_earlier_one_wrote() {
         for network in crate::serving::architectures().unwrap() {
             let Shape::Layers(list) = &network.shape else {
@@ -221,9 +409,17 @@ mod tests {
             let layers = list.layers();
             let mut written = vec![layers[0].inputs];
             for layer in &layers {
-                // Pooling may make an extent smaller between two layers.
+                // A recurrent layer also reads what it wrote itself; attention reads three results of the same size.
+                let read = match layer.kind {
+                    LayerKind::Recurrent => layer.inputs - layer.outputs,
+                    LayerKind::Attention => layer.inputs / 3.0,
+                    _ => layer.inputs,
+                };
+                // Between two layers pooling may make an image smaller, and repeating rows and columns four times as large.
                 assert!(
-                    written.iter().any(|size| *size >= layer.inputs),
+                    written
+                        .iter()
+                        .any(|size| *size >= read || *size * 4.0 == read),
                     "{} {}",
                     network.id,
                     layer.name

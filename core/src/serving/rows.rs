@@ -237,7 +237,7 @@ impl Case {
                 let (generating, video) = generating(row, &network, devices)?;
                 CaseWork::Diffusion(generating, video)
             }
-            Shape::Layers(_) | Shape::Counted(_) => {
+            Shape::Layers(_) => {
                 return Err(format!(
                     "'{}' is not a benchmark that is modelled",
                     row.task
@@ -432,8 +432,7 @@ fn benchmark(
             transformer.forward_operations(SQUAD_TOKENS),
             Operations::Attention,
         ),
-        Shape::Counted(counted) => (counted.operations, counted.kind),
-        Shape::Layers(list) => (2.0 * list.macs(), Operations::Convolutional),
+        Shape::Layers(list) => (list.operations(), Operations::Convolutional),
         Shape::Transformer(_) | Shape::DiffusionTransformer(_) | Shape::UNet(_) => {
             return Err(format!(
                 "{} is not one of the benchmarks that are modelled",

@@ -58,7 +58,7 @@ pub(crate) fn cost(
     Ok(match &network.shape {
         Shape::Transformer(transformer) if !transformer.encoder => Some(case.language(transformer)),
         Shape::DiffusionTransformer(_) | Shape::UNet(_) => case.images(&network.shape),
-        Shape::Transformer(_) | Shape::Layers(_) | Shape::Counted(_) => None,
+        Shape::Transformer(_) | Shape::Layers(_) => None,
     })
 }
 

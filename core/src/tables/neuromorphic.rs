@@ -224,6 +224,7 @@ fn network(row: &NeuromorphicRow) -> Result<LayerList, String> {
         .collect();
     Ok(LayerList {
         unit: Unit::Sample,
+        operations: None,
         layers,
         folding: None,
     })

@@ -222,12 +222,11 @@ impl<'a> Layout<'a> {
 
     fn activation_bytes(&self) -> f64 {
         let bytes = f64::from(self.widths.1) / 8.0;
-        let elements = |l: &LayerProfile| l.layer.inputs + l.layer.outputs;
         self.request
             .profile
             .layers
             .iter()
-            .map(elements)
+            .map(elements_moved)
             .sum::<f64>()
             * bytes
     }
@@ -241,8 +240,7 @@ impl<'a> Layout<'a> {
         };
         let work = |l: &LayerProfile| self.request.work(&l.layer).0 * density(l);
         let weights = |l: &LayerProfile| layer_bytes(l, self.request.machine);
-        let activations =
-            |l: &LayerProfile| (l.layer.inputs + l.layer.outputs) * f64::from(self.widths.1) / 8.0;
+        let activations = |l: &LayerProfile| elements_moved(l) * f64::from(self.widths.1) / 8.0;
         let reads = if self.unfolded { 0.0 } else { 1.0 };
         let on_chip = |l: &LayerProfile| reads * weights(l) + activations(l);
         let of = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
@@ -356,6 +354,11 @@ fn waits_for(layer: &LayerProfile) -> f64 {
     let channels = if inputs == 1 { outputs } else { inputs };
     let rows = (layer.inputs / channels as f64).sqrt().max(1.0);
     (kernel as f64 / rows).min(1.0)
+}
+
+/// Activations that a layer reads and writes.
+fn elements_moved(layer: &LayerProfile) -> f64 {
+    layer.layer.inputs + layer.layer.execution.added + layer.layer.outputs
 }
 
 fn layer_bytes(layer: &LayerProfile, machine: Machine) -> f64 {

@@ -5,8 +5,9 @@ use super::{Demand, Precision, Processor, Total, WeightStorage};
 use crate::error::{Error, Result};
 use crate::footprint::Bound;
 use crate::hardware::cost::{Machine, Request};
+use crate::hardware::figure::Corner;
 use crate::hardware::{HardwareClass, HardwareTarget};
-use crate::profile::{LayerKind, LayerProfile};
+use crate::profile::{Layer, LayerKind, LayerProfile};
 use crate::recipe::Pattern;
 
 /// Part of the on-chip memory that a program can count on; the rest holds code, buffers and other data. Assumed.
@@ -23,7 +24,10 @@ pub(super) struct Plan<'a> {
     request: &'a Request<'a>,
     target_name: &'a str,
     class: HardwareClass,
-    batch: f64,
+    /// Units of work that go through all layers together.
+    pub(super) batch: f64,
+    /// Parts of equal size into which the batch is cut, one after another.
+    pub(super) parts: f64,
     devices: f64,
     /// The device's formats, narrowest first.
     formats: Vec<Precision>,
@@ -32,8 +36,46 @@ pub(super) struct Plan<'a> {
     pub(super) weight_bytes: f64,
     cache_bytes: f64,
     activation_bytes: f64,
+    /// Bytes on the chip that a program can count on, of all devices together.
+    room: f64,
     weights_on_chip: bool,
-    activations_on_chip: bool,
+}
+
+impl Processor {
+    /// How the batch runs fastest: whole, or in 2, 4, 8… equal parts, of which more stays on the chip. Twice the batch
+    /// has the same parts to choose from, so it is never slower.
+    pub(super) fn best_plan<'a>(
+        &'a self,
+        target: &'a HardwareTarget,
+        request: &'a Request<'a>,
+    ) -> Result<(Plan<'a>, Vec<Demand>)> {
+        let rates = self.rates(target, Corner::Typical);
+        let seconds_per_unit = |plan: &Plan<'_>, demands: &[Demand]| {
+            let mut total = Total::default();
+            for demand in demands {
+                Self::layer(demand, &rates, request.scenario.devices, &mut total);
+            }
+            total.finish(&rates, request.scenario.devices);
+            total.seconds / plan.batch
+        };
+        let whole = self.plan(target, request)?;
+        let demands = whole.demands()?;
+        let mut fastest = seconds_per_unit(&whole, &demands);
+        let mut best = (whole, demands);
+        let mut fits = best.0.stays_on_chip();
+        let mut next = best.0.in_more_parts();
+        while let Some(plan) = next.take().filter(|_| !fits) {
+            let demands = plan.demands()?;
+            let seconds = seconds_per_unit(&plan, &demands);
+            fits = plan.stays_on_chip();
+            next = plan.in_more_parts();
+            if seconds < fastest {
+                fastest = seconds;
+                best = (plan, demands);
+            }
+        }
+        Ok(best)
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -48,14 +90,15 @@ impl<'a> Plan<'a> {
             target_name: &target.name,
             class: target.class,
             batch: f64::from(request.scenario.batch),
+            parts: 1.0,
             devices: f64::from(request.scenario.devices),
             formats: processor.peak.keys().copied().collect(),
             ambient: Precision::Fp32,
             weight_bytes: 0.0,
             cache_bytes: 0.0,
             activation_bytes: 0.0,
+            room: 0.0,
             weights_on_chip: false,
-            activations_on_chip: false,
         };
         let needed = request
             .profile
@@ -66,20 +109,59 @@ impl<'a> Plan<'a> {
             .max();
         plan.ambient = plan.precision_for(needed.unwrap_or(32), "the model")?;
         let native = f64::from(plan.ambient.bits()) / 8.0;
-        let mut widest: f64 = 0.0;
         for layer in &request.profile.layers {
             plan.weight_bytes += plan.weight_bytes(layer)?;
             plan.cache_bytes += request.work(&layer.layer).1 * plan.batch * native;
-            let at_once = f64::from(layer.layer.execution.layers * layer.layer.execution.passes);
-            let values = (layer.layer.inputs + layer.layer.outputs) / at_once;
-            widest = widest.max(values * plan.batch * native);
+            plan.activation_bytes = plan
+                .activation_bytes
+                .max(plan.working_set(&layer.layer, native));
         }
-        plan.activation_bytes = widest;
-        let room = processor.on_chip.capacity.typical.0 * USABLE_ON_CHIP * plan.devices;
-        plan.weights_on_chip =
-            processor.memory.is_none() || plan.weight_bytes + plan.cache_bytes <= room;
-        plan.activations_on_chip = processor.memory.is_none() || widest <= room;
+        plan.room = match processor.memory {
+            Some(_) => processor.on_chip.capacity.typical.0 * USABLE_ON_CHIP * plan.devices,
+            None => f64::INFINITY,
+        };
+        plan.weights_on_chip = plan.weight_bytes <= plan.room;
         Ok(plan)
+    }
+
+    /// Bytes of what a layer reads and writes at once, for the units that go through it together.
+    fn working_set(&self, layer: &Layer, bytes_per_value: f64) -> f64 {
+        let at_once = f64::from(layer.execution.layers * layer.execution.passes);
+        (layer.inputs + layer.outputs) / at_once * self.batch * bytes_per_value
+    }
+
+    /// Share of a part's keys and values that stays on the chip, beside the weights.
+    fn cached_on_chip(&self) -> f64 {
+        let cache = self.cache_bytes / self.parts;
+        let left = self.room - self.weight_bytes;
+        if left >= cache {
+            1.0
+        } else {
+            (left / cache).max(0.0)
+        }
+    }
+
+    /// Whether smaller parts would keep no more on the chip: what the layers hand on to each other, keys and values.
+    fn stays_on_chip(&self) -> bool {
+        let cached = !self.weights_on_chip || self.cached_on_chip() >= 1.0;
+        cached && self.activation_bytes / self.parts <= self.room
+    }
+
+    /// The same with the batch cut in twice as many parts, each of which is finished, of texts the whole answer, before
+    /// the next begins; `None` where parts would be smaller than a unit of work, or where the batch is one prompt.
+    fn in_more_parts(&self) -> Option<Self> {
+        (self.batch >= 2.0 && !self.request.reading).then(|| Self {
+            batch: self.batch / 2.0,
+            parts: self.parts * 2.0,
+            formats: self.formats.clone(),
+            ..*self
+        })
+    }
+
+    /// What every layer asks of the machine, per part of the batch.
+    fn demands(&self) -> Result<Vec<Demand>> {
+        let layers = self.request.profile.layers.iter();
+        layers.map(|layer| self.demand(layer)).collect()
     }
 
     /// The format in which something of the given width is computed.
@@ -102,11 +184,10 @@ impl<'a> Plan<'a> {
     }
 
     fn precision(&self, layer: &LayerProfile) -> Result<Precision> {
-        match layer.layer.kind {
-            LayerKind::Linear | LayerKind::Conv2d => {
-                self.precision_for(needed_bits(layer), &layer.layer.name)
-            }
-            _ => Ok(self.ambient),
+        if layer.layer.kind.multiplies_weights() {
+            self.precision_for(needed_bits(layer), &layer.layer.name)
+        } else {
+            Ok(self.ambient)
         }
     }
 
@@ -114,7 +195,7 @@ impl<'a> Plan<'a> {
     fn sparse(&self, layer: &LayerProfile) -> bool {
         self.processor.two_of_four.is_some()
             && layer.pattern == Some(Pattern::TwoOfFour)
-            && matches!(layer.layer.kind, LayerKind::Linear | LayerKind::Conv2d)
+            && layer.layer.kind.multiplies_weights()
             && layer.sparsity() > 0.49
             && self.request.machine == Machine::Real
     }
@@ -149,7 +230,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    pub(super) fn demand(&self, layer: &LayerProfile) -> Result<Demand> {
+    fn demand(&self, layer: &LayerProfile) -> Result<Demand> {
         let shape = &layer.layer;
         let (macs, cache) = self.request.work(shape);
         let precision = self.precision(layer)?;
@@ -160,7 +241,8 @@ impl<'a> Plan<'a> {
         let execution = &shape.execution;
         let reads = execution.touched(self.batch) * f64::from(execution.passes);
         let mut weights = self.weight_bytes(layer)? * reads;
-        let mut activations = (shape.inputs + shape.outputs) * self.batch * native;
+        let mut activations =
+            (shape.inputs + execution.added + shape.outputs) * self.batch * native;
         let mut unpack_ops = 0.0;
         match self.request.machine {
             Machine::Ideal => {
@@ -184,13 +266,12 @@ impl<'a> Plan<'a> {
         }
         let cache = cache * self.batch * native;
         let runs = f64::from(execution.layers) * f64::from(execution.passes);
-        let exchange =
-            self.devices > 1.0 && matches!(shape.kind, LayerKind::Linear | LayerKind::Conv2d);
-        let mut memory_bytes = 0.0;
+        let exchange = self.devices > 1.0 && shape.kind.multiplies_weights();
+        let mut memory_bytes = cache * (1.0 - self.cached_on_chip());
         if !self.weights_on_chip {
-            memory_bytes += weights + cache;
+            memory_bytes += weights;
         }
-        if !self.activations_on_chip {
+        if self.working_set(shape, native) > self.room {
             memory_bytes += activations;
         }
         Ok(Demand {
@@ -215,7 +296,7 @@ impl<'a> Plan<'a> {
     /// How many more operations a matrix unit executes because the layer is padded up to its size.
     fn padding(&self, layer: &LayerProfile) -> f64 {
         let shape = &layer.layer;
-        let matrix = matches!(shape.kind, LayerKind::Linear | LayerKind::Conv2d);
+        let matrix = shape.kind.multiplies_weights();
         match self.processor.tile {
             Some((rows, columns)) if matrix && self.request.machine != Machine::Ideal => {
                 let pad = |size: f64, tile: u32| {

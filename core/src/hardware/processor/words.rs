@@ -1,5 +1,6 @@
 //! How the energy of a processor came about, in words.
 
+use super::plan::Plan;
 use super::{Demand, Total};
 use crate::hardware::cost::Request;
 use crate::hardware::per_operation::keras_spiking_cpu;
@@ -11,15 +12,16 @@ pub(super) fn energy_formula(
     total: &Total,
     target: &HardwareTarget,
     devices: u32,
-    batch: f64,
+    plan: &Plan<'_>,
 ) -> String {
     let b = &total.breakdown;
     let ops: f64 = demands.iter().map(|d| d.ops).sum();
     let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
     format!(
-        "per batch of {batch}: {ops:.3e} operations → {:.3e} J + on-chip traffic {:.3e} J + {memory:.3e} bytes of \
+        "{}: {ops:.3e} operations → {:.3e} J + on-chip traffic {:.3e} J + {memory:.3e} bytes of \
          memory traffic → {:.3e} J + {devices} × {} W × {:.3e} s = {:.3e} J static + links {:.3e} J; capped at {} W \
-         per device",
+         per device; of the device alone: no host, no fans, no losses of a power supply",
+        plan.words(),
         b.compute.0,
         b.on_chip.0,
         b.memory.0,
@@ -29,6 +31,21 @@ pub(super) fn energy_formula(
         b.interconnect.0,
         target.power_limit.range().high.0,
     )
+}
+
+impl Plan<'_> {
+    /// The units of work that the formulas are about.
+    pub(super) fn words(&self) -> String {
+        let batch = self.batch;
+        if self.parts > 1.0 {
+            format!(
+                "per part of {batch} (the batch runs in {} parts, so that more stays on the chip)",
+                self.parts
+            )
+        } else {
+            format!("per batch of {batch}")
+        }
+    }
 }
 
 /// What a well-known table of energies per operation would give, where it has this class of device.
