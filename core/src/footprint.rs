@@ -344,4 +344,6 @@ fn sentence(notes: &[String]) -> String {
 }
 
 #[cfg(test)]
+mod stages;
+#[cfg(test)]
 mod tests;

@@ -13,6 +13,9 @@ pub struct Scenario {
     pub hardware: String,
     /// Number of devices that share the model.
     pub devices: u32,
+    /// Pipeline stages: groups of devices that each hold a share of the layers and hand on the batch in as many parts.
+    /// Within a stage, devices share every layer (tensor parallelism). Divides `devices`.
+    pub stages: u32,
     /// Units of work processed together (images, sequences).
     pub batch: u32,
     /// Tokens of context that a language model attends to on average; ignored by other models, and where
@@ -54,6 +57,7 @@ impl Default for Scenario {
         Self {
             hardware: "nvidia-jetson-orin-nano-8gb".to_owned(),
             devices: 1,
+            stages: 1,
             batch: 32,
             context: 128,
             prompt_tokens: 0,
@@ -83,6 +87,24 @@ impl Scenario {
         } else {
             f64::from(self.context)
         }
+    }
+
+    /// Sets the number of devices, with as many pipeline stages as before if they still divide it, else fewer.
+    pub fn set_devices(&mut self, devices: u32) {
+        self.devices = devices;
+        while self.stages > 1 && !devices.is_multiple_of(self.stages) {
+            self.stages -= 1;
+        }
+    }
+
+    /// Devices of one pipeline stage, which share every layer of it.
+    pub fn tensor_devices(&self) -> u32 {
+        self.devices / self.stages.max(1)
+    }
+
+    /// Parts of a batch that are under way at once: one per stage, as far as the batch can be divided.
+    pub fn in_flight(&self) -> u32 {
+        self.stages.min(self.batch).max(1)
     }
 
     /// Tokens of prompt that are read for every token written.
@@ -118,6 +140,13 @@ impl Scenario {
             }
         };
         whole("the number of devices", self.devices, 4096)?;
+        whole("the number of pipeline stages", self.stages, 4096)?;
+        if !self.devices.is_multiple_of(self.stages) {
+            return Err(Error::Scenario(format!(
+                "{} devices cannot form {} pipeline stages of equal size",
+                self.devices, self.stages
+            )));
+        }
         whole("the batch size", self.batch, 65536)?;
         whole("the context length", self.context, MOST_TOKENS)?;
         if self.time_steps > 1024 {

@@ -294,7 +294,7 @@ impl Axis {
             Self::ActivationBits => recipe.quantization.activation_bits = value as u8,
             Self::Ratio => recipe.distillation.ratio = value,
             Self::Batch => scenario.batch = value as u32,
-            Self::Devices => scenario.devices = value as u32,
+            Self::Devices => scenario.set_devices(value as u32),
             Self::Context => scenario.context = value as u32,
             Self::Prompt => {
                 scenario.prompt_tokens = value as u32;

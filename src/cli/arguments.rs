@@ -114,6 +114,9 @@ pub(super) struct ScenarioArguments {
     /// Devices that share the model
     #[arg(long, value_name = "N")]
     devices: Option<u32>,
+    /// Pipeline stages: groups of devices that each hold a share of the layers; divides the devices
+    #[arg(long, value_name = "N")]
+    stages: Option<u32>,
     /// Units of work processed together
     #[arg(long, value_name = "N")]
     batch: Option<u32>,
@@ -168,7 +171,10 @@ impl ScenarioArguments {
     /// that is in no catalogue.
     pub(super) fn apply(&self, mut scenario: Scenario) -> wattif_core::Result<Scenario> {
         set(&mut scenario.hardware, self.hardware.clone());
-        set(&mut scenario.devices, self.devices);
+        if let Some(devices) = self.devices {
+            scenario.set_devices(devices);
+        }
+        set(&mut scenario.stages, self.stages);
         set(&mut scenario.batch, self.batch);
         if let Some(context) = self.context {
             scenario.context = context;

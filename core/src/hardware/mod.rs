@@ -27,7 +27,7 @@ pub use this_cpu::identity;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::profile::{LayerKind, Unit};
 use crate::scenario::Scenario;
 use crate::serving::{self, Folding};
@@ -139,6 +139,12 @@ const EMBODIED_PER_WATT: Range<f64> = Range {
 impl HardwareTarget {
     /// Time and energy of one unit of work, prompts shared out over the tokens written.
     pub(crate) fn cost(&self, request: &Request<'_>) -> Result<Cost> {
+        if request.scenario.stages > 1 && !matches!(self.model, CostModel::Processor(_)) {
+            return Err(Error::Infeasible(format!(
+                "pipeline stages are modelled for processors only, not for {}; use 1 stage",
+                self.name
+            )));
+        }
         if let CostModel::Processor(processor) = &self.model
             && request.profile.network.is_some()
             && request.machine == Machine::Real

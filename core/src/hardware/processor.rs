@@ -141,6 +141,9 @@ pub struct Processor {
     pub cannot: BTreeMap<LayerKind, String>,
 }
 
+/// Name of what passes between pipeline stages, beside the layers.
+const HANDED_ON: &str = "exchange between stages";
+
 /// How many [`Precision`]s there are.
 const FORMATS: usize = 6;
 
@@ -235,6 +238,10 @@ impl Processor {
         let devices = request.scenario.devices;
         let (plan, demands) = self.best_plan(target, request)?;
         let batch = plan.batch;
+        // Units that are finished by the time that one batch takes.
+        let finished = batch * plan.in_flight;
+        let names = request.profile.layers.iter().map(|l| l.layer.name.as_str());
+        let names: Vec<&str> = names.chain([HANDED_ON]).collect();
         let mut layers = Vec::with_capacity(demands.len());
         let mut typical = Total::default();
         let mut seconds = [0.0; 3];
@@ -242,12 +249,12 @@ impl Processor {
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
             let rates = self.rates(target, corner);
             let mut total = Total::default();
-            for (layer, demand) in request.profile.layers.iter().zip(&demands) {
-                let (time, energy, bound) = Self::layer(demand, &rates, devices, &mut total);
+            for (name, demand) in names.iter().zip(&demands) {
+                let (time, energy, bound) = Self::layer(demand, &rates, plan.group, &mut total);
                 if corner == Corner::Typical {
                     layers.push(LayerCost {
-                        layer: layer.layer.name.clone(),
-                        time: Seconds(time / batch),
+                        layer: (*name).to_owned(),
+                        time: Seconds(time / finished),
                         energy: energy.scaled(1.0 / batch),
                         operations: demand.executed() / batch,
                         memory_bytes: Bytes(demand.memory_bytes / batch),
@@ -257,7 +264,7 @@ impl Processor {
                     });
                 }
             }
-            let stretch = total.finish(&rates, devices);
+            let stretch = total.finish(&rates, plan.standing());
             if corner == Corner::Typical {
                 for layer in &mut layers {
                     layer.time = layer.time * stretch;
@@ -277,7 +284,7 @@ impl Processor {
             high: high / batch,
         };
         Ok(Cost {
-            time: per_unit(seconds).map(Seconds),
+            time: per_unit(seconds).map(|seconds| Seconds(seconds / plan.in_flight)),
             latency: Range {
                 low: Seconds(seconds[0] * plan.parts),
                 typical: Seconds(seconds[1] * plan.parts),
@@ -286,8 +293,8 @@ impl Processor {
             energy: per_unit(joules).map(Joules),
             breakdown: typical.breakdown.scaled(1.0 / batch),
             explanation: request.explained(|| Explanation {
-                time: self.time_formula(&demands, &typical, devices, &plan),
-                energy: energy_formula(&demands, &typical, target, devices, &plan)
+                time: self.time_formula(&demands, &typical, &plan),
+                energy: energy_formula(&demands, &typical, target, &plan)
                     + &quoted_elsewhere(target, request),
                 notes: plan.notes(&typical),
             }),
@@ -347,10 +354,9 @@ impl Processor {
     fn layer(
         demand: &Demand,
         rates: &Rates,
-        devices: u32,
+        n: f64,
         total: &mut Total,
     ) -> (f64, EnergyBreakdown, Bound) {
-        let n = f64::from(devices);
         let format = demand.precision as usize;
         let (peak, energy_per_op) = (rates.peak[format], rates.energy_per_op[format]);
         let speedup = if demand.sparse {
@@ -396,13 +402,7 @@ impl Processor {
         (time, breakdown, bound)
     }
 
-    fn time_formula(
-        &self,
-        demands: &[Demand],
-        total: &Total,
-        devices: u32,
-        plan: &Plan<'_>,
-    ) -> String {
+    fn time_formula(&self, demands: &[Demand], total: &Total, plan: &Plan<'_>) -> String {
         let ops: f64 = demands.iter().map(|d| d.ops).sum();
         let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
         let launches: f64 = demands.iter().map(|d| d.launches).sum();
@@ -418,7 +418,7 @@ impl Processor {
         format!(
             "{}: Σ over {} layers of max(operations / (peak × efficiency), bytes / (bandwidth × \
              efficiency)) + launch = {:.3e} s, with {ops:.3e} operations at {peak:.3e}/s {} × {}, {memory:.3e} bytes \
-             at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {devices} device(s)",
+             at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {} device(s)",
             plan.words(),
             demands.len(),
             total.seconds,
@@ -426,6 +426,7 @@ impl Processor {
             self.compute_efficiency.typical,
             self.bandwidth_efficiency.typical,
             self.launch.typical.0,
+            plan.group,
         )
     }
 }
@@ -436,8 +437,7 @@ impl Total {
     }
 
     /// Adds static power, and stretches the time where the power limit would be exceeded. Returns by which factor.
-    fn finish(&mut self, rates: &Rates, devices: u32) -> f64 {
-        let n = f64::from(devices);
+    fn finish(&mut self, rates: &Rates, n: f64) -> f64 {
         let dynamic = self.energy();
         let unlimited = self.seconds;
         let headroom = (rates.power_limit - rates.static_power) * n;

@@ -2,6 +2,9 @@
 //!
 //! All quantities are per device. The formulas are in METHODS.md, the constants in `assets/serving.ron`.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use super::architecture::{ParameterCount, Transformer};
@@ -62,8 +65,10 @@ pub struct Serving {
     pub prompt: f64,
     /// Tokens of an answer.
     pub output: f64,
-    /// Devices that share the model.
+    /// Devices that share every layer: all, or those of a pipeline stage.
     pub devices: f64,
+    /// Pipeline stages, each with as many devices and its share of the layers.
+    pub stages: f64,
     /// Groups of devices that attend to sequences of their own (data-parallel attention).
     pub attention_groups: f64,
     /// Format of the weights.
@@ -101,13 +106,34 @@ const EAGER_LAYER: f64 = 1.05e-3;
 const EAGER_UNPACK: f64 = 1.35;
 
 impl Serving {
-    /// Work of one step on one device.
+    /// Parts of the batch under way at once: one per pipeline stage, as far as the batch can be divided.
+    fn in_flight(&self) -> f64 {
+        self.stages.min(self.batch).max(1.0)
+    }
+
+    /// Sequences that go through a stage together.
+    fn part(&self) -> f64 {
+        self.batch / self.in_flight()
+    }
+
+    /// Devices of all stages.
+    pub fn all_devices(&self) -> f64 {
+        self.devices * self.stages
+    }
+
+    /// Share of the stages that have a part of the batch to work on.
+    pub(super) fn busy(&self) -> f64 {
+        self.in_flight() / self.stages
+    }
+
+    /// Work of one step on one device: with pipeline stages, of one part of the batch going through all of them on as
+    /// many devices as one has.
     pub fn work(&self, network: &Transformer) -> Work {
         let count = network.parameters();
         let n = self.devices;
         let groups = self.attention_groups.clamp(1.0, n);
-        let prompt_tokens = self.batch * self.prompt / self.output.max(1.0);
-        let tokens = self.batch + prompt_tokens;
+        let prompt_tokens = self.part() * self.prompt / self.output.max(1.0);
+        let tokens = self.part() + prompt_tokens;
         let written = if self.output > LONG_ANSWER {
             WRITTEN_LONG
         } else {
@@ -124,7 +150,7 @@ impl Serving {
         };
         let touched = self.touched(network, &count);
         let read_back =
-            4.0 * self.batch * f64::from(network.heads) * network.score_width() * looked_back;
+            4.0 * self.part() * f64::from(network.heads) * network.score_width() * looked_back;
         let attention_copies = if groups > 1.0 {
             // Every group holds all of attention; the rest is shared by all devices.
             (groups - 1.0) * f64::from(network.layers) * attention_share(network)
@@ -138,9 +164,9 @@ impl Serving {
             expert_bytes: touched.share * count.experts * experts / n,
             expert_weights: touched.share * count.experts / n,
             imbalance: touched.imbalance,
-            cache_bytes: self.batch * 2.0 * network.cached_per_layer() * looked_back * copies / n,
+            cache_bytes: self.part() * 2.0 * network.cached_per_layer() * looked_back * copies / n,
             context,
-            operations: 2.0 * count.active * self.batch / n,
+            operations: 2.0 * count.active * self.part() / n,
             attention: read_back / n,
             prompt: (2.0 * (count.active - count.head) * prompt_tokens
                 + 2.0
@@ -184,7 +210,7 @@ impl Serving {
             };
         };
         let n = self.devices;
-        let share = experts_touched(experts.active, experts.count, self.batch);
+        let share = experts_touched(experts.active, experts.count, self.part());
         let per_device = share * f64::from(experts.count) / n;
         let imbalance = if n > 1.0 && per_device > 0.0 {
             // Largest of n binomial counts, about its mean plus √(2 ln n) standard deviations.
@@ -271,6 +297,14 @@ impl Serving {
                 };
             time.exchange = 2.0 * layers * start + work.link_bytes / (device.link * constants.link);
         }
+        if self.stages > 1.0 {
+            // Stages hand on their results, and one host serves all parts that are under way.
+            let handed_on = self.part() * f64::from(network.hidden) * 2.0;
+            time.exchange += (self.stages - 1.0)
+                * (constants.exchange + handed_on / (device.link * constants.link * self.devices));
+            let busy = time.total() - time.host;
+            time.host = time.host.max(self.in_flight() * time.host - busy);
+        }
         if self.era == Era::Eager {
             // The device waits for the host to start every kernel, or the host for the device.
             let busy = time.weights + time.cache + time.prompt + time.exchange;
@@ -291,7 +325,7 @@ impl Serving {
         device: &Device,
         constants: &DecodeTime,
     ) -> f64 {
-        let requests = self.batch / self.output.max(1.0);
+        let requests = self.part() / self.output.max(1.0);
         let blackwell = device.generation == Generation::Blackwell;
         match self.era {
             Era::Eager => 0.0,
@@ -303,7 +337,7 @@ impl Serving {
                 };
                 constants.step_2024
                     + constants.layer_2024 * f64::from(network.layers)
-                    + (sequence + constants.context_2024 * work.context) * self.batch
+                    + (sequence + constants.context_2024 * work.context) * self.part()
                     + constants.request_2024 * requests
             }
             Era::Y2025 => {
@@ -320,7 +354,7 @@ impl Serving {
                 } else {
                     0.0
                 };
-                step + sequence * self.batch + constants.request_2025 * requests + shared
+                step + sequence * self.part() + constants.request_2025 * requests + shared
             }
         }
     }
@@ -337,7 +371,9 @@ impl Serving {
     ) -> StepEnergy {
         let rates = Rates::new(device, constants);
         // Several devices spin while they wait for each other and for the host.
-        let waiting = if self.devices > 1.0 { 0.0 } else { waiting };
+        let several = self.devices > 1.0 || self.stages > 1.0;
+        let waiting = if several { 0.0 } else { waiting };
+        let busy = self.busy();
         let operations = work.operations + work.attention + work.prompt + work.padding;
         let (per_operation, convert) = match self.format {
             WeightFormat::Half | WeightFormat::Int8 => (1.0, 0.0),
@@ -364,11 +400,11 @@ impl Serving {
         };
         StepEnergy {
             standing: rates.idle * seconds + rates.active * (seconds - waiting).max(0.0),
-            arithmetic: rates.operation * per_operation * operations,
-            convert,
-            weights: rates.byte * (work.body_bytes + work.expert_bytes),
-            cache: rates.byte * constants.cache_byte * work.cache_bytes,
-            link: constants.link_byte * work.link_bytes,
+            arithmetic: busy * rates.operation * per_operation * operations,
+            convert: busy * convert,
+            weights: busy * rates.byte * (work.body_bytes + work.expert_bytes),
+            cache: busy * rates.byte * constants.cache_byte * work.cache_bytes,
+            link: busy * constants.link_byte * work.link_bytes,
         }
         .held(HELD * device.power_limit * seconds)
     }
@@ -404,82 +440,4 @@ fn attention_share(network: &Transformer) -> f64 {
         ..network.clone()
     };
     without.parameters().body / f64::from(network.layers).max(1.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::serving::architecture::Shape;
-    use crate::serving::catalogue::architecture;
-
-    fn network(name: &str) -> Transformer {
-        match &architecture(name).unwrap().shape {
-            Shape::Transformer(transformer) => transformer.clone(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn serving(batch: f64) -> Serving {
-        Serving {
-            batch,
-            prompt: 300.0,
-            output: 600.0,
-            devices: 1.0,
-            attention_groups: 1.0,
-            format: WeightFormat::Half,
-            era: Era::Y2025,
-        }
-    }
-
-    #[test]
-    fn bytes_of_a_step_of_llama_3_1_8b_by_hand() {
-        let work = serving(16.0).work(&network("llama-3-1-8b"));
-        // All parameters but the embedding, at two bytes.
-        assert_eq!(
-            work.body_bytes,
-            2.0 * (8_029_995_008.0 - 128_256.0 * 4096.0)
-        );
-        // 16 sequences at 300 + 600/2 tokens, 128 KiB each.
-        assert_eq!(work.context, 600.0);
-        assert_eq!(work.cache_bytes, 16.0 * 600.0 * 131_072.0);
-    }
-
-    #[test]
-    fn a_large_batch_needs_every_expert_and_one_token_only_its_own() {
-        let qwen = network("qwen3-30b-a3b");
-        let all = qwen.parameters().experts * 2.0;
-        let one = serving(1.0).work(&qwen).expert_bytes;
-        assert!((one / all - 8.0 / 128.0).abs() < 1e-9);
-        assert!(serving(2000.0).work(&qwen).expert_bytes / all > 0.999);
-    }
-
-    #[test]
-    fn fewer_bits_never_read_more_bytes() {
-        for name in [
-            "llama-3-1-8b",
-            "qwen3-235b-a22b",
-            "gpt-oss-20b",
-            "deepseek-v3",
-        ] {
-            let network = network(name);
-            let bytes = |format| {
-                let work = Serving {
-                    format,
-                    ..serving(32.0)
-                }
-                .work(&network);
-                work.body_bytes + work.expert_bytes
-            };
-            let order = [
-                WeightFormat::Half,
-                WeightFormat::Fp8,
-                WeightFormat::Packed(4),
-                WeightFormat::Packed(2),
-            ];
-            for pair in order.windows(2) {
-                assert!(bytes(pair[1]) < bytes(pair[0]), "{name}: {pair:?}");
-            }
-            assert!(bytes(WeightFormat::Mxfp4) <= bytes(WeightFormat::Half));
-        }
-    }
 }

@@ -108,7 +108,7 @@ pub(crate) fn joules(case: &Case, constants: &Constants, seconds: f64) -> Option
             let waiting = time.host / time.total() * step;
             let energy = &constants.decode_energy;
             let device = serving.energy(network, &work, case.device, energy, step, waiting);
-            Some(device.total() * serving.devices / serving.batch)
+            Some(device.total() * serving.all_devices() / serving.batch)
         }
         CaseWork::Diffusion(generating, _) => {
             let time = generating.time(case.device, &constants.diffusion_time);

@@ -256,7 +256,7 @@ impl Case {
     /// Number of devices.
     pub fn devices(&self) -> f64 {
         match &self.work {
-            CaseWork::Decode(_, serving) => serving.devices,
+            CaseWork::Decode(_, serving) => serving.all_devices(),
             CaseWork::Diffusion(generating, _) => generating.devices,
             CaseWork::System(benchmark) => benchmark.devices,
             CaseWork::LlamaCpp(..) => Row::number(&self.row.n_devices).unwrap_or(1.0),
@@ -359,11 +359,18 @@ fn serving(row: &Row, devices: f64) -> std::result::Result<Serving, String> {
     } else {
         WeightFormat::Half
     };
+    let stages = parallel(&row.parallelism, "pp").unwrap_or(1.0);
+    if devices % stages != 0.0 {
+        return Err(format!(
+            "{devices} devices cannot form {stages} pipeline stages"
+        ));
+    }
     Ok(Serving {
         batch: needed(&row.batch_size, "batch size")?,
         prompt,
         output: needed(&row.output_tokens, "number of output tokens")?,
-        devices,
+        devices: devices / stages,
+        stages,
         attention_groups: parallel(&row.parallelism, "dp").unwrap_or(1.0),
         format,
         era,

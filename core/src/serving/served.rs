@@ -9,7 +9,7 @@ use super::decode::{Serving, WeightFormat};
 use super::device::{self, Device, DeviceKind};
 use super::predict::{UNSEEN_DEVICE, around};
 use super::step::{StepEnergy, StepTime, Work};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Precision, Processor, Request};
 use crate::profile::{LayerProfile, ModelProfile};
@@ -55,6 +55,11 @@ pub(crate) fn cost(
         constants,
         weight_bytes,
     };
+    if request.scenario.stages > 1 && network.shape.pipeline().is_some() {
+        return Err(Error::Infeasible(
+            "image generation in pipeline stages is not modelled; use 1 stage".to_owned(),
+        ));
+    }
     Ok(match &network.shape {
         Shape::Transformer(transformer) if !transformer.encoder => Some(case.language(transformer)),
         Shape::DiffusionTransformer(_) | Shape::UNet(_) => case.images(&network.shape),
@@ -149,7 +154,7 @@ impl Served<'_> {
             seconds,
             time.host,
         );
-        let parts = language_parts(&time, &energy, &work, &device);
+        let parts = language_parts(&time, &energy, &work.scaled(serving.busy()), &device);
         let explanation = self.request.explained(|| Explanation {
             time: language_time(&serving, &work, &time, self),
             energy: language_energy(&serving, &energy, self),
@@ -406,7 +411,8 @@ fn serving(scenario: &Scenario, format: WeightFormat) -> Serving {
         batch: f64::from(scenario.batch),
         prompt,
         output,
-        devices: f64::from(scenario.devices),
+        devices: f64::from(scenario.tensor_devices()),
+        stages: f64::from(scenario.stages),
         attention_groups: 1.0,
         format,
         era: scenario.era,

@@ -27,6 +27,24 @@ pub struct Work {
     pub link_bytes: f64,
 }
 
+impl Work {
+    /// The same in proportion.
+    pub(super) fn scaled(self, share: f64) -> Self {
+        Self {
+            body_bytes: self.body_bytes * share,
+            expert_bytes: self.expert_bytes * share,
+            expert_weights: self.expert_weights * share,
+            cache_bytes: self.cache_bytes * share,
+            operations: self.operations * share,
+            attention: self.attention * share,
+            prompt: self.prompt * share,
+            padding: self.padding * share,
+            link_bytes: self.link_bytes * share,
+            ..self
+        }
+    }
+}
+
 /// Seconds of one step by what takes them; they add up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepTime {

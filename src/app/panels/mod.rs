@@ -14,6 +14,7 @@ pub(super) mod savings;
 pub(super) mod scenario;
 pub(super) mod shortcuts;
 pub(super) mod spiking;
+mod stages;
 pub(super) mod status;
 pub(super) mod top;
 pub(super) mod training;

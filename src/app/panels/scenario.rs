@@ -25,6 +25,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     ui.spacing_mut().item_spacing.y = 3.0;
     slider(ui, app, Axis::Batch, Room::Line, queue);
     slider(ui, app, Axis::Devices, Room::Line, queue);
+    super::stages::show(ui, app, queue);
     let answers = app.session.configuration.scenario.answer_tokens > 0;
     match app.facts.as_ref().map(|facts| facts.unit) {
         Some(Unit::Token) if answers => {

@@ -28,7 +28,12 @@ pub(super) struct Plan<'a> {
     pub(super) batch: f64,
     /// Parts of equal size into which the batch is cut, one after another.
     pub(super) parts: f64,
+    /// Devices that share every layer: all, or those of a pipeline stage.
+    pub(super) group: f64,
+    /// Devices of all stages.
     devices: f64,
+    /// Batches under way at once, one per pipeline stage.
+    pub(super) in_flight: f64,
     /// The device's formats, narrowest first.
     formats: Vec<Precision>,
     /// Width that layers without weights compute at.
@@ -53,9 +58,9 @@ impl Processor {
         let seconds_per_unit = |plan: &Plan<'_>, demands: &[Demand]| {
             let mut total = Total::default();
             for demand in demands {
-                Self::layer(demand, &rates, request.scenario.devices, &mut total);
+                Self::layer(demand, &rates, plan.group, &mut total);
             }
-            total.finish(&rates, request.scenario.devices);
+            total.finish(&rates, plan.standing());
             total.seconds / plan.batch
         };
         let whole = self.plan(target, request)?;
@@ -84,13 +89,16 @@ impl<'a> Plan<'a> {
         target: &'a HardwareTarget,
         request: &'a Request<'a>,
     ) -> Result<Self> {
+        let in_flight = f64::from(request.scenario.in_flight());
         let mut plan = Self {
             processor,
             request,
             target_name: &target.name,
             class: target.class,
-            batch: f64::from(request.scenario.batch),
+            batch: f64::from(request.scenario.batch) / in_flight,
             parts: 1.0,
+            group: f64::from(request.scenario.tensor_devices()),
+            in_flight,
             devices: f64::from(request.scenario.devices),
             formats: processor.peak.keys().copied().collect(),
             ambient: Precision::Fp32,
@@ -111,7 +119,7 @@ impl<'a> Plan<'a> {
         let native = f64::from(plan.ambient.bits()) / 8.0;
         for layer in &request.profile.layers {
             plan.weight_bytes += plan.weight_bytes(layer)?;
-            plan.cache_bytes += request.work(&layer.layer).1 * plan.batch * native;
+            plan.cache_bytes += request.work(&layer.layer).1 * plan.batch * in_flight * native;
             plan.activation_bytes = plan
                 .activation_bytes
                 .max(plan.working_set(&layer.layer, native));
@@ -124,10 +132,39 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
+    /// Devices whose power that always flows falls to a batch, of the several that may be under way.
+    pub(super) fn standing(&self) -> f64 {
+        self.devices / self.in_flight
+    }
+
+    /// What the stages of a pipeline hand on to each other, cut where the fewest numbers pass; `None` without any.
+    pub(super) fn handed_on(&self) -> Option<Demand> {
+        let stages = f64::from(self.request.scenario.stages);
+        let layers = self.request.profile.layers.iter();
+        let narrowest = layers
+            .filter(|layer| layer.layer.compressible)
+            .map(|LayerProfile { layer, .. }| {
+                layer.inputs / f64::from(layer.execution.layers * layer.execution.passes)
+            })
+            .fold(f64::INFINITY, f64::min);
+        (stages > 1.0).then(|| Demand {
+            precision: self.ambient,
+            ops: 0.0,
+            unpack_ops: 0.0,
+            sparse: false,
+            memory_bytes: 0.0,
+            on_chip_bytes: 0.0,
+            link_bytes: (stages - 1.0) * narrowest * self.batch * f64::from(self.ambient.bits())
+                / 8.0,
+            exchanges: stages - 1.0,
+            launches: 0.0,
+        })
+    }
+
     /// Bytes of what a layer reads and writes at once, for the units that go through it together.
     fn working_set(&self, layer: &Layer, bytes_per_value: f64) -> f64 {
         let at_once = f64::from(layer.execution.layers * layer.execution.passes);
-        (layer.inputs + layer.outputs) / at_once * self.batch * bytes_per_value
+        (layer.inputs + layer.outputs) / at_once * self.batch * self.in_flight * bytes_per_value
     }
 
     /// Share of a part's keys and values that stays on the chip, beside the weights.
@@ -161,7 +198,11 @@ impl<'a> Plan<'a> {
     /// What every layer asks of the machine, per part of the batch.
     fn demands(&self) -> Result<Vec<Demand>> {
         let layers = self.request.profile.layers.iter();
-        layers.map(|layer| self.demand(layer)).collect()
+        let handed_on = self.handed_on().map(Ok);
+        layers
+            .map(|layer| self.demand(layer))
+            .chain(handed_on)
+            .collect()
     }
 
     /// The format in which something of the given width is computed.
@@ -266,7 +307,7 @@ impl<'a> Plan<'a> {
         }
         let cache = cache * self.batch * native;
         let runs = f64::from(execution.layers) * f64::from(execution.passes);
-        let exchange = self.devices > 1.0 && shape.kind.multiplies_weights();
+        let exchange = self.group > 1.0 && shape.kind.multiplies_weights();
         let mut memory_bytes = cache * (1.0 - self.cached_on_chip());
         if !self.weights_on_chip {
             memory_bytes += weights;
@@ -283,7 +324,7 @@ impl<'a> Plan<'a> {
             on_chip_bytes: weights + cache + activations,
             // Each device sends its part of the result to all others.
             link_bytes: if exchange {
-                shape.outputs * self.batch * native * (self.devices - 1.0)
+                shape.outputs * self.batch * native * (self.group - 1.0)
             } else {
                 0.0
             },

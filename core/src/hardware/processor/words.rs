@@ -11,7 +11,6 @@ pub(super) fn energy_formula(
     demands: &[Demand],
     total: &Total,
     target: &HardwareTarget,
-    devices: u32,
     plan: &Plan<'_>,
 ) -> String {
     let b = &total.breakdown;
@@ -19,12 +18,13 @@ pub(super) fn energy_formula(
     let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
     format!(
         "{}: {ops:.3e} operations → {:.3e} J + on-chip traffic {:.3e} J + {memory:.3e} bytes of \
-         memory traffic → {:.3e} J + {devices} × {} W × {:.3e} s = {:.3e} J static + links {:.3e} J; capped at {} W \
+         memory traffic → {:.3e} J + {} device(s) × {} W × {:.3e} s = {:.3e} J static + links {:.3e} J; capped at {} W \
          per device; of the device alone: no host, no fans, no losses of a power supply",
         plan.words(),
         b.compute.0,
         b.on_chip.0,
         b.memory.0,
+        plan.standing(),
         target.static_power.typical.0,
         total.seconds,
         b.static_power.0,
@@ -37,7 +37,12 @@ impl Plan<'_> {
     /// The units of work that the formulas are about.
     pub(super) fn words(&self) -> String {
         let batch = self.batch;
-        if self.parts > 1.0 {
+        if self.in_flight > 1.0 {
+            format!(
+                "per part of {batch} ({} parts are under way, one in each pipeline stage)",
+                self.in_flight
+            )
+        } else if self.parts > 1.0 {
             format!(
                 "per part of {batch} (the batch runs in {} parts, so that more stays on the chip)",
                 self.parts

@@ -49,7 +49,7 @@ pub(super) fn language_energy(
         energy.weights,
         energy.cache,
         energy.link,
-        serving.devices,
+        serving.all_devices(),
         serving.batch,
         served.fitted_to(),
     )
