@@ -1,6 +1,14 @@
 //! [`Footprint`]: what running a model costs. Pure arithmetic on a [`ModelProfile`] and a [`Scenario`].
 
+mod devices;
+#[cfg(test)]
+mod stages;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
+
+pub use devices::on_fewest_devices;
 
 use crate::carbon::{self, Grid};
 use crate::error::{Error, Result};
@@ -139,6 +147,8 @@ pub struct Saving {
 pub struct Savings {
     /// Bits at which the original is counted on hardware that cannot run it as it is; `None` where it can.
     pub original_bits: Option<u8>,
+    /// Devices on which the original is counted where it needs more than the compressed model; `None` where it does not.
+    pub original_devices: Option<u32>,
     /// Bytes of the weights: nominal bits, exported file, memory of this hardware.
     pub size: Saving,
     /// Operations: bit operations on nonzero weights, dense operations, operations that this hardware executes.
@@ -239,7 +249,8 @@ pub fn footprint(
 /// the bits stored and skips zeros, a machine that reads the exported file but computes densely, and the target itself.
 ///
 /// Where the target cannot hold the original's widths (an 8-bit chip), the original is counted at the widest it can,
-/// and [`Savings::original_bits`] says so.
+/// and [`Savings::original_bits`] says so; where it needs more devices, on the fewest that hold it, and
+/// [`Savings::original_devices`] says so.
 ///
 /// # Errors
 /// As [`footprint`], for either model.
@@ -248,13 +259,20 @@ pub fn savings(
     compressed: &ModelProfile,
     scenario: &Scenario,
     target: &HardwareTarget,
-    _grid: &Grid,
+    grid: &Grid,
 ) -> Result<Savings> {
     scenario.validate()?;
     let narrowed = comparable(original, target);
     let original_bits = narrowed.as_ref().map(|(bits, _)| *bits);
     let baseline = narrowed.as_ref().map_or(original, |(_, profile)| profile);
-    let cost = |profile: &ModelProfile, machine: Machine| {
+    let (_, devices) = on_fewest_devices(baseline, scenario, target, grid, scenario.devices)
+        .map_err(|error| match error {
+            Error::Infeasible(fact) => Error::Infeasible(format!("the original: {fact}")),
+            other => other,
+        })?;
+    let mut larger = scenario.clone();
+    larger.set_devices(devices);
+    let cost = |profile: &ModelProfile, scenario: &Scenario, machine: Machine| {
         target.cost(&Request {
             profile,
             scenario,
@@ -264,11 +282,8 @@ pub fn savings(
         })
     };
     let pair = |machine: Machine| -> Result<(Cost, Cost)> {
-        let before = cost(baseline, machine).map_err(|error| match error {
-            Error::Infeasible(fact) => Error::Infeasible(format!("the original: {fact}")),
-            other => other,
-        })?;
-        Ok((before, cost(compressed, machine)?))
+        let before = cost(baseline, &larger, machine)?;
+        Ok((before, cost(compressed, scenario, machine)?))
     };
     let (ideal, file, real) = (
         pair(Machine::Ideal)?,
@@ -282,6 +297,7 @@ pub fn savings(
     };
     Ok(Savings {
         original_bits,
+        original_devices: (devices > scenario.devices).then_some(devices),
         size: Saving {
             nominal: saved(original.nominal_bits(), compressed.nominal_bits()),
             stored: saved(
@@ -342,8 +358,3 @@ fn sentence(notes: &[String]) -> String {
         None => text,
     }
 }
-
-#[cfg(test)]
-mod stages;
-#[cfg(test)]
-mod tests;

@@ -207,7 +207,7 @@ impl Derived {
             };
             return;
         };
-        self.now = figures(&session.configuration, store, backend, None);
+        self.now = figures(&session.configuration, store, backend, None, Count::Chosen);
         // The original is counted with the spikes of the compressed network, so that only the weights differ.
         let spiking = self
             .now
@@ -221,11 +221,12 @@ impl Derived {
             store,
             backend,
             spiking.clone(),
+            Count::AsNeeded,
         );
         self.pins = session.pins.each_ref().map(|pin| {
             pin.as_ref()
                 .filter(|pin| pin.model == session.configuration.model)
-                .and_then(|pin| figures(pin, store, backend, None))
+                .and_then(|pin| figures(pin, store, backend, None, Count::Chosen))
         });
         self.savings = match (&self.now, &self.original, self.target, self.grid) {
             (Some(now), Some(original), Some(target), Some(grid)) => {
@@ -316,12 +317,22 @@ impl Derived {
     }
 }
 
+/// On how many devices a configuration is counted.
+#[derive(Clone, Copy)]
+enum Count {
+    /// As many as the scenario says.
+    Chosen,
+    /// More where they cannot hold the model.
+    AsNeeded,
+}
+
 /// The figures of a configuration. `spiking` stands in for what its own spiking version does.
 fn figures(
     configuration: &Configuration,
     store: &Store,
     backend: &dyn Backend,
     spiking: Option<Arc<Spiking>>,
+    count: Count,
 ) -> Option<Figures> {
     let measurement = store.get(&configuration.recipe).cloned();
     // A stand-in says nothing about the size of the student that was asked for.
@@ -338,7 +349,14 @@ fn figures(
     });
     let footprint = hardware::find(&scenario.hardware).and_then(|target| {
         let grid = carbon::find_grid(&scenario.region)?;
-        footprint::footprint(&profile, scenario, target, grid)
+        match count {
+            Count::Chosen => footprint::footprint(&profile, scenario, target, grid),
+            Count::AsNeeded => {
+                let least = scenario.devices;
+                footprint::on_fewest_devices(&profile, scenario, target, grid, least)
+                    .map(|(footprint, _)| footprint)
+            }
+        }
     });
     Some(Figures {
         profile,

@@ -192,6 +192,7 @@ impl Planner {
                     32
                 },
                 pattern: pattern(recipe, layer),
+                scales: scales(recipe, layer),
                 stored_bytes,
                 layer: layer.clone(),
             })
@@ -310,6 +311,16 @@ pub(super) fn pruned(recipe: &Recipe, matrix: Matrix) -> u64 {
 /// The whole number of weights that a sparsity means.
 pub(super) fn fraction(sparsity: f64, weights: u64) -> u64 {
     (sparsity * weights as f64).round() as u64
+}
+
+/// Scales of a layer's weights.
+fn scales(recipe: &Recipe, layer: &Layer) -> u64 {
+    if !layer.compressible || recipe.quantization.weight_bits >= 16 {
+        return 0;
+    }
+    let matrix = Matrix::of(&layer.shape);
+    let group = matrix.group(recipe.quantization.group);
+    (matrix.rows * matrix.groups_per_row(group)) as u64
 }
 
 /// The pattern of the zeros that a recipe puts into a layer. Rows of one or two weights have no four to take two from.

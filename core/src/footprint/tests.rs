@@ -33,6 +33,7 @@ fn layer(name: &str, kind: LayerKind, shape: &[usize], positions: f64) -> LayerP
         weight_bits: 32,
         activation_bits: 32,
         pattern: None,
+        scales: 0,
         stored_bytes: 4 * weights as u64,
     }
 }

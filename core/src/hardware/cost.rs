@@ -3,7 +3,7 @@
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::scenario::Scenario;
-use crate::units::{Bytes, Joules, Range, Seconds};
+use crate::units::{Bytes, Joules, Range, Seconds, Watts};
 
 /// What a cost model is asked.
 pub(crate) struct Request<'a> {
@@ -90,6 +90,45 @@ fn sum(cost: &Cost, of: fn(&LayerCost) -> Bytes) -> f64 {
 }
 
 impl Cost {
+    /// The cost with software that adds `step` to every step, of which one unit of work in `batch` takes its share; the
+    /// devices wait meanwhile, at `power` all together.
+    pub(crate) fn with_software(
+        mut self,
+        step: Range<Seconds>,
+        power: Range<Watts>,
+        batch: f64,
+    ) -> Self {
+        let share = step.map(|seconds| Seconds(seconds.0 / batch));
+        let waiting = share.with(power, |seconds, power| power * seconds);
+        self.time = self.time.with(share, |a, b| a + b);
+        self.latency = self.latency.with(step, |a, b| a + b);
+        self.energy = self.energy.with(waiting, |a, b| a + b);
+        let energy = EnergyBreakdown {
+            static_power: waiting.typical,
+            ..EnergyBreakdown::default()
+        };
+        self.breakdown = self.breakdown.plus(&energy);
+        self.layers.push(LayerCost {
+            layer: "serving software".to_owned(),
+            time: share.typical,
+            energy,
+            operations: 0.0,
+            memory_bytes: Bytes(0.0),
+            on_chip_bytes: Bytes(0.0),
+            precision: None,
+            bound: Bound::Overhead,
+        });
+        if !self.explanation.time.is_empty() {
+            self.explanation.time += &format!(
+                "; + {:.3e} s per step of serving software, taken to be that of an H100 (none to twice; assumed)",
+                step.typical.0
+            );
+            self.explanation.energy +=
+                &format!("; + {:.3e} J of waiting for it", waiting.typical.0);
+        }
+        self
+    }
+
     /// The cost of a token written in a batch of `batch`, together with its share of reading the prompt: `tokens` of it,
     /// each costing `read` when `at_once` tokens of a prompt are read together.
     pub(crate) fn with_prompts(

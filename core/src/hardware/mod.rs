@@ -154,7 +154,14 @@ impl HardwareTarget {
                 return Ok(cost);
             }
         }
-        let cost = self.unit_cost(request)?;
+        let mut cost = self.unit_cost(request)?;
+        if request.machine == Machine::Real
+            && let Some(step) = serving::software(request, cost.latency.typical.0)?
+        {
+            let devices = f64::from(request.scenario.devices);
+            let power = self.static_power.range().map(|watts| watts * devices);
+            cost = cost.with_software(step, power, f64::from(request.scenario.batch));
+        }
         let prompts = request.scenario.prompt_per_token();
         if prompts <= 0.0 || request.profile.unit != Unit::Token {
             return Ok(cost);

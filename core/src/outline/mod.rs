@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::compress;
 use crate::error::{Error, Result};
+use crate::footprint::on_fewest_devices;
 use crate::model::ModelReference;
 use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
 use crate::recipe::{Quantization, Recipe};
@@ -28,8 +29,6 @@ const CHAT: (u32, u32) = (500, 500);
 const CHAT_BATCH: u32 = 32;
 /// Device that it is asked about first: one that the serving model is fitted to.
 const FIRST_DEVICE: &str = "nvidia-h100-sxm";
-/// Most devices that are tried to hold a network: 2 to this power.
-const MOST_DOUBLINGS: u32 = 6;
 
 /// A network known by its shapes only.
 #[derive(Debug)]
@@ -209,12 +208,13 @@ impl Outline {
         Ok(scenario)
     }
 
-    /// The fewest devices, a power of two, that hold the network as published in a scenario; 1 where no number does.
+    /// The fewest devices, a power of two, that hold the network compressed by a recipe in a scenario; 1 where no number
+    /// does.
     ///
     /// # Errors
-    /// The scenario names something unknown or is out of range.
-    pub fn devices_for(&self, scenario: &Scenario) -> Result<u32> {
-        devices_for(&self.predict(&Recipe::default())?, scenario)
+    /// The recipe or the scenario is out of range, or the scenario names something unknown.
+    pub fn devices_for(&self, recipe: &Recipe, scenario: &Scenario) -> Result<u32> {
+        devices_for(&self.predict(recipe)?, scenario)
     }
 
     fn variant(&self, ratio: f64) -> Arc<Variant> {
@@ -235,18 +235,10 @@ impl Outline {
 fn devices_for(profile: &ModelProfile, scenario: &Scenario) -> Result<u32> {
     let target = crate::hardware::find(&scenario.hardware)?;
     let grid = crate::carbon::find_grid(&scenario.region)?;
-    for doublings in 0..=MOST_DOUBLINGS {
-        let devices = 1 << doublings;
-        let shared = Scenario {
-            devices,
-            ..scenario.clone()
-        };
-        match crate::footprint::footprint(profile, &shared, target, grid) {
-            Err(Error::Infeasible(_)) => {}
-            other => return other.map(|_| devices),
-        }
+    match on_fewest_devices(profile, scenario, target, grid, 1) {
+        Err(Error::Infeasible(_)) => Ok(1),
+        other => other.map(|(_, devices)| devices),
     }
-    Ok(1)
 }
 
 /// The configuration that a path means: the file itself, or the one in a folder.

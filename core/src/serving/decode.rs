@@ -48,12 +48,32 @@ pub enum WeightFormat {
     Half,
     /// 8-bit floating point, activations too, scaled by block.
     Fp8,
-    /// 4-bit floating point for experts only; arithmetic in 16 bit.
-    Mxfp4,
     /// Integers (or NF4) of so many bits, below 8, everywhere; arithmetic in 16 bit.
     Packed(u8),
     /// 8-bit integers everywhere.
     Int8,
+}
+
+impl WeightFormat {
+    /// The format that the name of a precision in a table, in lower case, stands for; of MXFP4, that of all but the
+    /// experts.
+    pub(super) fn named(precision: &str) -> Self {
+        let has = |key: &&str| precision.contains(*key);
+        if has(&"mxfp4") {
+            Self::Half
+        } else if has(&"fp8") {
+            Self::Fp8
+        } else if ["nf4", "int4", "awq", "gptq", "4-bit", "4bit", "fp4"]
+            .iter()
+            .any(has)
+        {
+            Self::Packed(FOUR)
+        } else if has(&"int8") || has(&"w8") {
+            Self::Int8
+        } else {
+            Self::Half
+        }
+    }
 }
 
 /// What is served, and on how many devices.
@@ -73,6 +93,10 @@ pub struct Serving {
     pub attention_groups: f64,
     /// Format of the weights.
     pub format: WeightFormat,
+    /// Whether experts are in 4-bit floating point (MXFP4), with arithmetic in 16 bit, whatever the rest is in.
+    pub mxfp4_experts: bool,
+    /// Bytes of scales per weight, where weights are packed.
+    pub scale: f64,
     /// The software.
     pub era: Era,
 }
@@ -93,8 +117,8 @@ const TILE_ROWS_FP8: f64 = 128.0;
 const FP8_PEAK: f64 = 0.6;
 /// Energy of an FP8 operation against one in 16 bit (half the bits; assumed).
 const FP8_OPERATION: f64 = 0.5;
-/// Bytes of a weight's share of the scale of its block: one byte for 32 weights.
-const SCALE: f64 = 1.0 / 32.0;
+/// Bytes of an MXFP4 weight's share of the scale of its block: one byte for 32 weights.
+pub(super) const SCALE: f64 = 1.0 / 32.0;
 /// Bits of an MXFP4 weight without its scale.
 const FOUR: u8 = 4;
 /// Overheads of FP8 in layers without experts against layers with (assumed: quantising alone, some 9 µs a layer, without
@@ -186,11 +210,18 @@ impl Serving {
     }
 
     fn bytes_per_weight(&self) -> (f64, f64) {
-        match self.format {
+        let (body, experts) = match self.format {
             WeightFormat::Half => (2.0, 2.0),
             WeightFormat::Fp8 | WeightFormat::Int8 => (1.0, 1.0),
-            WeightFormat::Mxfp4 => (2.0, packed_bytes(FOUR)),
-            WeightFormat::Packed(bits) => (packed_bytes(bits), packed_bytes(bits)),
+            WeightFormat::Packed(bits) => {
+                let bytes = packed_bytes(bits, self.scale);
+                (bytes, bytes)
+            }
+        };
+        if self.mxfp4_experts {
+            (body, packed_bytes(FOUR, SCALE))
+        } else {
+            (body, experts)
         }
     }
 
@@ -259,10 +290,11 @@ impl Serving {
         } else {
             (constants.weights_hopper, constants.layer_hopper)
         };
-        let longer = match self.format {
-            WeightFormat::Half | WeightFormat::Packed(_) | WeightFormat::Int8 => 1.0,
-            WeightFormat::Fp8 => constants.fp8_bytes,
-            WeightFormat::Mxfp4 => constants.fp4_bytes,
+        let fp8_experts = self.format == WeightFormat::Fp8 && !self.mxfp4_experts;
+        let longer = match fp8_experts {
+            _ if self.mxfp4_experts => constants.fp4_bytes,
+            true => constants.fp8_bytes,
+            false => 1.0,
         };
         let memory = (work.body_bytes + work.expert_bytes * work.imbalance * longer)
             / (device.bandwidth * share);
@@ -273,11 +305,15 @@ impl Serving {
             };
         let arithmetic = work.operations / peak;
         let layers = f64::from(network.layers);
+        let with_experts = if fp8_experts {
+            count.expert_layers
+        } else {
+            0.0
+        };
         let quantise = match self.format {
             WeightFormat::Fp8 => {
-                constants.fp8_layer
-                    * (count.expert_layers + FP8_DENSE * (layers - count.expert_layers))
-                    + constants.fp8_expert * count.expert_layers * self.held(network)
+                constants.fp8_layer * (with_experts + FP8_DENSE * (layers - with_experts))
+                    + constants.fp8_expert * with_experts * self.held(network)
             }
             _ => 0.0,
         };
@@ -310,12 +346,34 @@ impl Serving {
             let busy = time.weights + time.cache + time.prompt + time.exchange;
             let more = match self.format {
                 WeightFormat::Packed(_) | WeightFormat::Int8 => EAGER_UNPACK,
-                WeightFormat::Half | WeightFormat::Fp8 | WeightFormat::Mxfp4 => 1.0,
+                WeightFormat::Half | WeightFormat::Fp8 => 1.0,
             };
             time.launch = 0.0;
             time.host = (layers * EAGER_LAYER * more - busy).max(0.0);
         }
         time
+    }
+
+    /// Seconds that software adds to a step whose arithmetic and transfers take `busy` seconds, apart from starting
+    /// kernels.
+    pub(super) fn software(
+        &self,
+        network: &Transformer,
+        device: &Device,
+        constants: &DecodeTime,
+        busy: f64,
+    ) -> f64 {
+        let layers = f64::from(network.layers);
+        if self.era == Era::Eager {
+            return (layers * EAGER_LAYER - busy).max(0.0);
+        }
+        let host = self.host(network, &self.work(network), device, constants);
+        let routing = network.parameters().expert_layers * constants.expert_layer;
+        let waiting = match self.era {
+            Era::Y2024 => 2.0 * layers * constants.exchange_2024 * self.devices.log2(),
+            Era::Eager | Era::Y2025 => 0.0,
+        };
+        host + routing + waiting
     }
 
     fn host(
@@ -375,12 +433,16 @@ impl Serving {
         let waiting = if several { 0.0 } else { waiting };
         let busy = self.busy();
         let operations = work.operations + work.attention + work.prompt + work.padding;
-        let (per_operation, convert) = match self.format {
+        let (per_operation, mut convert) = match self.format {
             WeightFormat::Half | WeightFormat::Int8 => (1.0, 0.0),
             WeightFormat::Fp8 => {
                 let count = network.parameters();
                 let layers = f64::from(network.layers);
-                let with_experts = count.expert_layers;
+                let with_experts = if self.mxfp4_experts {
+                    0.0
+                } else {
+                    count.expert_layers
+                };
                 let counted = if with_experts > 0.0 {
                     layers
                 } else {
@@ -392,12 +454,19 @@ impl Serving {
                         + constants.fp8_expert * with_experts * self.held(network),
                 )
             }
-            WeightFormat::Mxfp4 => (1.0, constants.fp4_weight * work.expert_weights),
             WeightFormat::Packed(bits) => {
-                let weights = work.expert_weights + work.body_bytes / packed_bytes(bits);
+                let experts = if self.mxfp4_experts {
+                    0.0
+                } else {
+                    work.expert_weights
+                };
+                let weights = experts + work.body_bytes / packed_bytes(bits, self.scale);
                 (1.0, constants.fp4_weight * weights)
             }
         };
+        if self.mxfp4_experts {
+            convert += constants.fp4_weight * work.expert_weights;
+        }
         StepEnergy {
             standing: rates.idle * seconds + rates.active * (seconds - waiting).max(0.0),
             arithmetic: busy * rates.operation * per_operation * operations,
@@ -410,9 +479,9 @@ impl Serving {
     }
 }
 
-/// Bytes of a packed weight with its share of a scale.
-fn packed_bytes(bits: u8) -> f64 {
-    f64::from(bits) / 8.0 + SCALE
+/// Bytes of a packed weight with its share of its scale.
+fn packed_bytes(bits: u8, scale: f64) -> f64 {
+    f64::from(bits) / 8.0 + scale
 }
 
 /// Share of the experts of a layer that a batch needs, with `active` of `count` per token:

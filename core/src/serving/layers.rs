@@ -256,6 +256,7 @@ impl LayerList {
                     weight_bits,
                     activation_bits,
                     pattern: None,
+                    scales: 0,
                     stored_bytes: (layer.weights() * u64::from(weight_bits)).div_ceil(8)
                         + layer.other_parameters * 4,
                     layer,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::architecture::{Architecture, Operations, Shape, Transformer};
 use super::catalogue;
 use super::config;
-use super::decode::{Era, Serving, WeightFormat};
+use super::decode::{Era, SCALE, Serving, WeightFormat};
 use super::denoiser::Pipeline;
 use super::device::{self, Device};
 use super::diffusion::Generating;
@@ -345,20 +345,6 @@ fn serving(row: &Row, devices: f64) -> std::result::Result<Serving, String> {
         Era::Y2025
     };
     let precision = row.precision.to_lowercase();
-    let format = if precision.contains("mxfp4") {
-        WeightFormat::Mxfp4
-    } else if precision.contains("fp8") {
-        WeightFormat::Fp8
-    } else if ["nf4", "int4", "awq", "gptq", "4-bit", "4bit", "fp4"]
-        .iter()
-        .any(|key| precision.contains(key))
-    {
-        WeightFormat::Packed(4)
-    } else if precision.contains("int8") || precision.contains("w8") {
-        WeightFormat::Int8
-    } else {
-        WeightFormat::Half
-    };
     let stages = parallel(&row.parallelism, "pp").unwrap_or(1.0);
     if devices % stages != 0.0 {
         return Err(format!(
@@ -372,7 +358,9 @@ fn serving(row: &Row, devices: f64) -> std::result::Result<Serving, String> {
         devices: devices / stages,
         stages,
         attention_groups: parallel(&row.parallelism, "dp").unwrap_or(1.0),
-        format,
+        format: WeightFormat::named(&precision),
+        mxfp4_experts: precision.contains("mxfp4"),
+        scale: SCALE,
         era,
     })
 }

@@ -3,7 +3,7 @@
 mod images;
 mod words;
 
-use super::architecture::{Shape, Transformer};
+use super::architecture::{Architecture, Shape, Transformer};
 use super::constants::{Constants, Spread};
 use super::decode::{Serving, WeightFormat};
 use super::device::{self, Device, DeviceKind};
@@ -67,6 +67,65 @@ pub(crate) fn cost(
     })
 }
 
+/// The device whose software a device without measurements is taken to run.
+const SOFTWARE_OF: &str = "nvidia-h100-sxm";
+/// How the time of that software is taken to lie between none, as with programs compiled ahead, and more than there
+/// (assumed).
+const SOFTWARE_RANGE: Range<f64> = Range {
+    low: 0.0,
+    typical: 1.0,
+    high: 2.0,
+};
+
+/// Seconds that serving software adds to a step of a language model on a device that the serving model does not cover
+/// and whose arithmetic and transfers take `busy` seconds: scheduling, sampling and streaming, and routing to experts,
+/// as fitted on the H100; starting kernels is the device's own. `None` for other work.
+///
+/// # Errors
+/// [`crate::Error::File`] when the constants that ship are broken.
+pub(crate) fn software(request: &Request<'_>, busy: f64) -> Result<Option<Range<Seconds>>> {
+    let Some(Shape::Transformer(network)) = request.profile.network.as_ref().map(|n| &n.shape)
+    else {
+        return Ok(None);
+    };
+    let Some(device) = device::of_hardware(SOFTWARE_OF)?.filter(|_| !network.encoder) else {
+        return Ok(None);
+    };
+    let constants = &Constants::shipped()?.decode_time;
+    let serving = serving(request.scenario, WeightFormat::Half, 0.0);
+    let seconds = serving.software(network, device, constants, busy);
+    Ok(Some(SOFTWARE_RANGE.map(|factor| Seconds(factor * seconds))))
+}
+
+/// How much of a prediction for a network on a device was fitted to measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// This device was measured with networks of this kind.
+    Device,
+    /// Other devices of its generation were.
+    Generation,
+    /// The model of its class, from data sheets and assumptions.
+    Class,
+}
+
+/// What stands behind the prediction for a network on a device.
+///
+/// # Errors
+/// [`crate::Error::File`] when the table of devices is broken.
+pub fn fit_of(network: Option<&Architecture>, hardware: &str) -> Result<Fit> {
+    let served = network.is_some_and(|network| match &network.shape {
+        Shape::Transformer(transformer) => !transformer.encoder,
+        Shape::DiffusionTransformer(_) | Shape::UNet(_) => true,
+        Shape::Layers(_) => false,
+    });
+    let device = device::of_hardware(hardware)?.filter(|device| device.kind == DeviceKind::Gpu);
+    Ok(match device {
+        Some(device) if served && device.fitted => Fit::Device,
+        Some(_) if served => Fit::Generation,
+        _ => Fit::Class,
+    })
+}
+
 /// Whether language models and denoisers on a device are costed by the serving model.
 ///
 /// # Errors
@@ -127,7 +186,13 @@ impl Served<'_> {
     fn language(&self, network: &Transformer) -> Cost {
         let scenario = self.request.scenario;
         let format = format(self.request.profile, self.device);
-        let serving = serving(scenario, format);
+        let scale = main_layer(self.request.profile).map_or(0.0, |l| {
+            2.0 * l.scales as f64 / l.layer.weights().max(1) as f64
+        });
+        let serving = Serving {
+            mxfp4_experts: mxfp4_experts(self.request.profile),
+            ..serving(scenario, format, scale)
+        };
         let mut device = self.device.clone();
         let both_quantised = format == WeightFormat::Int8
             && main_layer(self.request.profile).is_some_and(|layer| layer.activation_bits <= 8);
@@ -252,12 +317,14 @@ impl Served<'_> {
                 });
             }
             let both = layer.activation_bits <= 8;
-            notes.extend(match format {
-                WeightFormat::Half => None,
-                WeightFormat::Mxfp4 => Some(
+            if mxfp4_experts(profile) {
+                notes.push(
                     "experts are stored in 4 bits and computed in 16: fewer bytes, no fewer operations"
                         .to_owned(),
-                ),
+                );
+            }
+            notes.extend(match format {
+                WeightFormat::Half => None,
                 WeightFormat::Fp8 => Some(
                     "weights and activations are FP8; quantising activations costs time in every layer, which only \
                      large batches pay back"
@@ -373,17 +440,19 @@ fn main_layer(profile: &ModelProfile) -> Option<&LayerProfile> {
         .max_by(|a, b| a.layer.macs.total_cmp(&b.layer.macs))
 }
 
+/// Whether experts are stored in 4 bits and the rest in more.
+fn mxfp4_experts(profile: &ModelProfile) -> bool {
+    let narrow = |l: &&LayerProfile| l.layer.execution.experts.is_some() && l.weight_bits == 4;
+    profile.layers.iter().any(|l| narrow(&l))
+        && main_layer(profile).is_some_and(|l| l.weight_bits > 4)
+}
+
 /// The format of serving software that comes nearest to how the weights are stored.
 fn format(profile: &ModelProfile, device: &Device) -> WeightFormat {
     let Some(main) = main_layer(profile) else {
         return WeightFormat::Half;
     };
-    let experts = profile
-        .layers
-        .iter()
-        .find(|layer| layer.layer.execution.experts.is_some());
     match main.weight_bits {
-        16.. if experts.is_some_and(|experts| experts.weight_bits < 16) => WeightFormat::Mxfp4,
         16.. => WeightFormat::Half,
         8.. if main.activation_bits <= 8 && device.fp8.is_some() => WeightFormat::Fp8,
         8.. => WeightFormat::Int8,
@@ -391,7 +460,7 @@ fn format(profile: &ModelProfile, device: &Device) -> WeightFormat {
     }
 }
 
-fn serving(scenario: &Scenario, format: WeightFormat) -> Serving {
+fn serving(scenario: &Scenario, format: WeightFormat, scale: f64) -> Serving {
     let context = f64::from(scenario.context);
     let (prompt, output) = if scenario.answer_tokens > 0 {
         (
@@ -415,6 +484,8 @@ fn serving(scenario: &Scenario, format: WeightFormat) -> Serving {
         stages: f64::from(scenario.stages),
         attention_groups: 1.0,
         format,
+        mxfp4_experts: false,
+        scale,
         era: scenario.era,
     }
 }

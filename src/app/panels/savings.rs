@@ -110,6 +110,14 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                     .color(palette.muted),
             );
         }
+        if let Some(devices) = savings.original_devices {
+            let note = format!("Against the original on the {devices} devices that it needs");
+            ui.label(
+                RichText::new(note)
+                    .text_style(egui::TextStyle::Small)
+                    .color(palette.muted),
+            );
+        }
         if let Some(bits) = savings.original_bits {
             let note =
                 format!("Against the original at {bits} bits, the widest this hardware holds");

@@ -182,11 +182,16 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
     let (target, grid) = place(scenario)?;
     let (plain, profile) = (subject.original, subject.compressed);
     let cost = footprint::footprint(profile, scenario, target, grid)?;
-    let (original, original_infeasible) =
-        match feasible(footprint::footprint(plain, scenario, target, grid))? {
-            Ok(original) => (Some(original.into()), None),
-            Err(reason) => (None, Some(reason)),
-        };
+    let (original, original_infeasible) = match feasible(footprint::on_fewest_devices(
+        plain,
+        scenario,
+        target,
+        grid,
+        scenario.devices,
+    ))? {
+        Ok((original, _)) => (Some(original.into()), None),
+        Err(reason) => (None, Some(reason)),
+    };
     let savings = feasible(footprint::savings(plain, profile, scenario, target, grid))?
         .ok()
         .map(SavingsView::from);
@@ -350,7 +355,7 @@ fn outlined(
     };
     let mut scenario = arguments.scenario.apply(first)?;
     if base.is_none() && !arguments.scenario.names_devices() {
-        scenario.devices = outline.devices_for(&scenario)?;
+        scenario.set_devices(outline.devices_for(recipe, &scenario)?);
     }
     let mut report = compute_outline(&outline, recipe, &scenario)?;
     report.saved = saved(arguments, base, recipe, &scenario, "")?;

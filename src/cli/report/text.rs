@@ -269,6 +269,11 @@ fn savings_table(savings: &SavingsView) -> Vec<String> {
         "Nominal: what bits and zeros promise. Stored: what the exported file gives. Realised: what this hardware \
          can use.",
     ));
+    if let Some(devices) = savings.original_devices {
+        lines.extend(wrapped(&format!(
+            "The original needs {devices} devices here and is counted on those."
+        )));
+    }
     if let Some(bits) = savings.original_bits {
         lines.extend(wrapped(&format!(
             "This hardware has no 32-bit arithmetic: time and energy compare with the original at {bits} bits."

@@ -137,6 +137,8 @@ pub struct SavingsView {
     /// Bits per weight at which the original is counted where the hardware cannot run it as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_bits: Option<u8>,
+    /// Devices on which the original is counted where it needs more than the compressed model.
+    pub original_devices: Option<u32>,
 }
 
 /// Savings as fractions of the original: 0.75 means that a quarter is left, negative means that it grew.
@@ -190,6 +192,7 @@ impl From<Savings> for SavingsView {
             stored: pick(|saving| saving.stored),
             realised: pick(|saving| saving.realised),
             original_bits: savings.original_bits,
+            original_devices: savings.original_devices,
         }
     }
 }

@@ -261,13 +261,14 @@ impl<'a> Plan<'a> {
         let weights = layer.layer.weights() as f64;
         let others = layer.layer.other_parameters as f64 * f64::from(self.ambient.bits()) / 8.0;
         let bits = self.storage_bits(layer)?;
+        let scales = 2.0 * layer.scales as f64;
         Ok(match self.request.machine {
             Machine::FileReader => layer.stored_bytes as f64,
             Machine::Ideal => layer.nonzero as f64 * f64::from(layer.weight_bits) / 8.0 + others,
             Machine::Real if self.sparse(layer) => {
-                weights / 2.0 * (bits + TWO_OF_FOUR_INDEX_BITS) / 8.0 + others
+                weights / 2.0 * (bits + TWO_OF_FOUR_INDEX_BITS) / 8.0 + scales + others
             }
-            Machine::Real => weights * bits / 8.0 + others,
+            Machine::Real => weights * bits / 8.0 + scales + others,
         })
     }
 

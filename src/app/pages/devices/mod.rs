@@ -5,10 +5,11 @@ mod rows;
 use egui::{RichText, ScrollArea, TextStyle, Ui};
 use wattif_core::carbon::{self, Grid};
 use wattif_core::error::Result;
-use wattif_core::footprint::{Footprint, footprint};
+use wattif_core::footprint::{Footprint, on_fewest_devices};
 use wattif_core::hardware::{self, HardwareTarget};
 use wattif_core::profile::ModelProfile;
 use wattif_core::scenario::Scenario;
+use wattif_core::serving::{Fit, fit_of};
 use wattif_core::units::Range;
 
 use self::rows::{Lanes, refused, row};
@@ -74,8 +75,26 @@ impl Quantity {
 /// One device with what the configuration and the original cost there, or why they cannot run.
 struct Entry {
     target: &'static HardwareTarget,
-    now: Result<Footprint>,
-    original: Result<Footprint>,
+    now: Result<Counted>,
+    original: Result<Counted>,
+    /// Whether its figures were fitted to measurements.
+    fit: Fit,
+}
+
+/// What a model costs on so many devices.
+struct Counted {
+    footprint: Footprint,
+    devices: u32,
+}
+
+impl Entry {
+    /// "2 × NVIDIA L4", or the name alone.
+    fn name(&self) -> String {
+        match self.now.as_ref().map_or(1, |now| now.devices) {
+            1 => self.target.name.clone(),
+            devices => format!("{devices} × {}", self.target.name),
+        }
+    }
 }
 
 /// The page.
@@ -98,21 +117,29 @@ fn entries(inputs: &Inputs) -> Vec<Entry> {
             target,
             now: on(target, &inputs.now, &inputs.scenario, grid),
             original: on(target, &inputs.original, &inputs.scenario, grid),
+            fit: fit_of(inputs.now.network.as_deref(), &target.id).unwrap_or(Fit::Class),
         })
         .collect()
 }
 
+/// What a model costs on a device: on as many as were chosen of the chosen one, of others on as few as hold it.
 fn on(
     target: &HardwareTarget,
     profile: &ModelProfile,
     scenario: &Scenario,
     grid: &Grid,
-) -> Result<Footprint> {
-    let scenario = Scenario {
+) -> Result<Counted> {
+    let chosen = scenario.hardware == target.id;
+    let mut scenario = Scenario {
         hardware: target.id.clone(),
         ..scenario.clone()
     };
-    footprint(profile, &scenario, target, grid)
+    let least = if chosen { scenario.devices } else { 1 };
+    if !chosen {
+        scenario.stages = 1;
+    }
+    let (footprint, devices) = on_fewest_devices(profile, &scenario, target, grid, least)?;
+    Ok(Counted { footprint, devices })
 }
 
 /// The devices that can, least first, and those that cannot.
@@ -120,8 +147,8 @@ fn sorted(entries: &[Entry], quantity: Quantity) -> (Vec<(&Entry, Range<f64>)>, 
     let mut able: Vec<(&Entry, Range<f64>)> = entries
         .iter()
         .filter_map(|entry| {
-            let footprint = entry.now.as_ref().ok()?;
-            Some((entry, quantity.of(footprint)))
+            let now = entry.now.as_ref().ok()?;
+            Some((entry, quantity.of(&now.footprint)))
         })
         .collect();
     able.sort_by(|a, b| a.1.typical.total_cmp(&b.1.typical));
@@ -138,13 +165,13 @@ fn reading(able: &[(&Entry, Range<f64>)], quantity: Quantity, unit: &str) -> Str
     let mut text = format!(
         "{}: {}, {} per {unit}",
         quantity.least(),
-        best.target.name,
+        best.name(),
         quantity.write(range.typical)
     );
-    let ties: Vec<&str> = others
+    let ties: Vec<String> = others
         .iter()
         .filter(|(_, other)| other.low <= range.high)
-        .map(|(entry, _)| entry.target.name.as_str())
+        .map(|(entry, _)| entry.name())
         .collect();
     if let Some(shown) = ties.get(..ties.len().min(MOST_NAMES))
         && !shown.is_empty()
@@ -155,6 +182,24 @@ fn reading(able: &[(&Entry, Range<f64>)], quantity: Quantity, unit: &str) -> Str
         }
     }
     text
+}
+
+/// What stands behind the figures of a device: a word, and what it means.
+const fn fit_words(fit: Fit) -> (&'static str, &'static str) {
+    match fit {
+        Fit::Device => (
+            "fitted",
+            "fitted to published measurements of this device with networks of this kind",
+        ),
+        Fit::Generation => (
+            "fitted to others",
+            "fitted to published measurements of other devices of its generation",
+        ),
+        Fit::Class => (
+            "data sheet",
+            "from data sheets and assumed efficiencies, not fitted to measurements of such networks",
+        ),
+    }
 }
 
 impl Devices {
@@ -178,7 +223,9 @@ impl Devices {
                 if let Some(quantity) = widgets::choices(ui, &options, self.quantity) {
                     self.quantity = quantity;
                 }
-                let note = format!("per {unit}, log scale; a bar is low to high, modelled; click a device to choose it");
+                let fitted = able.iter().any(|(entry, _)| entry.fit != Fit::Class);
+                let outlined = if fitted { "; outlined: from data sheets, not fitted to measurements" } else { "" };
+                let note = format!("per {unit}, log scale; a bar is low to high, modelled{outlined}; click a device to choose it");
                 ui.add(egui::Label::new(RichText::new(note).text_style(TextStyle::Small).color(palette.muted)).truncate());
             });
             if able.is_empty() && unable.is_empty() {
@@ -190,7 +237,7 @@ impl Devices {
                 ui.spacing_mut().item_spacing.y = 0.0;
                 for (entry, range) in &able {
                     if row(ui, entry, *range, &lanes, entry.target.id == chosen) {
-                        picked = Some(entry.target);
+                        picked = Some(*entry);
                     }
                 }
                 if !unable.is_empty() {
@@ -203,15 +250,18 @@ impl Devices {
                     );
                     for entry in unable {
                         if refused(ui, entry, entry.target.id == chosen) {
-                            picked = Some(entry.target);
+                            picked = Some(entry);
                         }
                     }
                 }
             });
         });
-        if let Some(target) = picked {
+        if let Some(entry) = picked {
             let mut scenario = app.session.configuration.scenario.clone();
-            scenario.hardware.clone_from(&target.id);
+            scenario.hardware.clone_from(&entry.target.id);
+            if let Ok(now) = &entry.now {
+                scenario.set_devices(now.devices);
+            }
             queue.push(Action::SetScenario(scenario, None));
         }
     }
@@ -223,6 +273,8 @@ impl Devices {
             "name",
             "class",
             "configuration",
+            "devices",
+            "fitted_to",
             "time_low_s",
             "time_typical_s",
             "time_high_s",
@@ -243,11 +295,15 @@ impl Devices {
                     target.name.clone(),
                     target.class.name().to_owned(),
                     name.to_owned(),
+                    result
+                        .as_ref()
+                        .map_or_else(|_| String::new(), |c| c.devices.to_string()),
+                    fit_words(entry.fit).0.to_owned(),
                 ];
                 for quantity in Quantity::ALL {
                     row.extend(match result {
-                        Ok(footprint) => {
-                            let range = quantity.of(footprint);
+                        Ok(counted) => {
+                            let range = quantity.of(&counted.footprint);
                             [range.low, range.typical, range.high].map(|v| v.to_string())
                         }
                         Err(_) => [const { String::new() }; 3],

@@ -4,9 +4,10 @@ use egui::{
     Align, Align2, Color32, FontId, Layout, Painter, Pos2, Rect, RichText, Sense, Stroke,
     TextStyle, Ui, pos2, vec2,
 };
+use wattif_core::serving::Fit;
 use wattif_core::units::Range;
 
-use super::{Entry, Quantity};
+use super::{Counted, Entry, Quantity, fit_words};
 use crate::app::charts::{Scale, ticks};
 use crate::app::pages::sheet;
 use crate::app::theme::{self, Palette};
@@ -21,6 +22,8 @@ pub(super) struct Lanes {
     /// Ends of the axis, as logarithms.
     bounds: (f64, f64),
     small: FontId,
+    /// Whether devices whose figures were not fitted stand beside others, and are outlined.
+    outlined: bool,
 }
 
 impl Lanes {
@@ -29,7 +32,11 @@ impl Lanes {
 
     pub(super) fn new(ui: &Ui, able: &[(&Entry, Range<f64>)], quantity: Quantity) -> Self {
         let values = able.iter().flat_map(|(entry, range)| {
-            let original = entry.original.as_ref().ok().map(|f| quantity.of(f));
+            let original = entry
+                .original
+                .as_ref()
+                .ok()
+                .map(|c| quantity.of(&c.footprint));
             [Some(*range), original].into_iter().flatten()
         });
         let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
@@ -50,6 +57,7 @@ impl Lanes {
                 high.max(1e-300).log10() + 0.05,
             ),
             small,
+            outlined: able.iter().any(|(entry, _)| entry.fit != Fit::Class),
         }
     }
 
@@ -92,6 +100,16 @@ impl Lanes {
         }
     }
 
+    /// The outline of a bar from low to high.
+    fn outline(&self, painter: &Painter, y: f32, range: Range<f64>, thick: f32, color: Color32) {
+        let ends = Rect::from_min_max(
+            pos2(self.x(range.low), y - thick / 2.0),
+            pos2(self.x(range.high), y + thick / 2.0),
+        );
+        let stroke = Stroke::new(1.0, color);
+        painter.rect_stroke(ends, thick / 2.0, stroke, egui::StrokeKind::Inside);
+    }
+
     /// A bar from low to high.
     fn bar(&self, painter: &Painter, y: f32, range: Range<f64>, thick: f32, color: Color32) {
         let ends = Rect::from_min_max(
@@ -124,7 +142,7 @@ pub(super) fn row(
         let painter = ui.painter();
         let y = rect.center().y;
         if let Ok(original) = &entry.original {
-            let range = lanes.quantity.of(original);
+            let range = lanes.quantity.of(&original.footprint);
             let at = pos2(lanes.x(range.typical), y + 5.0);
             lanes.bar(
                 painter,
@@ -135,13 +153,12 @@ pub(super) fn row(
             );
             painter.circle(at, 2.5, palette.surface, Stroke::new(1.5, palette.baseline));
         }
-        lanes.bar(
-            painter,
-            y - 3.0,
-            range,
-            5.0,
-            theme::faint(palette.accent, 0.28),
-        );
+        let light = theme::faint(palette.accent, 0.28);
+        if lanes.outlined && entry.fit == Fit::Class {
+            lanes.outline(painter, y - 3.0, range, 5.0, light);
+        } else {
+            lanes.bar(painter, y - 3.0, range, 5.0, light);
+        }
         let at = pos2(lanes.x(range.typical), y - 3.0);
         widgets::class_mark(
             painter,
@@ -163,9 +180,10 @@ pub(super) fn row(
         );
     }
     let words = format!(
-        "{}: {}",
-        entry.target.name,
-        lanes.quantity.write(range.typical)
+        "{}: {}, {}",
+        entry.name(),
+        lanes.quantity.write(range.typical),
+        fit_words(entry.fit).0
     );
     response.widget_info(|| {
         egui::WidgetInfo::selected(egui::accesskit::Role::Button, true, chosen, &words)
@@ -192,7 +210,7 @@ fn name(ui: &mut Ui, rect: Rect, entry: &Entry, right: f32, chosen: bool) {
         pos2(rect.left() + 20.0, rect.top()),
         pos2(right, rect.bottom()),
     );
-    let mut words = RichText::new(&entry.target.name).color(palette.text);
+    let mut words = RichText::new(entry.name()).color(palette.text);
     if chosen {
         words = words.text_style(theme::emphasis()).color(palette.strong);
     }
@@ -255,7 +273,7 @@ fn explain(ui: &mut Ui, entry: &Entry) {
     ui.label(format!("{}, {}", target.class.name(), target.year));
     for (words, result) in [("Now", &entry.now), ("Original", &entry.original)] {
         match result {
-            Ok(footprint) => {
+            Ok(Counted { footprint, .. }) => {
                 for quantity in Quantity::ALL {
                     let range = quantity.of(footprint);
                     ui.label(format!(
@@ -272,7 +290,8 @@ fn explain(ui: &mut Ui, entry: &Entry) {
             }
         }
     }
-    if let Ok(footprint) = &entry.now {
+    ui.label(fit_words(entry.fit).1);
+    if let Ok(Counted { footprint, .. }) = &entry.now {
         widgets::describe_provenance(ui, &footprint.energy_per_unit.provenance);
     }
 }
