@@ -1,5 +1,6 @@
 //! Devices by the names that published measurements use, with the figures that the serving model needs.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -18,6 +19,21 @@ pub enum Generation {
     Hopper,
     /// NVIDIA B200: 4 nm class, HBM3e.
     Blackwell,
+}
+
+impl Generation {
+    /// The generation whose measured device has the FP16 peak nearest to a given one, as a factor.
+    fn of_size(fp16: f64) -> Self {
+        let off = |peak: f64| (fp16 / peak).ln().abs();
+        let [ampere, hopper, blackwell] = [312e12, 989e12, 2250e12].map(off);
+        if ampere <= hopper {
+            Self::Ampere
+        } else if hopper <= blackwell {
+            Self::Hopper
+        } else {
+            Self::Blackwell
+        }
+    }
 }
 
 /// What kind of part of a system a device is.
@@ -121,6 +137,20 @@ pub struct Device {
 }
 
 impl Device {
+    /// The device as the model of image generation sees it: one that was not measured takes the constants of the
+    /// measured one nearest in size, as larger chips reach smaller shares of their peak.
+    pub(super) fn drawing(&self) -> Cow<'_, Self> {
+        let generation = Generation::of_size(self.fp16);
+        if self.fitted || generation == self.generation {
+            Cow::Borrowed(self)
+        } else {
+            Cow::Owned(Self {
+                generation,
+                ..self.clone()
+            })
+        }
+    }
+
     fn new(entry: &Entry) -> Result<Self> {
         let broken = |fact: String| Error::file(fact, "assets/serving_devices.ron");
         let name = entry.names.first().cloned().unwrap_or_default();

@@ -127,6 +127,7 @@ const FULL_HEAD: f64 = 128.0;
 impl Generating {
     /// Seconds of a batch.
     pub fn time(&self, device: &Device, constants: &DiffusionTime) -> BatchTime {
+        let device = &*device.drawing();
         let images = self.batch * self.passes;
         let shared = self.devices * device.fp16;
         let (gpu, link_bytes, hops) = match self.transformer {
@@ -203,6 +204,7 @@ impl Generating {
         time: &BatchTime,
         seconds: f64,
     ) -> BatchEnergy {
+        let device = &*device.drawing();
         let scale = device.power_limit / reference_power(device.generation);
         let (active, operation) = match device.generation {
             Generation::Ampere => (constants.active_ampere, constants.operation_ampere),
