@@ -1,6 +1,7 @@
 //! From the serving model to a footprint: networks known by their shape on devices that published measurements cover.
 
 mod images;
+mod parts;
 mod words;
 
 use super::architecture::{Architecture, Shape, Transformer};
@@ -8,7 +9,6 @@ use super::constants::{Constants, Spread};
 use super::decode::{Serving, WeightFormat};
 use super::device::{self, Device, DeviceKind};
 use super::predict::{UNSEEN_DEVICE, around};
-use super::step::{StepEnergy, StepTime, Work};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Precision, Processor, Request};
@@ -17,6 +17,7 @@ use crate::recipe::Pattern;
 use crate::scenario::Scenario;
 use crate::units::{Bytes, Joules, Range, Seconds};
 
+use parts::{by_layer, language_parts};
 use words::{language_energy, language_time};
 
 /// Answers longer than this are counted as less than half written on average; see [`Serving::work`].
@@ -145,8 +146,8 @@ struct Served<'a> {
 
 /// One part of the time of a batch on one device, with the work and energy that go with it.
 #[derive(Clone, Copy)]
-struct Part {
-    name: &'static str,
+struct Part<'a> {
+    name: &'a str,
     seconds: f64,
     operations: f64,
     memory_bytes: f64,
@@ -154,8 +155,8 @@ struct Part {
     bound: Bound,
 }
 
-impl Part {
-    const fn new(name: &'static str, seconds: f64, bound: Bound) -> Self {
+impl<'a> Part<'a> {
+    const fn new(name: &'a str, seconds: f64, bound: Bound) -> Self {
         Self {
             name,
             seconds,
@@ -174,7 +175,7 @@ impl Part {
 }
 
 /// Parts with the energy of power that flows all the time shared out by their time.
-fn with_standing<const N: usize>(mut parts: [Part; N], standing: f64) -> [Part; N] {
+fn with_standing<const N: usize>(mut parts: [Part<'_>; N], standing: f64) -> [Part<'_>; N] {
     let seconds: f64 = parts.iter().map(|part| part.seconds).sum();
     for part in &mut parts {
         part.energy.static_power = Joules(standing * part.seconds / seconds.max(f64::MIN_POSITIVE));
@@ -227,7 +228,12 @@ impl Served<'_> {
         });
         self.cost(
             seconds,
-            &parts,
+            &by_layer(
+                &parts,
+                self.request.profile,
+                &work.scaled(serving.busy()),
+                &device,
+            ),
             self.constants.spread.decode(self.device.generation),
             explanation,
         )
@@ -237,7 +243,7 @@ impl Served<'_> {
     fn cost(
         &self,
         seconds: f64,
-        parts: &[Part],
+        parts: &[Part<'_>],
         mut spread: Spread,
         explanation: Explanation,
     ) -> Cost {
@@ -302,7 +308,7 @@ impl Served<'_> {
         }
     }
 
-    fn notes(&self, parts: &[Part], format: WeightFormat, skipped: bool) -> Vec<String> {
+    fn notes(&self, parts: &[Part<'_>], format: WeightFormat, skipped: bool) -> Vec<String> {
         let mut notes = vec![longest(parts)];
         let profile = self.request.profile;
         if let Some(layer) = main_layer(profile) {
@@ -346,72 +352,8 @@ impl Served<'_> {
     }
 }
 
-fn language_parts(time: &StepTime, energy: &StepEnergy, work: &Work, device: &Device) -> [Part; 6] {
-    let weight_bytes = work.body_bytes + work.expert_bytes;
-    let bound = if work.operations / device.fp16 > weight_bytes / device.bandwidth {
-        Bound::Compute
-    } else {
-        Bound::Memory
-    };
-    let products = work.operations + work.padding;
-    let operations = products + work.attention + work.prompt;
-    let per_operation = energy.arithmetic / operations.max(f64::MIN_POSITIVE);
-    let part = |name, seconds, operations: f64, bytes, joules: f64, bound| {
-        let mut part = Part::new(name, seconds, bound);
-        part.operations = operations;
-        part.memory_bytes = bytes;
-        part.energy.compute = Joules(operations * per_operation);
-        part.energy.memory = Joules(joules);
-        part
-    };
-    let mut launch = Part::new(
-        "starting kernels and converting formats",
-        time.launch,
-        Bound::Overhead,
-    );
-    launch.energy.compute = Joules(energy.convert);
-    let mut exchange = Part::new(
-        "exchange between devices",
-        time.exchange,
-        Bound::Interconnect,
-    );
-    exchange.energy.interconnect = Joules(energy.link);
-    with_standing(
-        [
-            part(
-                "weights of all layers",
-                time.weights,
-                products,
-                weight_bytes,
-                energy.weights,
-                bound,
-            ),
-            part(
-                "keys and values",
-                time.cache,
-                work.attention,
-                work.cache_bytes,
-                energy.cache,
-                Bound::Memory,
-            ),
-            part(
-                "prompts",
-                time.prompt,
-                work.prompt,
-                0.0,
-                0.0,
-                Bound::Compute,
-            ),
-            launch,
-            exchange,
-            Part::new("waiting for the host", time.host, Bound::Overhead),
-        ],
-        energy.standing,
-    )
-}
-
 /// What takes the longest, in a clause.
-fn longest(parts: &[Part]) -> String {
+fn longest(parts: &[Part<'_>]) -> String {
     let total: f64 = parts.iter().map(|part| part.seconds).sum();
     parts
         .iter()

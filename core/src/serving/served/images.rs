@@ -81,7 +81,7 @@ impl Served<'_> {
     }
 
     /// What image generation makes of a recipe.
-    fn image_notes(&self, parts: &[Part], generating: &Generating) -> Vec<String> {
+    fn image_notes(&self, parts: &[Part<'_>], generating: &Generating) -> Vec<String> {
         let mut notes = vec![longest(parts)];
         let Some(layer) = main_layer(self.request.profile) else {
             return notes;
