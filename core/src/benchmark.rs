@@ -3,7 +3,7 @@
 
 mod candle;
 mod machine;
-mod packed;
+pub(crate) mod packed;
 mod spread;
 
 use std::time::{Duration, Instant};
@@ -15,7 +15,9 @@ use crate::worker::{Event, Worker};
 
 pub use candle::{Comparison, compare_with_candle};
 pub use machine::{Machine, Speed, measure_machine, predicted_speed};
-pub use packed::{Energy, PackedSpeed, packed_speeds, packed_threads};
+pub use packed::{
+    Energy, FormatShare, PackedQuality, PackedRun, PackedSpeed, PackedTiming, Work, packed_threads,
+};
 pub use spread::Spread;
 
 /// Times from one submitted recipe to its results.

@@ -5,9 +5,11 @@ use super::{Demand, Precision, Processor, Total, WeightStorage};
 use crate::error::{Error, Result};
 use crate::footprint::Bound;
 use crate::hardware::cost::{Machine, Request};
+use crate::hardware::figure::Figure;
 use crate::hardware::{HardwareClass, HardwareTarget};
 use crate::profile::{LayerKind, LayerProfile};
 use crate::recipe::Pattern;
+use crate::units::OpsPerSecond;
 
 /// Part of the on-chip memory that a program can count on; the rest holds code, buffers and other data. Assumed.
 const USABLE_ON_CHIP: f64 = 0.5;
@@ -64,6 +66,8 @@ impl<'a> Plan<'a> {
             .filter(|l| l.layer.compressible)
             .map(needed_bits)
             .max();
+        // Beside packed kernels everything stays in single precision.
+        let needed = needed.filter(|_| processor.packed.is_none());
         plan.ambient = plan.precision_for(needed.unwrap_or(32), "the model")?;
         let native = f64::from(plan.ambient.bits()) / 8.0;
         let mut widest: f64 = 0.0;
@@ -119,6 +123,21 @@ impl<'a> Plan<'a> {
             && self.request.machine == Machine::Real
     }
 
+    /// The rate of the kernels that multiply a layer's weights as they are packed, where the device has such.
+    fn packed_rate(
+        &self,
+        layer: &LayerProfile,
+        precision: Precision,
+        stored: f64,
+    ) -> Option<&'a Figure<OpsPerSecond>> {
+        let matrix = matches!(layer.layer.kind, LayerKind::Linear | LayerKind::Conv2d);
+        let real = self.request.machine == Machine::Real;
+        let kernels = self.processor.packed.as_ref();
+        kernels
+            .filter(|_| real && matrix && precision == Precision::Int8)
+            .and_then(|kernels| kernels.rate(stored))
+    }
+
     /// Bits that one weight takes in the device's memory.
     fn storage_bits(&self, layer: &LayerProfile) -> Result<f64> {
         let stored = layer.weight_bits;
@@ -149,12 +168,16 @@ impl<'a> Plan<'a> {
         })
     }
 
-    pub(super) fn demand(&self, layer: &LayerProfile) -> Result<Demand> {
+    pub(super) fn demand(&self, layer: &LayerProfile) -> Result<Demand<'a>> {
         let shape = &layer.layer;
         let (macs, cache) = self.request.work(shape);
         let precision = self.precision(layer)?;
         let storage_bits = self.storage_bits(layer)?;
-        let native = f64::from(precision.bits()) / 8.0;
+        let packed = self.packed_rate(layer, precision, storage_bits);
+        let native = match packed {
+            Some(_) => f64::from(self.ambient.bits()) / 8.0,
+            None => f64::from(precision.bits()) / 8.0,
+        };
         let mut ops = 2.0 * macs * self.batch * self.padding(layer);
         // What the batch reads of the weights: the experts that it visits, again in every pass.
         let execution = &shape.execution;
@@ -197,6 +220,7 @@ impl<'a> Plan<'a> {
             precision,
             ops,
             unpack_ops,
+            packed,
             sparse: self.sparse(layer),
             memory_bytes,
             on_chip_bytes: weights + cache + activations,
@@ -317,6 +341,11 @@ impl<'a> Plan<'a> {
                 notes.push(format!(
                     "{weights}-bit weights are rounded to {name}, its widest format"
                 ));
+            }
+            if self.packed_rate(layer, precision, stored).is_some() {
+                notes.push(
+                    "weights are unpacked in every product, which its rate includes".to_owned(),
+                );
             }
             if layer.activation_bits < precision.bits() {
                 notes.push(format!(

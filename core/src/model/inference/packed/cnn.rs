@@ -38,7 +38,7 @@ impl Classifier {
             let kernel = values(tensors, &format!("conv{}.weight", i + 1))?;
             let weights = by_pixel(&kernel, inputs);
             stages.push(Stage {
-                weights: PackedMatrix::new(stage.channels, 9 * inputs, weights, bits)?,
+                weights: PackedMatrix::new(stage.channels, 9 * inputs, &weights, bits)?,
                 scale,
                 shift,
                 inputs,
@@ -53,7 +53,7 @@ impl Classifier {
         let head = values(tensors, "head.weight")?;
         Ok(Self {
             stages,
-            head: PackedMatrix::new(config.classes, inputs, head, bits)?,
+            head: PackedMatrix::new(config.classes, inputs, &head, bits)?,
             bias: values(tensors, "head.bias")?,
             channels: config.input_channels,
             size: config.size,

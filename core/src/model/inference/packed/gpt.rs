@@ -50,7 +50,10 @@ impl LanguageModel {
         let (d, hidden) = (config.width, config.hidden);
         let matrix = |name: &str, outputs: usize, inputs: usize| {
             let weights = values(tensors, &format!("{name}.weight"))?;
-            PackedMatrix::new(outputs, inputs, weights, bits)
+            PackedMatrix::new(outputs, inputs, &weights, bits)
+        };
+        let table = |name: &str, rows: usize| {
+            PackedMatrix::table(rows, d, &values(tensors, &format!("{name}.weight"))?, bits)
         };
         let blocks = (0..config.blocks)
             .map(|i| {
@@ -65,8 +68,8 @@ impl LanguageModel {
             })
             .collect::<Result<_>>()?;
         Ok(Self {
-            words: matrix("wte", config.vocabulary, d)?,
-            positions: matrix("wpe", config.context, d)?,
+            words: table("wte", config.vocabulary)?,
+            positions: table("wpe", config.context)?,
             blocks,
             norm: Norm::new(tensors, "ln_f")?,
             head: matrix("head", config.vocabulary, d)?,
@@ -128,7 +131,9 @@ impl LanguageModel {
         }
         texts.len += n;
         let mut x = self.words.rows(tokens)?;
-        let places: Vec<u32> = (from..from + n).filter_map(|p| u32::try_from(p).ok()).collect();
+        let places: Vec<u32> = (from..from + n)
+            .filter_map(|p| u32::try_from(p).ok())
+            .collect();
         let positions = self.positions.rows(&places)?;
         for text in x.chunks_exact_mut(n * d) {
             add(text, &positions);

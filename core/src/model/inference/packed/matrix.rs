@@ -1,12 +1,11 @@
 //! Weights in the block formats of ggml, multiplied by candle's kernels.
 
-use std::sync::Arc;
-
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
-use candle_core::{Device, Module, Tensor};
+use candle_core::{DType, Device, Module, Tensor};
 use serde::Serialize;
 
-use crate::error::Result;
+use super::super::matrix::{Matrix, Product};
+use crate::error::{Error, Result};
 
 /// A format that weights are stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -48,12 +47,15 @@ impl PackedFormat {
         Self::F32,
     ];
 
-    /// The narrowest format that has `bits` and whose blocks fill a row of `inputs` weights.
+    /// The narrowest format that has `bits` and whose blocks fill a row of `inputs` weights; single precision where no
+    /// block of integers does.
     pub(crate) fn nearest(bits: u8, inputs: usize) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|format| format.bits() >= bits && inputs.is_multiple_of(format.block()))
-            .unwrap_or(Self::F32)
+        let fits = |format: &Self| {
+            format.bits() >= bits
+                && inputs.is_multiple_of(format.block())
+                && (format.is_integer() || bits > 8)
+        };
+        Self::ALL.into_iter().find(fits).unwrap_or(Self::F32)
     }
 
     /// Bits of a weight without its share of the scales.
@@ -112,11 +114,19 @@ impl PackedFormat {
 /// Weights `[outputs, inputs]` in one format.
 #[derive(Debug)]
 pub(crate) struct PackedMatrix {
-    kernel: QMatMul,
+    kernel: Kernel,
     format: PackedFormat,
     outputs: usize,
     inputs: usize,
     bytes: usize,
+}
+
+#[derive(Debug)]
+enum Kernel {
+    /// candle's, for weights as they are stored.
+    Candle(QMatMul),
+    /// The engine's own, in single precision, on one thread.
+    Own(Matrix),
 }
 
 impl PackedMatrix {
@@ -124,21 +134,41 @@ impl PackedMatrix {
     ///
     /// # Errors
     /// [`crate::Error::Compute`] where the weights do not fill the matrix.
-    pub(crate) fn new(outputs: usize, inputs: usize, weights: Vec<f32>, bits: u8) -> Result<Self> {
+    pub(crate) fn new(outputs: usize, inputs: usize, weights: &[f32], bits: u8) -> Result<Self> {
+        if PackedFormat::nearest(bits, inputs) != PackedFormat::F32 {
+            return Self::table(outputs, inputs, weights, bits);
+        }
+        Ok(Self {
+            kernel: Kernel::Own(Matrix::new(outputs, inputs, weights)),
+            format: PackedFormat::F32,
+            outputs,
+            inputs,
+            bytes: size_of_val(weights),
+        })
+    }
+
+    /// The same for a table, of which rows are read and nothing is multiplied.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(super) fn table(outputs: usize, inputs: usize, weights: &[f32], bits: u8) -> Result<Self> {
         let format = PackedFormat::nearest(bits, inputs);
-        let weights = Tensor::from_vec(weights, (outputs, inputs), &Device::Cpu)?;
-        let (kernel, bytes) = if format == PackedFormat::F32 {
-            // The product of whole tensors is candle's fastest in single precision.
-            let bytes = weights.elem_count() * size_of::<f32>();
-            (QMatMul::Tensor(weights), bytes)
-        } else {
-            let packed = QTensor::quantize(&weights, format.kernel())?;
-            let bytes = packed.storage_size_in_bytes();
-            // As it is: candle would widen half precision otherwise.
-            (QMatMul::QTensor(Arc::new(packed)), bytes)
+        let tensor = Tensor::from_slice(weights, (outputs, inputs), &Device::Cpu)?;
+        let (kernel, bytes) = match format {
+            PackedFormat::F32 => (QMatMul::Tensor(tensor), size_of_val(weights)),
+            // candle's products of whole tensors: its kernel for packed half precision has no vector instructions.
+            PackedFormat::F16 => (
+                QMatMul::TensorF16(tensor.to_dtype(DType::F16)?),
+                size_of_val(weights) / 2,
+            ),
+            _ => {
+                let packed = QTensor::quantize(&tensor, format.kernel())?;
+                let bytes = packed.storage_size_in_bytes();
+                (QMatMul::from_qtensor(packed)?, bytes)
+            }
         };
         Ok(Self {
-            kernel,
+            kernel: Kernel::Candle(kernel),
             format,
             outputs,
             inputs,
@@ -158,21 +188,33 @@ impl PackedMatrix {
     /// Rows `[n, inputs]` times the weights: `[n, outputs]`.
     pub(crate) fn run(&self, values: &[f32]) -> Result<Vec<f32>> {
         let rows = values.len() / self.inputs;
-        let values = Tensor::from_slice(values, (rows, self.inputs), &Device::Cpu)?;
-        numbers(&self.kernel.forward(&values)?, rows * self.outputs)
+        match &self.kernel {
+            Kernel::Candle(kernel) => {
+                let values = Tensor::from_slice(values, (rows, self.inputs), &Device::Cpu)?;
+                numbers(&kernel.forward(&values)?, rows * self.outputs)
+            }
+            Kernel::Own(weights) => {
+                let mut out = vec![0.0; rows * self.outputs];
+                Product::new(values, rows, weights, &mut out).run();
+                Ok(out)
+            }
+        }
     }
 
-    /// Rows of the matrix, as a lookup reads them: `[n, inputs]`.
+    /// Rows of a table: `[n, inputs]`.
     pub(super) fn rows(&self, places: &[u32]) -> Result<Vec<f32>> {
+        let Kernel::Candle(kernel) = &self.kernel else {
+            return Err(Error::Compute(
+                "rows are wanted of what is no table".to_owned(),
+            ));
+        };
         let wanted = Tensor::from_slice(places, places.len(), &Device::Cpu)?;
-        numbers(
-            &self.kernel.embedding(&wanted)?,
-            places.len() * self.inputs,
-        )
+        numbers(&kernel.embedding(&wanted)?, places.len() * self.inputs)
     }
 }
 
 fn numbers(tensor: &Tensor, expected: usize) -> Result<Vec<f32>> {
+    let tensor = tensor.to_dtype(DType::F32)?;
     Ok(tensor.reshape(expected)?.to_vec1()?)
 }
 
@@ -197,10 +239,14 @@ mod tests {
             (3, 256, Q3K),
             (2, 256, Q2K),
             (1, 96, Q4),
-            (8, 144, F16),
-            (4, 67, F16),
+            (8, 144, F32),
+            (4, 67, F32),
         ] {
-            assert_eq!(PackedFormat::nearest(bits, inputs), expected, "{bits} {inputs}");
+            assert_eq!(
+                PackedFormat::nearest(bits, inputs),
+                expected,
+                "{bits} {inputs}"
+            );
         }
     }
 
@@ -226,18 +272,22 @@ mod tests {
                     .map(move |w| row.iter().zip(w).map(|(a, b)| a * b).sum())
             })
             .collect();
-        let size = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+        let size =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
         for (format, worst) in PackedFormat::ALL.into_iter().zip(WORST) {
-            // Q4_0 only where no block of 256 fits.
+            // Of Q4_K and Q4_0 the first is taken.
             let bits = format.bits();
-            let matrix = PackedMatrix::new(outputs, inputs, weights.clone(), bits).unwrap();
+            let matrix = PackedMatrix::new(outputs, inputs, &weights, bits).unwrap();
             assert_eq!(matrix.format().bits(), bits);
             let found = matrix.run(&values).unwrap();
             let error = size(&mut found.iter().zip(&exact).map(|(a, b)| a - b))
                 / size(&mut exact.iter().copied());
             assert!(error < worst, "{}: {error}", format.name());
             let stored = matrix.bytes() as f64 * 8.0 / weights.len() as f64;
-            assert!(stored >= f64::from(bits) && stored < f64::from(bits) + 0.7, "{stored}");
+            assert!(
+                stored >= f64::from(bits) && stored < f64::from(bits) + 0.7,
+                "{stored}"
+            );
         }
     }
 }

@@ -49,12 +49,23 @@ fn texts_written_together_are_those_written_alone() {
             let last = &alone[20 * logits.len()..];
             assert!(error(logits, last) < TOLERANCE);
         }
-        assert_eq!(writer.step(&[1, 2, 3]).unwrap(), together, "always the same place");
+        assert_eq!(
+            writer.step(&[1, 2, 3]).unwrap(),
+            together,
+            "always the same place"
+        );
         let context = match &architecture {
             Architecture::Gpt(config) => config.context,
             Architecture::Cnn(_) => 0,
         };
-        assert!(packed.writer(1, context).unwrap().unwrap().step(&[0]).is_err());
+        assert!(
+            packed
+                .writer(1, context)
+                .unwrap()
+                .unwrap()
+                .step(&[0])
+                .is_err()
+        );
     }
 }
 
@@ -70,9 +81,9 @@ fn every_matrix_says_how_it_is_stored() {
     };
     // 9 and 144 inputs are no multiples of 32.
     let (names, bytes) = formats(cnn, 8);
-    assert_eq!(names, ["F16", "F16", "Q8_0", "Q8_0", "Q8_0"]);
-    let (halves, eights) = (16 * 9 + 32 * 144, 64 * 288 + 128 * 576 + 10 * 128);
-    assert_eq!(bytes, 2 * halves + eights / 32 * 34);
+    assert_eq!(names, ["F32", "F32", "Q8_0", "Q8_0", "Q8_0"]);
+    let (floats, eights) = (16 * 9 + 32 * 144, 64 * 288 + 128 * 576 + 10 * 128);
+    assert_eq!(bytes, 4 * floats + eights / 32 * 34);
     let (names, _) = formats(gpt, 4);
     assert_eq!(names.len(), 2 + 4 * 4 + 1);
     assert!(names.iter().all(|name| *name == "Q4_0"));
