@@ -36,9 +36,9 @@ fn measured_speed_stands_beside_the_prediction_until_the_configuration_changes()
     let mut window = Setup::default().open();
     assert!(window.says("Not measured yet"));
     window.measure();
-    assert!(window.says("images per second"));
-    assert!(window.says("one image at a time"));
-    assert!(window.says("32 images at once"));
+    assert!(window.says("Per second"));
+    assert!(window.says("1 image"));
+    assert!(window.says("32 images"));
     assert!(window.says("1.23 k"));
     assert!(window.says("Predicted"));
     assert!(window.says("123 kB of weights as"));
@@ -112,7 +112,7 @@ fn the_engine_itself_times_a_model_in_the_background() {
     });
     window.measure();
     until(&mut window, &|window| window.says("through these kernels"));
-    assert!(window.says("one image at a time"));
+    assert!(window.says("1 image"));
     assert!(window.says("Ratio"));
     assert!(window.app().messages().is_empty());
 }

@@ -8,7 +8,6 @@ use wattif_core::benchmark::{
 use wattif_core::engine::Engine;
 use wattif_core::footprint::Estimate;
 use wattif_core::hardware::{self, HardwareTarget, PackedCalibration};
-use wattif_core::measurement::Metric;
 use wattif_core::model::{ModelReference, bundled};
 use wattif_core::recipe::{Group, Recipe};
 use wattif_core::scenario::Scenario;
@@ -17,7 +16,7 @@ use wattif_core::units::UnitsPerSecond;
 use super::list::heading;
 use super::out::{Out, Progress, aligned, entry, wrapped};
 use super::this_machine::{quartiles, warn_of_unrest};
-use crate::format::{bytes, percent, si, significant};
+use crate::format::{bytes, si, significant};
 
 /// Weight bits that `wattif bench --packed` runs.
 const BENCH_BITS: [u8; 3] = [32, 8, 4];
@@ -173,10 +172,7 @@ pub(super) fn lines(view: &PackedView) -> Vec<String> {
         shares.join(", ")
     )));
     if let Some(quality) = &view.quality {
-        let text = |value: f64| match quality.packed.metric {
-            Metric::Accuracy => percent(value, 1),
-            Metric::BitsPerByte => format!("{} bits per byte", significant(value, 4)),
-        };
+        let text = |value| crate::format::quality(quality.packed.metric, value);
         lines.extend(wrapped(&format!(
             "{} through these kernels: {}; in the engine's own pass {}, on the same {} samples.",
             quality.packed.metric.name(),

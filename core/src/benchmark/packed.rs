@@ -63,13 +63,13 @@ impl Work {
         }
     }
 
-    /// In a few words.
+    /// What is done at once, in a few words.
     pub fn words(self) -> String {
         match self {
-            Self::Classify { batch: 1 } => "one image at a time".to_owned(),
-            Self::Classify { batch } => format!("{batch} images at once"),
-            Self::Write { batch: 1, .. } => "writing one text".to_owned(),
-            Self::Write { batch, .. } => format!("writing {batch} texts at once"),
+            Self::Classify { batch: 1 } => "1 image".to_owned(),
+            Self::Classify { batch } => format!("{batch} images"),
+            Self::Write { batch: 1, .. } => "writing 1 text".to_owned(),
+            Self::Write { batch, .. } => format!("writing {batch} texts"),
             Self::Read { batch } => format!("reading {batch} tokens"),
         }
     }

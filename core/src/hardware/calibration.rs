@@ -150,7 +150,7 @@ impl Calibration {
             }
         }
         if let Some(packed) = &self.packed {
-            processor.packed = Some(self.kernels(packed));
+            processor.packed = Some(Box::new(self.kernels(packed)));
         }
         if let Some(memory) = &mut processor.memory {
             memory.bandwidth = self.figure(self.memory_bandwidth, BytesPerSecond, "reading 256 MB");

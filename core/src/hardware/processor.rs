@@ -132,7 +132,7 @@ pub struct Processor {
     pub weight_storage: WeightStorage,
     /// Kernels for packed weights of at most 8 bits, where they are slower or faster than the peak of 8-bit integers says.
     #[serde(default)]
-    pub packed: Option<PackedKernels>,
+    pub packed: Option<Box<PackedKernels>>,
     /// How much faster arithmetic on the 2:4 pattern is; `None`: the pattern is computed like any other.
     #[serde(default)]
     pub two_of_four: Option<Figure<f64>>,

@@ -1,10 +1,9 @@
 //! How fast the compressed model really is with packed weights on this machine, beside the prediction for it.
 
-use egui::{Align, Layout, RichText, Ui};
+use egui::{Align, RichText, Ui};
 use wattif_core::benchmark::{Energy, PackedQuality, PackedRun, PackedSpeed, Spread};
 use wattif_core::footprint::Estimate;
 use wattif_core::hardware::{self, HardwareTarget};
-use wattif_core::measurement::Metric;
 use wattif_core::units::UnitsPerSecond;
 
 use crate::app::command::{Action, Command};
@@ -12,8 +11,8 @@ use crate::app::widgets::{self, cell};
 use crate::app::{App, theme};
 use crate::format;
 
-const RATIO_WIDTH: f32 = 34.0;
-const RATE_WIDTH: f32 = 70.0;
+const RATIO_WIDTH: f32 = 32.0;
+const RATE_WIDTH: f32 = 58.0;
 
 /// Draws the card.
 pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
@@ -22,32 +21,28 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     }
     let palette = theme::palette(ui.visuals());
     let muted = |text: &str| RichText::new(text).color(palette.muted);
-    widgets::card(ui, "", |ui| {
+    widgets::card(ui, "Measured on this machine", |ui| {
         theme::tighten(ui);
-        ui.horizontal(|ui| {
-            let title = RichText::new("Measured on this machine")
-                .text_style(theme::heading())
-                .color(palette.strong);
-            ui.label(title);
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let command = Command::MeasureSpeed;
-                let button = egui::Button::new(command.title());
-                if ui.add_enabled(app.can(command), button).clicked() {
-                    queue.push(Action::Run(command));
-                }
-            });
-        });
-        if let Some(reason) = app.obstacle(Command::MeasureSpeed) {
-            ui.label(muted(reason));
+        let last = app.timing.last(&app.session.configuration);
+        let status = if let Some(reason) = app.obstacle(Command::MeasureSpeed) {
+            reason
         } else if app.timing.is_running() {
-            ui.label(muted("Running it with packed weights…"));
-        }
-        let Some((run, current)) = app.timing.last(&app.session.configuration) else {
-            if app.can(Command::MeasureSpeed) {
-                ui.label(muted(
-                    "Not measured yet: runs the compressed model with packed weights for some seconds",
-                ));
+            "Running it with packed weights…"
+        } else if last.is_none() {
+            "Not measured yet"
+        } else {
+            ""
+        };
+        ui.horizontal_wrapped(|ui| {
+            let command = Command::MeasureSpeed;
+            let button = ui.add_enabled(app.can(command), egui::Button::new(command.title()));
+            let help = "Runs the compressed model with packed weights for some seconds";
+            if button.on_hover_text(help).clicked() {
+                queue.push(Action::Run(command));
             }
+            ui.label(muted(status));
+        });
+        let Some((run, current)) = last else {
             return;
         };
         if !current {
@@ -74,16 +69,13 @@ fn results(ui: &mut Ui, run: &PackedRun, target: &HardwareTarget) {
     let weights = format::bytes(run.bytes as f64);
     let words = format!("{weights} of weights as {}, {threads}", run.format_names());
     ui.label(muted(words)).on_hover_text(run.notes().join("\n"));
-    let unit = run.unit.plural();
     let gap = ui.spacing().item_spacing.x;
     let name_width = (ui.available_width() - 2.0 * RATE_WIDTH - RATIO_WIDTH - 3.0 * gap).max(60.0);
     ui.horizontal(|ui| {
-        cell(
-            ui,
-            name_width,
-            Align::Min,
-            muted(format!("{unit} per second")),
-        );
+        cell(ui, name_width, Align::Min, muted("Per second".to_owned())).on_hover_text(format!(
+            "Done at once, and {} per second",
+            run.unit.plural()
+        ));
         cell(ui, RATE_WIDTH, Align::Max, muted("Measured".to_owned()));
         cell(ui, RATE_WIDTH, Align::Max, muted("Predicted".to_owned()));
         cell(ui, RATIO_WIDTH, Align::Max, muted("Ratio".to_owned()))
@@ -158,7 +150,7 @@ fn energy(ui: &mut Ui, run: &PackedRun) {
             }
             // The same sensor is silent for all of them.
             Energy::Unknown(reason) => {
-                let text = RichText::new("No joules: no reading of this processor's energy");
+                let text = RichText::new("No joules: no energy counter to read");
                 ui.label(text.color(palette.muted)).on_hover_text(reason);
                 return;
             }
@@ -176,10 +168,7 @@ fn joules_words(joules: &Spread) -> String {
 }
 
 fn quality_words(quality: &PackedQuality) -> String {
-    let text = |value: f64| match quality.packed.metric {
-        Metric::Accuracy => format::percent(value, 1),
-        Metric::BitsPerByte => format!("{} bits per byte", format::significant(value, 4)),
-    };
+    let text = |value| format::quality(quality.packed.metric, value);
     format!(
         "{} through these kernels, {} in the engine's own",
         text(quality.packed.value),

@@ -16,6 +16,16 @@ pub(super) fn time_formula(
     let ops: f64 = demands.iter().map(|d| d.ops).sum();
     let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
     let launches: f64 = demands.iter().map(|d| d.launches).sum();
+    let unpack: f64 = demands
+        .iter()
+        .filter(|d| d.packed.is_none())
+        .map(|d| d.unpack_ops)
+        .sum();
+    let unpacking = if unpack > 0.0 {
+        format!(" and {unpack:.3e} to unpack weights at the widest format's peak")
+    } else {
+        String::new()
+    };
     let main = demands.iter().max_by(|a, b| a.ops.total_cmp(&b.ops));
     let precision = main.map_or(Precision::Fp32, |d| d.precision);
     let packed = main.and_then(|d| d.packed).zip(processor.packed.as_ref());
@@ -42,7 +52,7 @@ pub(super) fn time_formula(
         });
     format!(
         "batch of {batch}: Σ over {} layers of max(operations / (peak × efficiency), bytes / (bandwidth × \
-         efficiency)) + launch = {:.3e} s, with {ops:.3e} operations at {peak:.3e}/s {}{kernels} × {efficiency}, {memory:.3e} bytes \
+         efficiency)) + launch = {:.3e} s, with {ops:.3e} operations at {peak:.3e}/s {}{kernels} × {efficiency}{unpacking}, {memory:.3e} bytes \
          at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {devices} device(s)",
         demands.len(),
         total.seconds,

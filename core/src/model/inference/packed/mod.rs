@@ -22,7 +22,7 @@ pub(crate) struct PackedNetwork(Family);
 #[derive(Debug)]
 enum Family {
     Cnn(Classifier),
-    Gpt(LanguageModel),
+    Gpt(Box<LanguageModel>),
 }
 
 impl PackedNetwork {
@@ -36,7 +36,9 @@ impl PackedNetwork {
         }
         Ok(Self(match architecture {
             Architecture::Cnn(config) => Family::Cnn(Classifier::new(config, tensors, bits)?),
-            Architecture::Gpt(config) => Family::Gpt(LanguageModel::new(config, tensors, bits)?),
+            Architecture::Gpt(config) => {
+                Family::Gpt(Box::new(LanguageModel::new(config, tensors, bits)?))
+            }
         }))
     }
 
