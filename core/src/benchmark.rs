@@ -1,5 +1,6 @@
 //! What a person feels: how long after a slider move the first measured point arrives, and what a long drag yields.
-//! Timings of the worker as it runs in the window; shared by `wattif bench` and nobody else.
+//! Timings of the worker as it runs in the window, for `wattif bench`; and of this machine, its kernels and whole passes with
+//! packed weights, for everything that shows them.
 
 mod candle;
 mod machine;

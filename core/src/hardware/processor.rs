@@ -131,7 +131,7 @@ pub struct Processor {
     /// How weights may lie in memory.
     pub weight_storage: WeightStorage,
     /// Kernels for packed weights of at most 8 bits, where they are slower or faster than the peak of 8-bit integers says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packed: Option<Box<PackedKernels>>,
     /// How much faster arithmetic on the 2:4 pattern is; `None`: the pattern is computed like any other.
     #[serde(default)]
