@@ -42,6 +42,9 @@ pub struct PackedView {
     pub speeds: Vec<SpeedView>,
     /// What of the recipe was not run as it says.
     pub notes: Vec<String>,
+    /// Why it may be slower here than predicted, where it is by far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caution: Option<&'static str>,
 }
 
 /// One kind of work.
@@ -80,6 +83,7 @@ impl PackedView {
             quality: run.quality,
             speeds: speeds.collect::<wattif_core::Result<_>>()?,
             notes: run.notes(),
+            caution: run.caution(target),
         })
     }
 
@@ -142,11 +146,6 @@ pub(super) fn run(json: bool, out: &mut Out) -> anyhow::Result<()> {
         out.line("")?;
         unrest = unrest.max(view.unrest());
     }
-    if views.iter().any(|(_, view)| view.threads > 1) {
-        out.line(
-            "Matrices as small as these can be faster without threads that wait for each other: RAYON_NUM_THREADS=1",
-        )?;
-    }
     warn_of_unrest(unrest, out)
 }
 
@@ -202,6 +201,9 @@ pub(super) fn lines(view: &PackedView) -> Vec<String> {
     }
     for reason in reasons {
         lines.extend(wrapped(&format!("No joules: {reason}.")));
+    }
+    if let Some(caution) = view.caution {
+        lines.extend(wrapped(&format!("{caution}.")));
     }
     for note in &view.notes {
         lines.extend(wrapped(&format!("Note: {note}.")));

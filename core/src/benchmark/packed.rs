@@ -24,6 +24,9 @@ use crate::units::{Range, UnitsPerSecond};
 
 /// Shortest repeat: long beside the millisecond in which a processor's energy counter moves.
 pub(crate) const LEAST: Duration = Duration::from_millis(50);
+/// Predicted over measured speed from which on something is in the way; predictions on a quiet machine are not that far
+/// off (METHODS.md).
+const FAR_BELOW: f64 = 3.0;
 /// Most units of work that are run at once; beyond that nothing gets faster.
 const MOST_AT_ONCE: u32 = 256;
 /// Units at once, and tokens of context, of the passes that tell how much of the products' speed whole passes reach.
@@ -308,6 +311,18 @@ impl PackedRun {
         target: &HardwareTarget,
     ) -> Result<Estimate<UnitsPerSecond>> {
         predicted(&self.profile, work, target)
+    }
+
+    /// What to think of a run that is far slower than predicted, where threads share its products.
+    pub fn caution(&self, target: &HardwareTarget) -> Option<&'static str> {
+        let far_below = |speed: &PackedSpeed| {
+            self.predicted(speed.work, target)
+                .is_ok_and(|p| p.range.typical.0 > FAR_BELOW * speed.units_per_s.median)
+        };
+        (self.threads > 1 && self.speeds.iter().any(far_below)).then_some(
+            "Far below the prediction: threads that share a product wait for each other, above all where other programs \
+             are running; measure again on a quiet machine or with RAYON_NUM_THREADS=1",
+        )
     }
 
     /// Names of the formats, the one with most bytes first.

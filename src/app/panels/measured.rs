@@ -93,6 +93,10 @@ fn results(ui: &mut Ui, run: &PackedRun, target: &HardwareTarget) {
             }
         });
     }
+    if let Some(caution) = run.caution(target) {
+        let small = RichText::new(caution).text_style(egui::TextStyle::Small);
+        ui.label(small.color(palette.text));
+    }
     energy(ui, run);
     if let Some(quality) = &run.quality {
         ui.label(muted(quality_words(quality)))

@@ -52,7 +52,7 @@ pub(super) fn time_formula(
         });
     format!(
         "batch of {batch}: Σ over {} layers of max(operations / (peak × efficiency), bytes / (bandwidth × \
-         efficiency)) + launch = {:.3e} s, with {ops:.3e} operations at {peak:.3e}/s {}{kernels} × {efficiency}{unpacking}, {memory:.3e} bytes \
+         efficiency)) + launch = {:.3e} s, with {ops:.3e} operations at {peak:.3e}/s {}{kernels} × {efficiency:.3}{unpacking}, {memory:.3e} bytes \
          at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {devices} device(s)",
         demands.len(),
         total.seconds,
