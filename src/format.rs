@@ -1,5 +1,6 @@
 //! Numbers as text: SI prefixes, units always, and no more digits than the number deserves.
 
+use wattif_core::measurement::Metric;
 use wattif_core::units::Range;
 
 /// The minus sign, as wide as a plus.
@@ -49,6 +50,14 @@ pub fn per_second(value: f64) -> String {
         significant(value, 3)
     } else {
         si(value, "")
+    }
+}
+
+/// A quality alone: "89.7 %", "1.824 bits per byte".
+pub fn quality(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Accuracy => percent(value, 1),
+        Metric::BitsPerByte => format!("{} bits per byte", significant(value, 4)),
     }
 }
 

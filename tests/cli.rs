@@ -557,6 +557,58 @@ fn senseless_constants_of_this_machine_are_named_and_left_out() {
 }
 
 #[test]
+fn a_report_measures_packed_speed_beside_its_prediction() {
+    let report = [
+        "report",
+        "--model",
+        "bundled:tiny-gpt",
+        "--weight-bits",
+        "8",
+        "--batch",
+        "4",
+        "--measure-speed",
+    ];
+    let packed = &json(&[&report[..], &["--json"]].concat())["packed"];
+    let number = |value: &Value| value.as_f64().unwrap();
+    assert_eq!(packed["formats"][0]["format"], "Q8_0");
+    assert!(number(&packed["bytes"]) > 505_536.0 && number(&packed["bytes"]) < 1.2 * 505_536.0);
+    let quality = &packed["quality"];
+    let value = |pass: &str| number(&quality[pass]["value"]);
+    assert!(
+        (value("packed") - value("engine")).abs() < 0.01,
+        "{quality}"
+    );
+    let speeds = packed["speeds"].as_array().unwrap();
+    let works: Vec<(&str, u64)> = speeds
+        .iter()
+        .map(|s| (s["work"].as_str().unwrap(), s["batch"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(works, [("write", 1), ("write", 4), ("read", 128)]);
+    for speed in speeds {
+        let measured = &speed["units_per_s"];
+        let quartiles =
+            ["lower_quartile", "median", "upper_quartile"].map(|q| number(&measured[q]));
+        assert!(quartiles[0] > 0.0 && quartiles.is_sorted(), "{speed}");
+        let predicted = &speed["predicted_units_per_s"];
+        let range = ["low", "typical", "high"].map(|end| number(&predicted[end]));
+        assert!(range[0] > 0.0 && range.is_sorted(), "{speed}");
+        let formula = predicted["provenance"]["modelled"]["formula"]
+            .as_str()
+            .unwrap();
+        assert!(formula.contains("unpacking included"), "{formula}");
+        let ratio = range[1] / quartiles[1];
+        assert!((number(&speed["predicted_over_measured"]) / ratio - 1.0).abs() < 1e-9);
+        match speed["joules_per_unit"]["median"].as_f64() {
+            Some(joules) => assert!(joules > 0.0),
+            None => assert!(!speed["no_joules_because"].as_str().unwrap().is_empty()),
+        }
+    }
+    let (code, why) = failure(&["report", "--model", "catalogue:gpt2", "--measure-speed"]);
+    assert_eq!(code, Some(1));
+    assert!(why.contains("there are no weights to run"), "{why}");
+}
+
+#[test]
 fn every_power_sensor_has_watts_or_a_reason() {
     let sources = json(&["power", "--seconds", "0.05", "--json"]);
     let sources = sources.as_array().unwrap();

@@ -1,9 +1,10 @@
 //! What a person feels: how long after a slider move the first measured point arrives, and what a long drag yields.
-//! Timings of the worker as it runs in the window; shared by `wattif bench` and nobody else.
+//! Timings of the worker as it runs in the window, for `wattif bench`; and of this machine, its kernels and whole passes with
+//! packed weights, for everything that shows them.
 
 mod candle;
 mod machine;
-mod packed;
+pub(crate) mod packed;
 mod spread;
 
 use std::time::{Duration, Instant};
@@ -15,7 +16,9 @@ use crate::worker::{Event, Worker};
 
 pub use candle::{Comparison, compare_with_candle};
 pub use machine::{Machine, Speed, measure_machine, predicted_speed};
-pub use packed::{Energy, PackedSpeed, packed_speeds, packed_threads};
+pub use packed::{
+    Energy, FormatShare, PackedQuality, PackedRun, PackedSpeed, PackedTiming, Work, packed_threads,
+};
 pub use spread::Spread;
 
 /// Times from one submitted recipe to its results.

@@ -1,6 +1,7 @@
 //! [`Engine`]: one opened model with everything needed to recompress and measure it. The window's worker and the
 //! command line call the same functions here.
 
+mod packed;
 mod spiking;
 
 use std::collections::HashMap;

@@ -10,11 +10,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::benchmark::PackedRun;
 use crate::engine::{Engine, Observer, TrainingReport};
 use crate::error::{Error, Result};
 use crate::measurement::{Depth, Measurement, Spiking};
 use crate::model::ModelReference;
 use crate::recipe::Recipe;
+use crate::scenario::Scenario;
 
 /// What the worker has to say.
 pub enum Event {
@@ -24,6 +26,8 @@ pub enum Event {
     Measured(Box<Measurement>),
     /// What the spiking version of a compressed network did.
     Spiked(Recipe, Box<Spiking>),
+    /// What a compressed network does with packed weights here; `None` where that was given up.
+    Timed(Option<Box<PackedRun>>),
     /// Work on the current recipe goes on.
     Progress {
         /// What is being done.
@@ -71,6 +75,8 @@ struct Mailbox {
     wish: Option<Recipe>,
     /// A recipe whose spiking version is to be run, and for how many time steps.
     spike: Option<(Recipe, u32)>,
+    /// A recipe that is to be timed with packed weights, in a scenario.
+    time: Option<(Recipe, Scenario)>,
     fill: VecDeque<(Recipe, Depth)>,
     closed: bool,
 }
@@ -164,6 +170,13 @@ impl Worker {
     /// earlier one. A newer wish ends it.
     pub fn spike(&self, recipe: Recipe, steps: u32) {
         self.shared.lock().spike = Some((recipe, steps));
+        self.shared.changed.notify_all();
+    }
+
+    /// Asks for a recipe to be timed with packed weights, once its wish is measured; replaces an earlier one. A newer wish
+    /// ends it.
+    pub fn time(&self, recipe: Recipe, scenario: Scenario) {
+        self.shared.lock().time = Some((recipe, scenario));
         self.shared.changed.notify_all();
     }
 
@@ -271,6 +284,7 @@ impl Observer for Watch<'_> {
 enum Task {
     Wish(Recipe),
     Spike(Recipe, u32),
+    Time(Recipe, Box<Scenario>),
     Fill(Recipe, Depth),
 }
 
@@ -322,6 +336,19 @@ fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
                 }
                 continue;
             }
+            Task::Time(recipe, scenario) => {
+                let run = guarded(|| engine.measure_packed(&recipe, &scenario, &watch(false)));
+                match run {
+                    Ok(run) => outbox.send(Event::Timed(Some(Box::new(run)))),
+                    Err(error) => {
+                        outbox.send(Event::Timed(None));
+                        if error != Error::Cancelled {
+                            outbox.failed("Timing packed weights", error);
+                        }
+                    }
+                }
+                continue;
+            }
         };
         match guarded(|| engine.measure(&recipe, depth, &watch)) {
             Ok(measurement) => outbox.send(Event::Measured(Box::new(measurement))),
@@ -346,6 +373,10 @@ fn next(shared: &Shared, outbox: &Outbox, settled: &mut bool, idle: &mut bool) -
         if let Some((recipe, steps)) = mailbox.spike.take() {
             (*settled, *idle) = (false, false);
             return Some(Task::Spike(recipe, steps));
+        }
+        if let Some((recipe, scenario)) = mailbox.time.take() {
+            (*settled, *idle) = (false, false);
+            return Some(Task::Time(recipe, Box::new(scenario)));
         }
         if !*settled {
             *settled = true;

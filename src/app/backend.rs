@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use wattif_core::benchmark::PackedRun;
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::error::Error;
 use wattif_core::measurement::{Depth, Measurement, Spiking};
 use wattif_core::model::ModelReference;
 use wattif_core::profile::{ModelProfile, Unit};
 use wattif_core::recipe::Recipe;
+use wattif_core::scenario::Scenario;
 
 /// What the window wants to know about an opened model.
 #[derive(Debug, Clone)]
@@ -60,6 +62,8 @@ pub enum Update {
     Measured(Arc<Measurement>),
     /// What the spiking version of a compressed network did.
     Spiked(Recipe, Arc<Spiking>),
+    /// What a compressed network does with packed weights here; `None` where that was given up.
+    Timed(Option<Arc<PackedRun>>),
     /// Work on the current recipe goes on.
     Progress {
         /// What is being done.
@@ -90,6 +94,8 @@ pub trait Backend {
     fn submit(&mut self, recipe: Recipe);
     /// Runs the spiking version of a recipe for some time steps once the recipe is measured.
     fn spike(&mut self, recipe: Recipe, steps: u32);
+    /// Times a recipe with packed weights in a scenario, once the recipe is measured.
+    fn time(&mut self, recipe: Recipe, scenario: &Scenario);
     /// Replaces the list of what to measure when nothing else is to do.
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>);
     /// The news since the last call, oldest first.

@@ -49,6 +49,8 @@ pub enum Command {
     ToggleControls,
     /// Fold or unfold what changed.
     ToggleResults,
+    /// Time the compressed model with packed weights on this machine.
+    MeasureSpeed,
     /// Stop the student in training.
     CancelTraining,
     /// Show the list of shortcuts.
@@ -57,7 +59,7 @@ pub enum Command {
 
 impl Command {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::OpenModel,
         Self::OpenPreset,
         Self::SavePreset,
@@ -81,6 +83,7 @@ impl Command {
         Self::NormalText,
         Self::ToggleControls,
         Self::ToggleResults,
+        Self::MeasureSpeed,
         Self::CancelTraining,
         Self::Shortcuts,
     ];
@@ -107,6 +110,7 @@ impl Command {
             Self::NormalText => "Normal text",
             Self::ToggleControls => "Show controls",
             Self::ToggleResults => "Show results",
+            Self::MeasureSpeed => "Measure speed",
             Self::CancelTraining => "Stop training",
             Self::Shortcuts => "Keyboard shortcuts",
         }
@@ -135,6 +139,7 @@ impl Command {
             Self::NormalText => (Modifiers::COMMAND, Key::Num0),
             Self::ToggleControls => (Modifiers::NONE, Key::F8),
             Self::ToggleResults => (Modifiers::NONE, Key::F9),
+            Self::MeasureSpeed => (Modifiers::NONE, Key::F6),
             Self::CancelTraining => return None,
             Self::Shortcuts => (Modifiers::NONE, Key::F1),
         };

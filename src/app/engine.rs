@@ -9,6 +9,7 @@ use wattif_core::measurement::{Depth, Measurement};
 use wattif_core::model::{ModelReference, bundled};
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
+use wattif_core::scenario::Scenario;
 use wattif_core::worker::{Event, TrainingState, Worker};
 
 use super::backend::{Backend, ModelFacts, TrainingReport, Update};
@@ -69,6 +70,7 @@ impl EngineBackend {
             }
             Event::Measured(measurement) => Update::Measured(Arc::from(measurement)),
             Event::Spiked(recipe, spiking) => Update::Spiked(recipe, Arc::from(spiking)),
+            Event::Timed(run) => Update::Timed(run.map(Arc::from)),
             Event::Progress { what, done } => Update::Progress { what, done },
             Event::Training(training) => match training.state {
                 TrainingState::Running(progress) => Update::Training(TrainingReport {
@@ -97,6 +99,10 @@ impl Backend for EngineBackend {
 
     fn spike(&mut self, recipe: Recipe, steps: u32) {
         self.worker.spike(recipe, steps);
+    }
+
+    fn time(&mut self, recipe: Recipe, scenario: &Scenario) {
+        self.worker.time(recipe, scenario.clone());
     }
 
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>) {

@@ -88,6 +88,7 @@ impl App {
             panels::figures::show(ui, self);
             panels::savings::show(ui, self);
             panels::breakdown::show(ui, self);
+            panels::measured::show(ui, self, &mut queue);
             panels::spiking::show(ui, self);
             panels::beside::student(ui, self);
             panels::examples::show(ui, self, &mut pictures);

@@ -25,6 +25,7 @@ mod run;
 mod session;
 mod storage;
 mod theme;
+mod timing;
 mod widgets;
 
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ use panels::errors::{Notice, Tone};
 use panels::examples::Pictures;
 use panels::status::Activity;
 use session::History;
+use timing::Timing;
 
 pub use axis::Axis;
 pub use backend::{Backend, ModelFacts, Opener, TrainingReport, Update};
@@ -83,6 +85,8 @@ pub struct App {
     training: Option<Training>,
     /// Key of the recipe whose training was stopped by hand; it is not begun again by itself.
     not_to_train: Option<String>,
+    /// Speed with packed weights on this machine.
+    timing: Timing,
     dialogs: Dialogs,
     system_dialogs: bool,
     folder: Option<PathBuf>,
@@ -185,6 +189,7 @@ impl App {
             activity: Activity::default(),
             training: None,
             not_to_train: None,
+            timing: Timing::default(),
             dialogs: Dialogs::default(),
             system_dialogs: options.system_dialogs,
             folder: options.folder,

@@ -138,6 +138,7 @@ impl App {
         self.filled = None;
         self.training = None;
         self.not_to_train = None;
+        self.timing = super::Timing::default();
         self.activity = super::Activity::default();
         let first = self.derived.now.is_none();
         // Where no quality is there to be lost, what most changes the cost is the batch.
@@ -159,6 +160,7 @@ impl App {
             Update::Opened(_) => {}
             Update::Measured(measurement) => self.store.add(measurement),
             Update::Spiked(recipe, spiking) => self.store.add_spiking(&recipe, spiking),
+            Update::Timed(run) => self.timing.arrived(run),
             Update::Progress { what, done } => {
                 if self.activity.progress.is_none() {
                     self.activity.since = ctx.input(|input| input.time);

@@ -8,6 +8,7 @@ use wattif_core::model::ModelReference;
 use wattif_core::outline::Outline;
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
+use wattif_core::scenario::Scenario;
 
 use super::backend::{Backend, ModelFacts, Update};
 
@@ -48,6 +49,10 @@ impl Backend for OutlineBackend {
     }
 
     fn spike(&mut self, _: Recipe, _: u32) {}
+
+    fn time(&mut self, _: Recipe, _: &Scenario) {
+        self.news.push(Update::Timed(None));
+    }
 
     fn fill(&mut self, _: Vec<(Recipe, Depth)>) {
         self.news.push(Update::Idle);

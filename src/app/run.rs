@@ -87,6 +87,9 @@ impl App {
             Command::Reset => !configuration.recipe.is_identity(),
             Command::ClearPins => self.session.pins.iter().any(Option::is_some),
             Command::CancelTraining => self.training.is_some(),
+            Command::MeasureSpeed => {
+                open && !self.timing.is_running() && self.obstacle(command).is_none()
+            }
             Command::ExportCsv => open && self.obstacle(command).is_none(),
             Command::SavePreset | Command::ExportPng | Command::PinA | Command::PinB => open,
             Command::NormalText => self.session.settings.text_scale != 1.0,
@@ -100,6 +103,7 @@ impl App {
     pub(super) fn obstacle(&self, command: Command) -> Option<&'static str> {
         match command {
             Command::ExportCsv => self.pages.obstacle(self, self.session.settings.page),
+            Command::MeasureSpeed => self.timing_obstacle(),
             _ => None,
         }
     }
@@ -191,6 +195,7 @@ impl App {
                 settings.show_results = true;
             }
             Command::ToggleResults => settings.show_results = !settings.show_results,
+            Command::MeasureSpeed => self.time(),
             Command::CancelTraining => {
                 if let Some(backend) = &mut self.backend {
                     backend.cancel_training();

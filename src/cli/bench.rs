@@ -26,7 +26,7 @@ pub(super) struct BenchArguments {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// Time the language model's matrices in packed formats instead, beside the prediction for this machine
+    /// Run the bundled models with packed weights instead, beside the prediction for this machine
     #[arg(long, conflicts_with = "positions")]
     packed: bool,
 }

@@ -36,7 +36,9 @@ pub(super) fn run(out: &mut Out) -> anyhow::Result<()> {
         path.display()
     ))?;
     out.line("")?;
-    compare(&models, &machine, out)
+    compare(&models, &machine, out)?;
+    out.line("")?;
+    super::packed::calibrated(&machine, out)
 }
 
 fn constants(calibration: &Calibration, out: &mut Out) -> anyhow::Result<()> {
@@ -52,7 +54,14 @@ fn constants(calibration: &Calibration, out: &mut Out) -> anyhow::Result<()> {
         ),
         ("share of that in whole passes", "", calibration.whole_pass),
         ("start of a layer", "s", calibration.launch),
-    ] {
+    ]
+    .into_iter()
+    .chain(
+        calibration
+            .packed
+            .iter()
+            .flat_map(super::packed::measured_constants),
+    ) {
         let cell = |value| si(value, unit);
         rows.push(vec![
             name.to_owned(),

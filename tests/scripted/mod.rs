@@ -18,6 +18,7 @@ use egui_kittest::Harness;
 use wattif::app::{
     App, Backend, ModelFacts, Opener, Options, Start, TrainingReport, Update, engine_opener,
 };
+use wattif_core::benchmark::{Energy, PackedRun, PackedSpeed, Spread, Work};
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::compress::plan;
 use wattif_core::error::Error;
@@ -27,6 +28,7 @@ use wattif_core::measurement::{
 use wattif_core::model::{Architecture, CnnConfig, ModelReference};
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
+use wattif_core::scenario::Scenario;
 
 /// What was asked of the engine, for the test to look at.
 #[derive(Default)]
@@ -50,6 +52,8 @@ pub(crate) struct Script {
     pub(crate) no_fill: bool,
     /// Keeps a training going instead of finishing it at once.
     pub(crate) slow_training: bool,
+    /// The same with a timing of packed weights.
+    pub(crate) slow_timing: bool,
 }
 
 struct Scripted {
@@ -147,6 +151,33 @@ impl Scripted {
     }
 }
 
+/// Images per second that the script times, one at a time.
+pub(crate) const IMAGES_PER_SECOND: f64 = 1230.0;
+
+fn timed(recipe: Recipe, scenario: &Scenario, profile: ModelProfile) -> PackedRun {
+    let speed = |batch: u32, energy| PackedSpeed {
+        work: Work::Classify { batch },
+        units_per_s: Spread {
+            lower_quartile: 0.9 * IMAGES_PER_SECOND,
+            median: IMAGES_PER_SECOND,
+            upper_quartile: 1.1 * IMAGES_PER_SECOND,
+            repeats: 11,
+        },
+        energy,
+    };
+    let none = Energy::Unknown("no permission to read the counter".to_owned());
+    PackedRun {
+        recipe,
+        unit: profile.unit,
+        formats: Vec::new(),
+        bytes: 123_000,
+        threads: 2,
+        quality: None,
+        speeds: vec![speed(1, none.clone()), speed(scenario.batch, none)],
+        profile,
+    }
+}
+
 const HASH: &str = "scripted";
 
 impl Backend for Scripted {
@@ -175,6 +206,15 @@ impl Backend for Scripted {
     }
 
     fn spike(&mut self, _: Recipe, _: u32) {}
+
+    fn time(&mut self, recipe: Recipe, scenario: &Scenario) {
+        if self.script.slow_timing {
+            return;
+        }
+        let run = timed(recipe, scenario, self.plan(&recipe));
+        self.news.push(Update::Timed(Some(Arc::new(run))));
+        self.news.push(Update::Idle);
+    }
 
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>) {
         if self.script.silent || self.script.no_fill {

@@ -9,11 +9,14 @@ use pulp::Arch;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::packed::{PackedTiming, packed_speeds};
 use super::spread::{Spread, seconds};
 use crate::engine;
 use crate::error::Result;
-use crate::hardware::{self, Calibration, Cost, HardwareTarget, Request, identity, this_machine};
-use crate::model::{Architecture, GptConfig, LayerRun, Model, Network};
+use crate::hardware::{
+    self, Calibration, Cost, HardwareTarget, PackedCalibration, Request, identity, this_machine,
+};
+use crate::model::{Architecture, GptConfig, LayerRun, Model, Network, PackedFormat, PackedMatrix};
 use crate::profile::LayerKind;
 use crate::recipe::Recipe;
 use crate::scenario::Scenario;
@@ -42,6 +45,8 @@ pub struct Machine {
     /// Per model: its speeds, and the constants with the share of whole passes taken from the other models only, so that
     /// predictions for it can be tested against something they do not know.
     pub models: Vec<(Vec<Speed>, Calibration)>,
+    /// Per model: its speeds with packed weights.
+    pub packed: Vec<Vec<PackedTiming>>,
 }
 
 /// Measures the constants of this processor, and whole forward passes, with the layers and passes of `models`.
@@ -58,33 +63,45 @@ pub fn measure_machine(models: &[Model]) -> Result<Machine> {
         single_precision: products(models)?,
         whole_pass: Spread::of(vec![1.0]),
         launch: launch()?,
+        packed: Some(packed_kernels(models)?),
     };
     let target = this_machine(Some(&products))?;
     let mut speeds = Vec::with_capacity(models.len());
-    let mut shares = Vec::with_capacity(models.len());
+    let mut packed = Vec::with_capacity(models.len());
+    // Shares of plain passes and of packed ones.
+    let mut shares: Vec<[Vec<f64>; 2]> = Vec::with_capacity(models.len());
     for model in models {
         let measured = forward_speeds(model)?;
-        shares.push(whole_pass(model, &measured, &target)?);
+        let packed_here = packed_speeds(model)?;
+        let packed_share = packed_here.iter().map(|timed| timed.share(&target));
+        shares.push([
+            whole_pass(model, &measured, &target)?,
+            packed_share.collect::<Result<_>>()?,
+        ]);
         speeds.push(measured);
+        packed.push(packed_here);
     }
-    let with = |shares: Vec<f64>| Calibration {
-        whole_pass: Spread::full(shares),
-        ..products.clone()
+    let with = |shares: &mut dyn Iterator<Item = &[Vec<f64>; 2]>| {
+        let (plain, packed): (Vec<_>, Vec<_>) = shares.cloned().map(|[a, b]| (a, b)).unzip();
+        let mut calibration = products.clone();
+        calibration.whole_pass = Spread::full(plain.concat());
+        if let Some(kernels) = &mut calibration.packed {
+            kernels.whole_pass = Spread::full(packed.concat());
+        }
+        calibration
     };
     let models = speeds
         .into_iter()
         .enumerate()
         .map(|(model, speeds)| {
             let others = shares.iter().enumerate().filter(|(i, _)| *i != model);
-            (
-                speeds,
-                with(others.flat_map(|(_, shares)| shares.clone()).collect()),
-            )
+            (speeds, with(&mut others.map(|(_, shares)| shares)))
         })
         .collect();
     Ok(Machine {
-        calibration: with(shares.concat()),
+        calibration: with(&mut shares.iter()),
         models,
+        packed,
     })
 }
 
@@ -133,6 +150,61 @@ fn add_up(numbers: &[f32]) -> f32 {
 /// Operations per second of all layers of the models one after another, on all cores; the range also holds the slowest
 /// and the fastest layer that matters.
 fn products(models: &[Model]) -> Result<Spread> {
+    let cores = rayon::current_num_threads() as f64;
+    rates(models, |shape| {
+        let mut layer = LayerRun::new(shape.outputs, shape.inputs, shape.rows);
+        let runs = (GO / shape.operations()).ceil();
+        let times = seconds(LEAST / 4, || {
+            black_box(layer.run(runs as usize));
+            Ok(())
+        })?;
+        let times = times.into_iter().map(|time| time / runs).collect();
+        Ok(Some((times, shape.operations() * cores)))
+    })
+}
+
+/// What kernels for packed weights reach with all threads, whole passes aside.
+fn packed_kernels(models: &[Model]) -> Result<PackedCalibration> {
+    let tiny = PackedMatrix::new(32, 32, &[0.5; 32 * 32], 8)?;
+    let launch = Spread::of(seconds(LEAST / 4, || {
+        black_box(tiny.run(&[0.5; 32])?);
+        Ok(())
+    })?);
+    let rate = |bits| {
+        rates(models, |shape| {
+            if PackedFormat::nearest(bits, shape.inputs).bits() != bits {
+                return Ok(None);
+            }
+            let (outputs, inputs) = (shape.outputs, shape.inputs);
+            let weights: Vec<f32> = (0..outputs * inputs)
+                .map(|i| (i % 7) as f32 - 3.0)
+                .collect();
+            let matrix = PackedMatrix::new(outputs, inputs, &weights, bits)?;
+            let values = vec![0.5; shape.rows * inputs];
+            let times = seconds(LEAST / 16, || {
+                black_box(matrix.run(&values)?);
+                Ok(())
+            })?;
+            // A product takes its start even where it seems to take no longer.
+            let times = times.into_iter().map(|t| (t - launch.median).max(0.1 * t));
+            Ok(Some((times.collect(), shape.operations())))
+        })
+    };
+    Ok(PackedCalibration {
+        eight_bits: rate(8)?,
+        four_bits: rate(4)?,
+        launch,
+        whole_pass: Spread::of(vec![1.0]),
+    })
+}
+
+/// Operations per second through all layers of the models, one after another; the range also holds the slowest and the
+/// fastest layer that matters. `timed` gives the seconds of every repeat of a layer and the operations in one, or nothing
+/// for a layer that is left out.
+fn rates(
+    models: &[Model],
+    timed: impl Fn(&Shape) -> Result<Option<(Vec<f64>, f64)>>,
+) -> Result<Spread> {
     let mut all: Vec<f64> = Vec::new();
     let mut operations = 0.0;
     let mut speeds = Vec::new();
@@ -140,16 +212,10 @@ fn products(models: &[Model]) -> Result<Spread> {
         let shapes = shapes(&model.architecture);
         let work: f64 = shapes.iter().map(|s| s.operations()).sum();
         for shape in &shapes {
-            let mut layer = LayerRun::new(shape.outputs, shape.inputs, shape.rows);
-            let cores = rayon::current_num_threads() as f64;
-            let runs = (GO / shape.operations()).ceil();
-            let times = seconds(LEAST / 4, || {
-                black_box(layer.run(runs as usize));
-                Ok(())
-            })?;
-            let times: Vec<f64> = times.into_iter().map(|time| time / runs).collect();
+            let Some((times, operations_here)) = timed(shape)? else {
+                continue;
+            };
             all.resize(times.len(), 0.0);
-            let operations_here = shape.operations() * cores;
             for (sum, time) in all.iter_mut().zip(&times) {
                 *sum += time;
             }
@@ -263,7 +329,7 @@ fn forward_speeds(model: &Model) -> Result<Vec<Speed>> {
 }
 
 /// Inputs of the right shape, and the units of work in them; what they show does not change how long they take.
-fn sample_input(architecture: &Architecture, samples: usize) -> Result<(Tensor, u32)> {
+pub(super) fn sample_input(architecture: &Architecture, samples: usize) -> Result<(Tensor, u32)> {
     let (input, units) = match architecture {
         Architecture::Cnn(config) => {
             let shape = (samples, config.input_channels, config.size, config.size);
@@ -293,29 +359,6 @@ pub fn predicted_speed(model: &Model, batch: u32, target: &HardwareTarget) -> Re
     };
     let cost = predicted(model, &Recipe::default(), batch, target)?;
     Ok(cost.time.map_decreasing(|time| 1.0 / time.0))
-}
-
-/// Units of work per second through the matrices alone after a recipe, the typical value.
-pub(super) fn predicted_matrices(
-    model: &Model,
-    recipe: &Recipe,
-    batch: u32,
-    target: &HardwareTarget,
-) -> Result<f64> {
-    let cost = predicted(model, recipe, batch, target)?;
-    let layers = model.architecture.layers();
-    let is_matrix = |name: &str| {
-        layers
-            .iter()
-            .any(|layer| layer.name == name && layer.kind == LayerKind::Linear)
-    };
-    let seconds: f64 = cost
-        .layers
-        .iter()
-        .filter(|cost| is_matrix(&cost.layer))
-        .map(|cost| cost.time.0)
-        .sum();
-    Ok(1.0 / seconds)
 }
 
 fn predicted(model: &Model, recipe: &Recipe, batch: u32, target: &HardwareTarget) -> Result<Cost> {

@@ -1,47 +1,102 @@
-//! Matrix products with packed weights, really executed: candle's kernels for ggml's block formats, on the matrices of
-//! the bundled language model.
+//! Whole forward passes with packed weights, timed beside the prediction for this machine: what running a compressed
+//! model really takes here.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
 
-use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
-use candle_core::{Device, Module, Tensor};
+use candle_core::{Device, Tensor};
 use serde::Serialize;
 
-use super::machine::predicted_matrices;
+use super::machine::sample_input;
 use super::spread::{Spread, seconds_watched};
-use crate::error::{Error, Result};
-use crate::hardware::HardwareTarget;
-use crate::model::{Architecture, Model};
+use crate::engine;
+use crate::error::Result;
+use crate::footprint::Estimate;
+use crate::hardware::{HardwareTarget, Machine, Request};
+use crate::measurement::{Provenance, Quality};
+use crate::model::{Architecture, Model, PackedFormat, PackedNetwork, Tensors};
 use crate::power::{Answer, Meter};
-use crate::profile::LayerKind;
-use crate::recipe::{Group, Recipe};
+use crate::profile::{ModelProfile, Unit};
+use crate::recipe::Recipe;
+use crate::scenario::Scenario;
+use crate::units::{Range, UnitsPerSecond};
 
 /// Shortest repeat: long beside the millisecond in which a processor's energy counter moves.
-const LEAST: Duration = Duration::from_millis(50);
-/// Tokens at once: an answer being written, and a whole context being read.
-const BATCHES: [u32; 2] = [1, 128];
-/// The formats whose kernels take any multiple of 32 inputs, as these matrices have. Name, kernel, bits per weight with its share of the scale, and the recipe's widths that come nearest. The integer
-/// formats round activations to 8 bits in blocks of 32.
-const FORMATS: [(&str, GgmlDType, f64, u8, u8); 3] = [
-    ("F32", GgmlDType::F32, 32.0, 32, 32),
-    ("Q8_0", GgmlDType::Q8_0, 8.5, 8, 8),
-    ("Q4_0", GgmlDType::Q4_0, 4.5, 4, 8),
-];
+pub(crate) const LEAST: Duration = Duration::from_millis(50);
+/// Predicted over measured speed from which on something is in the way; predictions on a quiet machine are not that far
+/// off (METHODS.md).
+const FAR_BELOW: f64 = 3.0;
+/// Most units of work that are run at once; beyond that nothing gets faster.
+const MOST_AT_ONCE: u32 = 256;
+/// Units at once, and tokens of context, of the passes that tell how much of the products' speed whole passes reach.
+const CALIBRATION_BATCH: u32 = 16;
+const CALIBRATION_CONTEXT: u32 = 64;
+/// Most memory for what texts being written have left behind.
+const MOST_CACHE_BYTES: usize = 1 << 30;
 
-/// Measured speed of the matrix products of a model in one format.
+/// Work that is done at once and timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "work")]
+pub enum Work {
+    /// Classifying images.
+    Classify {
+        /// Images at once.
+        batch: u32,
+    },
+    /// Writing the next token of texts.
+    Write {
+        /// Texts at once.
+        batch: u32,
+        /// Tokens that each of them already has.
+        context: u32,
+    },
+    /// Reading one text from its beginning.
+    Read {
+        /// Its tokens.
+        batch: u32,
+    },
+}
+
+impl Work {
+    /// Units of work at once.
+    pub const fn batch(self) -> u32 {
+        match self {
+            Self::Classify { batch } | Self::Write { batch, .. } | Self::Read { batch } => batch,
+        }
+    }
+
+    /// What is done at once, in a few words.
+    pub fn words(self) -> String {
+        match self {
+            Self::Classify { batch: 1 } => "1 image".to_owned(),
+            Self::Classify { batch } => format!("{batch} images"),
+            Self::Write { batch: 1, .. } => "writing 1 text".to_owned(),
+            Self::Write { batch, .. } => format!("writing {batch} texts"),
+            Self::Read { batch } => format!("reading {batch} tokens"),
+        }
+    }
+}
+
+/// Weights in one format.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct FormatShare {
+    /// The format.
+    pub format: PackedFormat,
+    /// Matrices in it.
+    pub matrices: usize,
+    /// Their bytes in memory, scales included.
+    pub bytes: u64,
+}
+
+/// Measured speed of one kind of work.
 #[derive(Debug, Clone, Serialize)]
 pub struct PackedSpeed {
-    /// Block format, as in ggml.
-    pub format: &'static str,
-    /// Bits that a weight takes, scales included.
-    pub bits_per_weight: f64,
-    /// Tokens at once.
-    pub batch: u32,
-    /// Tokens per second through all matrices, here.
-    pub tokens_per_s: Spread,
-    /// The same as the cost model predicts it for this machine.
-    pub predicted_tokens_per_s: f64,
+    /// What was done.
+    #[serde(flatten)]
+    pub work: Work,
+    /// Units of work per second, measured here.
+    pub units_per_s: Spread,
     /// Energy of the processor package.
     #[serde(flatten)]
     pub energy: Energy,
@@ -50,53 +105,43 @@ pub struct PackedSpeed {
 /// Energy that was measured, or why it was not.
 #[derive(Debug, Clone, Serialize)]
 pub enum Energy {
-    /// Joules per token, idle power included.
-    #[serde(rename = "joules_per_token")]
+    /// Joules per unit of work, idle power included.
+    #[serde(rename = "joules_per_unit")]
     Measured(Spread),
     /// Why there is none.
     #[serde(rename = "no_joules_because")]
     Unknown(String),
 }
 
-/// Times all matrices of a language model in every format, one after another. `report` hears what is being timed.
-///
-/// # Errors
-/// The model is no language model, or a computation failed.
-pub fn packed_speeds(
-    model: &Model,
-    target: &HardwareTarget,
-    report: &dyn Fn(&str),
-) -> Result<Vec<PackedSpeed>> {
-    let Architecture::Gpt(_) = &model.architecture else {
-        return Err(Error::Infeasible(format!(
-            "{} is not a language model; its convolutions have no packed kernels here",
-            model.name
-        )));
-    };
-    let mut meter = Meter::new();
-    let mut speeds = Vec::new();
-    for (format, kernel, bits_per_weight, weight_bits, activation_bits) in FORMATS {
-        let matrices = matrices(model, kernel)?;
-        let mut recipe = Recipe::default();
-        recipe.quantization.weight_bits = weight_bits;
-        recipe.quantization.activation_bits = activation_bits;
-        if weight_bits < 32 {
-            recipe.quantization.group = Group::Size(32);
-        }
-        for batch in BATCHES {
-            report(&format!("{format}, {batch} tokens at once"));
-            let (tokens_per_s, energy) = time(&matrices, batch, &mut meter)?;
-            speeds.push(PackedSpeed {
-                format,
-                bits_per_weight,
-                batch,
-                tokens_per_s,
-                predicted_tokens_per_s: predicted_matrices(model, &recipe, batch, target)?,
-                energy,
-            });
-        }
-    }
-    Ok(speeds)
+/// Quality through the packed kernels beside that of the engine's own pass, on the same held-out samples.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PackedQuality {
+    /// Through the packed kernels.
+    pub packed: Quality,
+    /// Of the weights as the recipe left them, activations rounded as it says.
+    pub engine: Quality,
+}
+
+/// A compressed model run packed on this machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct PackedRun {
+    /// How it was compressed.
+    pub recipe: Recipe,
+    /// What one unit of work is.
+    pub unit: Unit,
+    /// The formats of its matrices, narrowest first.
+    pub formats: Vec<FormatShare>,
+    /// Bytes of all weights in memory, biases and normalisation included.
+    pub bytes: u64,
+    /// Threads that share each product.
+    pub threads: usize,
+    /// What it does to held-out data.
+    pub quality: Option<PackedQuality>,
+    /// Its speeds.
+    pub speeds: Vec<PackedSpeed>,
+    /// What was run, as cost models see it.
+    #[serde(skip)]
+    pub profile: ModelProfile,
 }
 
 /// Threads that candle's kernels use: those of the machine, or what `RAYON_NUM_THREADS` says.
@@ -104,59 +149,317 @@ pub fn packed_threads() -> usize {
     candle_core::utils::get_num_threads()
 }
 
-/// The matrices with their number of inputs, without the tables, of which a token reads one row.
-fn matrices(model: &Model, kernel: GgmlDType) -> Result<Vec<(QMatMul, usize)>> {
-    let layers = model.architecture.layers();
-    layers
-        .iter()
-        .filter(|layer| layer.kind == LayerKind::Linear)
-        .map(|layer| {
-            let name = format!("{}.weight", layer.name);
-            let weight = model
-                .tensors
-                .get(&name)
-                .ok_or_else(|| Error::Compute(format!("tensor {name} is missing")))?;
-            let (_, inputs) = weight.dims2()?;
-            Ok((
-                QMatMul::from_qtensor(QTensor::quantize(weight, kernel)?)?,
-                inputs,
-            ))
-        })
-        .collect()
+/// A compressed model with packed weights, ready to be timed.
+pub(crate) struct PackedModel {
+    pub(crate) network: PackedNetwork,
+    architecture: Architecture,
+    profile: ModelProfile,
+    recipe: Recipe,
 }
 
-/// Tokens per second through all matrices, and the energy of one.
-fn time(matrices: &[(QMatMul, usize)], batch: u32, meter: &mut Meter) -> Result<(Spread, Energy)> {
-    let inputs: Vec<Tensor> = matrices
-        .iter()
-        .map(|(_, inputs)| Tensor::rand(-1_f32, 1.0, (batch as usize, *inputs), &Device::Cpu))
-        .collect::<candle_core::Result<_>>()?;
-    let tokens = f64::from(batch);
-    let mut joules = Ok(Vec::new());
-    let times = seconds_watched(
-        LEAST,
-        || {
-            for ((matrix, _), input) in matrices.iter().zip(&inputs) {
-                black_box(matrix.forward(input)?);
+impl PackedModel {
+    /// Packs the weights that a recipe left in the formats nearest to its bits.
+    ///
+    /// # Errors
+    /// [`crate::Error::Compute`] if the tensors are not those of the architecture.
+    pub(crate) fn new(
+        architecture: &Architecture,
+        tensors: &Tensors,
+        profile: &ModelProfile,
+        recipe: &Recipe,
+    ) -> Result<Self> {
+        let bits = recipe.quantization.weight_bits;
+        let mut profile = profile.clone();
+        for layer in profile.layers.iter_mut().filter(|l| l.layer.compressible) {
+            let format = PackedFormat::nearest(bits, layer.layer.fan_in() as usize);
+            layer.weight_bits = format.bits();
+            layer.activation_bits = if format.is_integer() { 8 } else { 32 };
+        }
+        Ok(Self {
+            network: PackedNetwork::new(architecture, tensors, bits)?,
+            architecture: architecture.clone(),
+            profile,
+            recipe: *recipe,
+        })
+    }
+
+    /// What to time in a scenario: one unit of work at a time, its batch, and for language models the reading of a text.
+    pub(crate) fn works(&self, scenario: &Scenario) -> Vec<Work> {
+        let batch = scenario.batch.clamp(1, MOST_AT_ONCE);
+        let mut works = match &self.architecture {
+            Architecture::Cnn(_) => vec![Work::Classify { batch: 1 }, Work::Classify { batch }],
+            Architecture::Gpt(config) => {
+                let each = config.blocks * config.context * 3 * config.width * size_of::<f32>();
+                let room = u32::try_from(MOST_CACHE_BYTES / each).unwrap_or(u32::MAX);
+                let batch = batch.min(room.max(1));
+                let longest = u32::try_from(config.context).unwrap_or(u32::MAX);
+                let context = (scenario.average_context() as u32).min(longest - 1);
+                vec![
+                    Work::Write { batch: 1, context },
+                    Work::Write { batch, context },
+                    Work::Read { batch: longest },
+                ]
             }
-            Ok(())
-        },
-        &mut |time| {
-            let watts = package_watts(meter);
-            if let (Some(time), Ok(all)) = (time, &mut joules) {
-                match watts {
-                    Ok(watts) => all.push(watts * time / tokens),
-                    Err(reason) => joules = Err(reason),
+        };
+        works.dedup();
+        works
+    }
+
+    /// The result without any speed.
+    pub(crate) fn describe(&self) -> PackedRun {
+        let mut shares: BTreeMap<PackedFormat, (usize, u64)> = BTreeMap::new();
+        for matrix in self.network.matrices() {
+            let share = shares.entry(matrix.format()).or_default();
+            share.0 += 1;
+            share.1 += matrix.bytes() as u64;
+        }
+        let others: u64 = self
+            .profile
+            .layers
+            .iter()
+            .map(|l| l.layer.other_parameters * size_of::<f32>() as u64)
+            .sum();
+        PackedRun {
+            recipe: self.recipe,
+            unit: self.profile.unit,
+            bytes: others + shares.values().map(|(_, bytes)| bytes).sum::<u64>(),
+            formats: shares
+                .into_iter()
+                .map(|(format, (matrices, bytes))| FormatShare {
+                    format,
+                    matrices,
+                    bytes,
+                })
+                .collect(),
+            threads: packed_threads(),
+            quality: None,
+            speeds: Vec::new(),
+            profile: self.profile.clone(),
+        }
+    }
+
+    /// Times one kind of work; `stop` is asked before every run of it, and ends it with its error.
+    pub(crate) fn time(
+        &self,
+        work: Work,
+        least: Duration,
+        meter: &mut Meter,
+        stop: &dyn Fn() -> Result<()>,
+    ) -> Result<PackedSpeed> {
+        let units = f64::from(work.batch());
+        let mut run = self.job(work)?;
+        let mut joules = Ok(Vec::new());
+        let times = seconds_watched(
+            least,
+            || {
+                stop()?;
+                run()
+            },
+            &mut |time| {
+                let watts = package_watts(meter);
+                if let (Some(time), Ok(all)) = (time, &mut joules) {
+                    match watts {
+                        Ok(watts) => all.push(watts * time / units),
+                        Err(reason) => joules = Err(reason),
+                    }
                 }
+            },
+        )?;
+        Ok(PackedSpeed {
+            work,
+            units_per_s: Spread::of(times.into_iter().map(|time| units / time).collect()),
+            energy: match joules {
+                Ok(joules) => Energy::Measured(Spread::of(joules)),
+                Err(reason) => Energy::Unknown(reason),
+            },
+        })
+    }
+
+    /// The work once. What the inputs show does not change how long it takes.
+    fn job(&self, work: Work) -> Result<Box<dyn FnMut() -> Result<()> + '_>> {
+        let network = &self.network;
+        if let Work::Write { batch, context } = work
+            && let Some(mut writer) = network.writer(batch as usize, context as usize)?
+        {
+            let tokens = vec![1; batch as usize];
+            return Ok(Box::new(move || {
+                black_box(writer.step(&tokens)?);
+                Ok(())
+            }));
+        }
+        let input = match work {
+            Work::Classify { batch } => sample_input(&self.architecture, batch as usize)?.0,
+            Work::Read { batch } | Work::Write { batch, .. } => {
+                Tensor::zeros((1, batch as usize), candle_core::DType::U32, &Device::Cpu)?
             }
+        };
+        Ok(Box::new(move || {
+            black_box(network.run(&input)?);
+            Ok(())
+        }))
+    }
+}
+
+impl PackedRun {
+    /// What the cost model of a device predicts for work of this run.
+    ///
+    /// # Errors
+    /// The device cannot run the model.
+    pub fn predicted(
+        &self,
+        work: Work,
+        target: &HardwareTarget,
+    ) -> Result<Estimate<UnitsPerSecond>> {
+        predicted(&self.profile, work, target)
+    }
+
+    /// What to think of a run that is far slower than predicted, where threads share its products.
+    pub fn caution(&self, target: &HardwareTarget) -> Option<&'static str> {
+        let far_below = |speed: &PackedSpeed| {
+            self.predicted(speed.work, target)
+                .is_ok_and(|p| p.range.typical.0 > FAR_BELOW * speed.units_per_s.median)
+        };
+        (self.threads > 1 && self.speeds.iter().any(far_below)).then_some(
+            "Far below the prediction: threads that share a product wait for each other, above all where other programs \
+             are running; measure again on a quiet machine or with RAYON_NUM_THREADS=1",
+        )
+    }
+
+    /// Names of the formats, the one with most bytes first.
+    pub fn format_names(&self) -> String {
+        let mut shares: Vec<&FormatShare> = self.formats.iter().collect();
+        shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
+        let names: Vec<&str> = shares.iter().map(|share| share.format.name()).collect();
+        names.join(", ")
+    }
+
+    /// What of the recipe is not in this run, in clauses.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let integers = |share: &&FormatShare| share.format.is_integer();
+        if self.formats.iter().any(|share| share.format.is_integer()) {
+            notes.push(
+                "the kernels round activations to 8 bits, block by block, whatever the recipe says"
+                    .to_owned(),
+            );
+            let floats = self.formats.iter().filter(|share| !integers(share));
+            let (matrices, bytes) = floats.fold((0, 0), |(m, b), share| {
+                (m + share.matrices, b + share.bytes)
+            });
+            if matrices > 0 {
+                notes.push(format!(
+                    "{matrices} of the matrices ({bytes} bytes) stay in single precision: the inputs of a row do not \
+                     fill blocks of 32"
+                ));
+            }
+        } else if self.recipe.quantization.weight_bits < 16 {
+            notes.push(
+                "no matrix has rows that fill blocks of 32, so that all stay in single precision"
+                    .to_owned(),
+            );
+        }
+        let narrowest = self.formats.first().map_or(32, |share| share.format.bits());
+        if narrowest <= 8 && self.recipe.quantization.weight_bits < narrowest {
+            notes.push(format!(
+                "weights of {} bits are stored at {narrowest}, the nearest width whose blocks fit",
+                self.recipe.quantization.weight_bits
+            ));
+        }
+        if self.recipe.pruning.sparsity > 0.0 {
+            notes.push("zeros are stored and multiplied like other weights".to_owned());
+        }
+        notes
+    }
+}
+
+fn predicted(
+    profile: &ModelProfile,
+    work: Work,
+    target: &HardwareTarget,
+) -> Result<Estimate<UnitsPerSecond>> {
+    let reading = matches!(work, Work::Read { .. });
+    let scenario = Scenario {
+        hardware: target.id.clone(),
+        batch: work.batch(),
+        context: match work {
+            Work::Classify { .. } => Scenario::default().context,
+            Work::Write { context, .. } => context.max(1),
+            // A token of a text looks back over half of it on average.
+            Work::Read { batch } => (batch / 2).max(1),
         },
-    )?;
-    let speed = Spread::of(times.into_iter().map(|time| tokens / time).collect());
-    let energy = match joules {
-        Ok(joules) => Energy::Measured(Spread::of(joules)),
-        Err(reason) => Energy::Unknown(reason),
+        ..Scenario::default()
     };
-    Ok((speed, energy))
+    let cost = target.cost(&Request {
+        profile,
+        scenario: &scenario,
+        machine: Machine::Real,
+        explain: true,
+        reading,
+    })?;
+    Ok(Estimate {
+        range: cost.time.map_decreasing(|t| UnitsPerSecond(1.0 / t.0)),
+        provenance: Provenance::Modelled {
+            formula: cost.explanation.time,
+        },
+    })
+}
+
+/// A packed model and how fast one kind of work went with it, to compare predictions with.
+#[derive(Debug, Clone)]
+pub struct PackedTiming {
+    /// The model.
+    pub model: String,
+    /// What was run.
+    pub run: PackedRun,
+    /// The speed.
+    pub speed: PackedSpeed,
+}
+
+impl PackedTiming {
+    /// Units of work per second that the cost model predicts for a device.
+    ///
+    /// # Errors
+    /// The device cannot run the model.
+    pub fn predicted(&self, target: &HardwareTarget) -> Result<Range<f64>> {
+        let estimate = self.run.predicted(self.speed.work, target)?;
+        Ok(estimate.range.map(|rate| rate.0))
+    }
+
+    /// Share of the speed predicted for a device that was reached, at most 1.
+    pub(super) fn share(&self, target: &HardwareTarget) -> Result<f64> {
+        let predicted = self.predicted(target)?.typical;
+        Ok((self.speed.units_per_s.median / predicted).min(1.0))
+    }
+}
+
+/// Whole passes of a model with 8-bit and 4-bit weights, one unit of work at a time and several.
+///
+/// # Errors
+/// A computation failed.
+pub(super) fn packed_speeds(model: &Model) -> Result<Vec<PackedTiming>> {
+    let scenario = Scenario {
+        batch: CALIBRATION_BATCH,
+        context: CALIBRATION_CONTEXT,
+        ..Scenario::default()
+    };
+    let planner = engine::planner(&model.name, &model.architecture)?;
+    let mut meter = Meter::packages();
+    let mut timings = Vec::new();
+    for bits in [8, 4] {
+        let mut recipe = Recipe::default();
+        recipe.quantization.weight_bits = bits;
+        // How long a product takes does not depend on the values of the weights.
+        let profile = planner.plan(&recipe);
+        let packed = PackedModel::new(&model.architecture, &model.tensors, &profile, &recipe)?;
+        for work in packed.works(&scenario) {
+            timings.push(PackedTiming {
+                model: model.name.clone(),
+                run: packed.describe(),
+                speed: packed.time(work, LEAST / 5, &mut meter, &|| Ok(()))?,
+            });
+        }
+    }
+    Ok(timings)
 }
 
 /// Average power of all processor packages since the last call, or why there is none.
@@ -169,41 +472,4 @@ fn package_watts(meter: &mut Meter) -> std::result::Result<f64, String> {
             Answer::None { reason } => Err(reason),
         })
         .sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::bundled;
-
-    #[test]
-    fn packed_matrices_hold_the_model_at_their_width_and_compute_what_it_does() {
-        /// Largest relative error (root mean square) of the products: about half a step of the narrowest width.
-        const WORST: [f32; 3] = [1e-5, 0.02, 0.15];
-        let model = bundled::load("tiny-gpt").unwrap();
-        let weight = &model.tensors["h.0.mlp.fc.weight"];
-        let input = Tensor::rand(-1_f32, 1.0, (7, 96), &Device::Cpu).unwrap();
-        let exact = input.matmul(&weight.t().unwrap()).unwrap();
-        let size = |t: &Tensor| {
-            t.sqr()
-                .unwrap()
-                .sum_all()
-                .unwrap()
-                .to_scalar::<f32>()
-                .unwrap()
-        };
-        for ((format, kernel, bits, ..), worst) in FORMATS.into_iter().zip(WORST) {
-            let packed = QTensor::quantize(weight, kernel).unwrap();
-            let stored = packed.storage_size_in_bytes() as f64 * 8.0;
-            assert_eq!(stored / weight.elem_count() as f64, bits, "{format}");
-            let found = QMatMul::from_qtensor(packed)
-                .unwrap()
-                .forward(&input)
-                .unwrap();
-            let error = (size(&(found - &exact).unwrap()) / size(&exact)).sqrt();
-            assert!(error < worst, "{format}: {error}");
-        }
-        let matrices = matrices(&model, GgmlDType::Q4_0).unwrap();
-        assert_eq!(matrices.len(), 4 * 4 + 1);
-    }
 }

@@ -1,6 +1,10 @@
 //! [`Accumulator`]: a measurement that can be read at any time and narrows with every step.
 
-use super::baseline::{Answers, Baseline, answer, divergence};
+use std::ops::Range;
+
+use candle_core::Tensor;
+
+use super::baseline::{Answers, Baseline, answer, divergence, scores};
 use super::set::EvaluationSet;
 use super::statistics::{ClusteredMean, paired_proportions, wilson};
 use super::text;
@@ -61,17 +65,31 @@ impl<'a> Accumulator<'a> {
         activation_bits: u8,
     ) -> Result<bool> {
         self.set.check(architecture)?;
+        let set = self.set;
+        self.step_with(&mut |items| answer(architecture, tensors, activation_bits, set, items))
+    }
+
+    /// The same through another way of running it: inputs as of [`Architecture::forward`] to logits.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub(crate) fn step_through(
+        &mut self,
+        run: &mut dyn FnMut(&Tensor) -> Result<Tensor>,
+    ) -> Result<bool> {
+        let set = self.set;
+        self.step_with(&mut |items| scores(&run(&set.input(items.clone())?)?, set, items))
+    }
+
+    fn step_with(
+        &mut self,
+        answer: &mut dyn FnMut(Range<usize>) -> Result<Vec<Answers>>,
+    ) -> Result<bool> {
         let step = self.set.step(self.items);
         if step.is_empty() {
             return Ok(false);
         }
-        let answers = answer(
-            architecture,
-            tensors,
-            activation_bits,
-            self.set,
-            step.clone(),
-        )?;
+        let answers = answer(step.clone())?;
         for (item, answers) in step.zip(&answers) {
             let original = self.baseline.answers(item).ok_or_else(|| {
                 Error::Compute("the original was measured on other data".to_owned())

@@ -1,5 +1,6 @@
 //! [`Baseline`]: what the original answers, sample by sample, for everything else to be paired with.
 
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::set::EvaluationSet;
@@ -93,6 +94,15 @@ pub(super) fn answer(
     items: std::ops::Range<usize>,
 ) -> Result<Vec<Answers>> {
     let logits = architecture.forward(tensors, &set.input(items.clone())?, activation_bits)?;
+    scores(&logits, set, items)
+}
+
+/// Scores what a network answered to some items of a set.
+pub(super) fn scores(
+    logits: &Tensor,
+    set: &EvaluationSet,
+    items: std::ops::Range<usize>,
+) -> Result<Vec<Answers>> {
     let classes = logits.dims().last().copied().unwrap_or(0);
     let logits = logits.flatten_all()?.to_vec1::<f32>()?;
     if classes == 0 || items.is_empty() || !logits.iter().all(|value| value.is_finite()) {

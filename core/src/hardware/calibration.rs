@@ -1,12 +1,13 @@
 //! [`Calibration`]: constants of this machine that were measured on it, kept beside the settings.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::figure::{Figure, Trust};
-use super::{CostModel, HardwareTarget, Precision};
+use super::{CostModel, HardwareTarget, PackedKernels, Precision};
 use crate::benchmark::Spread;
 use crate::error::{Error, Result};
 use crate::units::{BytesPerSecond, OpsPerSecond, Seconds};
@@ -33,6 +34,23 @@ pub struct Calibration {
     pub whole_pass: Spread,
     /// Seconds to start a layer.
     pub launch: Spread,
+    /// Kernels for packed weights; absent in files from before they were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<PackedCalibration>,
+}
+
+/// What was measured of kernels for packed weights, with all threads.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackedCalibration {
+    /// Operations per second with 8-bit weights (Q8_0), without the start of each product.
+    pub eight_bits: Spread,
+    /// The same with 4-bit weights (Q4_0).
+    pub four_bits: Spread,
+    /// Seconds to start a product.
+    pub launch: Spread,
+    /// Share of the speed predicted from these products alone that whole passes reach, at most 1.
+    pub whole_pass: Spread,
 }
 
 impl Calibration {
@@ -54,25 +72,41 @@ impl Calibration {
         };
         let calibration: Self = ron::from_str(&text)
             .map_err(|error| Error::file(format!("line {error}"), path.clone()))?;
-        for (name, spread) in [
-            ("memory_bandwidth", calibration.memory_bandwidth),
-            ("cache_bandwidth", calibration.cache_bandwidth),
-            ("single_precision", calibration.single_precision),
-            ("whole_pass", calibration.whole_pass),
-            ("launch", calibration.launch),
-        ] {
+        match calibration.nonsense() {
+            Some(fact) => Err(Error::file(fact, path)),
+            None => Ok(Some(calibration)),
+        }
+    }
+
+    /// What is wrong with the values, if anything.
+    fn nonsense(&self) -> Option<String> {
+        let mut spreads = vec![
+            ("memory_bandwidth", self.memory_bandwidth),
+            ("cache_bandwidth", self.cache_bandwidth),
+            ("single_precision", self.single_precision),
+            ("whole_pass", self.whole_pass),
+            ("launch", self.launch),
+        ];
+        let mut shares = vec![("whole_pass", self.whole_pass)];
+        if let Some(packed) = &self.packed {
+            spreads.extend([
+                ("packed eight_bits", packed.eight_bits),
+                ("packed four_bits", packed.four_bits),
+                ("packed launch", packed.launch),
+                ("packed whole_pass", packed.whole_pass),
+            ]);
+            shares.push(("packed whole_pass", packed.whole_pass));
+        }
+        for (name, spread) in spreads {
             let values = [spread.lower_quartile, spread.median, spread.upper_quartile];
             if !values.iter().all(|v| v.is_finite() && *v > 0.0) || !values.is_sorted() {
-                return Err(Error::file(
-                    format!("{name} does not rise from above 0 through its quartiles"),
-                    path,
+                return Some(format!(
+                    "{name} does not rise from above 0 through its quartiles"
                 ));
             }
         }
-        if calibration.whole_pass.upper_quartile > 1.0 {
-            return Err(Error::file("whole_pass is above 1", path));
-        }
-        Ok(Some(calibration))
+        let above = shares.into_iter().find(|(_, s)| s.upper_quartile > 1.0);
+        above.map(|(name, _)| format!("{name} is above 1"))
     }
 
     /// Keeps it in a configuration folder and returns the file's path.
@@ -115,6 +149,9 @@ impl Calibration {
                 };
             }
         }
+        if let Some(packed) = &self.packed {
+            processor.packed = Some(Box::new(self.kernels(packed)));
+        }
         if let Some(memory) = &mut processor.memory {
             memory.bandwidth = self.figure(self.memory_bandwidth, BytesPerSecond, "reading 256 MB");
         }
@@ -140,6 +177,38 @@ impl Calibration {
             "Bandwidths, arithmetic rate and the time to start a layer were measured here on {}; power is assumed",
             self.date
         );
+    }
+
+    fn kernels(&self, packed: &PackedCalibration) -> PackedKernels {
+        let rate = |spread, what| self.figure(spread, OpsPerSecond, what);
+        PackedKernels {
+            rate: BTreeMap::from([
+                (
+                    4,
+                    rate(
+                        packed.four_bits,
+                        "products with Q4_0 weights of those layers",
+                    ),
+                ),
+                (
+                    8,
+                    rate(
+                        packed.eight_bits,
+                        "products with Q8_0 weights of those layers",
+                    ),
+                ),
+            ]),
+            efficiency: self.figure(
+                packed.whole_pass,
+                std::convert::identity,
+                "whole forward passes with packed weights, beside their products alone",
+            ),
+            launch: self.figure(
+                packed.launch,
+                Seconds,
+                "a product of 32 by 32 packed weights",
+            ),
+        }
     }
 
     fn figure<T>(&self, spread: Spread, unit: fn(f64) -> T, what: &str) -> Figure<T> {
@@ -177,6 +246,12 @@ pub(crate) mod tests {
             single_precision: spread(8e10),
             whole_pass: spread(0.6),
             launch: spread(3e-7),
+            packed: Some(PackedCalibration {
+                eight_bits: spread(6e10),
+                four_bits: spread(5e10),
+                launch: spread(4e-6),
+                whole_pass: spread(0.5),
+            }),
         }
     }
 
@@ -205,12 +280,47 @@ pub(crate) mod tests {
                 "lower_quartile: -1",
                 "launch does not rise",
             ),
+            (
+                "lower_quartile: 0.45",
+                "lower_quartile: 0.6",
+                "packed whole_pass does not rise",
+            ),
         ] {
             assert!(text.contains(from), "{text}");
             fs::write(&path, text.replacen(from, to, 1)).unwrap();
             let message = Calibration::load(folder.path()).unwrap_err().to_string();
             assert!(message.starts_with(fact), "{message}");
         }
+    }
+
+    #[test]
+    fn a_file_from_before_packed_kernels_were_measured_still_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = Calibration {
+            packed: None,
+            ..sample(identity())
+        };
+        let path = old.save(folder.path()).unwrap();
+        let text = fs::read_to_string(path).unwrap();
+        assert!(!text.contains("packed"), "{text}");
+        assert_eq!(Calibration::load(folder.path()), Ok(Some(old.clone())));
+        let kernels = |calibration: Option<&Calibration>| {
+            let CostModel::Processor(processor) = this_machine(calibration).unwrap().model else {
+                panic!("this machine is a processor");
+            };
+            processor.packed.unwrap()
+        };
+        let assumed = kernels(None);
+        assert_eq!(kernels(Some(&old)), assumed);
+        let rates = assumed.rate.values();
+        assert!(rates.clone().count() == 2 && rates.clone().all(|r| r.trust == Trust::Assumed));
+        let measured = kernels(Some(&sample(identity())));
+        assert_eq!(
+            (measured.rate[&8].typical.0, measured.launch.typical.0),
+            (6e10, 4e-6)
+        );
+        assert_eq!(measured.rate[&4].trust, Trust::Detected);
+        assert_eq!(measured.efficiency.typical, 0.5);
     }
 
     #[test]

@@ -15,14 +15,14 @@ pub(crate) mod per_operation;
 mod processor;
 mod this_cpu;
 
-pub use calibration::Calibration;
+pub use calibration::{Calibration, PackedCalibration};
 pub use catalogue::{broken, catalogue, find, parse, reload, this_machine};
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
 pub use fpga::Fpga;
 pub use microcontroller::Microcontroller;
 pub use neuromorphic::Neuromorphic;
-pub use processor::{Link, Memory, Precision, Processor, Roofline, WeightStorage};
+pub use processor::{Link, Memory, PackedKernels, Precision, Processor, Roofline, WeightStorage};
 pub use this_cpu::identity;
 
 use serde::{Deserialize, Serialize};

@@ -4,12 +4,14 @@
 //! on-chip traffic, plus the cost of starting it and of exchanging its result. See METHODS.md.
 
 mod check;
+mod packed;
 mod plan;
 mod roofline;
 #[cfg(test)]
 mod tests;
 mod words;
 
+pub use packed::PackedKernels;
 pub use roofline::Roofline;
 
 use std::collections::BTreeMap;
@@ -17,7 +19,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use self::plan::Plan;
-use self::words::{energy_formula, quoted_elsewhere};
+use self::words::{energy_formula, quoted_elsewhere, time_formula};
 use super::HardwareTarget;
 use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
@@ -130,6 +132,9 @@ pub struct Processor {
     pub tile: Option<(u32, u32)>,
     /// How weights may lie in memory.
     pub weight_storage: WeightStorage,
+    /// Kernels for packed weights of at most 8 bits, where they are slower or faster than the peak of 8-bit integers says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<Box<PackedKernels>>,
     /// How much faster arithmetic on the 2:4 pattern is; `None`: the pattern is computed like any other.
     #[serde(default)]
     pub two_of_four: Option<Figure<f64>>,
@@ -149,6 +154,7 @@ const FORMATS: usize = 6;
 
 /// The constants of one corner, looked up once per footprint.
 struct Rates {
+    corner: Corner,
     /// By [`Precision`] as a number.
     peak: [f64; FORMATS],
     energy_per_op: [f64; FORMATS],
@@ -157,6 +163,8 @@ struct Rates {
     energy_memory: f64,
     energy_on_chip: f64,
     compute_efficiency: f64,
+    packed_efficiency: f64,
+    packed_launch: f64,
     launch: f64,
     link_bandwidth: f64,
     link_latency: f64,
@@ -169,10 +177,12 @@ struct Rates {
 }
 
 /// What one layer asks of all devices together, per batch; the same at every corner.
-struct Demand {
+struct Demand<'a> {
     precision: Precision,
     ops: f64,
     unpack_ops: f64,
+    /// The rate of the kernels for its packed weights, where they have one of their own.
+    packed: Option<&'a Figure<OpsPerSecond>>,
     sparse: bool,
     memory_bytes: f64,
     on_chip_bytes: f64,
@@ -181,7 +191,7 @@ struct Demand {
     launches: f64,
 }
 
-impl Demand {
+impl Demand<'_> {
     /// Operations that are really executed.
     fn executed(&self) -> f64 {
         self.ops / if self.sparse { 2.0 } else { 1.0 }
@@ -293,7 +303,7 @@ impl Processor {
             energy: per_unit(joules).map(Joules),
             breakdown: typical.breakdown.scaled(1.0 / batch),
             explanation: request.explained(|| Explanation {
-                time: self.time_formula(&demands, &typical, &plan),
+                time: time_formula(self, &demands, &typical, &plan),
                 energy: energy_formula(&demands, &typical, target, &plan)
                     + &quoted_elsewhere(target, request),
                 notes: plan.notes(&typical),
@@ -317,7 +327,11 @@ impl Processor {
         }
         // Unpacking runs on the widest general arithmetic units.
         let vector = self.peak.keys().next_back().map_or(0, |p| *p as usize);
+        let packed = self.packed.as_ref();
         Rates {
+            corner,
+            packed_efficiency: packed.map_or(1.0, |packed| packed.efficiency.gain(corner)),
+            packed_launch: packed.map_or(0.0, |packed| packed.launch.cost(corner).0),
             vector_peak: peak[vector],
             vector_energy: energy_per_op[vector],
             peak,
@@ -352,7 +366,7 @@ impl Processor {
 
     /// Time and dynamic energy of one layer for a batch, and what limits it.
     fn layer(
-        demand: &Demand,
+        demand: &Demand<'_>,
         rates: &Rates,
         n: f64,
         total: &mut Total,
@@ -364,12 +378,23 @@ impl Processor {
         } else {
             1.0
         };
-        let compute = (demand.ops / (peak * speedup) + demand.unpack_ops / rates.vector_peak)
-            / (rates.compute_efficiency * n);
+        let (compute, launch) = match demand.packed {
+            // Unpacking is in the rate already.
+            Some(rate) => (
+                demand.ops / (rate.gain(rates.corner).0 * rates.packed_efficiency),
+                rates.packed_launch,
+            ),
+            None => (
+                (demand.ops / (peak * speedup) + demand.unpack_ops / rates.vector_peak)
+                    / rates.compute_efficiency,
+                rates.launch,
+            ),
+        };
+        let compute = compute / n;
         let memory = (demand.memory_bytes / rates.bandwidth)
             .max(demand.on_chip_bytes / rates.on_chip_bandwidth)
             / n;
-        let launch = demand.launches * rates.launch;
+        let launch = demand.launches * launch;
         let link =
             demand.exchanges * rates.link_latency + demand.link_bytes / (rates.link_bandwidth * n);
         let terms = [compute, memory, launch, link];
@@ -400,34 +425,6 @@ impl Processor {
         total.by_bound[bound as usize] += time;
         total.breakdown = total.breakdown.plus(&breakdown);
         (time, breakdown, bound)
-    }
-
-    fn time_formula(&self, demands: &[Demand], total: &Total, plan: &Plan<'_>) -> String {
-        let ops: f64 = demands.iter().map(|d| d.ops).sum();
-        let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
-        let launches: f64 = demands.iter().map(|d| d.launches).sum();
-        let precision = demands
-            .iter()
-            .max_by(|a, b| a.ops.total_cmp(&b.ops))
-            .map_or(Precision::Fp32, |d| d.precision);
-        let peak = self.peak.get(&precision).map_or(0.0, |p| p.typical.0);
-        let bandwidth = self
-            .memory
-            .as_ref()
-            .map_or(self.on_chip.bandwidth.typical.0, |m| m.bandwidth.typical.0);
-        format!(
-            "{}: Σ over {} layers of max(operations / (peak × efficiency), bytes / (bandwidth × \
-             efficiency)) + launch = {:.3e} s, with {ops:.3e} operations at {peak:.3e}/s {} × {}, {memory:.3e} bytes \
-             at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {} device(s)",
-            plan.words(),
-            demands.len(),
-            total.seconds,
-            precision.name(),
-            self.compute_efficiency.typical,
-            self.bandwidth_efficiency.typical,
-            self.launch.typical.0,
-            plan.group,
-        )
     }
 }
 

@@ -6,6 +6,8 @@ use crate::units::{Bytes, Joules, OpsPerSecond, Watts};
 
 /// Clock that is assumed where the system does not tell.
 const ASSUMED_CLOCK_HZ: f64 = 3.0e9;
+/// Clock for which the file states the rates of a core.
+const FILE_CLOCK_HZ: f64 = 3.0e9;
 /// Part of the power limit that arithmetic at peak draws; the rest is static. Assumed.
 const POWER_FOR_ARITHMETIC: f64 = 0.7;
 
@@ -123,6 +125,22 @@ pub(super) fn detect(mut target: HardwareTarget) -> HardwareTarget {
                 source: format!("{POWER_FOR_ARITHMETIC} × power limit / peak rate"),
                 trust: Trust::Derived,
             };
+        }
+        if let Some(packed) = &mut processor.packed {
+            let factor = cores * clock / FILE_CLOCK_HZ;
+            for rate in packed.rate.values_mut() {
+                *rate = Figure {
+                    low: rate.low.map(|r| r * factor),
+                    typical: rate.typical * factor,
+                    high: rate.high.map(|r| r * factor),
+                    source: format!(
+                        "{cores} cores × {:.2} GHz ({clock_source}) × the file's figure: {}",
+                        clock / 1e9,
+                        rate.source
+                    ),
+                    trust: rate.trust,
+                };
+            }
         }
         if let (Some(memory), Some(size)) = (&mut processor.memory, found.memory) {
             memory.capacity = Figure {

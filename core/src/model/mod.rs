@@ -21,7 +21,8 @@ mod inference;
 pub use architecture::Architecture;
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
-pub(crate) use inference::{LayerRun, Network};
+pub use inference::PackedFormat;
+pub(crate) use inference::{LayerRun, Network, PackedMatrix, PackedNetwork};
 
 /// Tensors by name; f32, contiguous, on the CPU.
 pub type Tensors = BTreeMap<String, Tensor>;

@@ -93,6 +93,11 @@ impl Meter {
         Self::of(Tree::system(), Gpus::open())
     }
 
+    /// The same without the GPU's library, for the processor packages alone.
+    pub(crate) fn packages() -> Self {
+        Self::of(Tree::system(), Gpus::Absent("not asked".to_owned()))
+    }
+
     fn of(tree: Tree, gpus: Gpus) -> Self {
         let rapl = Rapl::start(&tree, Instant::now());
         Self { tree, rapl, gpus }

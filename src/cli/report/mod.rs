@@ -31,6 +31,7 @@ pub use lifecycle::{StorageView, TrainingView, WaterView};
 
 use super::arguments::{ScenarioArguments, SourceArguments};
 use super::out::{Out, Progress};
+use super::packed;
 
 /// Arguments of `wattif report`.
 #[derive(Debug, Args)]
@@ -46,6 +47,9 @@ pub(super) struct ReportArguments {
     /// Print the formula behind each modelled number, with its values
     #[arg(long, help_heading = "Output", conflicts_with = "json")]
     explain: bool,
+    /// Run the compressed model with packed weights on this machine, beside the prediction for it
+    #[arg(long, help_heading = "Output")]
+    measure_speed: bool,
     /// Use the nearest finished student where the wanted one is not trained yet, instead of training it
     #[arg(long, help_heading = "Recipe")]
     nearest_student: bool,
@@ -219,6 +223,7 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
         original_infeasible,
         savings,
         saved: None,
+        packed: None,
         method_version: wattif_core::METHOD_VERSION,
         constants_hash: preset::constants_hash(scenario)?,
     })
@@ -307,6 +312,9 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         measurement.profile.spiking = Some(Arc::new(spiking));
     }
     let mut report = compute(&engine, &scenario, &measurement)?;
+    if arguments.measure_speed {
+        report.packed = Some(packed::measure(&engine, &recipe, &scenario, &progress)?);
+    }
     drop(progress);
     report.saved = saved(arguments, base, &recipe, &scenario, &engine.model().hash)?;
     if arguments.json {
@@ -348,6 +356,12 @@ fn outlined(
     recipe: &Recipe,
     out: &mut Out,
 ) -> anyhow::Result<()> {
+    if arguments.measure_speed {
+        return Err(wattif_core::Error::Infeasible(format!(
+            "{reference} is known by its shapes only: there are no weights to run, so its speed cannot be measured here"
+        ))
+        .into());
+    }
     let outline = Outline::open(reference)?;
     let first = match base {
         Some(preset) => preset.scenario.clone(),

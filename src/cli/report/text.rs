@@ -7,6 +7,7 @@ use wattif_core::scenario::Scenario;
 use wattif_core::units::Range;
 
 use super::super::out::{aligned, entry, row, wrapped};
+use super::super::packed;
 use super::lifecycle;
 use super::quality::{Shown, measured, spiking_lines};
 use super::words::recipe;
@@ -45,6 +46,11 @@ pub(super) fn lines(
             lines.extend(wrapped(&format!("{text}: {why}.")));
         }
     }
+    if let Some(view) = &report.packed {
+        lines.push(String::new());
+        lines.push(format!("Packed, on {} (measured)", view.hardware));
+        lines.extend(packed::lines(view));
+    }
     lines.extend(lifecycle::lines(report));
     if let Some(saved) = &report.saved {
         lines.push(String::new());
@@ -53,6 +59,9 @@ pub(super) fn lines(
     if explain {
         lines.push(String::new());
         lines.extend(formulas(&report.footprint));
+        if let Some(view) = &report.packed {
+            lines.extend(packed::formulas(view));
+        }
         lines.extend(lifecycle::formulas(report));
     }
     lines

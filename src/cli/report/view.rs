@@ -9,6 +9,7 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 use wattif_core::units::{GramsCo2e, Joules, Seconds, UnitsPerSecond};
 
+use super::super::packed::PackedView;
 use super::lifecycle::{StorageView, TrainingView, WaterView};
 
 /// Everything that a report says, as `--json` prints it.
@@ -39,6 +40,9 @@ pub struct Report {
     /// What water running it takes, where the scenario says how much a kilowatt-hour takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub water: Option<WaterView>,
+    /// What running it packed on this machine took, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packed: Option<PackedView>,
     /// What the preset was saved with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedView>,

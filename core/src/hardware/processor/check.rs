@@ -37,6 +37,9 @@ impl Processor {
             }
         }
         self.launch.check("launch")?;
+        if let Some(packed) = &self.packed {
+            packed.check()?;
+        }
         if let Some(speedup) = &self.two_of_four {
             speedup.check("two_of_four")?;
         }

@@ -5,10 +5,11 @@ use super::{Demand, Precision, Processor, Total, WeightStorage};
 use crate::error::{Error, Result};
 use crate::footprint::Bound;
 use crate::hardware::cost::{Machine, Request};
-use crate::hardware::figure::Corner;
+use crate::hardware::figure::{Corner, Figure};
 use crate::hardware::{HardwareClass, HardwareTarget};
 use crate::profile::{Layer, LayerKind, LayerProfile};
 use crate::recipe::Pattern;
+use crate::units::OpsPerSecond;
 
 /// Part of the on-chip memory that a program can count on; the rest holds code, buffers and other data. Assumed.
 const USABLE_ON_CHIP: f64 = 0.5;
@@ -53,9 +54,9 @@ impl Processor {
         &'a self,
         target: &'a HardwareTarget,
         request: &'a Request<'a>,
-    ) -> Result<(Plan<'a>, Vec<Demand>)> {
+    ) -> Result<(Plan<'a>, Vec<Demand<'a>>)> {
         let rates = self.rates(target, Corner::Typical);
-        let seconds_per_unit = |plan: &Plan<'_>, demands: &[Demand]| {
+        let seconds_per_unit = |plan: &Plan<'_>, demands: &[Demand<'_>]| {
             let mut total = Total::default();
             for demand in demands {
                 Self::layer(demand, &rates, plan.group, &mut total);
@@ -115,6 +116,8 @@ impl<'a> Plan<'a> {
             .filter(|l| l.layer.compressible)
             .map(needed_bits)
             .max();
+        // Beside packed kernels everything stays in single precision.
+        let needed = needed.filter(|_| processor.packed.is_none());
         plan.ambient = plan.precision_for(needed.unwrap_or(32), "the model")?;
         let native = f64::from(plan.ambient.bits()) / 8.0;
         for layer in &request.profile.layers {
@@ -138,7 +141,7 @@ impl<'a> Plan<'a> {
     }
 
     /// What the stages of a pipeline hand on to each other, cut where the fewest numbers pass; `None` without any.
-    pub(super) fn handed_on(&self) -> Option<Demand> {
+    pub(super) fn handed_on(&self) -> Option<Demand<'a>> {
         let stages = f64::from(self.request.scenario.stages);
         let layers = self.request.profile.layers.iter();
         let narrowest = layers
@@ -149,6 +152,7 @@ impl<'a> Plan<'a> {
             .fold(f64::INFINITY, f64::min);
         (stages > 1.0).then(|| Demand {
             precision: self.ambient,
+            packed: None,
             ops: 0.0,
             unpack_ops: 0.0,
             sparse: false,
@@ -196,7 +200,7 @@ impl<'a> Plan<'a> {
     }
 
     /// What every layer asks of the machine, per part of the batch.
-    fn demands(&self) -> Result<Vec<Demand>> {
+    fn demands(&self) -> Result<Vec<Demand<'a>>> {
         let layers = self.request.profile.layers.iter();
         let handed_on = self.handed_on().map(Ok);
         layers
@@ -241,6 +245,21 @@ impl<'a> Plan<'a> {
             && self.request.machine == Machine::Real
     }
 
+    /// The rate of the kernels that multiply a layer's weights as they are packed, where the device has such.
+    fn packed_rate(
+        &self,
+        layer: &LayerProfile,
+        precision: Precision,
+        stored: f64,
+    ) -> Option<&'a Figure<OpsPerSecond>> {
+        let matrix = matches!(layer.layer.kind, LayerKind::Linear | LayerKind::Conv2d);
+        let real = self.request.machine == Machine::Real;
+        let kernels = self.processor.packed.as_ref();
+        kernels
+            .filter(|_| real && matrix && precision == Precision::Int8)
+            .and_then(|kernels| kernels.rate(stored))
+    }
+
     /// Bits that one weight takes in the device's memory.
     fn storage_bits(&self, layer: &LayerProfile) -> Result<f64> {
         let stored = layer.weight_bits;
@@ -272,12 +291,16 @@ impl<'a> Plan<'a> {
         })
     }
 
-    fn demand(&self, layer: &LayerProfile) -> Result<Demand> {
+    pub(super) fn demand(&self, layer: &LayerProfile) -> Result<Demand<'a>> {
         let shape = &layer.layer;
         let (macs, cache) = self.request.work(shape);
         let precision = self.precision(layer)?;
         let storage_bits = self.storage_bits(layer)?;
-        let native = f64::from(precision.bits()) / 8.0;
+        let packed = self.packed_rate(layer, precision, storage_bits);
+        let native = match packed {
+            Some(_) => f64::from(self.ambient.bits()) / 8.0,
+            None => f64::from(precision.bits()) / 8.0,
+        };
         let mut ops = 2.0 * macs * self.batch * self.padding(layer);
         // What the batch reads of the weights: the experts that it visits, again in every pass.
         let execution = &shape.execution;
@@ -320,6 +343,7 @@ impl<'a> Plan<'a> {
             precision,
             ops,
             unpack_ops,
+            packed,
             sparse: self.sparse(layer),
             memory_bytes,
             on_chip_bytes: weights + cache + activations,
@@ -440,6 +464,11 @@ impl<'a> Plan<'a> {
                 notes.push(format!(
                     "{weights}-bit weights are rounded to {name}, its widest format"
                 ));
+            }
+            if self.packed_rate(layer, precision, stored).is_some() {
+                notes.push(
+                    "weights are unpacked in every product, which its rate includes".to_owned(),
+                );
             }
             if layer.activation_bits < precision.bits() {
                 notes.push(format!(

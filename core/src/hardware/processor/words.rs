@@ -1,14 +1,72 @@
-//! How the energy of a processor came about, in words.
+//! How the time and energy of a processor came about, in words.
 
 use super::plan::Plan;
-use super::{Demand, Total};
+use super::{Demand, Precision, Processor, Total};
 use crate::hardware::cost::Request;
 use crate::hardware::per_operation::keras_spiking_cpu;
 use crate::hardware::{HardwareClass, HardwareTarget};
 
+/// The typical time with the values in it.
+pub(super) fn time_formula(
+    processor: &Processor,
+    demands: &[Demand<'_>],
+    total: &Total,
+    plan: &Plan<'_>,
+) -> String {
+    let ops: f64 = demands.iter().map(|d| d.ops).sum();
+    let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
+    let launches: f64 = demands.iter().map(|d| d.launches).sum();
+    let unpack: f64 = demands
+        .iter()
+        .filter(|d| d.packed.is_none())
+        .map(|d| d.unpack_ops)
+        .sum();
+    let unpacking = if unpack > 0.0 {
+        format!(" and {unpack:.3e} to unpack weights at the widest format's peak")
+    } else {
+        String::new()
+    };
+    let main = demands.iter().max_by(|a, b| a.ops.total_cmp(&b.ops));
+    let precision = main.map_or(Precision::Fp32, |d| d.precision);
+    let packed = main.and_then(|d| d.packed).zip(processor.packed.as_ref());
+    let (peak, efficiency, kernels) = match packed {
+        Some((rate, packed)) => (
+            rate.typical.0,
+            packed.efficiency.typical,
+            format!(
+                " (the kernels for packed weights, unpacking included; {:.2e} s to start each)",
+                packed.launch.typical.0
+            ),
+        ),
+        None => (
+            processor.peak.get(&precision).map_or(0.0, |p| p.typical.0),
+            processor.compute_efficiency.typical,
+            String::new(),
+        ),
+    };
+    let bandwidth = processor
+        .memory
+        .as_ref()
+        .map_or(processor.on_chip.bandwidth.typical.0, |m| {
+            m.bandwidth.typical.0
+        });
+    format!(
+        "{}: Σ over {} layers of max(operations / (peak × efficiency), bytes / (bandwidth × \
+         efficiency)) + launch = {:.3e} s, with {ops:.3e} operations at {peak:.3e}/s {}{kernels} × {efficiency:.3}{unpacking}, {memory:.3e} bytes \
+         at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {} device(s)",
+        plan.words(),
+        demands.len(),
+        total.seconds,
+        precision.name(),
+        processor.bandwidth_efficiency.typical,
+        processor.launch.typical.0,
+        plan.group,
+    )
+}
+
 /// The typical energy with the values in it.
 pub(super) fn energy_formula(
-    demands: &[Demand],
+    demands: &[Demand<'_>],
     total: &Total,
     target: &HardwareTarget,
     plan: &Plan<'_>,

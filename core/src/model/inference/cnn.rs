@@ -56,19 +56,7 @@ impl Network {
         let mut stages = Vec::new();
         for (i, stage) in config.stages.iter().enumerate() {
             let n = i + 1;
-            let part = |name: &str| values(tensors, &format!("bn{n}.{name}"));
-            let (weight, bias) = (part("weight")?, part("bias")?);
-            let (mean, variance) = (part("running_mean")?, part("running_var")?);
-            let scale: Vec<f32> = weight
-                .iter()
-                .zip(&variance)
-                .map(|(weight, variance)| weight / (variance + BATCH_NORM_EPSILON as f32).sqrt())
-                .collect();
-            let shift = bias
-                .iter()
-                .zip(mean.iter().zip(&scale))
-                .map(|(bias, (mean, scale))| bias - mean * scale)
-                .collect();
+            let (scale, shift) = normalization(tensors, n)?;
             let kernel = values(tensors, &format!("conv{n}.weight"))?;
             stages.push(Stage {
                 weights: Matrix::new(stage.channels, 9 * inputs, &by_pixel(&kernel, inputs)),
@@ -211,8 +199,26 @@ impl Stage {
     }
 }
 
+/// The scale and shift that the batch normalisation of stage `n` comes down to.
+pub(super) fn normalization(tensors: &Tensors, n: usize) -> Result<(Vec<f32>, Vec<f32>)> {
+    let part = |name: &str| values(tensors, &format!("bn{n}.{name}"));
+    let (weight, bias) = (part("weight")?, part("bias")?);
+    let (mean, variance) = (part("running_mean")?, part("running_var")?);
+    let scale: Vec<f32> = weight
+        .iter()
+        .zip(&variance)
+        .map(|(weight, variance)| weight / (variance + BATCH_NORM_EPSILON as f32).sqrt())
+        .collect();
+    let shift = bias
+        .iter()
+        .zip(mean.iter().zip(&scale))
+        .map(|(bias, (mean, scale))| bias - mean * scale)
+        .collect();
+    Ok((scale, shift))
+}
+
 /// `[out, in, 3, 3]` → `[out, 3, 3, in]`, the order in which a window lies in an image with channels last.
-fn by_pixel(kernel: &[f32], inputs: usize) -> Vec<f32> {
+pub(super) fn by_pixel(kernel: &[f32], inputs: usize) -> Vec<f32> {
     let mut turned = Vec::with_capacity(kernel.len());
     for output in kernel.chunks_exact(inputs * 9) {
         for tap in 0..9 {

@@ -1,6 +1,8 @@
 //! The byte language model, a text at a time through buffers that stay in a core's cache. What earlier tokens left is
 //! kept, so that a text can also be read or written bit by bit.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::super::{GptConfig, Tensors};
@@ -34,7 +36,7 @@ struct Block {
 }
 
 #[derive(Debug)]
-struct Norm {
+pub(super) struct Norm {
     weight: Vec<f32>,
     bias: Vec<f32>,
 }
@@ -50,6 +52,12 @@ pub(super) struct State {
     normed: Vec<f32>,
     mixed: Vec<f32>,
     hidden: Vec<f32>,
+    attention: Attention,
+}
+
+/// What attention works in.
+#[derive(Debug)]
+pub(super) struct Attention {
     scores: Vec<f32>,
     keys: Matrix,
     values: Matrix,
@@ -58,12 +66,7 @@ pub(super) struct State {
 impl Network {
     pub(super) fn new(config: &GptConfig, tensors: &Tensors, activation_bits: u8) -> Result<Self> {
         let (d, hidden) = (config.width, config.hidden);
-        let norm = |name: &str| -> Result<Norm> {
-            Ok(Norm {
-                weight: values(tensors, &format!("{name}.weight"))?,
-                bias: values(tensors, &format!("{name}.bias"))?,
-            })
-        };
+        let norm = |name: &str| Norm::new(tensors, name);
         let matrix = |name: String, outputs: usize, inputs: usize| -> Result<Matrix> {
             let weights = values(tensors, &format!("{name}.weight"))?;
             Ok(Matrix::new(outputs, inputs, &weights))
@@ -122,9 +125,7 @@ impl Network {
             normed: vec![0.0; t * d],
             mixed: vec![0.0; t * d],
             hidden: vec![0.0; t * self.config.hidden],
-            scores: vec![0.0; ATTENTION_ROWS * t],
-            keys: Matrix::default(),
-            values: Matrix::default(),
+            attention: Attention::new(t),
         }
     }
 
@@ -171,7 +172,10 @@ impl Network {
             rows::quantize(normed, d, bits);
             let new = &mut state.qkv[i][from * 3 * d..(from + n) * 3 * d];
             Product::new(normed, n, &block.qkv, new).run();
-            self.attend(state, i, from);
+            let heads = (self.config.heads, d);
+            let mixed = &mut state.mixed[..n * d];
+            let tokens = from..from + n;
+            state.attention.run(heads, &state.qkv[i], tokens, mixed);
             let (x, normed) = (&mut state.x[..n * d], &mut state.normed[..n * d]);
             let mixed = &mut state.mixed[..n * d];
             rows::quantize(mixed, d, bits);
@@ -191,30 +195,47 @@ impl Network {
         Product::new(normed, wanted, &self.head, logits).run();
         Ok(())
     }
+}
 
-    /// Causal attention of the tokens from `from` on, over all that were read: the block's `qkv` → `mixed`.
-    fn attend(&self, state: &mut State, block: usize, from: usize) {
-        let (d, heads) = (self.config.width, self.config.heads);
+impl Attention {
+    /// For texts of at most `context` tokens.
+    pub(super) fn new(context: usize) -> Self {
+        Self {
+            scores: vec![0.0; ATTENTION_ROWS * context],
+            keys: Matrix::default(),
+            values: Matrix::default(),
+        }
+    }
+
+    /// Causal attention of some tokens, the last that were read, over all that were: a block's `qkv` of a text → `mixed`
+    /// `[tokens, width]`.
+    pub(super) fn run(
+        &mut self,
+        (heads, d): (usize, usize),
+        qkv: &[f32],
+        tokens: Range<usize>,
+        mixed: &mut [f32],
+    ) {
         let each = d / heads;
         let scale = 1.0 / (each as f32).sqrt();
-        let (qkv, len) = (&state.qkv[block], state.len);
-        let scores = &mut state.scores;
+        let (from, len) = (tokens.start, tokens.end);
+        let scores = &mut self.scores;
         for head in 0..heads {
             let at = head * each;
-            state.keys.fill(len, each, &qkv[d + at..], 3 * d, 1);
-            state.values.fill(each, len, &qkv[2 * d + at..], 1, 3 * d);
+            self.keys.fill(len, each, &qkv[d + at..], 3 * d, 1);
+            self.values.fill(each, len, &qkv[2 * d + at..], 1, 3 * d);
             for first in (from..len).step_by(ATTENTION_ROWS) {
                 // The last token of the tile sees the most.
                 let seen = len.min(first + ATTENTION_ROWS);
                 let count = seen - first;
-                let mut product = Product::new(qkv, count, &state.keys, scores);
+                let mut product = Product::new(qkv, count, &self.keys, scores);
                 product.rows = Rows::every(3 * d).from(first * 3 * d + at);
                 product.outputs = seen;
                 product.run();
                 for (i, row) in scores.chunks_exact_mut(len).take(count).enumerate() {
                     rows::softmax(&mut row[..seen], first + i + 1, scale);
                 }
-                let mut product = Product::new(scores, count, &state.values, &mut state.mixed);
+                let mut product = Product::new(scores, count, &self.values, mixed);
                 product.inputs = seen;
                 product.out_rows = Rows::every(d).from((first - from) * d + at);
                 product.run();
@@ -224,7 +245,14 @@ impl Network {
 }
 
 impl Norm {
-    fn run(&self, x: &[f32], out: &mut [f32]) {
+    pub(super) fn new(tensors: &Tensors, name: &str) -> Result<Self> {
+        Ok(Self {
+            weight: values(tensors, &format!("{name}.weight"))?,
+            bias: values(tensors, &format!("{name}.bias"))?,
+        })
+    }
+
+    pub(super) fn run(&self, x: &[f32], out: &mut [f32]) {
         rows::layer_norm(x, &self.weight, &self.bias, out);
     }
 }

@@ -6,6 +6,7 @@
 mod cnn;
 mod gpt;
 mod matrix;
+mod packed;
 #[cfg(test)]
 mod plain;
 mod rows;
@@ -14,6 +15,8 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 pub(crate) use cnn::SpikingNetwork;
+pub use packed::PackedFormat;
+pub(crate) use packed::{PackedMatrix, PackedNetwork};
 
 use self::matrix::{Matrix, Product};
 use super::architecture::get;
@@ -197,7 +200,7 @@ mod tests {
     /// The same where rounding to few bits can turn a difference in the last place into a whole step.
     const TOLERANCE_ROUNDED: f32 = 0.05;
 
-    fn networks() -> Vec<Architecture> {
+    pub(super) fn networks() -> Vec<Architecture> {
         let mut networks = vec![
             Architecture::Cnn(CnnConfig::fashion()),
             Architecture::Gpt(GptConfig::bytes()),
@@ -243,7 +246,7 @@ mod tests {
     }
 
     /// Trained-looking weights: initial ones with statistics that are not 0 and 1.
-    fn tensors(architecture: &Architecture) -> Tensors {
+    pub(super) fn tensors(architecture: &Architecture) -> Tensors {
         let mut tensors = architecture.initial_tensors(7).unwrap();
         for (name, tensor) in &mut tensors {
             if tensor.rank() == 1 {
@@ -257,7 +260,7 @@ mod tests {
         tensors
     }
 
-    fn input(architecture: &Architecture, n: usize, t: usize) -> Tensor {
+    pub(super) fn input(architecture: &Architecture, n: usize, t: usize) -> Tensor {
         match architecture {
             Architecture::Cnn(config) => {
                 random(&[n, config.input_channels, config.size, config.size])
@@ -271,7 +274,7 @@ mod tests {
         }
     }
 
-    fn numbers(tensor: &Tensor) -> Vec<f32> {
+    pub(super) fn numbers(tensor: &Tensor) -> Vec<f32> {
         tensor.flatten_all().unwrap().to_vec1().unwrap()
     }
 
