@@ -1,6 +1,7 @@
 //! What a person feels: how long after a slider move the first measured point arrives, and what a long drag yields.
 //! Timings of the worker as it runs in the window; shared by `wattif bench` and nobody else.
 
+mod before_after;
 mod candle;
 mod machine;
 mod packed;
@@ -13,6 +14,7 @@ use crate::measurement::Depth;
 use crate::recipe::Recipe;
 use crate::worker::{Event, Worker};
 
+pub use before_after::{BeforeAfter, Prediction};
 pub use candle::{Comparison, compare_with_candle};
 pub use machine::{Machine, Speed, measure_machine, predicted_speed};
 pub use packed::{Energy, PackedSpeed, packed_speeds, packed_threads};

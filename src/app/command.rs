@@ -6,6 +6,7 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
 use super::axis::Axis;
+use super::hardware::HardwareAction;
 use super::pages::Page;
 
 /// A named thing to do, without arguments.
@@ -49,6 +50,10 @@ pub enum Command {
     ToggleControls,
     /// Fold or unfold what changed.
     ToggleResults,
+    /// Change the hardware in use, or a copy of it where it ships with the program.
+    ChangeHardware,
+    /// Measure the constants of this machine.
+    MeasureMachine,
     /// Stop the student in training.
     CancelTraining,
     /// Show the list of shortcuts.
@@ -57,7 +62,7 @@ pub enum Command {
 
 impl Command {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::OpenModel,
         Self::OpenPreset,
         Self::SavePreset,
@@ -81,6 +86,8 @@ impl Command {
         Self::NormalText,
         Self::ToggleControls,
         Self::ToggleResults,
+        Self::ChangeHardware,
+        Self::MeasureMachine,
         Self::CancelTraining,
         Self::Shortcuts,
     ];
@@ -107,6 +114,8 @@ impl Command {
             Self::NormalText => "Normal text",
             Self::ToggleControls => "Show controls",
             Self::ToggleResults => "Show results",
+            Self::ChangeHardware => "Change the hardware…",
+            Self::MeasureMachine => "Measure this machine",
             Self::CancelTraining => "Stop training",
             Self::Shortcuts => "Keyboard shortcuts",
         }
@@ -135,7 +144,8 @@ impl Command {
             Self::NormalText => (Modifiers::COMMAND, Key::Num0),
             Self::ToggleControls => (Modifiers::NONE, Key::F8),
             Self::ToggleResults => (Modifiers::NONE, Key::F9),
-            Self::CancelTraining => return None,
+            Self::ChangeHardware => (Modifiers::COMMAND, Key::H),
+            Self::MeasureMachine | Self::CancelTraining => return None,
             Self::Shortcuts => (Modifiers::NONE, Key::F1),
         };
         Some(KeyboardShortcut::new(modifiers, key))
@@ -155,6 +165,8 @@ pub(super) enum Action {
     SetAxis(Axis),
     /// Another model.
     SetModel(ModelReference),
+    /// Something to do with a device.
+    Hardware(HardwareAction),
     /// A message was read.
     Dismiss(u64),
     /// The typed answer of the path field that stands in for a file dialog.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::figure::{Figure, Trust};
-use super::{CostModel, HardwareTarget, Precision};
+use super::{CostModel, HardwareTarget, Precision, identity};
 use crate::benchmark::Spread;
 use crate::error::{Error, Result};
 use crate::units::{BytesPerSecond, OpsPerSecond, Seconds};
@@ -89,6 +89,40 @@ impl Calibration {
         Ok(path)
     }
 
+    /// Deletes what was kept in a configuration folder, so that the assumed constants return; nothing kept is no error.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the file cannot be deleted.
+    pub fn forget(configuration: &Path) -> Result<()> {
+        let path = Self::path(configuration);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::file(format!("cannot be deleted ({error})"), path))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What was measured, as people call it, with its unit.
+    pub fn constants(&self) -> [(&'static str, &'static str, Spread); 5] {
+        [
+            ("memory bandwidth", "B/s", self.memory_bandwidth),
+            ("cache bandwidth", "B/s", self.cache_bandwidth),
+            (
+                "single-precision matrix products",
+                "op/s",
+                self.single_precision,
+            ),
+            ("share of that in whole passes", "", self.whole_pass),
+            ("start of a layer", "s", self.launch),
+        ]
+    }
+
+    /// Whether it was measured on the machine that the program runs on.
+    pub(super) fn is_of_this_machine(&self) -> bool {
+        self.machine == identity()
+    }
+
     /// Puts what was measured in place of what the device assumed.
     pub(super) fn apply(&self, target: &mut HardwareTarget) {
         let CostModel::Processor(processor) = &mut target.model else {
@@ -159,7 +193,7 @@ impl Calibration {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::hardware::{identity, this_machine};
+    use crate::hardware::this_machine;
 
     /// Constants of a machine that could be.
     pub(crate) fn sample(machine: String) -> Calibration {
@@ -186,7 +220,15 @@ pub(crate) mod tests {
         assert_eq!(Calibration::load(folder.path()), Ok(None));
         let calibration = sample("a chip".to_owned());
         let path = calibration.save(folder.path()).unwrap();
-        assert_eq!(Calibration::load(folder.path()), Ok(Some(calibration)));
+        assert_eq!(
+            Calibration::load(folder.path()),
+            Ok(Some(calibration.clone()))
+        );
+        for _ in 0..2 {
+            assert_eq!(Calibration::forget(folder.path()), Ok(()));
+            assert_eq!(Calibration::load(folder.path()), Ok(None));
+        }
+        calibration.save(folder.path()).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         for (from, to, fact) in [
             (

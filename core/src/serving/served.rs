@@ -5,7 +5,7 @@ mod words;
 use super::architecture::{Shape, Transformer};
 use super::constants::{Constants, Spread};
 use super::decode::{Serving, WeightFormat};
-use super::device::{self, Device, DeviceKind};
+use super::device::{self, Device};
 use super::diffusion::Generating;
 use super::predict::{UNSEEN_DEVICE, around};
 use super::step::{StepEnergy, StepTime, Work};
@@ -40,10 +40,10 @@ pub(crate) fn cost(
     let Some(network) = &request.profile.network else {
         return Ok(None);
     };
-    let Some(device) = device::of_hardware(&target.id)? else {
+    let Some(device) = device::of_hardware(target)? else {
         return Ok(None);
     };
-    if request.machine != Machine::Real || device.kind != DeviceKind::Gpu {
+    if request.machine != Machine::Real || !device.covers(&network.shape) {
         return Ok(None);
     }
     let constants = Constants::shipped()?;
@@ -51,14 +51,13 @@ pub(crate) fn cost(
         target,
         processor,
         request,
-        device,
+        device: &device,
         constants,
         weight_bytes,
     };
     Ok(match &network.shape {
-        Shape::Transformer(transformer) if !transformer.encoder => Some(case.language(transformer)),
-        Shape::DiffusionTransformer(_) | Shape::UNet(_) => case.images(&network.shape),
-        Shape::Transformer(_) | Shape::Layers(_) | Shape::Counted(_) => None,
+        Shape::Transformer(transformer) => Some(case.language(transformer)),
+        shape => case.images(shape),
     })
 }
 

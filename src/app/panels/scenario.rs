@@ -17,6 +17,7 @@ use crate::format;
 /// Draws the controls of the scenario.
 pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     target(ui, app, queue);
+    super::hardware::show(ui, app, queue);
     region(ui, app, queue);
     let served = |facts: &ModelFacts| facts.source.is_some() && facts.unit == Unit::Token;
     if app.facts.as_ref().is_some_and(served) {

@@ -107,6 +107,7 @@ fn menu(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 | Command::PinA
                 | Command::Show(Page::WhatIf)
                 | Command::Present
+                | Command::ChangeHardware
                 | Command::CancelTraining
         );
         if begins_group {
