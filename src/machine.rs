@@ -58,10 +58,12 @@ pub(crate) fn constants(calibration: &Calibration) -> Vec<(&'static str, [String
         .into_iter()
         .map(|(name, unit, spread)| {
             let values = [spread.median, spread.lower_quartile, spread.upper_quartile];
-            (
-                name,
-                values.map(|value| si(value, unit).trim_end().to_owned()),
-            )
+            let text = |value| match unit {
+                // A share: "0.189", where a prefix would be read as a unit.
+                "" => significant(value, 3),
+                unit => si(value, unit),
+            };
+            (name, values.map(text))
         })
         .collect()
 }
@@ -77,6 +79,14 @@ pub(crate) fn summary(before_after: &BeforeAfter) -> String {
     format!(
         "Predictions were off by a factor of {before} (geometric mean) before, {after} after; for each model, the share \
          of whole passes comes from the other one"
+    )
+}
+
+/// That the measured constants predict worse than the assumed ones, if they do.
+pub(crate) fn further_off(before_after: &BeforeAfter) -> Option<&'static str> {
+    let [before, after] = before_after.factors;
+    (after > before).then_some(
+        "Predictions are further off with the measured constants than with the assumed ones: better not use them",
     )
 }
 

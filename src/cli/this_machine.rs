@@ -76,6 +76,9 @@ fn compare(before_after: &BeforeAfter, out: &mut Out) -> anyhow::Result<()> {
     }
     out.table(&rows, &[false, true, true, true, true, true, true, true])?;
     out.line(machine::summary(before_after))?;
+    if let Some(warning) = machine::further_off(before_after) {
+        out.line(warning)?;
+    }
     warn_of_unrest(before_after.unrest, out)
 }
 

@@ -121,7 +121,7 @@ impl Draft {
     /// What the checks say about the device as a whole.
     pub(super) fn fault(&self, field: &str) -> Option<String> {
         let fault = self.faults.iter().find(|(about, _)| about == field);
-        fault.map(|(_, fact)| fact.clone())
+        fault.map(|(_, fact)| in_words(fact))
     }
 
     pub(super) fn id_fault(&self) -> Option<&str> {
@@ -152,11 +152,12 @@ impl Draft {
 
     /// Why it cannot be saved, if so.
     pub(super) fn obstacle(&self) -> Option<String> {
-        let row = self.rows.iter().find_map(|row| {
-            let fault = self.fault_of(row)?;
-            Some(format!("{}: {fault}", row.full_name()))
+        let unread = self.rows.iter().find_map(|row| {
+            let fact = row.figure().err()?;
+            Some(format!("{}, {fact}", row.full_name()))
         });
-        row.or_else(|| self.faults.first().map(|(_, fact)| fact.clone()))
+        unread
+            .or_else(|| self.faults.first().map(|(_, fact)| in_words(fact)))
             .or_else(|| self.id_fault.clone())
             .or_else(|| self.name_fault().map(str::to_owned))
             .or_else(|| self.tile_fault().map(|fact| format!("matrix unit: {fact}")))
@@ -193,6 +194,11 @@ impl Draft {
         target.set_figure(&row.field, &figure).ok()?;
         Some(target)
     }
+}
+
+/// What the checks say, without the spelling of the fields of a file.
+fn in_words(fact: &str) -> String {
+    fact.replace('_', " ")
 }
 
 fn tile_text(target: &HardwareTarget) -> String {

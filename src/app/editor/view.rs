@@ -9,7 +9,7 @@ use crate::app::theme;
 use crate::app::widgets::{self, cell};
 
 const NAME_WIDTH: f32 = 158.0;
-const VALUE_WIDTH: f32 = 96.0;
+const VALUE_WIDTH: f32 = 108.0;
 
 /// A field with a name for those who cannot see where it stands.
 fn field(ui: &mut Ui, name: &str, text: &mut String, width: f32) -> Response {
@@ -57,8 +57,7 @@ fn headings(ui: &mut Ui) {
             let name = RichText::new(place.name())
                 .text_style(TextStyle::Small)
                 .color(palette.muted);
-            // As wide as a field with its margins.
-            cell(ui, VALUE_WIDTH + 8.0, Align::Min, name);
+            cell(ui, VALUE_WIDTH, Align::Min, name);
         }
     });
 }

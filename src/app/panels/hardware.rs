@@ -22,7 +22,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
 }
 
 /// The buttons for a device: change it, copy it, remove it.
-pub(in crate::app) fn buttons(ui: &mut Ui, target: &HardwareTarget, queue: &mut Vec<Action>) {
+fn buttons(ui: &mut Ui, target: &HardwareTarget, queue: &mut Vec<Action>) {
     let mut offer = |ui: &mut Ui, words: &str, help: &str, action: HardwareAction| {
         if ui.small_button(words).on_hover_text(help).clicked() {
             queue.push(Action::Hardware(action));
@@ -147,6 +147,7 @@ fn report(ui: &mut Ui, result: &MeasuredMachine) {
     let warnings = [
         machine::debug_build().map(str::to_owned),
         machine::restless(result.before_after.unrest),
+        machine::further_off(&result.before_after).map(str::to_owned),
     ];
     for warning in warnings.into_iter().flatten() {
         ui.label(RichText::new(warning).color(palette.error));

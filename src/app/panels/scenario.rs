@@ -81,6 +81,7 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         ComboBox::from_id_salt("hardware")
             .selected_text(RichText::new(title).text_style(theme::emphasis()))
             .width(ui.available_width())
+            .truncate()
             .show_ui(ui, |ui| {
                 ui.set_min_width(270.0);
                 let Ok(all) = hardware::catalogue() else {

@@ -14,7 +14,7 @@ use wattif_core::units::Range;
 use self::rows::{Lanes, refused, row};
 use super::{Cached, Inputs, sheet};
 use crate::app::command::Action;
-use crate::app::{App, panels, theme, widgets};
+use crate::app::{App, theme, widgets};
 use crate::format;
 
 /// What the devices are compared by.
@@ -177,10 +177,6 @@ impl Devices {
                 let options = Quantity::ALL.map(|quantity| (quantity, quantity.name(), ""));
                 if let Some(quantity) = widgets::choices(ui, &options, self.quantity) {
                     self.quantity = quantity;
-                }
-                if let Some(target) = app.derived.target {
-                    ui.label(RichText::new(&target.name).color(palette.muted));
-                    panels::hardware::buttons(ui, target, queue);
                 }
                 let note = format!("per {unit}, log scale; a bar is low to high, modelled; click a device to choose it");
                 ui.add(egui::Label::new(RichText::new(note).text_style(TextStyle::Small).color(palette.muted)).truncate());
