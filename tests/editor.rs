@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
-use scripted::{Script, Setup, Window};
+use scripted::{Setup, Window};
 use wattif::app::{Command, Page, Start};
 use wattif::format;
 use wattif::machine::{MeasuredMachine, bundled_models};
@@ -41,10 +41,6 @@ fn open(folder: &Path) -> Window {
     Setup {
         folder: Some(folder),
         size: TALL,
-        script: Script {
-            no_fill: true,
-            ..Script::default()
-        },
         ..Setup::default()
     }
     .open()

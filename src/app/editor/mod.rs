@@ -107,6 +107,8 @@ impl Editor {
                     ScrollArea::vertical()
                         .id_salt("figures")
                         .max_height(height)
+                        // At once, not over many frames as the dialog grows.
+                        .min_scrolled_height(height)
                         .auto_shrink(false)
                         .show(ui, |ui| {
                             ui.spacing_mut().item_spacing.y = 8.0;

@@ -96,6 +96,7 @@ pub(in crate::app) fn measured(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) 
         ui.set_width(WIDTH.min(ui.ctx().content_rect().width() - 60.0));
         ScrollArea::vertical()
             .max_height(height)
+            .min_scrolled_height(height)
             .show(ui, |ui| report(ui, result));
         ui.add_space(6.0);
         ui.horizontal(|ui| {
