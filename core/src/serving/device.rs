@@ -310,7 +310,7 @@ mod tests {
             ..outline.scenario().unwrap()
         };
         assert!(target.is_fitted_for(&profile).unwrap(), "{}", target.id);
-        footprint(&profile, &scenario, target, find_grid("france").unwrap()).unwrap()
+        footprint(&profile, &scenario, target, find_grid("FR").unwrap()).unwrap()
     }
 
     #[test]

@@ -107,7 +107,8 @@ fn without_thousands(number: &str) -> Option<String> {
 /// What is left before the unit, in any of the ways in which it is written.
 fn without_unit<'a>(text: &'a str, unit: &str) -> &'a str {
     let spellings: &[&str] = match unit {
-        "op/s" => &["op/s", "OP/s", "OPS", "FLOP/s", "FLOPS"],
+        // The longer spellings first, as they end like the shorter ones.
+        "op/s" => &["FLOP/s", "FLOPS", "op/s", "OP/s", "OPS"],
         "gCO2e" => &["gCO2e", "gCO₂e", "g"],
         _ => &[],
     };

@@ -121,7 +121,7 @@ fn put_back(ui: &mut Ui, name: &str) -> bool {
 fn trust(ui: &mut Ui, row: &mut Row, full_name: &str) -> bool {
     let before = row.trust;
     let palette = theme::palette(ui.visuals());
-    let words = RichText::new(before.name())
+    let words = RichText::new(short(before))
         .text_style(TextStyle::Small)
         .color(palette.muted);
     let combo = ComboBox::from_id_salt(&row.field)
@@ -138,10 +138,23 @@ fn trust(ui: &mut Ui, row: &mut Row, full_name: &str) -> bool {
         .response
         .ctx
         .accesskit_node_builder(combo.response.id, |node| node.set_label(name));
-    if row.trust != before {
+    let is_changed = row.trust != before;
+    if is_changed {
         row.source_typed();
     }
-    row.trust != before
+    is_changed
+}
+
+/// The first words of a trust; the menu has the rest.
+fn short(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Quoted => "quoted",
+        Trust::FromMemory => "from memory",
+        Trust::Detected => "detected",
+        Trust::Fitted => "fitted",
+        Trust::Given => "given by you",
+        Trust::Published | Trust::Derived | Trust::Assumed => trust.name(),
+    }
 }
 
 /// What is no figure: names, parts, how weights lie. True where something was changed.

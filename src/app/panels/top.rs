@@ -102,10 +102,12 @@ fn hint(response: egui::Response, command: Command) -> egui::Response {
 
 fn menu(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     // Closer together than in the bar, and scrolled where the window is lower than the list.
-    ui.spacing_mut().button_padding.y = 1.0;
+    ui.spacing_mut().interact_size.y = 20.0;
+    ui.spacing_mut().item_spacing.y = 1.0;
     let height = ui.ctx().content_rect().height() - MENU_MARGIN;
     ScrollArea::vertical()
         .max_height(height)
+        .min_scrolled_height(height)
         .show(ui, |ui| items(ui, app, queue));
 }
 
