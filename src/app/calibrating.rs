@@ -26,11 +26,15 @@ enum State {
     Resting,
     /// For other measurements to end, which would slow this one down.
     Waiting,
-    Running {
-        progress: Arc<Mutex<(String, f64)>>,
-        answer: Promise<Result<MeasuredMachine>>,
-    },
+    Running(Box<Running>),
     Done(Box<MeasuredMachine>),
+}
+
+/// A measurement in its thread.
+struct Running {
+    /// What is being measured, and the share that is done.
+    progress: Arc<Mutex<(String, f64)>>,
+    answer: Promise<Result<MeasuredMachine>>,
 }
 
 impl Default for Calibrating {
@@ -45,15 +49,18 @@ impl Default for Calibrating {
 impl Calibrating {
     /// Whether a measurement is under way.
     pub(super) fn is_busy(&self) -> bool {
-        matches!(self.state, State::Waiting | State::Running { .. })
+        matches!(self.state, State::Waiting | State::Running(_))
     }
 
     /// What is being measured, and the share that is done.
     pub(super) fn progress(&self) -> Option<(String, f64)> {
         match &self.state {
             State::Waiting => Some(("waits for other measurements".to_owned(), 0.0)),
-            State::Running { progress, .. } => {
-                let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            State::Running(running) => {
+                let progress = running
+                    .progress
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 Some(progress.clone())
             }
             State::Resting | State::Done(_) => None,
@@ -92,7 +99,7 @@ impl Calibrating {
                 ))
             })
         });
-        self.state = State::Running { progress, answer };
+        self.state = State::Running(Box::new(Running { progress, answer }));
     }
 }
 
@@ -118,7 +125,7 @@ impl App {
     pub(super) fn follow_calibration(&mut self) {
         match std::mem::take(&mut self.calibrating.state) {
             State::Waiting if self.activity.idle => self.calibrating.start(&self.wake),
-            State::Running { progress, answer } => match answer.try_take() {
+            State::Running(running) => match running.answer.try_take() {
                 Ok(result) => {
                     // What was left out for the measurement.
                     self.filled = None;
@@ -127,7 +134,11 @@ impl App {
                         Err(error) => self.fail("This machine was not measured", &error),
                     }
                 }
-                Err(answer) => self.calibrating.state = State::Running { progress, answer },
+                Err(answer) => {
+                    let progress = running.progress;
+                    let running = Box::new(Running { progress, answer });
+                    self.calibrating.state = State::Running(running);
+                }
             },
             state => self.calibrating.state = state,
         }

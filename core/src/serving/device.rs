@@ -317,7 +317,7 @@ mod tests {
     fn a_copy_of_a_fitted_device_is_predicted_like_it_and_follows_its_own_figures() {
         let original = hardware::find("nvidia-h100-sxm").unwrap();
         let mut copy = own::copy(original, "mine");
-        for network in ["llama-3-1-8b", "sdxl"] {
+        for network in ["llama-3-1-8b", "sdxl-turbo"] {
             let (a, b) = (cost(network, original), cost(network, &copy));
             assert_eq!(a.throughput.range, b.throughput.range, "{network}");
             assert_eq!(a.energy_per_unit.range, b.energy_per_unit.range);
