@@ -3,6 +3,11 @@
 use wattif_core::measurement::Metric;
 use wattif_core::units::Range;
 
+/// Prefixes of units by powers of 1000, from 10^-18 to 10^24.
+pub(crate) const PREFIXES: [&str; 15] = [
+    "a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T", "P", "E", "Z", "Y",
+];
+
 /// The minus sign, as wide as a plus.
 pub const MINUS: &str = "−";
 
@@ -34,9 +39,6 @@ pub fn si_range(range: Range<f64>, unit: &str) -> ([String; 3], String) {
 
 /// A value divided by the power of 1000 that leaves it between 1 and 1000, and the prefix for that power.
 fn prefixed(value: f64) -> (f64, &'static str) {
-    const PREFIXES: [&str; 15] = [
-        "a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T", "P", "E", "Z", "Y",
-    ];
     let rounded = round_significant(value.abs(), 3);
     let power = (rounded.log10() / 3.0).floor().clamp(-6.0, 8.0);
     // The clamp keeps the index within the table.

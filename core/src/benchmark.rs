@@ -2,6 +2,7 @@
 //! Timings of the worker as it runs in the window, for `wattif bench`; and of this machine, its kernels and whole passes with
 //! packed weights, for everything that shows them.
 
+mod before_after;
 mod candle;
 mod machine;
 pub(crate) mod packed;
@@ -14,6 +15,7 @@ use crate::measurement::Depth;
 use crate::recipe::Recipe;
 use crate::worker::{Event, Worker};
 
+pub use before_after::{BeforeAfter, Prediction};
 pub use candle::{Comparison, compare_with_candle};
 pub use machine::{Machine, Speed, measure_machine, predicted_speed};
 pub use packed::{

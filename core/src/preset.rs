@@ -348,7 +348,7 @@ pub fn constants_hash(scenario: &Scenario) -> Result<String> {
     let mut digest = Sha256::new();
     digest.update(encode(serde_json::to_vec(target))?);
     digest.update(encode(serde_json::to_vec(grid))?);
-    if serving::covers(&scenario.hardware)? {
+    if serving::covers(target)? {
         digest.update(encode(serde_json::to_vec(serving::Constants::shipped()?))?);
     }
     let mut hash = String::with_capacity(64);

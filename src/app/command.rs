@@ -6,6 +6,7 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
 use super::axis::Axis;
+use super::hardware::HardwareAction;
 use super::pages::Page;
 
 /// A named thing to do, without arguments.
@@ -51,6 +52,10 @@ pub enum Command {
     ToggleResults,
     /// Time the compressed model with packed weights on this machine.
     MeasureSpeed,
+    /// Change the hardware in use, or a copy of it where it ships with the program.
+    ChangeHardware,
+    /// Measure the constants of this machine.
+    MeasureMachine,
     /// Stop the student in training.
     CancelTraining,
     /// Show the list of shortcuts.
@@ -59,7 +64,7 @@ pub enum Command {
 
 impl Command {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::OpenModel,
         Self::OpenPreset,
         Self::SavePreset,
@@ -84,6 +89,8 @@ impl Command {
         Self::ToggleControls,
         Self::ToggleResults,
         Self::MeasureSpeed,
+        Self::ChangeHardware,
+        Self::MeasureMachine,
         Self::CancelTraining,
         Self::Shortcuts,
     ];
@@ -111,6 +118,8 @@ impl Command {
             Self::ToggleControls => "Show controls",
             Self::ToggleResults => "Show results",
             Self::MeasureSpeed => "Measure speed",
+            Self::ChangeHardware => "Change the hardware…",
+            Self::MeasureMachine => "Measure this machine",
             Self::CancelTraining => "Stop training",
             Self::Shortcuts => "Keyboard shortcuts",
         }
@@ -140,7 +149,8 @@ impl Command {
             Self::ToggleControls => (Modifiers::NONE, Key::F8),
             Self::ToggleResults => (Modifiers::NONE, Key::F9),
             Self::MeasureSpeed => (Modifiers::NONE, Key::F6),
-            Self::CancelTraining => return None,
+            Self::ChangeHardware => (Modifiers::COMMAND, Key::H),
+            Self::MeasureMachine | Self::CancelTraining => return None,
             Self::Shortcuts => (Modifiers::NONE, Key::F1),
         };
         Some(KeyboardShortcut::new(modifiers, key))
@@ -160,6 +170,8 @@ pub(super) enum Action {
     SetAxis(Axis),
     /// Another model.
     SetModel(ModelReference),
+    /// Something to do with a device.
+    Hardware(HardwareAction),
     /// A message was read.
     Dismiss(u64),
     /// The typed answer of the path field that stands in for a file dialog.

@@ -144,6 +144,8 @@ pub(super) struct Derived {
     pub(super) original_curve: Curve,
     figures_key: Option<FiguresKey>,
     curve_key: Option<CurveKey>,
+    /// Counts changes of the constants of devices.
+    pub(super) constants: u64,
     /// Counts changes of what the charts show.
     pub(super) generation: u64,
 }
@@ -172,6 +174,7 @@ impl Derived {
     pub(super) fn forget(&mut self) {
         self.figures_key = None;
         self.curve_key = None;
+        self.constants += 1;
     }
 
     /// Brings everything up to date; does nothing when nothing changed.
@@ -202,6 +205,7 @@ impl Derived {
                 target: self.target,
                 grid: self.grid,
                 figures_key: self.figures_key.take(),
+                constants: self.constants,
                 generation,
                 ..Self::default()
             };

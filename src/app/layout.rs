@@ -16,7 +16,14 @@ impl App {
         }
         let mut queue = std::mem::take(&mut self.queue);
         self.dialogs.show(ui, &mut queue);
+        panels::hardware::measured(ui, self, &mut queue);
         self.queue = queue;
+        let mut editor = std::mem::take(&mut self.editor);
+        let answer = editor.show(ui, self);
+        self.editor = editor;
+        if let Some(answer) = answer {
+            self.edited(answer);
+        }
         if self.listing_shortcuts {
             self.listing_shortcuts = panels::shortcuts::show(ui);
         }

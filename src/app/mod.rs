@@ -8,10 +8,12 @@ mod axis;
 mod backend;
 pub mod benchmark;
 mod beside;
+mod calibrating;
 mod charts;
 mod command;
 mod derived;
 mod dialogs;
+mod editor;
 mod engine;
 mod export;
 mod hardware;
@@ -35,10 +37,12 @@ use egui::{Context, Ui};
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
 
+use calibrating::Calibrating;
 use charts::Charts;
 use command::Action;
 use derived::{Derived, Store};
 use dialogs::Dialogs;
+use editor::Editor;
 use pages::Pages;
 use panels::errors::{Notice, Tone};
 use panels::examples::Pictures;
@@ -48,6 +52,7 @@ use timing::Timing;
 
 pub use axis::Axis;
 pub use backend::{Backend, ModelFacts, Opener, TrainingReport, Update};
+pub use calibrating::Measurer;
 pub use command::Command;
 pub use pages::Page;
 pub use run::{Start, engine_opener, run};
@@ -88,6 +93,8 @@ pub struct App {
     /// Speed with packed weights on this machine.
     timing: Timing,
     dialogs: Dialogs,
+    editor: Editor,
+    calibrating: Calibrating,
     system_dialogs: bool,
     folder: Option<PathBuf>,
     kept: Session,
@@ -191,6 +198,8 @@ impl App {
             not_to_train: None,
             timing: Timing::default(),
             dialogs: Dialogs::default(),
+            editor: Editor::default(),
+            calibrating: Calibrating::default(),
             system_dialogs: options.system_dialogs,
             folder: options.folder,
             presenting: false,
@@ -253,6 +262,7 @@ impl App {
             && self.facts.is_some()
             && self.activity.idle
             && !self.pages.is_busy()
+            && !self.calibrating.is_busy()
     }
 
     /// The model that is being opened.
@@ -306,6 +316,7 @@ impl App {
         self.shortcuts(ctx);
         self.dropped_files(ctx);
         self.take_news(ctx);
+        self.follow_calibration();
         let now = ctx.input(|input| input.time);
         if let Some((purpose, path)) = self.dialogs.poll(now) {
             self.answered(ctx, purpose, &path);
@@ -343,6 +354,10 @@ impl App {
     }
 
     fn shortcuts(&mut self, ctx: &Context) {
+        // While the editor is open, the keys are for its fields.
+        if self.editor.is_open() {
+            return;
+        }
         if self.presenting && ctx.input(|input| input.key_pressed(egui::Key::Escape)) {
             self.presenting = false;
         }

@@ -16,6 +16,7 @@ use super::backend::Opener;
 use super::command::{Action, Command};
 use super::dialogs::Purpose;
 use super::engine::EngineBackend;
+use super::hardware::HardwareAction;
 use super::outline::OutlineBackend;
 use super::pages::Page;
 use super::power::PowerWatch;
@@ -90,6 +91,8 @@ impl App {
             Command::MeasureSpeed => {
                 open && !self.timing.is_running() && self.obstacle(command).is_none()
             }
+            Command::ChangeHardware => self.derived.target.is_some(),
+            Command::MeasureMachine => self.training.is_none() && !self.calibrating.is_busy(),
             Command::ExportCsv => open && self.obstacle(command).is_none(),
             Command::SavePreset | Command::ExportPng | Command::PinA | Command::PinB => open,
             Command::NormalText => self.session.settings.text_scale != 1.0,
@@ -130,6 +133,7 @@ impl App {
             }
             Action::SetAxis(axis) => self.session.axis = axis,
             Action::SetModel(reference) => self.open_model(reference),
+            Action::Hardware(action) => self.do_to_hardware(action),
             Action::Dismiss(id) => self.notices.retain(|notice| notice.id != id),
             Action::Path(path) => {
                 if let Some((purpose, path)) = self.dialogs.close(path) {
@@ -196,6 +200,17 @@ impl App {
             }
             Command::ToggleResults => settings.show_results = !settings.show_results,
             Command::MeasureSpeed => self.time(),
+            Command::ChangeHardware => {
+                if let Some(target) = self.derived.target {
+                    let id = target.id.clone();
+                    self.do_to_hardware(if target.yours {
+                        HardwareAction::Change(id)
+                    } else {
+                        HardwareAction::Copy(id)
+                    });
+                }
+            }
+            Command::MeasureMachine => self.do_to_hardware(HardwareAction::Measure),
             Command::CancelTraining => {
                 if let Some(backend) = &mut self.backend {
                     backend.cancel_training();
@@ -269,6 +284,10 @@ impl App {
 
     /// Says what to measure when nothing else is to do: nearest places of the axis first, and the pins.
     pub(super) fn fill(&mut self) {
+        // Both would be slower, and the measurement of the machine wrong.
+        if self.calibrating.is_busy() {
+            return;
+        }
         let axis = self.session.axis;
         let configuration = &self.session.configuration;
         let Some(facts) = &self.facts else {

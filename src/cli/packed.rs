@@ -7,7 +7,7 @@ use wattif_core::benchmark::{
 };
 use wattif_core::engine::Engine;
 use wattif_core::footprint::Estimate;
-use wattif_core::hardware::{self, HardwareTarget, PackedCalibration};
+use wattif_core::hardware::{self, HardwareTarget};
 use wattif_core::model::{ModelReference, bundled};
 use wattif_core::recipe::{Group, Recipe};
 use wattif_core::scenario::Scenario;
@@ -257,26 +257,6 @@ pub(super) fn formulas(view: &PackedView) -> Vec<String> {
             entry(&name, &speed.predicted_units_per_s)
         })
         .collect()
-}
-
-/// What was measured of the kernels, with units.
-pub(super) fn measured_constants(
-    packed: &PackedCalibration,
-) -> [(&'static str, &'static str, Spread); 4] {
-    [
-        (
-            "products with packed 8-bit weights",
-            "op/s",
-            packed.eight_bits,
-        ),
-        (
-            "products with packed 4-bit weights",
-            "op/s",
-            packed.four_bits,
-        ),
-        ("start of such a product", "s", packed.launch),
-        ("share of those in whole passes", "", packed.whole_pass),
-    ]
 }
 
 /// What calibration is worth to predictions of packed passes: with assumed constants and with measured ones, those of

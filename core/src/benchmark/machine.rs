@@ -37,6 +37,9 @@ const LEAST_SHARE: f64 = 0.01;
 /// Samples at once in the comparison with predictions.
 const BATCHES: [usize; 3] = [1, 8, 64];
 
+/// Steps of the measurement before whole passes.
+const CONSTANTS: usize = 4;
+
 /// What was measured on this machine.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -50,17 +53,27 @@ pub struct Machine {
 }
 
 /// Measures the constants of this processor, and whole forward passes, with the layers and passes of `models`.
+/// `progress` hears what is measured next and the share of the steps that are done.
 ///
 /// # Errors
 /// A computation failed.
-pub fn measure_machine(models: &[Model]) -> Result<Machine> {
+pub fn measure_machine(models: &[Model], progress: &mut dyn FnMut(&str, f64)) -> Result<Machine> {
+    let steps = (CONSTANTS + models.len()) as f64;
+    let mut step = |done: usize, what: &str| progress(what, done as f64 / steps);
     let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    step(0, "memory bandwidth");
+    let memory_bandwidth = bandwidth(MEMORY_VALUES, 1)?;
+    step(1, "cache bandwidth");
+    let cache_bandwidth = bandwidth(CACHE_VALUES * rayon::current_num_threads(), CACHE_PASSES)?;
+    step(2, "matrix products");
+    let single_precision = products(models)?;
+    step(3, "start of a layer");
     let products = Calibration {
         machine: identity(),
         date: date.chars().take("2000-01-01".len()).collect(),
-        memory_bandwidth: bandwidth(MEMORY_VALUES, 1)?,
-        cache_bandwidth: bandwidth(CACHE_VALUES * rayon::current_num_threads(), CACHE_PASSES)?,
-        single_precision: products(models)?,
+        memory_bandwidth,
+        cache_bandwidth,
+        single_precision,
         whole_pass: Spread::of(vec![1.0]),
         launch: launch()?,
         packed: Some(packed_kernels(models)?),
@@ -70,7 +83,11 @@ pub fn measure_machine(models: &[Model]) -> Result<Machine> {
     let mut packed = Vec::with_capacity(models.len());
     // Shares of plain passes and of packed ones.
     let mut shares: Vec<[Vec<f64>; 2]> = Vec::with_capacity(models.len());
-    for model in models {
+    for (place, model) in models.iter().enumerate() {
+        step(
+            CONSTANTS + place,
+            &format!("whole passes of {}", model.name),
+        );
         let measured = forward_speeds(model)?;
         let packed_here = packed_speeds(model)?;
         let packed_share = packed_here.iter().map(|timed| timed.share(&target));

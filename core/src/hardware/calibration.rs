@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::figure::{Figure, Trust};
-use super::{CostModel, HardwareTarget, PackedKernels, Precision};
+use super::{CostModel, HardwareTarget, PackedKernels, Precision, identity};
 use crate::benchmark::Spread;
 use crate::error::{Error, Result};
 use crate::units::{BytesPerSecond, OpsPerSecond, Seconds};
@@ -123,6 +123,57 @@ impl Calibration {
         Ok(path)
     }
 
+    /// Deletes what was kept in a configuration folder, so that the assumed constants return; nothing kept is no error.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the file cannot be deleted.
+    pub fn forget(configuration: &Path) -> Result<()> {
+        let path = Self::path(configuration);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::file(format!("cannot be deleted ({error})"), path))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What was measured, as people call it, with its unit.
+    pub fn constants(&self) -> Vec<(&'static str, &'static str, Spread)> {
+        let mut constants = vec![
+            ("memory bandwidth", "B/s", self.memory_bandwidth),
+            ("cache bandwidth", "B/s", self.cache_bandwidth),
+            (
+                "single-precision matrix products",
+                "op/s",
+                self.single_precision,
+            ),
+            ("share of that in whole passes", "", self.whole_pass),
+            ("start of a layer", "s", self.launch),
+        ];
+        if let Some(packed) = &self.packed {
+            constants.extend([
+                (
+                    "products with packed 8-bit weights",
+                    "op/s",
+                    packed.eight_bits,
+                ),
+                (
+                    "products with packed 4-bit weights",
+                    "op/s",
+                    packed.four_bits,
+                ),
+                ("start of such a product", "s", packed.launch),
+                ("share of those in whole passes", "", packed.whole_pass),
+            ]);
+        }
+        constants
+    }
+
+    /// Whether it was measured on the machine that the program runs on.
+    pub(super) fn is_of_this_machine(&self) -> bool {
+        self.machine == identity()
+    }
+
     /// Puts what was measured in place of what the device assumed.
     pub(super) fn apply(&self, target: &mut HardwareTarget) {
         let CostModel::Processor(processor) = &mut target.model else {
@@ -228,7 +279,7 @@ impl Calibration {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::hardware::{identity, this_machine};
+    use crate::hardware::this_machine;
 
     /// Constants of a machine that could be.
     pub(crate) fn sample(machine: String) -> Calibration {
@@ -261,7 +312,15 @@ pub(crate) mod tests {
         assert_eq!(Calibration::load(folder.path()), Ok(None));
         let calibration = sample("a chip".to_owned());
         let path = calibration.save(folder.path()).unwrap();
-        assert_eq!(Calibration::load(folder.path()), Ok(Some(calibration)));
+        assert_eq!(
+            Calibration::load(folder.path()),
+            Ok(Some(calibration.clone()))
+        );
+        for _ in 0..2 {
+            assert_eq!(Calibration::forget(folder.path()), Ok(()));
+            assert_eq!(Calibration::load(folder.path()), Ok(None));
+        }
+        calibration.save(folder.path()).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         for (from, to, fact) in [
             (

@@ -69,7 +69,7 @@ const FILES: &[(&str, &str)] = files![
 ];
 
 /// The device that is filled in when the program starts.
-const THIS_MACHINE: &str = "this-cpu";
+pub const THIS_MACHINE: &str = "this-cpu";
 
 /// Reads a device from the text of its file.
 ///
@@ -113,6 +113,7 @@ fn with_line(text: &str, fact: String) -> String {
 struct Loaded {
     targets: &'static [HardwareTarget],
     broken: &'static [Error],
+    calibration: Option<&'static Calibration>,
 }
 
 static LOADED: RwLock<Option<Loaded>> = RwLock::new(None);
@@ -132,10 +133,12 @@ fn load(configuration: Option<&Path>) -> Result<Loaded> {
     let mut calibration = None;
     let mut yours = Vec::new();
     if let Some(folder) = configuration {
-        calibration = Calibration::load(folder).unwrap_or_else(|error| {
-            broken.push(error);
-            None
-        });
+        calibration = Calibration::load(folder)
+            .unwrap_or_else(|error| {
+                broken.push(error);
+                None
+            })
+            .filter(Calibration::is_of_this_machine);
         let own = own::read(&own::folder(folder));
         yours = own.targets;
         broken.extend(own.broken);
@@ -145,6 +148,7 @@ fn load(configuration: Option<&Path>) -> Result<Loaded> {
     let loaded = Loaded {
         targets: Vec::leak(targets),
         broken: Vec::leak(broken),
+        calibration: calibration.map(|calibration| &*Box::leak(Box::new(calibration))),
     };
     *LOADED.write().unwrap_or_else(PoisonError::into_inner) = Some(loaded);
     Ok(loaded)
@@ -171,7 +175,7 @@ pub fn this_machine(calibration: Option<&Calibration>) -> Result<HardwareTarget>
     let text = include_str!("../../../assets/hardware/this-cpu.ron");
     let mut target = this_cpu::detect(parse(text, "assets/hardware/this-cpu.ron")?);
     if let Some(calibration) = calibration
-        && calibration.machine == this_cpu::identity()
+        && calibration.is_of_this_machine()
     {
         calibration.apply(&mut target);
     }
@@ -199,6 +203,14 @@ pub fn catalogue() -> Result<&'static [HardwareTarget]> {
 /// Those of [`catalogue`].
 pub fn broken() -> Result<&'static [Error]> {
     Ok(loaded()?.broken)
+}
+
+/// The measured constants that the device of this machine uses; `None` where it uses assumed ones.
+///
+/// # Errors
+/// Those of [`catalogue`].
+pub fn calibration() -> Result<Option<&'static Calibration>> {
+    Ok(loaded()?.calibration)
 }
 
 /// Reads the devices again, the user's own from a configuration folder. References handed out before stay valid.

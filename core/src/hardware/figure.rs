@@ -21,9 +21,23 @@ pub enum Trust {
     Fitted,
     /// Chosen without a document; the range says how wide the choice is.
     Assumed,
+    /// Set by the user to see what it would do; no document says so.
+    Given,
 }
 
 impl Trust {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Published,
+        Self::Quoted,
+        Self::FromMemory,
+        Self::Detected,
+        Self::Derived,
+        Self::Fitted,
+        Self::Assumed,
+        Self::Given,
+    ];
+
     /// The words for it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,6 +48,7 @@ impl Trust {
             Self::Derived => "derived",
             Self::Fitted => "fitted to published measurements",
             Self::Assumed => "assumed",
+            Self::Given => "given by the user",
         }
     }
 }
@@ -76,6 +91,17 @@ impl Corner {
 }
 
 impl<T: Copy> Figure<T> {
+    /// The same figure with its values in another form.
+    pub(super) fn map<U>(&self, of: impl Fn(T) -> U) -> Figure<U> {
+        Figure {
+            low: self.low.map(&of),
+            typical: of(self.typical),
+            high: self.high.map(&of),
+            source: self.source.clone(),
+            trust: self.trust,
+        }
+    }
+
     /// Low, typical, high, in the order of the numbers.
     pub fn range(&self) -> Range<T> {
         Range {

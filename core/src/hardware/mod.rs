@@ -7,6 +7,7 @@ mod calibration;
 mod catalogue;
 mod cost;
 mod figure;
+mod figures;
 mod fpga;
 mod microcontroller;
 mod neuromorphic;
@@ -15,10 +16,15 @@ pub(crate) mod per_operation;
 mod processor;
 mod this_cpu;
 
+#[cfg(test)]
+pub(crate) use calibration::tests::sample as sample_calibration;
 pub use calibration::{Calibration, PackedCalibration};
-pub use catalogue::{broken, catalogue, find, parse, reload, this_machine};
+pub use catalogue::{
+    THIS_MACHINE, broken, calibration, catalogue, find, parse, reload, this_machine,
+};
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
+pub use figures::{ListedFigure, Part};
 pub use fpga::Fpga;
 pub use microcontroller::Microcontroller;
 pub use neuromorphic::Neuromorphic;
@@ -28,7 +34,7 @@ pub use this_cpu::identity;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::profile::{LayerKind, Unit};
+use crate::profile::{LayerKind, ModelProfile, Unit};
 use crate::scenario::Scenario;
 use crate::serving::{self, Folding};
 use crate::units::{GramsCo2e, Range, Watts};
@@ -107,6 +113,10 @@ pub struct HardwareTarget {
     /// What a reader of the numbers should know.
     #[serde(default)]
     pub notes: String,
+    /// The device that ships of which this is a changed copy, by its identifier: what was fitted to measurements of that
+    /// device's generation predicts this one too, from this one's own figures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<String>,
     /// The constants of its cost model.
     pub model: CostModel,
     /// Whether it comes from the user's own folder, see [`own`]; never part of a file.
@@ -218,6 +228,19 @@ impl HardwareTarget {
         }
     }
 
+    /// Whether what predicts a network here was fitted to published measurements of serving: peak rates, bandwidth,
+    /// capacity and power limit then come from this device, and everything else from the fit.
+    ///
+    /// # Errors
+    /// [`crate::Error::File`] when a file that ships with the program is broken.
+    pub fn is_fitted_for(&self, profile: &ModelProfile) -> Result<bool> {
+        let device = serving::served_device(self)?;
+        Ok(match (device, &profile.network) {
+            (Some(device), Some(network)) => device.covers(&network.shape),
+            _ => false,
+        })
+    }
+
     /// Emissions of making one device; where nobody published them, a wide range by power limit, never zero.
     pub fn embodied_range(&self) -> Range<GramsCo2e> {
         match &self.embodied {
@@ -228,6 +251,13 @@ impl HardwareTarget {
 
     /// Checks what the types cannot: signs, order of ranges, that each precision has an energy.
     fn check(&self) -> std::result::Result<(), String> {
+        if let Some(like) = &self.like
+            && !catalogue::ships(like)
+        {
+            return Err(format!(
+                "like names '{like}', which is no device that ships with WattIf"
+            ));
+        }
         self.power_limit.check("power_limit")?;
         self.static_power.check("static_power")?;
         if self.static_power.typical >= self.power_limit.typical {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::catalogue::{catalogue, find, options, parse, ships};
+use super::catalogue::{find, options, parse, ships};
 use super::{CostModel, HardwareTarget};
 use crate::error::{Error, Result};
 
@@ -28,8 +28,8 @@ pub(super) struct Own {
 /// Reads every device file of a folder; one that is broken does not hide the others. No folder is no device.
 pub(super) fn read(folder: &Path) -> Own {
     let mut own = Own::default();
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
+    let paths = match device_files(folder) {
+        Ok(paths) => paths,
         Err(error) => {
             if error.kind() != ErrorKind::NotFound {
                 own.broken.push(unreadable(&error, folder));
@@ -37,12 +37,6 @@ pub(super) fn read(folder: &Path) -> Own {
             return own;
         }
     };
-    let mut paths: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == EXTENSION))
-        .collect();
-    paths.sort();
     for path in paths {
         let checked = check(&path).and_then(|target| match same_name(&own.targets, &target.id) {
             true => Err(Error::file(
@@ -57,6 +51,17 @@ pub(super) fn read(folder: &Path) -> Own {
         }
     }
     own
+}
+
+/// The files of a folder that should hold devices, by name.
+fn device_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == EXTENSION))
+        .collect();
+    paths.sort();
+    Ok(paths)
 }
 
 fn same_name(targets: &[HardwareTarget], id: &str) -> bool {
@@ -83,6 +88,10 @@ fn unreadable(error: &std::io::Error, path: &Path) -> Error {
     Error::file(format!("cannot be read ({error})"), path)
 }
 
+fn unwritable(error: &std::io::Error, path: &Path) -> Error {
+    Error::file(format!("cannot be written ({error})"), path)
+}
+
 /// An identifier is a file name on every system, and not the name of something else.
 fn check_id(id: &str) -> std::result::Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -107,7 +116,7 @@ fn check_id(id: &str) -> std::result::Result<(), String> {
 pub fn install(path: &Path, folder: &Path) -> Result<HardwareTarget> {
     let target = check(path)?;
     let text = fs::read_to_string(path).map_err(|error| unreadable(&error, path))?;
-    let place = folder.join(&target.id).with_extension(EXTENSION);
+    let place = path_of(&target.id, folder);
     match fs::read_to_string(&place) {
         Ok(there) if there == text => {}
         Ok(_) => {
@@ -128,27 +137,104 @@ pub fn install(path: &Path, folder: &Path) -> Result<HardwareTarget> {
 /// returns its path. The copy of this machine holds what was found out here.
 ///
 /// # Errors
-/// No device is called `id`; `new_id` cannot be used or is taken; the folder cannot be written.
+/// No device is called `id`; those of [`add`].
 pub fn clone(id: &str, new_id: &str, folder: &Path) -> Result<PathBuf> {
-    let original = find(id)?;
-    let place = folder.join(new_id).with_extension(EXTENSION);
-    check_id(new_id).map_err(|fact| Error::file(fact, &place))?;
-    if same_name(catalogue()?, new_id) || place.exists() {
-        return Err(Error::file(
-            format!("one of your devices is already called '{new_id}'"),
-            place,
-        ));
-    }
-    let copy = HardwareTarget {
+    add(&copy(find(id)?, new_id), folder)
+}
+
+/// A copy of a device under another identifier, of the user's own; nothing is written.
+pub fn copy(original: &HardwareTarget, new_id: &str) -> HardwareTarget {
+    let origin = original
+        .like
+        .clone()
+        .or_else(|| (!original.yours).then(|| original.id.clone()));
+    HardwareTarget {
         id: new_id.to_owned(),
         name: format!("{} ({new_id})", original.name),
-        notes: format!("Copy of {id}. {}", original.notes)
+        notes: format!("Copy of {}. {}", original.id, original.notes)
             .trim()
             .to_owned(),
+        like: origin,
+        yours: true,
         ..original.clone()
-    };
-    write(&to_text(&copy)?, &place)?;
+    }
+}
+
+/// Whether a new device may have this identifier.
+///
+/// # Errors
+/// It cannot be an identifier, or one of the user's devices in `folder` has it.
+pub fn check_new_id(id: &str, folder: &Path) -> std::result::Result<(), String> {
+    check_id(id)?;
+    if same_name(&read(folder).targets, id) || path_of(id, folder).exists() {
+        return Err(format!("one of your devices is already called '{id}'"));
+    }
+    Ok(())
+}
+
+fn path_of(id: &str, folder: &Path) -> PathBuf {
+    folder.join(id).with_extension(EXTENSION)
+}
+
+/// Writes a new device into the folder of the own devices, and returns its path.
+///
+/// # Errors
+/// Those of [`check_new_id`]; the device fails the checks of its file; the folder cannot be written.
+pub fn add(target: &HardwareTarget, folder: &Path) -> Result<PathBuf> {
+    let place = path_of(&target.id, folder);
+    check_new_id(&target.id, folder).map_err(|fact| Error::file(fact, &place))?;
+    write(&checked_text(target, &place)?, &place)?;
     Ok(place)
+}
+
+/// Writes a device in the place of the one with its identifier. The old file stays beside it, its name with
+/// [`BACKUP`] at the end, as comments and layout are not carried over.
+///
+/// # Errors
+/// No file of the folder holds that device; it fails the checks of its file; the folder cannot be written.
+pub fn replace(target: &HardwareTarget, folder: &Path) -> Result<PathBuf> {
+    let place = file_of(&target.id, folder)?;
+    let text = checked_text(target, &place)?;
+    fs::copy(&place, backup(&place)).map_err(|error| unwritable(&error, &backup(&place)))?;
+    write(&text, &place)?;
+    Ok(place)
+}
+
+/// Takes a device out of the folder and returns where its file lies now: its name with [`BACKUP`] at the end.
+///
+/// # Errors
+/// No file of the folder holds that device; the folder cannot be written.
+pub fn remove(id: &str, folder: &Path) -> Result<PathBuf> {
+    let place = file_of(id, folder)?;
+    let kept = backup(&place);
+    fs::rename(&place, &kept).map_err(|error| unwritable(&error, &kept))?;
+    Ok(kept)
+}
+
+/// What the names of files that were replaced or removed end with.
+pub const BACKUP: &str = ".bak";
+
+fn backup(place: &Path) -> PathBuf {
+    let mut name = place.as_os_str().to_owned();
+    name.push(BACKUP);
+    PathBuf::from(name)
+}
+
+/// The file that describes a device: usually of its name, but people name files as they like.
+fn file_of(id: &str, folder: &Path) -> Result<PathBuf> {
+    device_files(folder)
+        .map_err(|error| unreadable(&error, folder))?
+        .into_iter()
+        .find(|path| check(path).is_ok_and(|target| target.id.eq_ignore_ascii_case(id)))
+        .ok_or_else(|| Error::file(format!("no file here describes '{id}'"), folder))
+}
+
+/// The text of a device, after it was read back as its file will be.
+fn checked_text(target: &HardwareTarget, place: &Path) -> Result<String> {
+    let text = to_text(target)?;
+    let read = parse(&text, place)?;
+    check_id(&read.id).map_err(|fact| Error::file(fact, place))?;
+    Ok(text)
 }
 
 /// A device as the text of its file.
@@ -167,25 +253,25 @@ fn to_text(target: &HardwareTarget) -> Result<String> {
         .map_err(|error| Error::Compute(format!("the device cannot be written: {error}")))?;
     Ok(format!(
         "// A device of your own. Every figure carries its source; `trust` says whether that source was read: Published,\n\
-         // Quoted, Detected, Derived, Fitted, or Assumed (which needs low and high). SI units: watts, operations per\n\
-         // second, bytes, joules, seconds, grams of CO2 equivalent.\n{body}\n"
+         // Quoted, Detected, Derived, Fitted, Given (by you), or Assumed (which needs low and high). SI units: watts,\n\
+         // operations per second, bytes, joules, seconds, grams of CO2 equivalent.\n{body}\n"
     ))
 }
 
 /// Writes a file beside its place and then moves it there, so that a half-written device is never read.
 fn write(text: &str, place: &Path) -> Result<()> {
-    let unwritable =
-        |error: std::io::Error| Error::file(format!("cannot be written ({error})"), place);
+    let failed = |error: std::io::Error| unwritable(&error, place);
     if let Some(folder) = place.parent() {
-        fs::create_dir_all(folder).map_err(unwritable)?;
+        fs::create_dir_all(folder).map_err(failed)?;
     }
     let beside = place.with_extension("part");
-    fs::write(&beside, text).map_err(unwritable)?;
-    fs::rename(&beside, place).map_err(unwritable)
+    fs::write(&beside, text).map_err(failed)?;
+    fs::rename(&beside, place).map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::catalogue::catalogue;
     use super::*;
 
     const GOOD: &str = include_str!("../../../assets/hardware/nvidia-t4.ron");
@@ -295,6 +381,7 @@ mod tests {
         for (place, target) in catalogue().unwrap().iter().enumerate() {
             let path = clone(&target.id, &format!("copy-{place}"), folder.path()).unwrap();
             let copy = check(&path).unwrap();
+            assert_eq!(copy.like.as_ref(), Some(&target.id));
             assert_eq!(copy.model, target.model, "{}", target.id);
             assert_eq!(copy.power_limit, target.power_limit);
             assert_eq!(copy.static_power, target.static_power);
@@ -330,5 +417,60 @@ mod tests {
             fs::read_to_string(to.join("mine.ron")).unwrap(),
             mine("", "")
         );
+    }
+
+    #[test]
+    fn a_changed_device_takes_the_place_of_its_file_and_the_old_text_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut target = copy(find("nvidia-t4").unwrap(), "mine");
+        add(&target, folder.path()).unwrap();
+        // People name their files as they like, and write comments.
+        let path = folder.path().join("a card.ron");
+        let text = fs::read_to_string(folder.path().join("mine.ron")).unwrap() + "// keep me\n";
+        fs::remove_file(folder.path().join("mine.ron")).unwrap();
+        fs::write(&path, &text).unwrap();
+        let taken = add(&target, folder.path()).unwrap_err().to_string();
+        assert!(
+            taken.starts_with("one of your devices is already called 'mine'"),
+            "{taken}"
+        );
+        target.name = "Mine, changed".to_owned();
+        assert_eq!(replace(&target, folder.path()), Ok(path.clone()));
+        assert_eq!(check(&path).unwrap(), target);
+        let kept = folder.path().join("a card.ron.bak");
+        assert_eq!(fs::read_to_string(&kept).unwrap(), text);
+        // What fails its checks leaves the file alone.
+        target.power_limit.source.clear();
+        let refused = replace(&target, folder.path()).unwrap_err().to_string();
+        assert!(
+            refused.contains("power_limit has an empty source"),
+            "{refused}"
+        );
+        assert_eq!(check(&path).unwrap().name, "Mine, changed");
+        assert_eq!(remove("mine", folder.path()), Ok(kept));
+        assert!(!path.exists());
+        assert!(read(folder.path()).targets.is_empty());
+        for gone in [
+            remove("mine", folder.path()).map(drop),
+            replace(&target, folder.path()).map(drop),
+        ] {
+            let message = gone.unwrap_err().to_string();
+            assert!(
+                message.starts_with("no file here describes 'mine'"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_copy_of_a_copy_remembers_what_ships() {
+        let first = copy(find("nvidia-h100-sxm").unwrap(), "first");
+        let second = copy(&first, "second");
+        assert_eq!(second.like.as_deref(), Some("nvidia-h100-sxm"));
+        let unrelated = HardwareTarget {
+            like: None,
+            ..first
+        };
+        assert_eq!(copy(&unrelated, "third").like, None);
     }
 }

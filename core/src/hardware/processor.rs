@@ -46,6 +46,16 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// All of them, from the narrowest.
+    pub const ALL: [Self; FORMATS] = [
+        Self::Int4,
+        Self::Fp4,
+        Self::Int8,
+        Self::Fp8,
+        Self::Fp16,
+        Self::Fp32,
+    ];
+
     /// Bits of one operand.
     pub const fn bits(self) -> u8 {
         match self {

@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use super::architecture::Shape;
 use crate::error::{Error, Result};
-use crate::hardware::{self, CostModel, Precision};
+use crate::hardware::{self, CostModel, HardwareTarget, Precision};
 
 const FILE: &str = include_str!("../../../assets/serving_devices.ron");
 
@@ -184,9 +185,17 @@ impl Device {
             return Ok(device);
         }
         let id = entry.hardware.as_deref().unwrap_or_default();
-        let target = hardware::find(id)?;
+        if device.take_figures(hardware::find(id)?) {
+            Ok(device)
+        } else {
+            Err(broken(format!("{id} is not a processor")))
+        }
+    }
+
+    /// Takes the figures of a device of the hardware catalogue; false where that is no processor.
+    fn take_figures(&mut self, target: &HardwareTarget) -> bool {
         let CostModel::Processor(processor) = &target.model else {
-            return Err(broken(format!("{id} is not a processor")));
+            return false;
         };
         let peak = |precision| {
             processor
@@ -194,26 +203,51 @@ impl Device {
                 .get(&precision)
                 .map(|figure| figure.typical.0)
         };
-        device.int8 = peak(Precision::Int8).unwrap_or(0.0);
-        device.fp16 = peak(Precision::Fp16).unwrap_or(device.int8 / 2.0);
-        if device.int8 == 0.0 {
-            device.int8 = device.fp16; // integers are computed in 16 bit
+        let half = |precision| peak(precision).map(|rate| rate / 2.0);
+        self.int8 = peak(Precision::Int8).unwrap_or(0.0);
+        self.fp16 = peak(Precision::Fp16)
+            .or_else(|| half(Precision::Int8))
+            .or_else(|| peak(Precision::Fp32))
+            .unwrap_or(0.0);
+        if self.int8 == 0.0 {
+            self.int8 = self.fp16; // integers are computed in 16 bit
         }
-        device.fp8 = peak(Precision::Fp8);
-        device.fp32 = peak(Precision::Fp32).unwrap_or(device.fp16 / 16.0);
-        device.power_limit = target.power_limit.typical.0;
-        device.bandwidth = processor
+        self.fp8 = peak(Precision::Fp8);
+        self.fp32 = peak(Precision::Fp32).unwrap_or(self.fp16 / 16.0);
+        self.power_limit = target.power_limit.typical.0;
+        self.bandwidth = processor
             .memory
             .as_ref()
             .unwrap_or(&processor.on_chip)
             .bandwidth
             .typical
             .0;
-        device.link = processor
+        self.link = processor
             .link
             .as_ref()
             .map_or(32e9, |link| link.bandwidth.typical.0);
-        Ok(device)
+        true
+    }
+
+    /// Whether published measurements of its like cover a kind of network.
+    pub(crate) fn covers(&self, shape: &Shape) -> bool {
+        let network = match shape {
+            Shape::Transformer(transformer) => !transformer.encoder,
+            Shape::DiffusionTransformer(_) | Shape::UNet(_) => true,
+            Shape::Layers(_) => false,
+        };
+        network && self.kind == DeviceKind::Gpu
+    }
+
+    /// The same device with the figures of a changed copy; what was fitted to the original has not seen the copy, unless
+    /// none of the figures differ. `None` where the copy does not compute in 16 bit, which is all that was fitted.
+    fn with_figures_of(&self, copy: &HardwareTarget) -> Option<Self> {
+        let mut device = self.clone();
+        if !device.take_figures(copy) || device.fp16 <= 0.0 {
+            return None;
+        }
+        device.fitted &= device == *self;
+        Some(device)
     }
 }
 
@@ -267,19 +301,69 @@ pub(crate) fn device(name: &str) -> Result<&'static Device> {
         })
 }
 
-/// The device with an identifier of the hardware catalogue.
+/// A device of the hardware catalogue as the serving model sees it: one that ships by its identifier, a changed copy of
+/// one by what it is like, with the copy's own figures.
 ///
 /// # Errors
 /// [`Error::File`] when the file that ships with the program is broken.
-pub(crate) fn of_hardware(id: &str) -> Result<Option<&'static Device>> {
-    Ok(devices()?
-        .iter()
-        .find(|device| device.hardware.as_deref() == Some(id)))
+pub(crate) fn of_hardware(target: &HardwareTarget) -> Result<Option<Cow<'static, Device>>> {
+    let of = |id: &str| {
+        let all = devices()?;
+        Ok::<_, Error>(all.iter().find(|d| d.hardware.as_deref() == Some(id)))
+    };
+    match &target.like {
+        None => Ok(of(&target.id)?.map(Cow::Borrowed)),
+        Some(like) => Ok(of(like)?
+            .and_then(|device| device.with_figures_of(target))
+            .map(Cow::Owned)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::carbon::find_grid;
+    use crate::footprint::{Footprint, footprint};
+    use crate::hardware::own;
+    use crate::outline::Outline;
+    use crate::recipe::Recipe;
+    use crate::scenario::Scenario;
+    use crate::units::{Range, UnitsPerSecond};
+
+    /// What a network of the catalogue costs on a device.
+    fn cost(network: &str, target: &HardwareTarget) -> Footprint {
+        let outline = Outline::open(&format!("catalogue:{network}").parse().unwrap()).unwrap();
+        let profile = outline.predict(&Recipe::default()).unwrap();
+        let scenario = Scenario {
+            hardware: target.id.clone(),
+            ..outline.scenario().unwrap()
+        };
+        assert!(target.is_fitted_for(&profile).unwrap(), "{}", target.id);
+        footprint(&profile, &scenario, target, find_grid("FR").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_copy_of_a_fitted_device_is_predicted_like_it_and_follows_its_own_figures() {
+        let original = hardware::find("nvidia-h100-sxm").unwrap();
+        let mut copy = own::copy(original, "mine");
+        for network in ["llama-3-1-8b", "sdxl-turbo"] {
+            let (a, b) = (cost(network, original), cost(network, &copy));
+            assert_eq!(a.throughput.range, b.throughput.range, "{network}");
+            assert_eq!(a.energy_per_unit.range, b.energy_per_unit.range);
+        }
+        let CostModel::Processor(processor) = &mut copy.model else {
+            panic!("an H100 is a processor");
+        };
+        let memory = processor.memory.as_mut().unwrap();
+        memory.bandwidth.typical = memory.bandwidth.typical * 0.5;
+        let (before, after) = (cost("llama-3-1-8b", original), cost("llama-3-1-8b", &copy));
+        let (before, after) = (before.throughput.range, after.throughput.range);
+        let ratio = after.typical.0 / before.typical.0;
+        assert!((0.4..0.9).contains(&ratio), "half the bandwidth: {ratio}");
+        // Nobody measured such a device.
+        let width = |range: Range<UnitsPerSecond>| range.high.0 / range.low.0;
+        assert!(width(after) > width(before));
+    }
 
     #[test]
     fn names_as_they_are_published_lead_to_the_right_device() {

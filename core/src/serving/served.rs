@@ -11,7 +11,9 @@ use super::device::{self, Device, DeviceKind};
 use super::predict::{UNSEEN_DEVICE, around};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
-use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Precision, Processor, Request};
+use crate::hardware::{
+    self, Cost, Explanation, HardwareTarget, Machine, Precision, Processor, Request,
+};
 use crate::profile::{LayerProfile, ModelProfile};
 use crate::recipe::Pattern;
 use crate::scenario::Scenario;
@@ -41,10 +43,10 @@ pub(crate) fn cost(
     let Some(network) = &request.profile.network else {
         return Ok(None);
     };
-    let Some(device) = device::of_hardware(&target.id)? else {
+    let Some(device) = device::of_hardware(target)? else {
         return Ok(None);
     };
-    if request.machine != Machine::Real || device.kind != DeviceKind::Gpu {
+    if request.machine != Machine::Real || !device.covers(&network.shape) {
         return Ok(None);
     }
     let constants = Constants::shipped()?;
@@ -52,7 +54,7 @@ pub(crate) fn cost(
         target,
         processor,
         request,
-        device,
+        device: &device,
         constants,
         weight_bytes,
     };
@@ -62,9 +64,8 @@ pub(crate) fn cost(
         ));
     }
     Ok(match &network.shape {
-        Shape::Transformer(transformer) if !transformer.encoder => Some(case.language(transformer)),
-        Shape::DiffusionTransformer(_) | Shape::UNet(_) => case.images(&network.shape),
-        Shape::Transformer(_) | Shape::Layers(_) => None,
+        Shape::Transformer(transformer) => Some(case.language(transformer)),
+        shape => case.images(shape),
     })
 }
 
@@ -89,12 +90,13 @@ pub(crate) fn software(request: &Request<'_>, busy: f64) -> Result<Option<Range<
     else {
         return Ok(None);
     };
-    let Some(device) = device::of_hardware(SOFTWARE_OF)?.filter(|_| !network.encoder) else {
+    let software_of = hardware::find(SOFTWARE_OF)?;
+    let Some(device) = device::of_hardware(software_of)?.filter(|_| !network.encoder) else {
         return Ok(None);
     };
     let constants = &Constants::shipped()?.decode_time;
     let serving = serving(request.scenario, WeightFormat::Half, 0.0);
-    let seconds = serving.software(network, device, constants, busy);
+    let seconds = serving.software(network, &device, constants, busy);
     Ok(Some(SOFTWARE_RANGE.map(|factor| Seconds(factor * seconds))))
 }
 
@@ -113,17 +115,13 @@ pub enum Fit {
 ///
 /// # Errors
 /// [`crate::Error::File`] when the table of devices is broken.
-pub fn fit_of(network: Option<&Architecture>, hardware: &str) -> Result<Fit> {
-    let served = network.is_some_and(|network| match &network.shape {
-        Shape::Transformer(transformer) => !transformer.encoder,
-        Shape::DiffusionTransformer(_) | Shape::UNet(_) => true,
-        Shape::Layers(_) => false,
-    });
-    let device = device::of_hardware(hardware)?.filter(|device| device.kind == DeviceKind::Gpu);
-    Ok(match device {
-        Some(device) if served && device.fitted => Fit::Device,
-        Some(_) if served => Fit::Generation,
-        _ => Fit::Class,
+pub fn fit_of(network: Option<&Architecture>, target: &HardwareTarget) -> Result<Fit> {
+    let device = device::of_hardware(target)?;
+    let covering = device.filter(|d| network.is_some_and(|network| d.covers(&network.shape)));
+    Ok(match covering {
+        Some(device) if device.fitted => Fit::Device,
+        Some(_) => Fit::Generation,
+        None => Fit::Class,
     })
 }
 
@@ -131,8 +129,8 @@ pub fn fit_of(network: Option<&Architecture>, hardware: &str) -> Result<Fit> {
 ///
 /// # Errors
 /// [`crate::Error::File`] when the table of its devices is broken.
-pub(crate) fn covers(hardware: &str) -> Result<bool> {
-    Ok(device::of_hardware(hardware)?.is_some_and(|device| device.kind == DeviceKind::Gpu))
+pub(crate) fn covers(target: &HardwareTarget) -> Result<bool> {
+    Ok(device::of_hardware(target)?.is_some_and(|device| device.kind == DeviceKind::Gpu))
 }
 
 struct Served<'a> {

@@ -385,6 +385,7 @@ impl Running {
             static_power: figure(&known(0.0), Watts),
             embodied: None,
             notes: String::new(),
+            like: None,
             yours: false,
             model: CostModel::Microcontroller(Microcontroller {
                 clock: known(self.clock),

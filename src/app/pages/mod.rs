@@ -176,6 +176,8 @@ struct Inputs {
     original: ModelProfile,
     recipe: Recipe,
     scenario: Scenario,
+    /// Which constants of devices it was worked out with.
+    constants: u64,
 }
 
 /// The figures of a page, worked out again only when something they follow from has changed.
@@ -208,6 +210,7 @@ impl<T> Cached<T> {
                     original: original.profile.clone(),
                     recipe: configuration.recipe,
                     scenario: configuration.scenario.clone(),
+                    constants: derived.constants,
                 }),
                 _ => None,
             };

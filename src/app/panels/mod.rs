@@ -7,6 +7,7 @@ pub(super) mod controls;
 pub(super) mod errors;
 pub(super) mod examples;
 pub(super) mod figures;
+pub(super) mod hardware;
 pub(super) mod measured;
 pub(super) mod model;
 pub(super) mod present;

@@ -17,6 +17,7 @@ use crate::format;
 /// Draws the controls of the scenario.
 pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     target(ui, app, queue);
+    super::hardware::show(ui, app, queue);
     region(ui, app, queue);
     let served = |facts: &ModelFacts| facts.source.is_some() && facts.unit == Unit::Token;
     if app.facts.as_ref().is_some_and(served) {
@@ -81,6 +82,7 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         ComboBox::from_id_salt("hardware")
             .selected_text(RichText::new(title).text_style(theme::emphasis()))
             .width(ui.available_width())
+            .truncate()
             .show_ui(ui, |ui| {
                 ui.set_min_width(270.0);
                 let Ok(all) = hardware::catalogue() else {

@@ -1,12 +1,15 @@
 //! The bar over everything: undo, pins, presets, view.
 
-use egui::{Align, Button, Layout, RichText, Ui};
+use egui::{Align, Button, Layout, RichText, ScrollArea, Ui};
 
 use crate::app::command::{Action, Command};
 use crate::app::{App, Page, theme};
 
 /// Room that the pins and what stands at the other end of the bar take.
 const PINS_WIDTH: f32 = 560.0;
+
+/// Room above and below the menu.
+const MENU_MARGIN: f32 = 60.0;
 
 /// Draws the bar.
 pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
@@ -98,6 +101,17 @@ fn hint(response: egui::Response, command: Command) -> egui::Response {
 }
 
 fn menu(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    // Closer together than in the bar, and scrolled where the window is lower than the list.
+    ui.spacing_mut().interact_size.y = 20.0;
+    ui.spacing_mut().item_spacing.y = 1.0;
+    let height = ui.ctx().content_rect().height() - MENU_MARGIN;
+    ScrollArea::vertical()
+        .max_height(height)
+        .min_scrolled_height(height)
+        .show(ui, |ui| items(ui, app, queue));
+}
+
+fn items(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     ui.set_min_width(230.0);
     for command in Command::ALL {
         let begins_group = matches!(
@@ -107,6 +121,7 @@ fn menu(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 | Command::PinA
                 | Command::Show(Page::WhatIf)
                 | Command::Present
+                | Command::ChangeHardware
                 | Command::CancelTraining
         );
         if begins_group {

@@ -117,7 +117,7 @@ fn entries(inputs: &Inputs) -> Vec<Entry> {
             target,
             now: on(target, &inputs.now, &inputs.scenario, grid),
             original: on(target, &inputs.original, &inputs.scenario, grid),
-            fit: fit_of(inputs.now.network.as_deref(), &target.id).unwrap_or(Fit::Class),
+            fit: fit_of(inputs.now.network.as_deref(), target).unwrap_or(Fit::Class),
         })
         .collect()
 }
