@@ -392,6 +392,7 @@ fn fake() -> MeasuredMachine {
         single_precision: spread(8e10),
         whole_pass: spread(0.6),
         launch: spread(3e-7),
+        packed: None,
     };
     let speed = |model: &str| Speed {
         model: model.to_owned(),
@@ -405,6 +406,7 @@ fn fake() -> MeasuredMachine {
             .map(|model| (vec![speed(&model.name)], calibration.clone()))
             .collect(),
         calibration,
+        packed: Vec::new(),
     };
     MeasuredMachine::new(&models, machine).unwrap()
 }
