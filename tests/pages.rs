@@ -183,12 +183,13 @@ fn every_device_is_listed_with_the_engine_s_numbers() {
         match engine(&recipe, &on(target, &scenario)) {
             Ok(expected) => {
                 let seconds = 1.0 / expected.throughput.range.typical.0;
-                assert!((number(&row[5]) / seconds - 1.0).abs() < 1e-9, "{row:?}");
-                assert_eq!(number(&row[8]), expected.energy_per_unit.range.typical.0);
-                assert_eq!(number(&row[12]), expected.co2e_per_unit.range.high.0);
-                assert_eq!(&row[13], "");
+                assert!((number(&row[7]) / seconds - 1.0).abs() < 1e-9, "{row:?}");
+                assert_eq!(number(&row[10]), expected.energy_per_unit.range.typical.0);
+                assert_eq!(number(&row[14]), expected.co2e_per_unit.range.high.0);
+                assert_eq!(&row[15], "");
+                assert_eq!((&row[4], &row[5]), ("1", "data sheet"));
             }
-            Err(error) => assert_eq!(row[13], error.to_string()),
+            Err(error) => assert_eq!(row[15], error.to_string()),
         }
     }
     for target in catalogue {

@@ -172,6 +172,22 @@ fn walk_processor(processor: &mut Processor, visit: &mut Visit<'_>) {
     );
     group.figure("launch", "Start of a layer", &mut processor.launch);
     group.optional("two_of_four", "2:4 speed-up", &mut processor.two_of_four);
+    if let Some(packed) = &mut processor.packed {
+        let mut group = Group::new("Kernels for packed weights", "packed ", visit);
+        for (bits, figure) in &mut packed.rate {
+            let name = match bits {
+                0..=4 => "Weights of 4 bits",
+                _ => "Weights of 8 bits",
+            };
+            group.figure(&format!("rate of {bits} bits"), name, figure);
+        }
+        group.figure(
+            "efficiency",
+            "Share in whole passes",
+            &mut packed.efficiency,
+        );
+        group.figure("launch", "Start of a product", &mut packed.launch);
+    }
     if let Some(link) = &mut processor.link {
         let mut group = Group::new("Link to other devices", "link ", visit);
         group.figure("bandwidth", "Bandwidth", &mut link.bandwidth);
