@@ -18,3 +18,4 @@ mod stages;
 pub(super) mod status;
 pub(super) mod top;
 pub(super) mod training;
+mod verdicts;

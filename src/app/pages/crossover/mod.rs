@@ -122,12 +122,15 @@ fn notes(ui: &mut Ui, sweep: &Sweep) {
             continue;
         }
         let at = place_text(sweep.kind, stretch.from);
-        text += &match spread {
-            Some((low, high)) => format!(
-                "; crossing at {at} ({} to {} at the ends of the ranges)",
-                place_text(sweep.kind, *low),
-                place_text(sweep.kind, *high)
-            ),
+        let ends = spread.map(|(low, high)| [low, high].map(|end| place_text(sweep.kind, end)));
+        text += &match ends {
+            // A range that is one factor on every curve moves no crossing.
+            Some([low, high]) if low == at && high == at => {
+                format!("; crossing at {at} (the range moves both alike)")
+            }
+            Some([low, high]) => {
+                format!("; crossing at {at} ({low} to {high} at the ends of the ranges)")
+            }
             None => format!("; the crossing at {at} is not there at both ends of the ranges"),
         };
     }

@@ -12,6 +12,9 @@ pub(super) fn place_text(kind: Kind, value: f64) -> String {
     }
 }
 
+/// What allows a claim over ranges that overlap: one device has the same constants at every width.
+const SAME_CONSTANTS: &str = " (same constants)";
+
 /// Which choice costs least where, in words.
 pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
     let name = |stretch: &Stretch| sweep.series[stretch.curve].name.as_str();
@@ -31,7 +34,7 @@ pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
                     format!(", at batch {batch} {gain} less than the most")
                 });
                 return format!(
-                    "{} take the least energy per {unit} at every batch{gain}",
+                    "{} take the least energy per {unit} at every batch{gain}{SAME_CONSTANTS}",
                     equals(sweep, first.curve)
                 );
             }
@@ -47,7 +50,7 @@ pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
                     )
                 };
             }
-            text
+            text + SAME_CONSTANTS
         }
         Kind::Activity(_) => activity_reading(sweep, unit),
     }
