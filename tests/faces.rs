@@ -92,7 +92,8 @@ fn saved_by_the_window(path: &Path) -> Preset {
         .set_text_value_accesskit(&saved.display().to_string());
     window.harness.run();
     press(&mut window, "Save");
-    assert_eq!(window.app().messages(), Vec::<String>::new());
+    let said = format!("Saved: {}", saved.display());
+    assert_eq!(window.app().messages(), [said]);
     Preset::load(&saved).unwrap()
 }
 

@@ -166,7 +166,8 @@ fn a_preset_is_saved_and_opened_again() {
     let saved = window.app().session().configuration.clone();
     window.click("Save preset…");
     window.answer_path(&path, "Save");
-    assert_eq!(window.app().messages(), Vec::<String>::new());
+    let said = format!("Saved: {}", path.display());
+    assert_eq!(window.app().messages(), [said]);
     window.click("Reset");
     window.slider("Batch size", 0.0);
     assert_ne!(window.app().session().configuration, saved);
@@ -535,18 +536,21 @@ fn the_table_of_the_charts_is_written() {
     window.press(Modifiers::COMMAND, Key::E);
     window.answer_path(&path, "Save");
     let mut reader = csv::Reader::from_path(&path).unwrap();
+    let heading = reader.headers().unwrap().clone();
+    let column = |name: &str| heading.iter().position(|title| title == name).unwrap();
+    let (value, quality, provenance) = (column("value"), column("quality"), column("provenance"));
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-    let measured = rows.iter().filter(|row| &row[19] == "measured").count();
-    let modelled = rows.iter().filter(|row| &row[19] == "modelled").count();
+    let of = |kind: &str| rows.iter().filter(|row| &row[provenance] == kind).count();
+    let (measured, modelled) = (of("measured"), of("modelled"));
     assert!(
         measured >= 14 && modelled >= 40,
         "{measured} and {modelled}"
     );
     let half = rows
         .iter()
-        .find(|row| &row[4] == "0.5" && &row[19] == "measured")
+        .find(|row| &row[value] == "0.5" && &row[provenance] == "measured")
         .unwrap();
-    let quality: f64 = half[15].parse().unwrap();
+    let quality: f64 = half[quality].parse().unwrap();
     assert!((quality - accuracy(&window.recipe())).abs() < 1e-9);
 }
 
@@ -558,7 +562,8 @@ fn the_picture_of_the_charts_is_written() {
     window.slider("Sparsity", 0.5);
     window.press(Modifiers::COMMAND | Modifiers::SHIFT, Key::E);
     window.answer_path(&path, "Save");
-    assert_eq!(window.app().messages(), Vec::<String>::new());
+    let said = format!("Saved: {}", path.display());
+    assert_eq!(window.app().messages(), [said]);
     let picture = image::open(&path).unwrap().to_rgba8();
     let (width, height) = picture.dimensions();
     assert!(

@@ -83,7 +83,8 @@ impl Window {
             .get_by_role_and_label(Role::Button, "Save")
             .click();
         self.harness.run();
-        assert_eq!(self.app().messages(), Vec::<String>::new());
+        let said = format!("Saved: {}", path.display());
+        assert_eq!(self.app().messages().last(), Some(&said));
         csv::Reader::from_path(&path)
             .unwrap()
             .records()

@@ -16,7 +16,7 @@ use crate::hardware::{Cost, HardwareTarget, Machine, Precision, Request};
 use crate::measurement::Provenance;
 use crate::profile::ModelProfile;
 use crate::scenario::Scenario;
-use crate::units::{Bytes, GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
+use crate::units::{Bytes, Exponent, GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
 
 /// A range together with where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -190,20 +190,20 @@ pub fn footprint(
         None => "not published; assumed by power limit",
     };
     let co2e_formula = format!(
-        "{:.3e} J per {unit} × PUE {} / 3.6e6 J per kWh × {:.1} g/kWh ({}, {}) = {:.3e} g; embodied {:.0} kg × {} \
-         device(s) ({known}) × {:.3e} s / ({} years × {} busy) = {:.3e} g",
+        "{:.3e} J per {unit} × PUE {} / 3.6e6 J per kWh × {:.1} g/kWh ({}, {}) = {} g; embodied {:.0} kg × {} \
+         device(s) ({known}) × {:.3e} s / ({} years × {} busy) = {} g",
         cost.energy.typical.0,
         scenario.pue,
         grid.intensity.typical.0,
         grid.name,
         grid.year,
-        operational.typical.0,
+        Exponent(operational.typical.0),
         per_device.typical.0 / 1e3,
         cost.devices,
         cost.time.typical.0,
         scenario.lifetime_years,
         scenario.utilization,
-        embodied.typical.0,
+        Exponent(embodied.typical.0),
     );
     let rate = cost
         .time

@@ -99,6 +99,19 @@ impl Axis {
         }
     }
 
+    /// What its values are counted in, for tables.
+    pub(super) const fn counted_in(self) -> &'static str {
+        match self {
+            Self::Sparsity | Self::Ratio | Self::Utilization => "fraction",
+            Self::Batch => "units of work",
+            Self::Devices => "devices",
+            Self::TimeSteps => "time steps",
+            Self::Demand => "units of work per day",
+            Self::Pue => "ratio",
+            _ => self.unit(),
+        }
+    }
+
     /// Whether it changes the weights, so that quality depends on it.
     pub const fn is_recipe(self) -> bool {
         matches!(

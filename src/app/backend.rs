@@ -7,6 +7,7 @@ use wattif_core::compress::distill::StudentRecord;
 use wattif_core::error::Error;
 use wattif_core::measurement::{Depth, Measurement, Spiking};
 use wattif_core::model::ModelReference;
+use wattif_core::outline::PublishedBits;
 use wattif_core::profile::{ModelProfile, Unit};
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
@@ -30,6 +31,8 @@ pub struct ModelFacts {
     pub ratios: Vec<f64>,
     /// Where its shapes were published, where only they are known and there are no weights to run.
     pub source: Option<String>,
+    /// The widths it is published in, where only its shapes are known; else its weights are opened as 32-bit numbers.
+    pub published: Option<PublishedBits>,
     /// Whether its file was exported by WattIf, so that its weights are rounded already.
     pub packed: bool,
 }

@@ -102,10 +102,39 @@ pub(super) struct Curve {
     pub(super) values: Vec<f64>,
     /// Units per second.
     pub(super) throughput: Vec<Option<Range<f64>>>,
+    /// Seconds of a batch, of language models of an output step.
+    pub(super) latency: Vec<Option<Range<f64>>>,
+    /// Joules per unit of work.
+    pub(super) energy: Vec<Option<Range<f64>>>,
     /// Grams of CO2e per unit of work.
     pub(super) co2e_unit: Vec<Option<Range<f64>>>,
     /// Grams of CO2e per day.
     pub(super) co2e_day: Vec<Option<Range<f64>>>,
+    /// Why the hardware cannot run a place.
+    pub(super) obstacles: Vec<Option<String>>,
+}
+
+impl Curve {
+    fn push(&mut self, value: f64, costs: Option<Result<Footprint>>) {
+        let (costs, obstacle) = match costs {
+            Some(Ok(costs)) => (Some(costs), None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+            None => (None, None),
+        };
+        let costs = costs.as_ref();
+        self.values.push(value);
+        self.throughput
+            .push(costs.map(|f| f.throughput.range.map(|v| v.0)));
+        self.latency
+            .push(costs.map(|f| f.latency.range.map(|v| v.0)));
+        self.energy
+            .push(costs.map(|f| f.energy_per_unit.range.map(|v| v.0)));
+        self.co2e_unit
+            .push(costs.map(|f| f.co2e_per_unit.range.map(|v| v.0)));
+        self.co2e_day
+            .push(costs.map(|f| f.co2e_per_day.range.map(|v| v.0)));
+        self.obstacles.push(obstacle);
+    }
 }
 
 /// What is known of one configuration.
@@ -282,20 +311,9 @@ impl Derived {
             let mut curve = Curve::default();
             for &value in &values {
                 axis.set(value, &mut recipe, &mut scenario);
-                let costs = profile_at(&recipe).and_then(|profile| {
-                    footprint::footprint(&profile, &scenario, target, grid).ok()
-                });
-                let costs = costs.as_ref();
-                curve.values.push(value);
-                curve
-                    .throughput
-                    .push(costs.map(|f| f.throughput.range.map(|v| v.0)));
-                curve
-                    .co2e_unit
-                    .push(costs.map(|f| f.co2e_per_unit.range.map(|v| v.0)));
-                curve
-                    .co2e_day
-                    .push(costs.map(|f| f.co2e_per_day.range.map(|v| v.0)));
+                let costs = profile_at(&recipe)
+                    .map(|profile| footprint::footprint(&profile, &scenario, target, grid));
+                curve.push(value, costs);
             }
             curve
         };

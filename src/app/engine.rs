@@ -57,6 +57,7 @@ impl EngineBackend {
             hash: model.hash.clone(),
             ratios,
             source: None,
+            published: None,
             packed: model.packed.is_some(),
         }
     }

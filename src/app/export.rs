@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use egui::{ColorImage, Rect};
+use wattif_core::measurement::Metric;
 use wattif_core::units::Range;
 
 use super::derived::{Derived, Store};
@@ -20,11 +21,19 @@ pub(super) fn csv(path: &Path, session: &Session, store: &Store, derived: &Deriv
         "model",
         "hardware",
         "region",
+        "unit_of_work",
         "axis",
         "value",
-        "throughput_low_per_s",
-        "throughput_typical_per_s",
-        "throughput_high_per_s",
+        "value_counted_in",
+        "throughput_low_units_per_s",
+        "throughput_typical_units_per_s",
+        "throughput_high_units_per_s",
+        "latency_low_s",
+        "latency_typical_s",
+        "latency_high_s",
+        "energy_low_j_per_unit",
+        "energy_typical_j_per_unit",
+        "energy_high_j_per_unit",
         "co2e_low_g_per_unit",
         "co2e_typical_g_per_unit",
         "co2e_high_g_per_unit",
@@ -32,6 +41,7 @@ pub(super) fn csv(path: &Path, session: &Session, store: &Store, derived: &Deriv
         "co2e_typical_g_per_day",
         "co2e_high_g_per_day",
         "quality_metric",
+        "quality_counted_in",
         "quality",
         "quality_low",
         "quality_high",
@@ -40,13 +50,19 @@ pub(super) fn csv(path: &Path, session: &Session, store: &Store, derived: &Deriv
     ])?;
     let axis = session.axis;
     let configuration = &session.configuration;
+    let unit = derived
+        .now
+        .as_ref()
+        .map_or("", |figures| figures.profile.unit.name());
     let head = |value: f64| {
         vec![
             configuration.model.to_string(),
             configuration.scenario.hardware.clone(),
             configuration.scenario.region.clone(),
+            unit.to_owned(),
             axis.name().to_owned(),
             value.to_string(),
+            axis.counted_in().to_owned(),
         ]
     };
     let ends = |range: Option<Range<f64>>| match range {
@@ -57,9 +73,11 @@ pub(super) fn csv(path: &Path, session: &Session, store: &Store, derived: &Deriv
     for (place, &value) in curve.values.iter().enumerate() {
         let mut row = head(value);
         row.extend(ends(curve.throughput[place]));
+        row.extend(ends(curve.latency[place]));
+        row.extend(ends(curve.energy[place]));
         row.extend(ends(curve.co2e_unit[place]));
         row.extend(ends(curve.co2e_day[place]));
-        row.extend([const { String::new() }; 5]);
+        row.extend([const { String::new() }; 6]);
         row.push("modelled".to_owned());
         writer.write_record(row)?;
     }
@@ -69,8 +87,9 @@ pub(super) fn csv(path: &Path, session: &Session, store: &Store, derived: &Deriv
         for (value, measurement) in measured {
             let quality = &measurement.quality;
             let mut row = head(value);
-            row.extend([const { String::new() }; 9]);
+            row.extend([const { String::new() }; 15]);
             row.push(quality.metric.name().to_owned());
+            row.push(counted_in(quality.metric).to_owned());
             row.extend([quality.value, quality.low, quality.high].map(|v| v.to_string()));
             row.push(quality.n.to_string());
             row.push("measured".to_owned());
@@ -79,6 +98,14 @@ pub(super) fn csv(path: &Path, session: &Session, store: &Store, derived: &Deriv
     }
     writer.flush()?;
     Ok(())
+}
+
+/// What a quality is counted in.
+const fn counted_in(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Accuracy => "fraction",
+        Metric::BitsPerByte => "bits per byte",
+    }
 }
 
 /// Writes the table of a page.

@@ -11,6 +11,7 @@ mod beside;
 mod calibrating;
 mod charts;
 mod command;
+mod compare;
 mod derived;
 mod dialogs;
 mod editor;
@@ -36,6 +37,7 @@ use std::sync::{Arc, Mutex};
 use egui::{Context, Ui};
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
+use wattif_core::recipe::Recipe;
 
 use calibrating::Calibrating;
 use charts::Charts;
@@ -47,7 +49,7 @@ use pages::Pages;
 use panels::errors::{Notice, Tone};
 use panels::examples::Pictures;
 use panels::status::Activity;
-use session::History;
+use session::{History, Step};
 use timing::Timing;
 
 pub use axis::Axis;
@@ -107,7 +109,7 @@ pub struct App {
     pages: Pages,
     submitted: Option<String>,
     filled: Option<(String, Axis, u64)>,
-    picture: PictureRequest,
+    picture: Picture,
     /// Watches the power sensors; absent where nobody looks at them.
     power: Option<power::PowerWatch>,
 }
@@ -116,7 +118,17 @@ pub struct App {
 struct Opening {
     backend: Box<dyn Backend>,
     configuration: Configuration,
-    preset: Option<OpenedPreset>,
+    how: How,
+}
+
+/// How a configuration is come to.
+enum How {
+    /// By choosing it.
+    Chosen,
+    /// By a preset.
+    Preset(OpenedPreset),
+    /// By a step along the history.
+    Step(Step),
 }
 
 /// A student in training, with the losses so far.
@@ -159,12 +171,8 @@ impl OpenedPreset {
     }
 }
 
-/// A picture of the charts that was asked for, and the pixels once they are there.
-#[derive(Default)]
-struct PictureRequest {
-    path: Option<PathBuf>,
-    pixels: Arc<Mutex<Option<Arc<egui::ColorImage>>>>,
-}
+/// A picture of the charts, where to write it, once its pixels are there.
+type Picture = Arc<Mutex<Option<(PathBuf, Arc<egui::ColorImage>)>>>;
 
 impl App {
     /// A window that opens what it is told to, with the settings of last time.
@@ -210,7 +218,7 @@ impl App {
             pages: Pages::default(),
             submitted: None,
             filled: None,
-            picture: PictureRequest::default(),
+            picture: Picture::default(),
             power: None,
         };
         if let Some(error) = complaint {
@@ -227,11 +235,12 @@ impl App {
         if let Some(path) = start.preset {
             self.open_preset(&path);
         } else if let Some(reference) = start.model {
-            self.open_model(reference);
+            // A model that is asked for by name opens as it is, not as the last one was compressed.
+            self.open_compressed(reference, Recipe::default());
         }
         if self.opening.is_none() {
             let configuration = self.session.configuration.clone();
-            self.open(configuration, None);
+            self.open(configuration, How::Chosen);
         }
     }
 

@@ -6,24 +6,31 @@ use std::sync::Arc;
 use egui::Context;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
+use wattif_core::recipe::Recipe;
 
 use super::ModelFacts;
 use super::axis::Axis;
 use super::backend::Update;
 use super::session::Configuration;
-use super::{App, OpenedPreset, Opening, Training, hardware};
+use super::{App, How, OpenedPreset, Opening, Training, hardware};
 
 impl App {
+    /// Opens a model, to be compressed as the one before.
     pub(super) fn open_model(&mut self, reference: ModelReference) {
+        let recipe = self.session.configuration.recipe;
+        self.open_compressed(reference, recipe);
+    }
+
+    pub(super) fn open_compressed(&mut self, reference: ModelReference, recipe: Recipe) {
         let before = &self.session.configuration;
         match before.scenario_for(&reference) {
             Ok(scenario) => {
                 let configuration = Configuration {
                     model: reference,
-                    recipe: before.recipe,
+                    recipe,
                     scenario,
                 };
-                self.open(configuration, None);
+                self.open(configuration, How::Chosen);
             }
             Err(error) => self.fail("The model was not opened", &error),
         }
@@ -42,7 +49,7 @@ impl App {
                     preset,
                     differences: Vec::new(),
                 };
-                self.open(configuration, Some(opened));
+                self.open(configuration, How::Preset(opened));
             }
             Err(_) if hardware::describes_a_device(path) => self.open_hardware(path),
             Err(error) => self.fail("The preset was not opened", &error),
@@ -50,13 +57,13 @@ impl App {
     }
 
     /// Goes to a configuration; if its model is another one, once that is open. Until then nothing changes.
-    pub(super) fn open(&mut self, configuration: Configuration, preset: Option<OpenedPreset>) {
+    pub(super) fn open(&mut self, configuration: Configuration, how: How) {
         let same = self
             .facts
             .as_ref()
             .is_some_and(|facts| facts.reference == configuration.model);
         if same {
-            self.arrive(configuration, preset);
+            self.arrive(configuration, how);
             return;
         }
         match (self.opener)(&configuration.model, Arc::clone(&self.wake)) {
@@ -64,23 +71,33 @@ impl App {
                 self.opening = Some(Opening {
                     backend,
                     configuration,
-                    preset,
+                    how,
                 });
             }
             Err(error) => self.fail("The model was not opened", &error),
         }
     }
 
-    fn arrive(&mut self, configuration: Configuration, preset: Option<OpenedPreset>) {
-        self.session.configuration = configuration;
-        if let Some(mut opened) = preset {
-            let hash = self.facts.as_ref().map_or("", |facts| facts.hash.as_str());
-            match opened.preset.differences(hash) {
-                Ok(differences) => opened.differences = differences,
-                Err(error) => self.fail("The preset could not be compared", &error),
+    fn arrive(&mut self, configuration: Configuration, how: How) {
+        match how {
+            How::Chosen => {}
+            How::Step(step) => {
+                let now = &self.session.configuration;
+                // What was changed while the model opened makes this a new step.
+                if self.history.ahead(step, now) == Some(&configuration) {
+                    self.history.take(step, now);
+                }
             }
-            self.preset = Some(opened);
+            How::Preset(mut opened) => {
+                let hash = self.facts.as_ref().map_or("", |facts| facts.hash.as_str());
+                match opened.preset.differences(hash) {
+                    Ok(differences) => opened.differences = differences,
+                    Err(error) => self.fail("The preset could not be compared", &error),
+                }
+                self.preset = Some(opened);
+            }
         }
+        self.session.configuration = configuration;
         self.submit();
     }
 
@@ -123,7 +140,7 @@ impl App {
     fn open_fallback(&mut self, failed: &ModelReference) {
         let fallback = Configuration::default();
         if self.facts.is_none() && *failed != fallback.model {
-            self.open(fallback, None);
+            self.open(fallback, How::Chosen);
         }
     }
 
@@ -148,7 +165,7 @@ impl App {
         } else if !outlined && was_outlined {
             self.session.axis = Axis::default();
         }
-        self.arrive(opening.configuration, opening.preset);
+        self.arrive(opening.configuration, opening.how);
         if first {
             // What the program opens on is where undo begins, not a step.
             self.history = super::History::new(self.session.configuration.clone());

@@ -34,6 +34,7 @@ impl OutlineBackend {
             hash: String::new(),
             ratios: Vec::new(),
             packed: false,
+            published: Some(outline.published_bits()),
             source: Some(outline.network().source.clone()),
         };
         Ok(Box::new(Self {

@@ -1,5 +1,6 @@
 //! Running commands and talking to the work, and opening the window itself.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
@@ -19,9 +20,10 @@ use super::engine::EngineBackend;
 use super::hardware::HardwareAction;
 use super::outline::OutlineBackend;
 use super::pages::Page;
+use super::panels::errors::Tone;
 use super::power::PowerWatch;
-use super::session::{Configuration, Settings};
-use super::{App, OpenedPreset, Options, ThemeChoice, export, theme};
+use super::session::{Configuration, Settings, Step};
+use super::{App, How, OpenedPreset, Options, ThemeChoice, export, theme};
 
 /// What the window opens on.
 #[derive(Debug, Clone, Default)]
@@ -83,8 +85,8 @@ impl App {
         let configuration = &self.session.configuration;
         let open = self.facts.is_some();
         match command {
-            Command::Undo => self.history.can_undo(configuration),
-            Command::Redo => self.history.can_redo(configuration),
+            Command::Undo => self.history.ahead(Step::Back, configuration).is_some(),
+            Command::Redo => self.history.ahead(Step::Forward, configuration).is_some(),
             Command::Reset => !configuration.recipe.is_identity(),
             Command::ClearPins => self.session.pins.iter().any(Option::is_some),
             Command::CancelTraining => self.training.is_some(),
@@ -156,16 +158,8 @@ impl App {
             Command::SavePreset => ask(self, Purpose::SavePreset),
             Command::ExportCsv => ask(self, Purpose::ExportCsv),
             Command::ExportPng => ask(self, Purpose::ExportPng),
-            Command::Undo => {
-                if let Some(before) = self.history.undo(&self.session.configuration) {
-                    self.restore(before);
-                }
-            }
-            Command::Redo => {
-                if let Some(after) = self.history.redo(&self.session.configuration) {
-                    self.restore(after);
-                }
-            }
+            Command::Undo => self.step(Step::Back),
+            Command::Redo => self.step(Step::Forward),
             Command::Reset => {
                 self.session.configuration.recipe = Recipe::default();
                 self.submit();
@@ -231,13 +225,11 @@ impl App {
         ctx.set_zoom_factor(settings.text_scale);
     }
 
-    /// Goes back or forward to a configuration, opening its model if it is another one.
-    fn restore(&mut self, configuration: Configuration) {
-        if configuration.model == self.session.configuration.model {
-            self.session.configuration = configuration;
-            self.submit();
-        } else {
-            self.open(configuration, None);
+    /// Goes a step along the history. Where it leads to another model, the step is taken once that is open.
+    fn step(&mut self, step: Step) {
+        let there = self.history.ahead(step, &self.session.configuration);
+        if let Some(there) = there.cloned() {
+            self.open(there, How::Step(step));
         }
     }
 
@@ -362,24 +354,29 @@ impl App {
             Purpose::OpenModel => self.open_model(ModelReference::File(path.to_owned())),
             Purpose::OpenPreset => self.open_preset(path),
             Purpose::SavePreset => {
-                if let Err(error) = self.save_preset(path) {
-                    self.fail("The preset was not saved", &error);
-                }
+                let written = self.save_preset(path);
+                self.report_saved(path, "The preset was not saved", written);
             }
             Purpose::ExportCsv => {
                 let written = self.export_table(path);
-                if let Err(error) = written {
-                    self.fail("The charts were not exported", &error);
-                }
+                self.report_saved(path, NOT_EXPORTED, written);
             }
             Purpose::ExportPng => {
-                self.picture.path = Some(path.to_owned());
-                let (pixels, wake) = (Arc::clone(&self.picture.pixels), Arc::clone(&self.wake));
+                let (picture, wake) = (Arc::clone(&self.picture), Arc::clone(&self.wake));
+                let path = path.to_owned();
                 ctx.request_screenshot(move |image| {
-                    *pixels.lock().unwrap_or_else(PoisonError::into_inner) = Some(image);
+                    *picture.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, image));
                     wake();
                 });
             }
+        }
+    }
+
+    /// Says where a file was written, or why it was not.
+    fn report_saved<E: Display>(&mut self, path: &Path, failure: &str, written: Result<(), E>) {
+        match written {
+            Ok(()) => self.notify(Tone::Note, "Saved", path.display().to_string()),
+            Err(error) => self.fail(failure, &error),
         }
     }
 
@@ -425,17 +422,17 @@ impl App {
 
     /// Writes the picture that was asked for, once its pixels are there.
     pub(super) fn finish_picture(&mut self, ctx: &Context) {
-        let pixels = self
+        let picture = self
             .picture
-            .pixels
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let (Some(image), Some(path), Some(rect)) =
-            (pixels, self.picture.path.take(), self.pages.rect)
-            && let Err(error) = export::png(&path, &image, rect, ctx.pixels_per_point())
-        {
-            self.fail("The charts were not exported", &error);
+        if let Some((path, image)) = picture {
+            let rect = self.pages.rect.unwrap_or_else(|| ctx.content_rect());
+            let written = export::png(&path, &image, rect, ctx.pixels_per_point());
+            self.report_saved(&path, NOT_EXPORTED, written);
         }
     }
 }
+
+const NOT_EXPORTED: &str = "The charts were not exported";

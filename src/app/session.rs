@@ -109,6 +109,15 @@ pub struct Session {
     pub settings: Settings,
 }
 
+/// Which way a step goes along the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Undo.
+    Back,
+    /// Redo.
+    Forward,
+}
+
 /// Steps back and forward. A step is recorded when the hand rests, so a drag of a slider is one step.
 #[derive(Debug)]
 pub(super) struct History<T> {
@@ -149,34 +158,27 @@ impl<T: Clone + PartialEq> History<T> {
         true
     }
 
-    /// The value one step back, which is then the settled one.
-    pub(super) fn undo(&mut self, now: &T) -> Option<T> {
-        self.settle(now);
-        let before = self.back.pop()?;
-        let after = std::mem::replace(&mut self.settled, before.clone());
-        self.forward.push(after);
-        Some(before)
-    }
-
-    /// The value one step forward, which is then the settled one.
-    pub(super) fn redo(&mut self, now: &T) -> Option<T> {
-        if self.settle(now) {
-            return None;
+    /// The value that a step leads to, if there is one; the step is not taken yet.
+    pub(super) fn ahead(&self, step: Step, now: &T) -> Option<&T> {
+        match step {
+            Step::Back if !self.is_settled(now) => Some(&self.settled),
+            Step::Back => self.back.last(),
+            Step::Forward if self.is_settled(now) => self.forward.last(),
+            Step::Forward => None,
         }
-        let after = self.forward.pop()?;
-        let before = std::mem::replace(&mut self.settled, after.clone());
-        self.back.push(before);
-        Some(after)
     }
 
-    /// Whether there is a step back.
-    pub(super) fn can_undo(&self, now: &T) -> bool {
-        !self.back.is_empty() || !self.is_settled(now)
-    }
-
-    /// Whether there is a step forward.
-    pub(super) fn can_redo(&self, now: &T) -> bool {
-        !self.forward.is_empty() && self.is_settled(now)
+    /// Takes a step. Returns the value it leads to, which is then the settled one.
+    pub(super) fn take(&mut self, step: Step, now: &T) -> Option<T> {
+        let changed = self.settle(now);
+        let (from, to) = match step {
+            Step::Back => (&mut self.back, &mut self.forward),
+            Step::Forward if changed => return None,
+            Step::Forward => (&mut self.forward, &mut self.back),
+        };
+        let there = from.pop()?;
+        to.push(std::mem::replace(&mut self.settled, there.clone()));
+        Some(there)
     }
 }
 
@@ -191,30 +193,30 @@ mod tests {
         assert!(history.settle(&30));
         assert!(!history.settle(&30));
         assert!(history.settle(&50));
-        assert_eq!(history.undo(&50), Some(30));
-        assert_eq!(history.undo(&30), Some(0));
-        assert_eq!(history.undo(&0), None);
-        assert_eq!(history.redo(&0), Some(30));
-        assert_eq!(history.redo(&30), Some(50));
-        assert_eq!(history.redo(&50), None);
+        assert_eq!(history.take(Step::Back, &50), Some(30));
+        assert_eq!(history.take(Step::Back, &30), Some(0));
+        assert_eq!(history.take(Step::Back, &0), None);
+        assert_eq!(history.take(Step::Forward, &0), Some(30));
+        assert_eq!(history.take(Step::Forward, &30), Some(50));
+        assert_eq!(history.take(Step::Forward, &50), None);
     }
 
     #[test]
     fn undo_in_the_middle_of_a_drag_goes_to_its_start() {
         let mut history = History::new(1);
-        assert!(history.can_undo(&7));
-        assert_eq!(history.undo(&7), Some(1));
-        assert_eq!(history.redo(&1), Some(7));
+        assert_eq!(history.ahead(Step::Back, &7), Some(&1));
+        assert_eq!(history.take(Step::Back, &7), Some(1));
+        assert_eq!(history.take(Step::Forward, &1), Some(7));
     }
 
     #[test]
     fn a_new_step_ends_the_way_forward() {
         let mut history = History::new(0);
         history.settle(&1);
-        assert_eq!(history.undo(&1), Some(0));
+        assert_eq!(history.take(Step::Back, &1), Some(0));
         history.settle(&2);
-        assert!(!history.can_redo(&2));
-        assert_eq!(history.undo(&2), Some(0));
+        assert_eq!(history.ahead(Step::Forward, &2), None);
+        assert_eq!(history.take(Step::Back, &2), Some(0));
     }
 
     #[test]

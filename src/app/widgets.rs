@@ -23,8 +23,8 @@ pub(super) enum Room {
     Large,
 }
 
-/// A slider with its name and a number that can be typed or dragged. `marks` are values with a notch on the rail.
-/// Returns the new value when it was moved.
+/// A slider with its name and a number that can be typed or dragged. `marks` are values with a notch on the rail, `write`
+/// writes the number. Returns the new value when it was moved.
 pub(super) fn knob(
     ui: &mut Ui,
     axis: Axis,
@@ -32,6 +32,7 @@ pub(super) fn knob(
     help: &str,
     room: Room,
     marks: &[f64],
+    write: &dyn Fn(f64) -> String,
 ) -> Option<f64> {
     let mut moved = None;
     match room {
@@ -48,13 +49,13 @@ pub(super) fn knob(
                         .on_hover_text(help);
                     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                         ui.style_mut().drag_value_text_style = value_style;
-                        number(ui, axis, value, &name, &mut moved);
+                        number(ui, axis, value, &name, write, &mut moved);
                     });
                     name
                 })
                 .inner;
             ui.spacing_mut().slider_width = ui.available_width();
-            rail(ui, axis, value, &name, marks, &mut moved);
+            rail(ui, axis, value, &name, marks, write, &mut moved);
         }
         Room::Line => {
             ui.horizontal(|ui| {
@@ -70,9 +71,9 @@ pub(super) fn knob(
                 let name = cell.label(axis.name()).on_hover_text(help);
                 ui.spacing_mut().slider_width =
                     (ui.available_width() - LINE_VALUE - ui.spacing().item_spacing.x).max(40.0);
-                rail(ui, axis, value, &name, marks, &mut moved);
+                rail(ui, axis, value, &name, marks, write, &mut moved);
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    number(ui, axis, value, &name, &mut moved);
+                    number(ui, axis, value, &name, write, &mut moved);
                 });
             });
         }
@@ -89,6 +90,7 @@ fn rail(
     value: f64,
     name: &Response,
     marks: &[f64],
+    write: &dyn Fn(f64) -> String,
     moved: &mut Option<f64>,
 ) {
     let (first, last) = axis.places();
@@ -104,7 +106,7 @@ fn rail(
         })
         .inner
         .labelled_by(name.id);
-    let text = axis.value_text(value);
+    let text = write(value);
     ui.ctx()
         .accesskit_node_builder(response.id, |node| node.set_value(text));
     let radius = response.rect.height() / 2.5;
@@ -124,7 +126,14 @@ fn rail(
     }
 }
 
-fn number(ui: &mut Ui, axis: Axis, value: f64, name: &Response, moved: &mut Option<f64>) {
+fn number(
+    ui: &mut Ui,
+    axis: Axis,
+    value: f64,
+    name: &Response,
+    write: &dyn Fn(f64) -> String,
+    moved: &mut Option<f64>,
+) {
     let (first, last) = axis.places();
     let mut place = axis.place(value);
     let response = ui
@@ -133,7 +142,7 @@ fn number(ui: &mut Ui, axis: Axis, value: f64, name: &Response, moved: &mut Opti
                 .range(first..=last)
                 .speed((last - first) / 300.0)
                 .update_while_editing(false)
-                .custom_formatter(|place, _| axis.value_text(axis.value_at(place)))
+                .custom_formatter(|place, _| write(axis.value_at(place)))
                 .custom_parser(|text| parse(axis, text).map(|value| axis.place(value))),
         )
         .labelled_by(name.id);

@@ -314,6 +314,7 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                 vec![Update::Opened(ModelFacts {
                     source: None,
                     packed: false,
+                    published: None,
                     reference: reference.clone(),
                     name: name.clone(),
                     family: "Convolutional network".to_owned(),

@@ -16,7 +16,7 @@ use super::processor::Memory;
 use crate::error::{Error, Result};
 use crate::footprint::EnergyBreakdown;
 use crate::serving::Folding;
-use crate::units::{Bytes, Joules, Range, Seconds};
+use crate::units::{Bytes, Exponent, Joules, Range, Seconds};
 use layout::Layout;
 
 /// Constants of a field-programmable gate array on its board.
@@ -174,14 +174,14 @@ impl Fpga {
             explanation: request.explained(|| Explanation {
             time: layout.time_formula(seconds[1]),
             energy: format!(
-                "arithmetic {:.3e} J + block memory {:.3e} J + board memory {:.3e} J + {} W × {:.3e} s = {:.3e} J \
+                "arithmetic {} J + block memory {} J + board memory {} J + {} W × {:.3e} s = {} J \
                  static; bare arithmetic at 45 nm (Horowitz 2014) would be {:.3e} J",
-                breakdown.compute.0,
-                breakdown.on_chip.0,
-                breakdown.memory.0,
+                Exponent(breakdown.compute.0),
+                Exponent(breakdown.on_chip.0),
+                Exponent(breakdown.memory.0),
                 target.static_power.typical.0,
                 seconds[1],
-                breakdown.static_power.0,
+                Exponent(breakdown.static_power.0),
                 layout.executed
                     * HOROWITZ_45NM
                         .multiply_accumulate(layout.widths.0.max(layout.widths.1))

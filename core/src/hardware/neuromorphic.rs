@@ -15,7 +15,7 @@ use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::measurement::LayerActivity;
 use crate::profile::{LayerKind, LayerProfile};
 use crate::recipe::Recipe;
-use crate::units::{Bytes, Joules, Range, Seconds, Watts};
+use crate::units::{Bytes, Exponent, Joules, Range, Seconds, Watts};
 
 /// Constants of a neuromorphic chip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -247,17 +247,17 @@ impl Neuromorphic {
             ),
             energy: format!(
                 "{synapses_total:.3e} synapses × {activity:.3} spikes per step ({how}) × {steps} steps × {:.2e} J = \
-                 {:.3e} J + {neurons:.0} neurons × {steps} steps × {:.2e} J and management = {:.3e} J + routing {:.3e} J + {chips} \
-                 chip(s) × {} W × {:.3e} s = {:.3e} J static, {} W more at work; the bare count of events × 0.9 pJ that is often quoted \
+                 {} J + {neurons:.0} neurons × {steps} steps × {:.2e} J and management = {} J + routing {} J + {chips} \
+                 chip(s) × {} W × {:.3e} s = {} J static, {} W more at work; the bare count of events × 0.9 pJ that is often quoted \
                  (45 nm FP32 additions, no memory, no leakage) would be {:.3e} J",
                 self.energy_per_event.typical.0,
-                breakdown.on_chip.0,
+                Exponent(breakdown.on_chip.0),
                 self.energy_per_update.typical.0,
-                breakdown.compute.0,
-                breakdown.interconnect.0,
+                Exponent(breakdown.compute.0),
+                Exponent(breakdown.interconnect.0),
                 target.static_power.typical.0,
                 seconds[1],
-                breakdown.static_power.0,
+                Exponent(breakdown.static_power.0),
                 self.active_power.typical.0,
                 synapses_total * activity * steps * HOROWITZ_45NM.accumulate().0,
             ),
@@ -271,8 +271,8 @@ impl Neuromorphic {
                     if known { "measured" } else { "assumed" }
                 ),
                 format!(
-                    "by the break-even of spyx, {steps} steps cost less than a quantised network below {:.1} % spikes per \
-                     neuron and step",
+                    "at {steps} time steps spiking is published to cost less than the same network with quantised \
+                     activations only below {:.1} % spikes per neuron and step",
                     100.0 * break_even_activity(steps as u32)
                 ),
             ],

@@ -30,6 +30,32 @@ const CHAT_BATCH: u32 = 32;
 /// Device that it is asked about first: one that the serving model is fitted to.
 const FIRST_DEVICE: &str = "nvidia-h100-sxm";
 
+/// Widths that a network is published in, in bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishedBits {
+    /// Per weight, outside the experts of a mixture.
+    pub weights: u8,
+    /// Per weight of the experts of a mixture; the same as `weights` where there are none.
+    pub experts: u8,
+    /// Per activation.
+    pub activations: u8,
+}
+
+impl PublishedBits {
+    fn of(network: &Architecture) -> Self {
+        let weights = network.weight_bits.unwrap_or(PUBLISHED_BITS);
+        Self {
+            weights,
+            experts: network.expert_bits.unwrap_or(weights),
+            // Published 8-bit weights are FP8 with activations of the same width.
+            activations: match network.weight_bits {
+                Some(bits @ ..=8) => bits.max(8),
+                _ => PUBLISHED_BITS,
+            },
+        }
+    }
+}
+
 /// A network known by its shapes only.
 #[derive(Debug)]
 pub struct Outline {
@@ -100,6 +126,11 @@ impl Outline {
         &self.original.network
     }
 
+    /// The widths it is published in; a recipe makes nothing wider than these.
+    pub fn published_bits(&self) -> PublishedBits {
+        PublishedBits::of(&self.original.network)
+    }
+
     /// Name on screen.
     pub fn name(&self) -> &str {
         &self.original.network.id
@@ -165,15 +196,14 @@ impl Outline {
         let recipe = recipe.canonical();
         let variant = self.variant(recipe.distillation.ratio);
         let network = &variant.network;
-        let body = network.weight_bits.unwrap_or(PUBLISHED_BITS);
-        let experts = network.expert_bits.unwrap_or(body);
+        let published = PublishedBits::of(network);
         let plan = |bits: u8| {
-            let limited = limited(&recipe, bits, network.weight_bits);
+            let limited = limited(&recipe, bits, published.activations);
             compress::plan(&network.id, self.unit(), &variant.layers, &limited)
         };
-        let mut profile = plan(body);
-        if experts != body {
-            let narrower = plan(experts).layers;
+        let mut profile = plan(published.weights);
+        if published.experts != published.weights {
+            let narrower = plan(published.experts).layers;
             for (layer, other) in profile.layers.iter_mut().zip(narrower) {
                 if layer.layer.execution.experts.is_some() {
                     *layer = other;
@@ -251,12 +281,7 @@ fn configuration(path: &Path) -> std::path::PathBuf {
 }
 
 /// A recipe with no width above what was published.
-fn limited(recipe: &Recipe, weights: u8, published: Option<u8>) -> Recipe {
-    // Published 8-bit weights are FP8 with activations of the same width.
-    let activations = match published {
-        Some(bits @ ..=8) => bits.max(8),
-        _ => PUBLISHED_BITS,
-    };
+fn limited(recipe: &Recipe, weights: u8, activations: u8) -> Recipe {
     Recipe {
         quantization: Quantization {
             weight_bits: recipe.quantization.weight_bits.min(weights),

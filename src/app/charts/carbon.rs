@@ -1,10 +1,12 @@
 //! The chart of emissions, per unit of work and per day.
 
+use wattif_core::footprint::Footprint;
 use wattif_core::profile::Unit as Work;
 use wattif_core::units::Range;
 
 use super::{Chart, Point, Unit, level, positive_bounds, stretches};
 use crate::app::axis::Axis;
+use crate::app::compare::against_original;
 use crate::app::derived::{Curve, Derived, Figures};
 use crate::app::session::Session;
 use crate::format;
@@ -103,7 +105,8 @@ fn read(chart: &mut Chart, now: &Figures, derived: &Derived, work: Work) {
                 format::grams(day)
             );
             if let Some(Ok(original)) = derived.original.as_ref().map(|f| &f.footprint) {
-                reading += &comparison(1.0 - unit / original.co2e_per_unit.range.typical.0);
+                let of = |f: &Footprint| f.co2e_per_unit.range.map(|v| v.0);
+                reading += &comparison(of(footprint), of(original));
             }
             chart.reading = reading;
             chart.provenance = Some(footprint.co2e_per_unit.provenance.clone());
@@ -117,12 +120,13 @@ fn read(chart: &mut Chart, now: &Figures, derived: &Derived, work: Work) {
     }
 }
 
-fn comparison(saved: f64) -> String {
-    if saved.abs() < 0.005 {
-        ", the same as the original".to_owned()
-    } else if saved > 0.0 {
-        format!(", {} below the original", format::percent(saved, 0))
-    } else {
-        format!(", {} above the original", format::percent(-saved, 0))
-    }
+fn comparison(now: Range<f64>, original: Range<f64>) -> String {
+    let saved = 1.0 - now.typical / original.typical;
+    against_original(now, original, "the same as the original", || {
+        if saved > 0.0 {
+            format!("{} below the original", format::percent(saved, 0))
+        } else {
+            format!("{} above the original", format::percent(-saved, 0))
+        }
+    })
 }

@@ -11,7 +11,7 @@ use egui::{Align, Layout, RichText, Stroke, Ui, vec2};
 use wattif_core::measurement::{Depth, Provenance};
 
 use super::axis::Axis;
-use super::derived::{Derived, Store};
+use super::derived::{Curve, Derived, Store};
 use super::session::Session;
 use super::{theme, widgets};
 
@@ -162,9 +162,11 @@ impl Charts {
         };
         let axis = session.axis;
         let gap = 8.0;
+        let ends = ends(axis, &derived.curve);
         // A chart with nothing to draw leaves its room to the others.
         let bare = charts.iter().filter(|chart| chart.bare).count() as f32;
-        let room = ui.available_height() - 2.0 * gap - bare * BARE_HEIGHT;
+        let footer = ends.len() as f32 * (FOOTER_HEIGHT + gap);
+        let room = ui.available_height() - 2.0 * gap - bare * BARE_HEIGHT - footer;
         let each = room / (charts.len() as f32 - bare);
         let hovered = self.hovered.take();
         let mut next_hovered = None;
@@ -190,6 +192,9 @@ impl Charts {
                 });
             });
         }
+        for text in ends {
+            footnote(ui, &text);
+        }
         if next_hovered != hovered {
             // The other charts follow the pointer in the next frame.
             ui.ctx().request_repaint();
@@ -197,6 +202,41 @@ impl Charts {
         self.hovered = next_hovered;
         moved.map(|place| axis.value_at(place))
     }
+}
+
+/// Height of a line under the charts.
+const FOOTER_HEIGHT: f32 = 16.0;
+
+fn footnote(ui: &mut Ui, text: &str) {
+    let palette = theme::palette(ui.visuals());
+    let text = RichText::new(text)
+        .text_style(egui::TextStyle::Small)
+        .color(palette.muted);
+    let size = vec2(ui.available_width(), FOOTER_HEIGHT);
+    ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
+        ui.add(egui::Label::new(text).truncate());
+    });
+}
+
+/// Why the curves end before the axis does, at its beginning and at its end.
+fn ends(axis: Axis, curve: &Curve) -> Vec<String> {
+    let runs = |place: &usize| curve.throughput[*place].is_some();
+    let places = 0..curve.values.len();
+    let (Some(first), Some(last)) = (places.clone().find(runs), places.rev().find(runs)) else {
+        return Vec::new();
+    };
+    let text = |place: Option<usize>, from: &str, to: &str| {
+        let reason = curve.obstacles.get(place?)?.as_ref()?;
+        let value = axis.value_text(*curve.values.get(place?)?);
+        Some(format!("{} {from}{value}{to}: {reason}", axis.name()))
+    };
+    [
+        text(first.checked_sub(1), "up to ", ""),
+        text(last.checked_add(1), "from ", " on"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Height of a chart that is its title only.

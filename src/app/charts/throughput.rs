@@ -4,6 +4,7 @@ use wattif_core::profile::Unit as Work;
 use wattif_core::units::Range;
 
 use super::{Chart, Point, Unit, level, positive_bounds, stretches};
+use crate::app::compare::against_original;
 use crate::app::derived::{Derived, Figures};
 use crate::app::session::Session;
 use crate::format;
@@ -73,7 +74,7 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             let typical = footprint.throughput.range.typical.0;
             let mut reading = format!("Throughput {}", format::rate(typical, work.plural()));
             if let Some(original) = original {
-                reading += &comparison(typical / original.typical);
+                reading += &comparison(footprint.throughput.range.map(|v| v.0), original);
             }
             chart.reading = reading;
             chart.provenance = Some(footprint.throughput.provenance.clone());
@@ -90,17 +91,18 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
 }
 
 /// "1.8× the original", or that there is no difference.
-fn comparison(ratio: f64) -> String {
-    if (ratio - 1.0).abs() < 0.005 {
-        ", as fast as the original".to_owned()
-    } else if (0.9..1.1).contains(&ratio) {
-        let (size, word) = if ratio > 1.0 {
-            (ratio - 1.0, "faster")
+fn comparison(now: Range<f64>, original: Range<f64>) -> String {
+    let ratio = now.typical / original.typical;
+    against_original(now, original, "as fast as the original", || {
+        if (0.9..1.1).contains(&ratio) {
+            let (size, word) = if ratio > 1.0 {
+                (ratio - 1.0, "faster")
+            } else {
+                (1.0 - ratio, "slower")
+            };
+            format!("{} {word} than the original", format::percent(size, 0))
         } else {
-            (1.0 - ratio, "slower")
-        };
-        format!(", {} {word} than the original", format::percent(size, 0))
-    } else {
-        format!(", {} the original", format::times(ratio))
-    }
+            format!("{} the original", format::times(ratio))
+        }
+    })
 }

@@ -16,6 +16,8 @@ use wattif_core::scenario::Scenario;
 use super::command::{Action, Command};
 use super::{App, theme};
 
+pub(super) use devices::Quantity;
+
 /// What the centre of the window shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Page {

@@ -8,6 +8,9 @@ use crate::app::{App, theme};
 
 /// Draws the panel.
 pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    // The bar has a strip of its own beside knobs and numbers.
+    let scroll = &mut ui.spacing_mut().scroll;
+    scroll.floating_allocated_width = scroll.bar_width;
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         model::show(ui, app, queue);
         ui.add_space(4.0);

@@ -1,10 +1,12 @@
 //! The figures of the original, of now, of the pins and of the preset that was opened, side by side.
 
-use egui::{Align, RichText, Ui};
+use egui::{Align, Response, RichText, Ui};
+use wattif_core::footprint::{Estimate, Footprint};
 use wattif_core::measurement::Depth;
 use wattif_core::measurement::{Metric, Provenance};
 use wattif_core::preset::Measured;
 use wattif_core::profile::Unit;
+use wattif_core::units::{GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
 
 use crate::app::derived::Figures;
 use crate::app::widgets::{self, cell};
@@ -22,8 +24,49 @@ enum Source<'a> {
     Saved(&'a Measured),
 }
 
-/// One entry: its text, and where it comes from.
-type Entry = (String, Option<Provenance>);
+/// One entry.
+struct Entry {
+    text: String,
+    /// Low to high, in words.
+    range: Option<String>,
+    /// Where it comes from.
+    provenance: Option<Provenance>,
+}
+
+impl Entry {
+    fn new(text: String, provenance: Option<Provenance>) -> Self {
+        Self {
+            text,
+            range: None,
+            provenance,
+        }
+    }
+
+    fn ranged<T: Copy>(range: Range<T>, write: fn(T) -> String, provenance: Provenance) -> Self {
+        let [low, high] = [range.low, range.high].map(write);
+        Self {
+            text: write(range.typical),
+            range: Some(format!("{low} to {high}")),
+            provenance: Some(provenance),
+        }
+    }
+
+    fn none() -> Self {
+        Self::new(NONE.to_owned(), None)
+    }
+
+    /// Adds its range and where it comes from to the tooltip of its text.
+    fn explain(&self, response: Response) {
+        if let Some(provenance) = &self.provenance {
+            response.on_hover_ui(|ui| {
+                if let Some(range) = &self.range {
+                    ui.label(range);
+                }
+                widgets::describe_provenance(ui, provenance);
+            });
+        }
+    }
+}
 
 /// How a row reads its number off a column.
 type Reading = fn(&Source<'_>, Unit) -> Entry;
@@ -67,6 +110,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     }
     widgets::card(ui, "", |ui| {
         table(ui, &columns, now.profile.unit);
+        super::verdicts::show(ui, app);
         if let Some(measured) = beside {
             in_one_line(ui, measured, now.profile.unit);
         }
@@ -123,20 +167,18 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
             let help = help(name, unit);
             let name = match name {
                 "Energy" | "CO₂e" => format!("{name}/{}", unit.name()),
+                "Latency" if unit == Unit::Token => "Time/step".to_owned(),
                 other => other.to_owned(),
             };
             let label = RichText::new(name).color(palette.muted);
             cell(ui, name_width, Align::Min, label).on_hover_text(help);
             for (place, column) in columns.iter().enumerate() {
-                let (text, provenance) = entry(&column.source, unit);
-                let mut text = RichText::new(text);
+                let entry = entry(&column.source, unit);
+                let mut text = RichText::new(&entry.text);
                 if place == 1 {
                     text = text.text_style(theme::emphasis()).color(palette.strong);
                 }
-                let response = cell(ui, width, Align::Max, text);
-                if let Some(provenance) = provenance {
-                    widgets::with_provenance(response, &provenance);
-                }
+                entry.explain(cell(ui, width, Align::Max, text));
             }
         });
     }
@@ -158,7 +200,7 @@ fn help(row: &str, unit: Unit) -> &'static str {
         "File size" => "Bytes of the file that an export writes",
         "Throughput" => "Units of work per second, all devices together",
         "Latency" if unit == Unit::Token => {
-            "Time of one step, which writes one token for every sequence of the batch; not of a whole answer"
+            "Time per output step of the whole batch: a step writes one token for every sequence; not the time of a whole answer"
         }
         "Latency" => "Time from the start of a batch to its end",
         "Energy" => "Joules at the machine, without the building",
@@ -174,23 +216,14 @@ fn in_one_line(ui: &mut Ui, measured: &Measured, unit: Unit) {
     let source = Source::Saved(measured);
     let entries = std::iter::once(quality(&source, unit))
         .chain(ROWS.iter().map(|(_, entry)| entry(&source, unit)))
-        .filter(|(text, _)| text != NONE);
+        .filter(|entry| entry.text != NONE);
     ui.horizontal_wrapped(|ui| {
         ui.label(RichText::new("Saved").color(palette.muted));
-        for (text, provenance) in entries {
+        for entry in entries {
             // A number stays on one line with its unit.
-            let response = ui.label(text.replace(' ', "\u{a0}"));
-            if let Some(provenance) = provenance {
-                widgets::with_provenance(response, &provenance);
-            }
+            entry.explain(ui.label(entry.text.replace(' ', "\u{a0}")));
         }
     });
-}
-
-/// Where a saved figure is from.
-fn kept(low: &str, high: &str) -> Option<Provenance> {
-    let formula = format!("{low} to {high}; modelled when the preset was saved, and kept in it");
-    Some(Provenance::Modelled { formula })
 }
 
 const NONE: &str = "–";
@@ -200,9 +233,9 @@ fn quality(source: &Source<'_>, _: Unit) -> Entry {
         Source::Figures(figures) => figures.measurement.as_ref().map(|m| m.quality),
         Source::Saved(saved) => saved.quality,
     };
-    quality.map_or((NONE.to_owned(), None), |quality| {
+    quality.map_or_else(Entry::none, |quality| {
         let half = (quality.high - quality.low) / 2.0;
-        (
+        Entry::new(
             charts::quality_text(quality.metric, quality.value, half),
             Some(Provenance::Measured { n: quality.n }),
         )
@@ -221,115 +254,69 @@ fn size(source: &Source<'_>, _: Unit) -> Entry {
             let provenance = Provenance::Modelled {
                 formula: formula.to_owned(),
             };
-            (text, Some(provenance))
+            Entry::new(text, Some(provenance))
         }
         Source::Saved(saved) => {
             let formula = "Bytes of the file when the preset was saved, and kept in it";
             let provenance = Provenance::Modelled {
                 formula: formula.to_owned(),
             };
-            (format::bytes(saved.stored_bytes as f64), Some(provenance))
+            Entry::new(format::bytes(saved.stored_bytes as f64), Some(provenance))
         }
     }
 }
 
-fn throughput(source: &Source<'_>, unit: Unit) -> Entry {
-    let short = |value: f64| {
-        let _ = unit;
-        let text = format::per_second(value);
-        format!("{}/s", text.trim_end())
-    };
+/// A modelled cost, as it is now or as it was saved.
+fn cost<T: Copy>(
+    source: &Source<'_>,
+    now: fn(&Footprint) -> &Estimate<T>,
+    saved: fn(&Measured) -> Option<Range<T>>,
+    write: fn(T) -> String,
+) -> Entry {
     match source {
-        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |f| {
-            (
-                short(f.throughput.range.typical.0),
-                Some(f.throughput.provenance.clone()),
-            )
+        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |footprint| {
+            let estimate = now(footprint);
+            Entry::ranged(estimate.range, write, estimate.provenance.clone())
         }),
-        Source::Saved(saved) => {
-            let range = saved.throughput;
-            (
-                short(range.typical.0),
-                kept(&short(range.low.0), &short(range.high.0)),
-            )
-        }
+        Source::Saved(measured) => saved(measured).map_or_else(Entry::none, |range| {
+            let formula = "Modelled when the preset was saved, and kept in it".to_owned();
+            Entry::ranged(range, write, Provenance::Modelled { formula })
+        }),
     }
+}
+
+fn throughput(source: &Source<'_>, _: Unit) -> Entry {
+    let write = |value: UnitsPerSecond| format!("{}/s", format::per_second(value.0).trim_end());
+    cost(source, |f| &f.throughput, |m| Some(m.throughput), write)
 }
 
 fn latency(source: &Source<'_>, _: Unit) -> Entry {
-    match source {
-        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |f| {
-            (
-                format::si(f.latency.range.typical.0, "s"),
-                Some(f.latency.provenance.clone()),
-            )
-        }),
-        Source::Saved(saved) => {
-            let write = |v: f64| format::si(v, "s");
-            let range = saved.latency_s.map(|v| v.0);
-            (
-                write(range.typical),
-                kept(&write(range.low), &write(range.high)),
-            )
-        }
-    }
+    let write = |value: Seconds| format::si(value.0, "s");
+    cost(source, |f| &f.latency, |m| Some(m.latency_s), write)
 }
 
 fn energy(source: &Source<'_>, _: Unit) -> Entry {
-    match source {
-        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |f| {
-            (
-                format::si(f.energy_per_unit.range.typical.0, "J"),
-                Some(f.energy_per_unit.provenance.clone()),
-            )
-        }),
-        Source::Saved(saved) => {
-            let write = |v: f64| format::si(v, "J");
-            let range = saved.energy_j_per_unit.map(|v| v.0);
-            (
-                write(range.typical),
-                kept(&write(range.low), &write(range.high)),
-            )
-        }
-    }
+    let write = |value: Joules| format::si(value.0, "J");
+    let saved = |m: &Measured| Some(m.energy_j_per_unit);
+    cost(source, |f| &f.energy_per_unit, saved, write)
 }
 
 fn co2e(source: &Source<'_>, _: Unit) -> Entry {
-    match source {
-        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |f| {
-            (
-                format::grams(f.co2e_per_unit.range.typical.0),
-                Some(f.co2e_per_unit.provenance.clone()),
-            )
-        }),
-        Source::Saved(saved) => {
-            let write = format::grams;
-            let range = saved.co2e_g_per_unit.map(|v| v.0);
-            (
-                write(range.typical),
-                kept(&write(range.low), &write(range.high)),
-            )
-        }
-    }
+    let write = |value: GramsCo2e| format::grams(value.0);
+    let saved = |m: &Measured| Some(m.co2e_g_per_unit);
+    cost(source, |f| &f.co2e_per_unit, saved, write)
 }
 
 fn co2e_day(source: &Source<'_>, _: Unit) -> Entry {
-    match source {
-        Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |f| {
-            (
-                format::grams(f.co2e_per_day.range.typical.0),
-                Some(f.co2e_per_day.provenance.clone()),
-            )
-        }),
-        Source::Saved(_) => (NONE.to_owned(), None),
-    }
+    let write = |value: GramsCo2e| format::grams(value.0);
+    cost(source, |f| &f.co2e_per_day, |_| None, write)
 }
 
 fn no(error: &wattif_core::Error) -> Entry {
     let provenance = Provenance::Modelled {
         formula: error.to_string(),
     };
-    (NONE.to_owned(), Some(provenance))
+    Entry::new(NONE.to_owned(), Some(provenance))
 }
 
 /// Whether figures that were calculated, not measured, are the same today.

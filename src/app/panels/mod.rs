@@ -20,3 +20,4 @@ mod stages;
 pub(super) mod status;
 pub(super) mod top;
 pub(super) mod training;
+mod verdicts;

@@ -60,7 +60,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 .color(palette.muted),
         )
         .on_hover_text(format!(
-            "Shapes from {source}. Weights are published at 16 bits or fewer: 32 on the slider leaves them as they are"
+            "Shapes from {source}. The right end of the sliders of bits leaves weights and activations as published"
         ));
     }
 }

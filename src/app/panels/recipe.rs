@@ -1,6 +1,7 @@
 //! What is done to the weights.
 
 use egui::{ComboBox, RichText, Ui};
+use wattif_core::outline::PublishedBits;
 use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
 
 use crate::app::axis::Axis;
@@ -42,7 +43,12 @@ pub(in crate::app) fn slider(
         _ => Vec::new(),
     };
     let value = axis.get(&recipe, &scenario);
-    if let Some(value) = widgets::knob(ui, axis, value, help(axis), room, &marks) {
+    let published = app.facts.as_ref().and_then(|facts| facts.published);
+    let write = |value: f64| match published {
+        Some(published) => as_published(axis, value, published),
+        None => axis.value_text(value),
+    };
+    if let Some(value) = widgets::knob(ui, axis, value, help(axis), room, &marks, &write) {
         axis.set(value, &mut recipe, &mut scenario);
         queue.push(if axis.is_recipe() {
             Action::SetRecipe(recipe, Some(axis))
@@ -50,6 +56,24 @@ pub(in crate::app) fn slider(
             Action::SetScenario(scenario, Some(axis))
         });
     }
+}
+
+/// A value in words for a network that is published in so many bits: nothing is made wider than that.
+fn as_published(axis: Axis, value: f64, published: PublishedBits) -> String {
+    let (body, experts) = match axis {
+        Axis::WeightBits => (published.weights, published.experts),
+        Axis::ActivationBits => (published.activations, published.activations),
+        _ => return axis.value_text(value),
+    };
+    let own = value.min(f64::from(body));
+    let mut text = axis.value_text(own);
+    if value >= f64::from(body) {
+        text = format!("as published, {text}");
+    }
+    if own > f64::from(experts) {
+        text += &format!(" (experts {experts})");
+    }
+    text
 }
 
 /// What a knob does, for its tooltip.

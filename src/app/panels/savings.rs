@@ -3,6 +3,9 @@
 use egui::{Align, RichText, Ui};
 use wattif_core::footprint::Saving;
 
+use crate::app::compare::{SAME_CONSTANTS, Verdict, verdict};
+use crate::app::derived::Figures;
+use crate::app::pages::Quantity;
 use crate::app::widgets::{self, cell};
 use crate::app::{App, theme};
 use crate::format;
@@ -73,6 +76,9 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             .and_then(|now| now.footprint.as_ref().ok())
             .and_then(|footprint| footprint.explanation.split("; ").next());
         let sentence = |name: &str, saving: &Saving| {
+            if tied(app, name) {
+                return Some(format!("{name}: {TIED}"));
+            }
             format::realised(&name.to_lowercase(), saving.nominal, saving.realised)
         };
         for (name, saving) in rows {
@@ -90,8 +96,14 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                     .into_iter()
                     .enumerate()
                 {
-                    let mut text = RichText::new(format::saving(value));
-                    if place == 2 {
+                    let realised = place == 2;
+                    let words = if realised && tied(app, name) {
+                        "tied".to_owned()
+                    } else {
+                        format::saving(value)
+                    };
+                    let mut text = RichText::new(words);
+                    if realised {
                         text = text.text_style(theme::emphasis()).color(palette.strong);
                     }
                     cell(ui, width, Align::Max, text).on_hover_text(format!(
@@ -110,17 +122,18 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                     .color(palette.muted),
             );
         }
+        let mut notes = vec![format!("Typical values; {SAME_CONSTANTS}")];
         if let Some(devices) = savings.original_devices {
-            let note = format!("Against the original on the {devices} devices that it needs");
-            ui.label(
-                RichText::new(note)
-                    .text_style(egui::TextStyle::Small)
-                    .color(palette.muted),
-            );
+            notes.push(format!(
+                "Against the original on the {devices} devices that it needs"
+            ));
         }
         if let Some(bits) = savings.original_bits {
-            let note =
-                format!("Against the original at {bits} bits, the widest this hardware holds");
+            notes.push(format!(
+                "Against the original at {bits} bits, the widest this hardware holds"
+            ));
+        }
+        for note in notes {
             ui.label(
                 RichText::new(note)
                     .text_style(egui::TextStyle::Small)
@@ -128,6 +141,26 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             );
         }
     });
+}
+
+const TIED: &str = "tied with the original within the ranges";
+
+/// Whether the ranges of a row leave open which side takes less.
+fn tied(app: &App, name: &str) -> bool {
+    let Some(quantity) = [Quantity::Time, Quantity::Energy]
+        .into_iter()
+        .find(|quantity| quantity.name() == name)
+    else {
+        return false;
+    };
+    let of = |figures: &Option<Figures>| {
+        let footprint = figures.as_ref()?.footprint.as_ref().ok()?;
+        Some(quantity.of(footprint))
+    };
+    match (of(&app.derived.now), of(&app.derived.original)) {
+        (Some(now), Some(original)) => verdict(now, original, true) == Verdict::Tied,
+        _ => false,
+    }
 }
 
 const NAME_WIDTH: f32 = 82.0;

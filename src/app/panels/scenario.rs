@@ -75,6 +75,7 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         .derived
         .target
         .map_or_else(|| scenario.hardware.clone(), |target| target.name.clone());
+    let search_id = ui.make_persistent_id("hardware search");
     let combo = ui.horizontal(|ui| {
         if let Some(target) = app.derived.target {
             widgets::class_shape(ui, target.class);
@@ -83,13 +84,27 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             .selected_text(RichText::new(title).text_style(theme::emphasis()))
             .width(ui.available_width())
             .truncate()
+            .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
             .show_ui(ui, |ui| {
                 ui.set_min_width(270.0);
+                let wanted = widgets::search(ui, search_id, "Search hardware", "Search hardware");
                 let Ok(all) = hardware::catalogue() else {
                     return;
                 };
+                let matches = |t: &HardwareTarget| {
+                    t.name.to_lowercase().contains(&wanted) || t.id.contains(&wanted)
+                };
+                // Enter takes the first that is listed.
+                let mut entered =
+                    !wanted.is_empty() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+                if !all.iter().any(matches) {
+                    ui.label("No hardware has that in its name");
+                }
                 for class in HardwareClass::ALL {
-                    let mut of_class = all.iter().filter(|t| t.class == class).peekable();
+                    let mut of_class = all
+                        .iter()
+                        .filter(|t| t.class == class && matches(t))
+                        .peekable();
                     if of_class.peek().is_none() {
                         continue;
                     }
@@ -103,7 +118,15 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                         );
                     });
                     for target in of_class {
-                        device(ui, target, &scenario.hardware, app, queue);
+                        if device(ui, target, &scenario.hardware) || std::mem::take(&mut entered) {
+                            let scenario = Scenario {
+                                hardware: target.id.clone(),
+                                ..scenario.clone()
+                            };
+                            queue.push(Action::SetScenario(scenario, None));
+                            ui.data_mut(|data| data.remove::<String>(search_id));
+                            ui.close();
+                        }
                     }
                 }
             })
@@ -113,7 +136,8 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     });
 }
 
-fn device(ui: &mut Ui, target: &HardwareTarget, chosen: &str, app: &App, queue: &mut Vec<Action>) {
+/// Draws a device. Returns whether it was chosen.
+fn device(ui: &mut Ui, target: &HardwareTarget, chosen: &str) -> bool {
     let mut button = egui::Button::selectable(target.id == chosen, target.name.as_str());
     if target.yours {
         let palette = theme::palette(ui.visuals());
@@ -133,11 +157,7 @@ fn device(ui: &mut Ui, target: &HardwareTarget, chosen: &str, app: &App, queue: 
             ui.label(&target.notes);
         }
     });
-    if response.clicked() {
-        let mut scenario = app.session.configuration.scenario.clone();
-        scenario.hardware.clone_from(&target.id);
-        queue.push(Action::SetScenario(scenario, None));
-    }
+    response.clicked()
 }
 
 fn region(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {

@@ -30,6 +30,10 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             .color(palette.muted)
     };
     let now = ui.input(|input| input.time);
+    let has_weights = app
+        .facts
+        .as_ref()
+        .is_none_or(|facts| facts.source.is_none());
     ui.horizontal_centered(|ui| {
         if let Some(training) = &app.training {
             let report = &training.report;
@@ -58,10 +62,13 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         } else if app.opening().is_some() {
             ui.label(small("Opening the model"));
         } else if app.activity.idle {
-            ui.label(small(&format!(
-                "Ready, {} configurations measured",
-                app.store.len()
-            )));
+            let ready = match app.store.len() {
+                // Without weights there is nothing to measure.
+                _ if !has_weights => "Ready".to_owned(),
+                1 => "Ready, 1 configuration measured".to_owned(),
+                count => format!("Ready, {count} configurations measured"),
+            };
+            ui.label(small(&ready));
         } else if app.facts.is_some() {
             ui.label(small("Measuring the rest of the chart"));
         }
@@ -72,7 +79,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             match app.session.settings.page {
-                Page::WhatIf => legend(ui, &small),
+                Page::WhatIf => legend(ui, &small, has_weights),
                 Page::Devices => classes(ui, &small),
                 _ => {}
             }
@@ -106,7 +113,7 @@ fn classes(ui: &mut Ui, small: &dyn Fn(&str) -> RichText) {
 }
 
 /// What the marks on the charts mean.
-fn legend(ui: &mut Ui, small: &dyn Fn(&str) -> RichText) {
+fn legend(ui: &mut Ui, small: &dyn Fn(&str) -> RichText, has_weights: bool) {
     let palette = theme::palette(ui.visuals());
     let circle = |ui: &mut Ui, filled: bool| {
         let (rect, _) = ui.allocate_exact_size(egui::vec2(10.0, 10.0), egui::Sense::hover());
@@ -130,6 +137,9 @@ fn legend(ui: &mut Ui, small: &dyn Fn(&str) -> RichText) {
         4.0,
         3.0,
     ));
+    if !has_weights {
+        return;
+    }
     ui.label(small("not measured yet"));
     circle(ui, false);
     ui.label(small("measured"));

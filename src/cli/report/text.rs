@@ -58,7 +58,7 @@ pub(super) fn lines(
     }
     if explain {
         lines.push(String::new());
-        lines.extend(formulas(&report.footprint));
+        lines.extend(formulas(&report.footprint, report.model.unit));
         if let Some(view) = &report.packed {
             lines.extend(packed::formulas(view));
         }
@@ -178,6 +178,15 @@ fn device(report: &Report, target: &HardwareTarget) -> String {
     }
 }
 
+/// What the latency of a batch is called: of a language model it is that of one step.
+fn latency(unit: &str) -> &'static str {
+    if unit == "token" {
+        "Time per output step"
+    } else {
+        "Latency"
+    }
+}
+
 fn costs(report: &Report, footprint: &FootprintView) -> Vec<String> {
     let unit = report.model.unit;
     let line = |name: &str, range: Range<f64>, symbol: &str, per: &str| {
@@ -190,7 +199,12 @@ fn costs(report: &Report, footprint: &FootprintView) -> Vec<String> {
     let rows = [
         row(["", "low", "typical", "high", ""]).to_vec(),
         rate_line(footprint.throughput.range.map(|x| x.0), unit),
-        line("Latency", footprint.latency_s.range.map(|x| x.0), "s", ""),
+        line(
+            latency(unit),
+            footprint.latency_s.range.map(|x| x.0),
+            "s",
+            "",
+        ),
         line(
             "Energy",
             footprint.energy_j_per_unit.range.map(|x| x.0),
@@ -334,15 +348,16 @@ fn comparison(report: &Report, saved: &SavedView) -> Vec<String> {
     lines
 }
 
-fn formulas(footprint: &FootprintView) -> Vec<String> {
+fn formulas(footprint: &FootprintView, unit: &str) -> Vec<String> {
     let mut lines =
         vec!["How it is calculated (METHODS.md has the formulas and sources)".to_owned()];
     // One formula gives the time of a batch, from which both follow.
     if footprint.throughput.provenance == footprint.latency_s.provenance {
-        lines.extend(entry("Throughput and latency", &footprint.throughput));
+        let name = format!("Throughput and {}", lower_first(latency(unit)));
+        lines.extend(entry(&name, &footprint.throughput));
     } else {
         lines.extend(entry("Throughput", &footprint.throughput));
-        lines.extend(entry("Latency", &footprint.latency_s));
+        lines.extend(entry(latency(unit), &footprint.latency_s));
     }
     lines.extend(entry("Energy", &footprint.energy_j_per_unit));
     lines.extend(entry("CO2e", &footprint.co2e_g_per_unit));

@@ -5,6 +5,7 @@ use super::{Demand, Precision, Processor, Total};
 use crate::hardware::cost::Request;
 use crate::hardware::per_operation::keras_spiking_cpu;
 use crate::hardware::{HardwareClass, HardwareTarget};
+use crate::units::Exponent;
 
 /// The typical time with the values in it.
 pub(super) fn time_formula(
@@ -75,18 +76,19 @@ pub(super) fn energy_formula(
     let ops: f64 = demands.iter().map(|d| d.ops).sum();
     let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
     format!(
-        "{}: {ops:.3e} operations → {:.3e} J + on-chip traffic {:.3e} J + {memory:.3e} bytes of \
-         memory traffic → {:.3e} J + {} device(s) × {} W × {:.3e} s = {:.3e} J static + links {:.3e} J; capped at {} W \
+        "{}: {ops:.3e} operations → {} J + on-chip traffic {} J + {} bytes of \
+         memory traffic → {} J + {} device(s) × {} W × {:.3e} s = {} J static + links {} J; capped at {} W \
          per device; of the device alone: no host, no fans, no losses of a power supply",
         plan.words(),
-        b.compute.0,
-        b.on_chip.0,
-        b.memory.0,
+        Exponent(b.compute.0),
+        Exponent(b.on_chip.0),
+        Exponent(memory),
+        Exponent(b.memory.0),
         plan.standing(),
         target.static_power.typical.0,
         total.seconds,
-        b.static_power.0,
-        b.interconnect.0,
+        Exponent(b.static_power.0),
+        Exponent(b.interconnect.0),
         target.power_limit.range().high.0,
     )
 }

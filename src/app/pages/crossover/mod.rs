@@ -11,7 +11,7 @@ use wattif_core::scenario::Scenario;
 
 use self::chart::chart;
 use self::sweep::{Kind, Marker, Sweep, sweep};
-use self::words::{place_text, reading};
+use self::words::{crossing, reading};
 use super::{Cached, sheet};
 use crate::app::command::Action;
 use crate::app::{App, theme};
@@ -121,15 +121,7 @@ fn notes(ui: &mut Ui, sweep: &Sweep) {
         if !stretch.crossed {
             continue;
         }
-        let at = place_text(sweep.kind, stretch.from);
-        text += &match spread {
-            Some((low, high)) => format!(
-                "; crossing at {at} ({} to {} at the ends of the ranges)",
-                place_text(sweep.kind, *low),
-                place_text(sweep.kind, *high)
-            ),
-            None => format!("; the crossing at {at} is not there at both ends of the ranges"),
-        };
+        text += &crossing(sweep.kind, stretch.from, *spread);
     }
     let text = RichText::new(text)
         .text_style(TextStyle::Small)

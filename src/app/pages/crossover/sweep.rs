@@ -169,8 +169,12 @@ impl Sweep {
 
 fn over_batch(app: &App, inputs: &Inputs, target: &HardwareTarget, grid: &Grid) -> Sweep {
     let x: Vec<f64> = (0..=MOST_DOUBLINGS).map(|i| 2_f64.powi(i)).collect();
-    let own = inputs.recipe.quantization.weight_bits;
+    // Nothing is made wider than it is published.
+    let published = app.facts.as_ref().and_then(|facts| facts.published);
+    let widest = published.map_or(u8::MAX, |published| published.weights);
+    let own = inputs.recipe.quantization.weight_bits.min(widest);
     let mut widths = WIDTHS.to_vec();
+    widths.retain(|bits| *bits <= widest);
     if !widths.contains(&own) {
         widths.push(own);
         widths.sort_by(|a, b| b.cmp(a));

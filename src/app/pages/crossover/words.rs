@@ -12,6 +12,25 @@ pub(super) fn place_text(kind: Kind, value: f64) -> String {
     }
 }
 
+/// Where curves cross, and where at the low and at the high ends of the ranges; `spread` is `None` where they do not at
+/// both.
+pub(super) fn crossing(kind: Kind, at: f64, spread: Option<(f64, f64)>) -> String {
+    let at = place_text(kind, at);
+    match spread.map(|(low, high)| [low, high].map(|end| place_text(kind, end))) {
+        // A range that is one factor on every curve moves no crossing.
+        Some([low, high]) if low == at && high == at => {
+            format!("; crossing at {at} (the range moves both alike)")
+        }
+        Some([low, high]) => {
+            format!("; crossing at {at} ({low} to {high} at the ends of the ranges)")
+        }
+        None => format!("; the crossing at {at} is not there at both ends of the ranges"),
+    }
+}
+
+/// What allows a claim over ranges that overlap: one device has the same constants at every width.
+const SAME_CONSTANTS: &str = " (same constants)";
+
 /// Which choice costs least where, in words.
 pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
     let name = |stretch: &Stretch| sweep.series[stretch.curve].name.as_str();
@@ -31,7 +50,7 @@ pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
                     format!(", at batch {batch} {gain} less than the most")
                 });
                 return format!(
-                    "{} take the least energy per {unit} at every batch{gain}",
+                    "{} take the least energy per {unit} at every batch{gain}{SAME_CONSTANTS}",
                     equals(sweep, first.curve)
                 );
             }
@@ -47,7 +66,7 @@ pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
                     )
                 };
             }
-            text
+            text + SAME_CONSTANTS
         }
         Kind::Activity(_) => activity_reading(sweep, unit),
     }
@@ -162,4 +181,26 @@ pub(super) fn nearest_place(x: &[f64], value: f64) -> Option<usize> {
         let distance = |place: usize| (x[place].ln() - value.ln()).abs();
         distance(a).total_cmp(&distance(b))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crossing_that_does_not_move_has_no_range() {
+        let widths = |spread| crossing(Kind::Widths, 1229.2, spread);
+        assert_eq!(
+            widths(Some((1229.1, 1229.3))),
+            "; crossing at 1,229 (the range moves both alike)"
+        );
+        assert_eq!(
+            widths(Some((900.0, 1400.0))),
+            "; crossing at 1,229 (900 to 1,400 at the ends of the ranges)"
+        );
+        assert_eq!(
+            widths(None),
+            "; the crossing at 1,229 is not there at both ends of the ranges"
+        );
+    }
 }

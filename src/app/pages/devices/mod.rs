@@ -20,7 +20,7 @@ use crate::format;
 
 /// What the devices are compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Quantity {
+pub(in crate::app) enum Quantity {
     Time,
     #[default]
     Energy,
@@ -28,9 +28,9 @@ pub(super) enum Quantity {
 }
 
 impl Quantity {
-    const ALL: [Self; 3] = [Self::Time, Self::Energy, Self::Co2e];
+    pub(in crate::app) const ALL: [Self; 3] = [Self::Time, Self::Energy, Self::Co2e];
 
-    const fn name(self) -> &'static str {
+    pub(in crate::app) const fn name(self) -> &'static str {
         match self {
             Self::Time => "Time",
             Self::Energy => "Energy",
@@ -39,7 +39,7 @@ impl Quantity {
     }
 
     /// Of one unit of work, in seconds, joules or grams.
-    pub(super) fn of(self, footprint: &Footprint) -> Range<f64> {
+    pub(in crate::app) fn of(self, footprint: &Footprint) -> Range<f64> {
         match self {
             Self::Time => {
                 let rate = footprint.throughput.range;
