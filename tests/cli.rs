@@ -319,8 +319,8 @@ fn wrong_names_exit_with_two_and_suggest_right_ones() {
             "wattif: no bundled model is called 'fashion-cn'; did you mean fashion-cnn?",
         ),
         (
-            &["report", "--model", CNN, "--hardware", "nvidia-h100-sx"],
-            "wattif: no hardware is called 'nvidia-h100-sx'; did you mean nvidia-h100-sxm",
+            &["report", "--model", CNN, "--hardware", "nvidia-h100-sxn"],
+            "wattif: no hardware is called 'nvidia-h100-sxn'; did you mean nvidia-h100-sxm",
         ),
         (
             &["report", "--model", CNN, "--region", "Fr-anse"],

@@ -133,7 +133,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             | Error::Compute(_)
             | Error::Cancelled,
         ) => IMPOSSIBLE,
-        Some(Error::File { .. } | Error::Unknown { .. }) | None => USAGE,
+        Some(Error::File { .. } | Error::Unknown { .. } | Error::Ambiguous { .. }) | None => USAGE,
     }
 }
 

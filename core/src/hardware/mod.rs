@@ -16,7 +16,7 @@ mod processor;
 mod this_cpu;
 
 pub use calibration::Calibration;
-pub use catalogue::{broken, catalogue, find, parse, reload, this_machine};
+pub use catalogue::{broken, catalogue, find, named, parse, reload, this_machine};
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
 pub use fpga::Fpga;
