@@ -25,6 +25,7 @@ mod served;
 pub(crate) mod statistics;
 mod step;
 mod system;
+pub(crate) mod unread;
 pub(crate) mod validate;
 
 pub use calibrate::{calibrate, cross_validate};
