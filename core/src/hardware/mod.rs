@@ -8,6 +8,7 @@ mod catalogue;
 mod cost;
 mod figure;
 mod fpga;
+mod memory;
 mod microcontroller;
 mod neuromorphic;
 pub mod own;
@@ -20,6 +21,7 @@ pub use catalogue::{broken, catalogue, find, named, parse, reload, this_machine}
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
 pub use fpga::Fpga;
+pub use memory::MemoryUse;
 pub use microcontroller::Microcontroller;
 pub use neuromorphic::Neuromorphic;
 pub use processor::{Link, Memory, Precision, Processor, Roofline, WeightStorage};

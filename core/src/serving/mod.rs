@@ -41,7 +41,7 @@ pub use layers::{Folding, LayerList, ListedLayer};
 pub use llama_cpp::GgufFormat;
 pub use predict::{Prediction, predict};
 pub use rows::{Case, CaseWork, Row, Scope, read};
-pub(crate) use served::{cost as served_cost, covers};
+pub(crate) use served::{cost as served_cost, covers, serves};
 pub(crate) use statistics::weighted_quantile;
 pub use statistics::{Pair, Statistics};
 pub use step::{StepEnergy, StepTime, Work};

@@ -67,6 +67,22 @@ pub(crate) fn cost(
     })
 }
 
+/// Whether a model on a device is costed by the serving model.
+///
+/// # Errors
+/// [`crate::Error::File`] when the table of its devices is broken.
+pub(crate) fn serves(hardware: &str, profile: &ModelProfile) -> Result<bool> {
+    let served = profile
+        .network
+        .as_ref()
+        .is_some_and(|network| match &network.shape {
+            Shape::Transformer(transformer) => !transformer.encoder,
+            Shape::DiffusionTransformer(_) | Shape::UNet(_) => true,
+            Shape::Layers(_) => false,
+        });
+    Ok(served && covers(hardware)?)
+}
+
 /// Whether language models and denoisers on a device are costed by the serving model.
 ///
 /// # Errors

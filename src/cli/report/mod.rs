@@ -1,8 +1,10 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
 mod lifecycle;
+mod parts;
 mod quality;
 mod text;
+mod usage;
 mod view;
 mod words;
 
@@ -28,6 +30,8 @@ pub use view::{
 };
 
 pub use lifecycle::{StorageView, TrainingView, WaterView};
+pub use parts::PartsView;
+pub use usage::{AmountView, AnswerView, MemoryView, Usage};
 
 use super::arguments::{ScenarioArguments, SourceArguments};
 use super::out::{Out, Progress};
@@ -209,6 +213,7 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
             training: record,
             ..subject.measurement
         },
+        usage: Usage::new(&cost, profile, scenario, target)?,
         footprint: cost.into(),
         original,
         original_infeasible,
@@ -291,7 +296,8 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     let engine = Engine::open(&reference)?;
     // What the hardware cannot run is said before the minutes of a training, not after.
     let (target, grid) = place(&scenario)?;
-    footprint::footprint(&engine.predict(&recipe)?, &scenario, target, grid)?;
+    let planned = engine.predict(&recipe)?;
+    footprint::footprint(&planned, &scenario, target, grid)?;
 
     if !arguments.nearest_student {
         train_missing_student(&engine, &recipe, &progress)?;

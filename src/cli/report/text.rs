@@ -9,6 +9,7 @@ use wattif_core::units::Range;
 use super::super::out::{aligned, entry, row, wrapped};
 use super::lifecycle;
 use super::quality::{Shown, measured, spiking_lines};
+use super::usage;
 use super::words::recipe;
 use super::{FootprintView, Report, SavedView, SavingsView};
 use crate::format::{
@@ -32,6 +33,7 @@ pub(super) fn lines(
     }
     lines.push(format!("On {} (modelled)", device(report, target)));
     lines.extend(costs(report, &report.footprint));
+    lines.extend(usage::lines(report));
     if let Some(reason) = &report.original_infeasible {
         lines.extend(wrapped(&format!("The original cannot run here: {reason}.")));
     }
@@ -53,6 +55,7 @@ pub(super) fn lines(
     if explain {
         lines.push(String::new());
         lines.extend(formulas(&report.footprint));
+        lines.extend(usage::formulas(report));
         lines.extend(lifecycle::formulas(report));
     }
     lines
@@ -202,15 +205,16 @@ fn costs(report: &Report, footprint: &FootprintView) -> Vec<String> {
         ),
     ];
     let mut lines = aligned(&rows, &[false, true, true, true, false]);
-    let parts = footprint.energy_breakdown_j;
+    let parts = &footprint.energy_breakdown_j;
     let total = footprint.energy_j_per_unit.range.typical.0;
     let shares: Vec<String> = [
-        ("compute", parts.compute),
-        ("on-chip data", parts.on_chip),
-        ("memory", parts.memory),
-        ("static", parts.static_power),
-        ("interconnect", parts.interconnect),
+        ("compute", &parts.compute),
+        ("on-chip data", &parts.on_chip),
+        ("memory", &parts.memory),
+        ("static", &parts.static_power),
+        ("interconnect", &parts.interconnect),
     ]
+    .map(|(name, part)| (name, part.range.typical))
     .into_iter()
     .filter(|(_, energy)| energy.0 > 0.0)
     .map(|(name, energy)| {
