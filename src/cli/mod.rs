@@ -9,6 +9,7 @@ mod calibrate;
 mod export;
 mod hardware;
 mod list;
+mod notes;
 mod out;
 mod packed;
 mod power;

@@ -34,6 +34,7 @@ pub use parts::PartsView;
 pub use usage::{AmountView, AnswerView, MemoryView, Usage};
 
 use super::arguments::{ScenarioArguments, SourceArguments};
+use super::notes;
 use super::out::{Out, Progress};
 
 /// Arguments of `wattif report`.
@@ -298,6 +299,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     let (target, grid) = place(&scenario)?;
     let planned = engine.predict(&recipe)?;
     footprint::footprint(&planned, &scenario, target, grid)?;
+    notes::without_effect(&arguments.scenario, &planned, target)?;
 
     if !arguments.nearest_student {
         train_missing_student(&engine, &recipe, &progress)?;
@@ -361,6 +363,7 @@ fn outlined(
     let mut report = compute_outline(&outline, recipe, &scenario)?;
     report.saved = saved(arguments, base, recipe, &scenario, "")?;
     let (target, grid) = place(&scenario)?;
+    notes::without_effect(&arguments.scenario, &outline.predict(recipe)?, target)?;
     if arguments.json {
         out.json(&report)?;
     } else {
