@@ -11,6 +11,10 @@ pub(crate) const PREFIXES: [&str; 15] = [
 /// The minus sign, as wide as a plus.
 pub const MINUS: &str = "−";
 
+/// From this size on, and below the other, numbers are written with a power of ten.
+const POWERS_FROM: f64 = 1e15;
+const POWERS_BELOW: f64 = 1e-12;
+
 /// A value with an SI prefix and three significant digits: `si(0.00123, "J")` is "1.23 mJ".
 pub fn si(value: f64, unit: &str) -> String {
     if value == 0.0 {
@@ -20,6 +24,9 @@ pub fn si(value: f64, unit: &str) -> String {
         return "–".to_owned();
     }
     let (scaled, prefix) = prefixed(value);
+    if !(1e-3..1e6).contains(&scaled.abs()) {
+        return format!("{} {unit}", significant(value, 3));
+    }
     format!("{} {prefix}{unit}", significant(scaled, 3))
 }
 
@@ -100,15 +107,18 @@ pub fn bytes(value: f64) -> String {
 pub fn amount(value: f64) -> String {
     let words = [(1e12, "trillion"), (1e9, "billion"), (1e6, "million")];
     for (size, word) in words {
-        if value >= size * 0.9995 {
+        if value >= size * 0.9995 && value < POWERS_FROM {
             return format!("{} {word}", trimmed(value / size, 3));
         }
     }
     count(value)
 }
 
-/// A whole number with its thousands apart: "1,234,567".
+/// A whole number with its thousands apart: "1,234,567"; from 10¹⁵ on with a power of ten.
 pub fn count(value: f64) -> String {
+    if value.abs() >= POWERS_FROM {
+        return power_of_ten(value, 3);
+    }
     let digits = format!("{:.0}", value.abs());
     let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
     for (place, digit) in digits.chars().enumerate() {
@@ -142,15 +152,29 @@ pub fn roughly(value: Option<f64>) -> String {
     }
 }
 
-/// A value with this many significant digits, without an exponent.
+/// A value with this many significant digits, with a power of ten only where it would have many zeros.
 pub fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 {
         return "0".to_owned();
+    }
+    if !(POWERS_BELOW..POWERS_FROM).contains(&value.abs()) {
+        return power_of_ten(value, digits);
     }
     let rounded = round_significant(value, digits);
     let magnitude = rounded.abs().log10().floor() as i32;
     let decimals = usize::try_from(digits - 1 - magnitude).unwrap_or(0);
     signed_text(rounded, decimals)
+}
+
+/// A value as digits and a power of ten: "1.00e300".
+fn power_of_ten(value: f64, digits: i32) -> String {
+    let decimals = usize::try_from(digits - 1).unwrap_or(0);
+    let text = format!("{:.decimals$e}", value.abs());
+    if value < 0.0 {
+        format!("{MINUS}{text}")
+    } else {
+        text
+    }
 }
 
 /// "1.50 mg" as "1.5 mg": ticks are round.
@@ -167,7 +191,7 @@ pub fn shorten(text: &str) -> String {
 /// Like [`significant`], without zeros at the end.
 pub fn trimmed(value: f64, digits: i32) -> String {
     let text = significant(value, digits);
-    if text.contains('.') {
+    if text.contains('.') && !text.contains('e') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
         text
@@ -176,6 +200,9 @@ pub fn trimmed(value: f64, digits: i32) -> String {
 
 /// A value with fixed decimals and a real minus sign.
 pub fn signed_text(value: f64, decimals: usize) -> String {
+    if value.abs() >= POWERS_FROM {
+        return power_of_ten(value, 3);
+    }
     let text = format!("{:.decimals$}", value.abs());
     let zero = text.chars().all(|c| matches!(c, '0' | '.'));
     if value < 0.0 && !zero {
@@ -332,6 +359,26 @@ mod tests {
         assert_eq!(roughly(Some(34_567.0)), "35,000");
         assert_eq!(roughly(Some(0.4217)), "0.42");
         assert_eq!(roughly(None), "never");
+    }
+
+    #[test]
+    fn extreme_numbers_have_a_power_of_ten_and_few_digits() {
+        assert_eq!(significant(1e300, 2), "1.0e300");
+        assert_eq!(significant(-2.5e-200, 3), "−2.50e-200");
+        assert_eq!(si(1e300, "m"), "1.00e300 m");
+        assert_eq!(si(1e-300, "J"), "1.00e-300 J");
+        assert_eq!(amount(1e18), "1.00e18");
+        for text in [
+            count(f64::MAX),
+            percent(1e300, 1),
+            grouped(1e300),
+            saving(-1e300),
+            times(1e300),
+            trimmed(5e-324, 3),
+            rate(1e300, "images"),
+        ] {
+            assert!(text.len() < 20, "{text}");
+        }
     }
 
     #[test]

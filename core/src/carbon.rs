@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::named::named;
 use crate::scenario::Scenario;
 use crate::units::{GramsCo2e, GramsPerKwh, Joules, KilowattHours, Range, Seconds};
 
@@ -83,13 +84,22 @@ pub fn find_grid(id: &str) -> Result<&'static Grid> {
     let all = grids()?;
     all.iter()
         .find(|grid| grid.id.eq_ignore_ascii_case(id))
-        .ok_or_else(|| {
-            let named = all.iter().find(|grid| grid.name.eq_ignore_ascii_case(id));
-            match named {
-                Some(grid) => Error::unknown("region", &grid.id.to_lowercase(), [grid.id.as_str()]),
-                None => Error::unknown("region", id, all.iter().map(|grid| grid.id.as_str())),
-            }
+        .ok_or_else(|| match named_grid(id) {
+            Ok(grid) => Error::Unknown {
+                what: "region",
+                id: id.to_owned(),
+                near: vec![grid.id.clone()],
+            },
+            Err(error) => error,
         })
+}
+
+/// The grid that people mean: by identifier, by the name of the place, or by the beginning of one of them.
+///
+/// # Errors
+/// [`Error::Ambiguous`] where several places begin so, [`Error::Unknown`] where none is called so.
+pub fn named_grid(name: &str) -> Result<&'static Grid> {
+    named("region", name, grids()?, |grid| [&grid.id, &grid.name])
 }
 
 /// Emissions of electricity: energy at the machine × PUE × intensity of the grid.
@@ -169,6 +179,10 @@ mod tests {
         let error = find_grid("Frnce").unwrap_err().to_string();
         assert!(error.starts_with("no region is called 'Frnce'"), "{error}");
         let error = find_grid("France").unwrap_err().to_string();
-        assert!(error.ends_with("did you mean FR?"), "{error}");
+        assert_eq!(error, "no region is called 'France'; did you mean FR?");
+        let id = |name: &str| named_grid(name).map(|grid| grid.id.as_str());
+        assert_eq!(id("France"), Ok("FR"));
+        assert_eq!(id("germany"), Ok("DE"));
+        assert_eq!(id("United States"), Ok("US"));
     }
 }

@@ -32,6 +32,16 @@ pub enum Error {
         /// Close names that exist.
         near: Vec<String>,
     },
+    /// What was asked for is the beginning of several names.
+    #[error("the {what} '{wanted}' could be {}", listed(candidates))]
+    Ambiguous {
+        /// The kind of thing looked up.
+        what: &'static str,
+        /// What was asked for.
+        wanted: String,
+        /// The names that begin so, with their identifiers.
+        candidates: Vec<String>,
+    },
     /// The hardware cannot run this model, and why.
     #[error("{0}")]
     Infeasible(String),
@@ -48,6 +58,30 @@ fn nearest(near: &[String]) -> String {
         String::new()
     } else {
         format!("; did you mean {}?", near.join(" or "))
+    }
+}
+
+/// A number as it was given, with a power of ten where it would have many zeros.
+pub(crate) fn plain(value: f64) -> String {
+    if value == 0.0 || (1e-6..1e15).contains(&value.abs()) {
+        format!("{value}")
+    } else {
+        format!("{value:e}")
+    }
+}
+
+/// Up to eight candidates, and how many more there are.
+fn listed(candidates: &[String]) -> String {
+    const SHOWN: usize = 8;
+    match candidates {
+        [all @ .., last] if !all.is_empty() && all.len() < SHOWN => {
+            format!("{} or {last}", all.join(", "))
+        }
+        _ => {
+            let shown = &candidates[..candidates.len().min(SHOWN)];
+            let more = candidates.len() - shown.len();
+            format!("{} and {more} more", shown.join(", "))
+        }
     }
 }
 

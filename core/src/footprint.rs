@@ -119,8 +119,8 @@ pub struct Footprint {
     pub breakdown: EnergyBreakdown,
     /// Emissions per unit of work: electricity with the building, and the embodied share.
     pub co2e_per_unit: Estimate<GramsCo2e>,
-    /// The embodied part of the typical `co2e_per_unit`.
-    pub embodied_per_unit: GramsCo2e,
+    /// The embodied part of `co2e_per_unit`.
+    pub embodied_per_unit: Estimate<GramsCo2e>,
     /// Emissions per day at the scenario's demand.
     pub co2e_per_day: Estimate<GramsCo2e>,
     /// Devices needed to serve the demand, at least those that share the model.
@@ -189,21 +189,23 @@ pub fn footprint(
         Some(figure) => figure.source.as_str(),
         None => "not published; assumed by power limit",
     };
-    let co2e_formula = format!(
-        "{:.3e} J per {unit} × PUE {} / 3.6e6 J per kWh × {:.1} g/kWh ({}, {}) = {} g; embodied {:.0} kg × {} \
-         device(s) ({known}) × {:.3e} s / ({} years × {} busy) = {} g",
-        cost.energy.typical.0,
-        scenario.pue,
-        grid.intensity.typical.0,
-        grid.name,
-        grid.year,
-        Exponent(operational.typical.0),
+    let embodied_formula = format!(
+        "{:.0} kg × {} device(s) ({known}) × {:.3e} s / ({} years × {} busy) = {} g",
         per_device.typical.0 / 1e3,
         cost.devices,
         cost.time.typical.0,
         scenario.lifetime_years,
         scenario.utilization,
         Exponent(embodied.typical.0),
+    );
+    let co2e_formula = format!(
+        "{:.3e} J per {unit} × PUE {} / 3.6e6 J per kWh × {:.1} g/kWh ({}, {}) = {} g; embodied {embodied_formula}",
+        cost.energy.typical.0,
+        scenario.pue,
+        grid.intensity.typical.0,
+        grid.name,
+        grid.year,
+        Exponent(operational.typical.0),
     );
     let rate = cost
         .time
@@ -231,7 +233,10 @@ pub fn footprint(
             range: co2e,
             provenance: modelled(co2e_formula),
         },
-        embodied_per_unit: embodied.typical,
+        embodied_per_unit: Estimate {
+            range: embodied,
+            provenance: modelled(embodied_formula),
+        },
         co2e_per_day: Estimate {
             range: co2e * scenario.demand_per_day,
             provenance: modelled(format!(

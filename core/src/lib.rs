@@ -19,6 +19,7 @@ pub mod formats;
 pub mod hardware;
 pub mod measurement;
 pub mod model;
+mod named;
 pub mod outline;
 pub mod power;
 pub mod preset;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain};
 use crate::serving::Era;
 
 /// Where and how a model runs.
@@ -135,7 +135,10 @@ impl Scenario {
                 Ok(())
             } else {
                 Err(Error::Scenario(format!(
-                    "{name} is {value}; it must lie between {least} and {most}"
+                    "{name} is {}; it must lie between {} and {}",
+                    plain(value),
+                    plain(least),
+                    plain(most)
                 )))
             }
         };
@@ -184,6 +187,18 @@ impl Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_out_of_range_is_said_with_few_digits() {
+        let scenario = Scenario {
+            demand_per_day: 1e300,
+            ..Scenario::default()
+        };
+        assert_eq!(
+            scenario.validate().unwrap_err().to_string(),
+            "the demand per day is 1e300; it must lie between 0 and 1e18"
+        );
+    }
 
     #[test]
     fn a_pue_below_one_is_refused() {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use wattif_core::carbon;
+use wattif_core::hardware;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
 use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
@@ -108,8 +110,8 @@ impl RecipeArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Scenario")]
 pub(super) struct ScenarioArguments {
-    /// Hardware target, as `wattif hardware` lists it
-    #[arg(long, value_name = "ID")]
+    /// Hardware target by identifier or name, as `wattif hardware` lists it
+    #[arg(long, value_name = "NAME")]
     hardware: Option<String>,
     /// Devices that share the model
     #[arg(long, value_name = "N")]
@@ -122,24 +124,24 @@ pub(super) struct ScenarioArguments {
     batch: Option<u32>,
     /// Tokens of context that a language model attends to on average, prompts not counted
     #[arg(long, value_name = "N", conflicts_with_all = ["prompt_tokens", "answer_tokens"])]
-    context: Option<u32>,
+    pub(super) context: Option<u32>,
     /// Tokens of a prompt, whose work is shared out over the answer
     #[arg(long, value_name = "N", requires = "answer_tokens")]
-    prompt_tokens: Option<u32>,
+    pub(super) prompt_tokens: Option<u32>,
     /// Tokens that a language model writes in answer
     #[arg(long, value_name = "N")]
-    answer_tokens: Option<u32>,
+    pub(super) answer_tokens: Option<u32>,
     /// Time steps for which a spiking chip is presented with one unit of work
     #[arg(long, value_name = "N")]
-    time_steps: Option<u32>,
+    pub(super) time_steps: Option<u32>,
     /// Year of the serving software, for networks known by their shapes; 2023 is a loop in Python
     #[arg(long, value_enum)]
-    era: Option<EraName>,
+    pub(super) era: Option<EraName>,
     /// Units of work per day
     #[arg(long, value_name = "X")]
     demand: Option<f64>,
-    /// Electricity grid, as `wattif regions` lists it
-    #[arg(long, value_name = "ID")]
+    /// Electricity grid by identifier or place, as `wattif regions` lists it
+    #[arg(long, value_name = "PLACE")]
     region: Option<String>,
     /// Energy of the building / energy of the machines
     #[arg(long, value_name = "X")]
@@ -170,7 +172,9 @@ impl ScenarioArguments {
     /// [`wattif_core::Error::Scenario`] for a value out of range, [`wattif_core::Error::Unknown`] for an identifier
     /// that is in no catalogue.
     pub(super) fn apply(&self, mut scenario: Scenario) -> wattif_core::Result<Scenario> {
-        set(&mut scenario.hardware, self.hardware.clone());
+        if let Some(name) = &self.hardware {
+            scenario.hardware.clone_from(&hardware::named(name)?.id);
+        }
         if let Some(devices) = self.devices {
             scenario.set_devices(devices);
         }
@@ -186,15 +190,17 @@ impl ScenarioArguments {
         set(&mut scenario.time_steps, self.time_steps);
         set(&mut scenario.era, self.era.map(Into::into));
         set(&mut scenario.demand_per_day, self.demand);
-        set(&mut scenario.region, self.region.clone());
+        if let Some(name) = &self.region {
+            scenario.region.clone_from(&carbon::named_grid(name)?.id);
+        }
         set(&mut scenario.pue, self.pue);
         set(&mut scenario.lifetime_years, self.lifetime);
         set(&mut scenario.utilization, self.utilization);
         set(&mut scenario.wue, self.wue.map(Some));
         set(&mut scenario.grid_water, self.grid_water.map(Some));
         scenario.validate()?;
-        wattif_core::hardware::find(&scenario.hardware)?;
-        wattif_core::carbon::find_grid(&scenario.region)?;
+        hardware::find(&scenario.hardware)?;
+        carbon::find_grid(&scenario.region)?;
         Ok(scenario)
     }
 }
@@ -237,7 +243,7 @@ impl From<ScopeName> for Scope {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum EraName {
+pub(super) enum EraName {
     #[value(name = "2023")]
     Y2023,
     #[value(name = "2024")]

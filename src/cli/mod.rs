@@ -9,6 +9,7 @@ mod calibrate;
 mod export;
 mod hardware;
 mod list;
+mod notes;
 mod out;
 mod packed;
 mod power;
@@ -133,7 +134,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             | Error::Compute(_)
             | Error::Cancelled,
         ) => IMPOSSIBLE,
-        Some(Error::File { .. } | Error::Unknown { .. }) | None => USAGE,
+        Some(Error::File { .. } | Error::Unknown { .. } | Error::Ambiguous { .. }) | None => USAGE,
     }
 }
 

@@ -7,6 +7,7 @@ use wattif_core::carbon::{self, Grid};
 use wattif_core::footprint::Estimate;
 use wattif_core::hardware::{self, HardwareTarget};
 use wattif_core::measurement::Provenance;
+use wattif_core::model;
 use wattif_core::scenario::Scenario;
 use wattif_core::training::{self, Attention, TrainingCost, TrainingPrecision, Transformer};
 use wattif_core::units::{GramsCo2e, GramsPerKwh, KilowattHours, Litres, Range, Seconds, Watts};
@@ -51,13 +52,14 @@ const VOLUME: Scale = [(1.0, 0.0, "L"), (1e3, 1e3, "m³"), (1e6, 1e7, "thousand 
         wattif training --days 14.8 --devices 10000 --watts 330 --pue 1.1 --intensity 429"
 )]
 pub(super) struct TrainingArguments {
-    /// All parameters of the transformer, such as 175e9
-    #[arg(long, value_name = "X", requires_all = ["tokens", "hardware"], help_heading = "By size")]
+    /// All parameters of the transformer, such as 175e9 or 175B
+    #[arg(long, value_name = "X", value_parser = large, requires_all = ["tokens", "hardware"], help_heading = "By size")]
     parameters: Option<f64>,
     /// Parameters that a token passes through, where experts take turns; all of them if not given
     #[arg(
         long,
         value_name = "X",
+        value_parser = large,
         requires = "parameters",
         help_heading = "By size"
     )]
@@ -66,6 +68,7 @@ pub(super) struct TrainingArguments {
     #[arg(
         long,
         value_name = "X",
+        value_parser = large,
         requires = "parameters",
         help_heading = "By size"
     )]
@@ -96,8 +99,8 @@ pub(super) struct TrainingArguments {
     /// Days that the run took on --devices
     #[arg(long, value_name = "X", help_heading = "By hours")]
     days: Option<f64>,
-    /// Hardware, as `wattif hardware` lists it
-    #[arg(long, value_name = "ID", help_heading = "Devices")]
+    /// Hardware by identifier or name, as `wattif hardware` lists it
+    #[arg(long, value_name = "NAME", help_heading = "Devices")]
     hardware: Option<String>,
     /// Devices that share the work, for the time that it takes by the clock
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Devices")]
@@ -111,8 +114,8 @@ pub(super) struct TrainingArguments {
     /// Fraction of its life that a device is busy
     #[arg(long, value_name = "FRACTION", default_value_t = Scenario::default().utilization, help_heading = "Devices")]
     utilization: f64,
-    /// Electricity grid, as `wattif regions` lists it
-    #[arg(long, value_name = "ID", default_value_t = Scenario::default().region, help_heading = "Building and grid")]
+    /// Electricity grid by identifier or place, as `wattif regions` lists it
+    #[arg(long, value_name = "PLACE", default_value_t = Scenario::default().region, help_heading = "Building and grid")]
     region: String,
     /// Carbon intensity instead of the region's, in gCO2e/kWh
     #[arg(
@@ -137,6 +140,11 @@ pub(super) struct TrainingArguments {
     /// Print the formula behind each number, with its values
     #[arg(long, help_heading = "Output", conflicts_with = "json")]
     explain: bool,
+}
+
+/// A number as `--model dense:8B` has it.
+fn large(text: &str) -> Result<f64, String> {
+    model::amount(text).ok_or_else(|| "not a number; write 8e9 or 8B".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -207,7 +215,7 @@ impl TrainingArguments {
 
     fn grid(&self) -> wattif_core::Result<Grid> {
         let Some(intensity) = self.intensity else {
-            return carbon::find_grid(&self.region).cloned();
+            return carbon::named_grid(&self.region).cloned();
         };
         if !(0.0..3000.0).contains(&intensity) {
             return Err(wattif_core::Error::Scenario(format!(
@@ -269,7 +277,7 @@ impl TrainingArguments {
     fn view(&self) -> anyhow::Result<View> {
         let scenario = self.scenario()?;
         let grid = self.grid()?;
-        let target = self.hardware.as_deref().map(hardware::find).transpose()?;
+        let target = self.hardware.as_deref().map(hardware::named).transpose()?;
         let (device_time, size) = self.device_time(target)?;
         let power = match (target, self.watts.map(Watts)) {
             (Some(target), watts) => training::device_power(target, watts)?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wattif_core::Error;
-use wattif_core::serving::{self, Group, Options, Row, Statistics};
+use wattif_core::serving::{self, Group, Options, Row, SkippedRow, Statistics, Validation};
 use wattif_core::tables::{self, Table};
 
 use super::out::Out;
@@ -63,6 +63,11 @@ fn tables(files: &[PathBuf]) -> anyhow::Result<Vec<Table>> {
 
 /// Prints error figures by device, task, scope and precision, then the rows that could not be predicted.
 pub(super) fn run(arguments: &ValidateArguments, out: &mut Out) -> anyhow::Result<()> {
+    if let Some(folder) = &arguments.models
+        && !folder.is_dir()
+    {
+        return Err(Error::file("there is no such folder", folder).into());
+    }
     let validation = tables::validate(
         &tables(&arguments.against)?,
         Options {
@@ -71,34 +76,60 @@ pub(super) fn run(arguments: &ValidateArguments, out: &mut Out) -> anyhow::Resul
         },
     )?;
     if arguments.json {
-        return out.json(&validation);
+        out.json(&validation)?;
+    } else {
+        print(arguments, &validation, out)?;
     }
+    if validation.rows.is_empty() {
+        let rows = validation.skipped.len();
+        return Err(Error::Infeasible(format!(
+            "nothing could be predicted: {rows} row(s), each with the reason above"
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+fn print(
+    arguments: &ValidateArguments,
+    validation: &Validation,
+    out: &mut Out,
+) -> anyhow::Result<()> {
     out.line(if arguments.cross_validate {
         "Constants fitted without the family that they predict (MLPerf, llama.cpp: without the device; small chips: without \
          the chip)"
     } else {
         "Constants that ship; those of large devices and small chips were fitted to rows of these tables"
     })?;
-    out.line("")?;
-    table("By kind of work", &validation.summary, out)?;
-    out.line("")?;
-    table(
-        "By device, task, scope and precision",
-        &validation.groups,
-        out,
-    )?;
-    if !validation.skipped.is_empty() {
+    if !validation.groups.is_empty() {
         out.line("")?;
-        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for row in &validation.skipped {
-            reasons.entry(&row.reason).or_default().push(&row.id);
-        }
-        out.line(format!("Not predicted: {} rows", validation.skipped.len()))?;
-        for (reason, ids) in reasons {
-            let shown = ids.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-            let more = if ids.len() > 3 { ", …" } else { "" };
-            out.line(format!("  {} × {reason} ({shown}{more})", ids.len()))?;
-        }
+        table("By kind of work", &validation.summary, out)?;
+        out.line("")?;
+        table(
+            "By device, task, scope and precision",
+            &validation.groups,
+            out,
+        )?;
+    }
+    reasons("Not predicted", &validation.skipped, out)?;
+    reasons("Not read", &validation.notes, out)
+}
+
+/// Rows by the reason why they, or parts of them, are not in the figures.
+fn reasons(title: &str, rows: &[SkippedRow], out: &mut Out) -> anyhow::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    out.line("")?;
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for row in rows {
+        reasons.entry(&row.reason).or_default().push(&row.id);
+    }
+    out.line(format!("{title}: {} rows", rows.len()))?;
+    for (reason, ids) in reasons {
+        let shown = ids.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+        let more = if ids.len() > 3 { ", …" } else { "" };
+        out.line(format!("  {} × {reason} ({shown}{more})", ids.len()))?;
     }
     Ok(())
 }

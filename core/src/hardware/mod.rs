@@ -9,6 +9,7 @@ mod cost;
 mod figure;
 mod figures;
 mod fpga;
+mod memory;
 mod microcontroller;
 mod neuromorphic;
 pub mod own;
@@ -20,12 +21,13 @@ mod this_cpu;
 pub(crate) use calibration::tests::sample as sample_calibration;
 pub use calibration::{Calibration, PackedCalibration};
 pub use catalogue::{
-    THIS_MACHINE, broken, calibration, catalogue, find, parse, reload, this_machine,
+    THIS_MACHINE, broken, calibration, catalogue, find, named, parse, reload, this_machine,
 };
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
 pub use figures::{ListedFigure, Part};
 pub use fpga::Fpga;
+pub use memory::MemoryUse;
 pub use microcontroller::Microcontroller;
 pub use neuromorphic::Neuromorphic;
 pub use processor::{Link, Memory, PackedKernels, Precision, Processor, Roofline, WeightStorage};
@@ -234,11 +236,7 @@ impl HardwareTarget {
     /// # Errors
     /// [`crate::Error::File`] when a file that ships with the program is broken.
     pub fn is_fitted_for(&self, profile: &ModelProfile) -> Result<bool> {
-        let device = serving::served_device(self)?;
-        Ok(match (device, &profile.network) {
-            (Some(device), Some(network)) => device.covers(&network.shape),
-            _ => false,
-        })
+        Ok(serving::fit_of(profile.network.as_deref(), self)? != serving::Fit::Class)
     }
 
     /// Emissions of making one device; where nobody published them, a wide range by power limit, never zero.

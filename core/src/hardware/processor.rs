@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use self::plan::Plan;
 use self::words::{energy_formula, quoted_elsewhere, time_formula};
-use super::HardwareTarget;
 use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
+use super::{HardwareTarget, MemoryUse};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::LayerKind;
@@ -227,6 +227,14 @@ impl Processor {
     pub(super) fn check_fit(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<f64> {
         let plan = self.plan(target, request)?;
         Ok(plan.weight_bytes)
+    }
+
+    pub(super) fn memory_use(
+        &self,
+        target: &HardwareTarget,
+        request: &Request<'_>,
+    ) -> Result<MemoryUse> {
+        Ok(self.plan(target, request)?.memory_use())
     }
 
     fn plan<'a>(

@@ -62,8 +62,8 @@ impl ModelReference {
     }
 }
 
-/// A number of parameters: `70e9`, `70B`, `350M`.
-fn parameters(text: &str) -> Result<u64> {
+/// A number that may end in K, M, B or T: `70e9`, `70B`, `350M`; `None` where it is none.
+pub fn amount(text: &str) -> Option<f64> {
     let (number, factor) = match text.char_indices().next_back() {
         Some((end, 'K' | 'k')) => (&text[..end], 1e3),
         Some((end, 'M' | 'm')) => (&text[..end], 1e6),
@@ -71,11 +71,14 @@ fn parameters(text: &str) -> Result<u64> {
         Some((end, 'T' | 't')) => (&text[..end], 1e12),
         _ => (text, 1.0),
     };
-    match number.parse::<f64>() {
+    number.parse::<f64>().ok().map(|count| count * factor)
+}
+
+/// A number of parameters.
+fn parameters(text: &str) -> Result<u64> {
+    match amount(text) {
         // Whole and far below 2^63.
-        Ok(count) if (1e3..=1e15).contains(&(count * factor)) => {
-            Ok((count * factor).round() as u64)
-        }
+        Some(count) if (1e3..=1e15).contains(&count) => Ok(count.round() as u64),
         _ => Err(Error::Scenario(format!(
             "'{text}' is not a number of parameters between 1e3 and 1e15; write 70e9 or 70B"
         ))),

@@ -25,6 +25,10 @@ pub struct Architecture {
     /// Bits per weight of the experts as published, where they differ from the others'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expert_bits: Option<u8>,
+    /// Most tokens, prompt and answer together, that a language model was made for, as its configuration states
+    /// (`max_position_embeddings`); `None` where it states none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_limit: Option<u32>,
     /// The shapes.
     pub shape: Shape,
 }

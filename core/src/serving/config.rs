@@ -1,12 +1,16 @@
 //! Shapes out of a published configuration file (`config.json`).
 
+mod checks;
+mod denoisers;
+
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::architecture::{Architecture, Experts, LatentAttention, Shape, Transformer, Window};
-use super::denoiser::{DiffusionTransformer, UNet};
+use super::denoiser::UNet;
 use crate::error::{Error, Result};
+use checks::published_bits;
 
 /// Reads the shapes of a network from its published configuration: decoders and encoders of text, diffusion
 /// transformers and U-Nets.
@@ -24,7 +28,8 @@ pub fn open(path: &Path) -> Result<Architecture> {
 /// # Errors
 /// As [`open`].
 fn parse(text: &str, path: &Path) -> Result<Architecture> {
-    let config: Value = serde_json::from_str(text)
+    // Some editors put a byte order mark first.
+    let config: Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|error| Error::file(format!("is not JSON ({error})"), path))?;
     if !config.is_object() {
         return Err(Error::file("is not a configuration: it has no keys", path));
@@ -33,6 +38,7 @@ fn parse(text: &str, path: &Path) -> Result<Architecture> {
         config: &config,
         path,
     };
+    let mut context_limit = None;
     let shape = match config.get("_class_name").and_then(Value::as_str) {
         Some("UNet2DConditionModel") => Shape::UNet(keys.unet()?),
         Some("UNet3DConditionModel") => Shape::UNet(UNet {
@@ -58,6 +64,7 @@ fn parse(text: &str, path: &Path) -> Result<Architecture> {
                 config: inner.unwrap_or(&config),
                 path,
             };
+            context_limit = keys.context_limit();
             Shape::Transformer(keys.transformer()?)
         }
     };
@@ -85,24 +92,17 @@ fn parse(text: &str, path: &Path) -> Result<Architecture> {
         parameters,
         weight_bits: published_bits(&config),
         expert_bits: None,
+        context_limit,
         shape,
     })
 }
 
-/// Bits per weight by the quantisation that a configuration states, if any.
-fn published_bits(config: &Value) -> Option<u8> {
-    let quantization = config.get("quantization_config")?;
-    let bits = ["bits", "w_bit", "num_bits"]
-        .iter()
-        .find_map(|key| quantization.get(key).and_then(Value::as_u64))
-        .and_then(|bits| u8::try_from(bits).ok());
-    let method = quantization.get("quant_method").and_then(Value::as_str)?;
-    match (bits, method) {
-        (Some(bits @ 1..=8), _) => Some(bits),
-        (None, "fp8" | "fbgemm_fp8") => Some(8),
-        _ => None,
-    }
-}
+/// Names of the width of the residual stream.
+const HIDDEN: [&str; 4] = ["hidden_size", "n_embd", "d_model", "dim"];
+/// Names of the number of query heads.
+const HEADS: [&str; 4] = ["num_attention_heads", "n_head", "num_heads", "n_heads"];
+/// Names of the number of heads of keys and values.
+const KV_HEADS: [&str; 2] = ["num_key_value_heads", "num_kv_heads"];
 
 struct Keys<'a> {
     config: &'a Value,
@@ -160,9 +160,10 @@ impl Keys<'_> {
 
     fn transformer(&self) -> Result<Transformer> {
         let family = self.text("model_type");
-        let hidden = self.number(&["hidden_size", "n_embd", "d_model", "dim"])?;
+        self.refuse_other_kinds()?;
+        let hidden = self.number(&HIDDEN)?;
         let layers = self.number(&["num_hidden_layers", "n_layer", "num_layers", "n_layers"])?;
-        let heads = self.number(&["num_attention_heads", "n_head", "num_heads", "n_heads"])?;
+        let heads = self.number(&HEADS)?;
         let plain = [
             "gpt2",
             "gpt_neox",
@@ -179,8 +180,13 @@ impl Keys<'_> {
         let encoder = ["bert", "roberta", "distilbert"].contains(&family);
         let multi_query = self.flag("multi_query").unwrap_or(false);
         let kv_heads = self
-            .maybe(&["num_key_value_heads", "num_kv_heads"])
+            .maybe(&KV_HEADS)
             .unwrap_or(if multi_query { 1 } else { heads });
+        let head_dim = self.maybe(&["head_dim"]);
+        if head_dim.is_none() {
+            self.divisible((&HIDDEN, hidden), (&HEADS, heads))?;
+        }
+        self.divisible((&HEADS, heads), (&KV_HEADS, kv_heads))?;
         let count = self.maybe(&["num_experts", "num_local_experts", "n_routed_experts"]);
         let inner = self.maybe(&[
             "intermediate_size",
@@ -203,7 +209,7 @@ impl Keys<'_> {
             layers,
             heads,
             kv_heads,
-            head_dim: self.maybe(&["head_dim"]).unwrap_or(hidden / heads.max(1)),
+            head_dim: head_dim.unwrap_or(hidden / heads),
             ffn: match &experts {
                 Some(experts) if experts.dense_layers == 0 => 0,
                 _ => self.maybe(&["intermediate_size_mlp"]).unwrap_or(inner),
@@ -290,117 +296,6 @@ impl Keys<'_> {
             }
         };
         (full_every != 1).then_some(Window { tokens, full_every })
-    }
-
-    fn diffusion_transformer(&self, class: &str) -> Result<DiffusionTransformer> {
-        let heads = self.number(&["num_attention_heads"])?;
-        let hidden = heads * self.number(&["attention_head_dim"])?;
-        let joint = self.number(&["num_layers"])?;
-        let cross = ["PixArt", "Wan", "HunyuanDiT", "LTX", "Sana"]
-            .iter()
-            .any(|name| class.contains(name));
-        let video = ["Video", "Wan", "CogVideo", "LTX", "Mochi"]
-            .iter()
-            .any(|name| class.contains(name));
-        let guided = !["Flux", "HunyuanVideo"]
-            .iter()
-            .any(|name| class.contains(name));
-        let second = self
-            .config
-            .get("dual_attention_layers")
-            .and_then(Value::as_array)
-            .map_or(0, |layers| u32::try_from(layers.len()).unwrap_or(0));
-        // Packed latents count as patches of two.
-        let patch = match self.maybe(&["patch_size"]) {
-            Some(1) | None if class.contains("Flux") => 2,
-            Some(patch) => patch,
-            None => 2,
-        };
-        Ok(DiffusionTransformer {
-            hidden,
-            heads,
-            joint_layers: joint,
-            single_layers: self.maybe(&["num_single_layers"]).unwrap_or(0),
-            second_attention_layers: second,
-            ffn: self.maybe(&["ffn_dim"]).unwrap_or(4 * hidden),
-            cross_attention: cross,
-            shared_streams: class.contains("CogVideo"),
-            latent_downsampling: 8,
-            patch,
-            frame_downsampling: if video { 4 } else { 1 },
-            text_tokens: if class.contains("Flux") || class.contains("Wan") {
-                512
-            } else {
-                333
-            },
-            text_encoder_parameters: 4.76e9,
-            guidance_passes: if guided { 2 } else { 1 },
-            steps: if video { 50 } else { 28 },
-            height: if video { 480 } else { 1024 },
-            width: if video { 832 } else { 1024 },
-            frames: if video { 81 } else { 1 },
-        })
-    }
-
-    fn unet(&self) -> Result<UNet> {
-        let channels = self.numbers("block_out_channels")?;
-        let context = self.number(&["cross_attention_dim"])?;
-        let kinds: Vec<bool> = self
-            .config
-            .get("down_block_types")
-            .and_then(Value::as_array)
-            .ok_or_else(|| {
-                Error::file(
-                    "the key 'down_block_types' is missing or not a list",
-                    self.path,
-                )
-            })?
-            .iter()
-            .map(|kind| {
-                kind.as_str()
-                    .is_some_and(|kind| kind.starts_with("CrossAttn"))
-            })
-            .collect();
-        let depths = self.config.get("transformer_layers_per_block");
-        let depth = |level: usize| -> [u32; 2] {
-            if !kinds.get(level).copied().unwrap_or(false) {
-                return [0, 0];
-            }
-            let whole = |value: &Value| value.as_u64().and_then(|value| u32::try_from(value).ok());
-            match depths {
-                Some(Value::Array(levels)) => match levels.get(level) {
-                    Some(Value::Array(pair)) => [
-                        pair.first().and_then(whole).unwrap_or(1),
-                        pair.get(1).and_then(whole).unwrap_or(1),
-                    ],
-                    Some(one) => [whole(one).unwrap_or(1); 2],
-                    None => [1; 2],
-                },
-                Some(one) => [whole(one).unwrap_or(1); 2],
-                None => [1; 2],
-            }
-        };
-        let transformer_layers: Vec<[u32; 2]> = (0..channels.len()).map(depth).collect();
-        let deepest = transformer_layers.last().map_or(1, |last| last[1].max(1));
-        let side = 8 * self.maybe(&["sample_size"]).unwrap_or(64);
-        Ok(UNet {
-            channels,
-            transformer_layers,
-            up_transformer_layers: None,
-            middle_transformer_layers: match self.config.get("mid_block_type") {
-                Some(Value::Null) => None,
-                _ => Some(deepest),
-            },
-            context,
-            temporal: false,
-            text_tokens: 77,
-            text_encoder_parameters: if context >= 2048 { 0.82e9 } else { 0.12e9 },
-            guidance_passes: 2,
-            steps: 50,
-            height: side,
-            width: side,
-            frames: 1,
-        })
     }
 }
 

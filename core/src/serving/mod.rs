@@ -25,6 +25,7 @@ mod served;
 pub(crate) mod statistics;
 mod step;
 mod system;
+pub(crate) mod unread;
 pub(crate) mod validate;
 
 pub use calibrate::{calibrate, cross_validate};
@@ -34,7 +35,6 @@ pub use constants::{Constants, Spread, Spreads};
 pub(crate) use decode::experts_touched;
 pub use decode::{Era, Serving, WeightFormat};
 pub use denoiser::{DiffusionTransformer, PassCount, Pipeline, UNet};
-pub(crate) use device::of_hardware as served_device;
 pub use device::{Device, DeviceKind, Generation};
 pub use diffusion::{BatchEnergy, BatchTime, Generating};
 pub use layers::{Folding, LayerList, ListedLayer};

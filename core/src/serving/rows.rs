@@ -15,7 +15,9 @@ use super::diffusion::Generating;
 use super::llama_cpp::GgufFormat;
 use super::narrow::LinearFormat;
 use super::system::{Arrival, Benchmark};
+use super::unread::positive;
 use crate::error::{Error, Result};
+use crate::tables::reader;
 
 /// One published measurement; the columns of the public tables, all text, as many are empty.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -70,10 +72,7 @@ pub struct Row {
 impl Row {
     /// A column as a number.
     fn number(text: &str) -> Option<f64> {
-        text.trim()
-            .parse()
-            .ok()
-            .filter(|value: &f64| value.is_finite() && *value > 0.0)
+        positive(text)
     }
 
     /// Measured joules per unit of work.
@@ -101,7 +100,7 @@ impl Row {
 /// # Errors
 /// [`Error::File`] when the text is not a table, or has no column for the model or for the hardware.
 pub fn read(text: &str, path: &Path) -> Result<Vec<Row>> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let mut reader = reader(text, path)?;
     let headers = reader
         .headers()
         .map_err(|error| Error::file(error.to_string(), path))?;
@@ -315,6 +314,7 @@ fn network(row: &Row, models: Option<&Path>) -> std::result::Result<Architecture
         parameters: total * 1e9,
         weight_bits: None,
         expert_bits: None,
+        context_limit: None,
         shape: Shape::Transformer(Transformer::of_size(total * 1e9, active * 1e9)),
     })
 }

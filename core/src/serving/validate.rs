@@ -64,7 +64,7 @@ pub struct ComparedFigure {
     pub measured: f64,
 }
 
-/// A row that was not predicted.
+/// A row that was not predicted, or of which a part could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SkippedRow {
     /// Identifier of the row.
@@ -103,6 +103,8 @@ pub struct Validation {
     pub rows: Vec<ValidatedRow>,
     /// Rows that were not predicted.
     pub skipped: Vec<SkippedRow>,
+    /// Rows that were predicted, of which a cell could not be read.
+    pub notes: Vec<SkippedRow>,
 }
 
 /// The rows of a table that can be predicted, and the others with the reason.
@@ -114,7 +116,7 @@ pub fn cases(rows: &[Row], models: Option<&Path>) -> (Vec<Case>, Vec<SkippedRow>
             Ok(case) => cases.push(case),
             Err(reason) => skipped.push(SkippedRow {
                 id: row.id.clone(),
-                reason,
+                reason: row.unread().unwrap_or(reason),
             }),
         }
     }
@@ -186,11 +188,16 @@ fn report(cases: &[Case], predictions: &[Prediction], skipped: Vec<SkippedRow>) 
             figures: Vec::new(),
         })
         .collect();
+    let note = |case: &Case| {
+        let id = case.row.id.clone();
+        case.row.unread().map(|reason| SkippedRow { id, reason })
+    };
     Validation {
         summary,
         groups,
         rows,
         skipped,
+        notes: cases.iter().filter_map(note).collect(),
     }
 }
 
@@ -221,6 +228,7 @@ impl Validation {
         self.groups.append(&mut other.groups);
         self.rows.append(&mut other.rows);
         self.skipped.append(&mut other.skipped);
+        self.notes.append(&mut other.notes);
     }
 }
 

@@ -12,6 +12,7 @@ mod small_fit;
 mod small_validate;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ use crate::serving::statistics::Pair;
 use crate::serving::validate::{Key, Pairs, figures};
 use crate::serving::{self, Options, Row, SkippedRow, ValidatedRow, Validation};
 use read::Identified;
+pub(crate) use text::reader;
 
 /// The tables that ship, with their paths.
 pub const SHIPPED: [(&str, &str); 7] = [

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::Table;
+use super::{Table, reader};
 use crate::error::{Error, Result};
 use crate::serving;
 
@@ -101,7 +101,7 @@ pub fn read(text: &str, path: &Path) -> Result<Table> {
 }
 
 fn kind(text: &str, path: &Path) -> Result<Kind> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let mut reader = reader(text, path)?;
     let headers = reader
         .headers()
         .map_err(|error| Error::file(error.to_string(), path))?;
@@ -135,7 +135,7 @@ fn kind(text: &str, path: &Path) -> Result<Kind> {
 /// All rows of a table of one kind.
 fn rows<R: DeserializeOwned + Identified>(text: &str, path: &Path) -> Result<Vec<R>> {
     let fail = |error: csv::Error| Error::file(error.to_string(), path);
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let mut reader = reader(text, path)?;
     let headers = reader.headers().map_err(fail)?.clone();
     let stem = path
         .file_stem()
@@ -193,7 +193,7 @@ mod tests {
     fn unknown_columns_are_refused_with_what_is_missing() {
         let message = |text: &str| read(text, Path::new("x.csv")).unwrap_err().to_string();
         assert_eq!(
-            message("device,task,precision,energy_uj_per_inf\n"),
+            message("device,task,precision,energy_uj_per_inf\na,b,c,1\n"),
             "its columns are those of no table that is known; the nearest is 'small chips and programmable logic', for \
              which 'throughput_inf_per_s' or 'latency_us' is missing: x.csv"
         );

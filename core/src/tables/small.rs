@@ -9,6 +9,8 @@ use crate::hardware::{self, HardwareClass, HardwareTarget, Machine, Request};
 use crate::profile::{LayerKind, ModelProfile};
 use crate::scenario::Scenario;
 use crate::serving::architecture::Shape;
+pub(crate) use crate::serving::unread::positive as number;
+use crate::serving::unread::unread;
 use crate::serving::{self, Folding, LayerList};
 use crate::units::{Joules, Range, Seconds, Watts};
 
@@ -50,14 +52,6 @@ impl Identified for SmallRow {
     }
 }
 
-/// A column as a positive number.
-pub(crate) fn number(text: &str) -> Option<f64> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|value: &f64| value.is_finite() && *value > 0.0)
-}
-
 impl SmallRow {
     /// Measured inferences per second.
     pub fn measured_throughput(&self) -> Option<f64> {
@@ -73,6 +67,16 @@ impl SmallRow {
                 let seconds = Seconds(1.0 / self.measured_throughput()?);
                 Some(Watts(number(&self.power_w)?) * seconds)
             })
+    }
+
+    /// What cannot be read among the figures.
+    pub(crate) fn unread(&self) -> Option<String> {
+        unread([
+            ("energy_uj_per_inf", self.energy_uj_per_inf.as_str()),
+            ("throughput_inf_per_s", &self.throughput_inf_per_s),
+            ("latency_us", &self.latency_us),
+            ("power_w", &self.power_w),
+        ])
     }
 
     /// The scope, so that unlike things never meet in one error figure.

@@ -19,7 +19,7 @@ pub(crate) fn cases(rows: &[SmallRow]) -> (Vec<SmallCase>, Vec<SkippedRow>) {
             Ok(case) => cases.push(case),
             Err(reason) => skipped.push(SkippedRow {
                 id: row.id.clone(),
-                reason,
+                reason: row.unread().unwrap_or(reason),
             }),
         }
     }
@@ -117,6 +117,11 @@ pub(crate) fn validate(rows: &[SmallRow], cross_validate: bool) -> Result<Valida
                 .or_default()
                 .add((energy, measured.0), (rate, measured.1));
         }
+        let id = case.row.id.clone();
+        let unread = case.row.unread();
+        validation
+            .notes
+            .extend(unread.map(|reason| SkippedRow { id, reason }));
         validation.rows.push(ValidatedRow {
             id: case.row.id.clone(),
             predicted_energy_j: energy,

@@ -1,8 +1,10 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
 mod lifecycle;
+mod parts;
 mod quality;
 mod text;
+mod usage;
 mod view;
 mod words;
 
@@ -28,8 +30,11 @@ pub use view::{
 };
 
 pub use lifecycle::{StorageView, TrainingView, WaterView};
+pub use parts::PartsView;
+pub use usage::{AmountView, AnswerView, MemoryView, Usage};
 
 use super::arguments::{ScenarioArguments, SourceArguments};
+use super::notes;
 use super::out::{Out, Progress};
 use super::packed;
 
@@ -218,6 +223,7 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
             training: record,
             ..subject.measurement
         },
+        usage: Usage::new(&cost, profile, scenario, target)?,
         footprint: cost.into(),
         original,
         original_infeasible,
@@ -301,7 +307,9 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     let engine = Engine::open(&reference)?;
     // What the hardware cannot run is said before the minutes of a training, not after.
     let (target, grid) = place(&scenario)?;
-    footprint::footprint(&engine.predict(&recipe)?, &scenario, target, grid)?;
+    let planned = engine.predict(&recipe)?;
+    footprint::footprint(&planned, &scenario, target, grid)?;
+    notes::without_effect(&arguments.scenario, &planned, target)?;
 
     if !arguments.nearest_student {
         train_missing_student(&engine, &recipe, &progress)?;
@@ -374,6 +382,7 @@ fn outlined(
     let mut report = compute_outline(&outline, recipe, &scenario)?;
     report.saved = saved(arguments, base, recipe, &scenario, "")?;
     let (target, grid) = place(&scenario)?;
+    notes::without_effect(&arguments.scenario, &outline.predict(recipe)?, target)?;
     if arguments.json {
         out.json(&report)?;
     } else {

@@ -10,6 +10,7 @@ use super::super::out::{aligned, entry, row, wrapped};
 use super::super::packed;
 use super::lifecycle;
 use super::quality::{Shown, measured, spiking_lines};
+use super::usage;
 use super::words::recipe;
 use super::{FootprintView, Report, SavedView, SavingsView};
 use crate::format::{
@@ -33,6 +34,7 @@ pub(super) fn lines(
     }
     lines.push(format!("On {} (modelled)", device(report, target)));
     lines.extend(costs(report, &report.footprint));
+    lines.extend(usage::lines(report));
     if let Some(reason) = &report.original_infeasible {
         lines.extend(wrapped(&format!("The original cannot run here: {reason}.")));
     }
@@ -59,6 +61,7 @@ pub(super) fn lines(
     if explain {
         lines.push(String::new());
         lines.extend(formulas(&report.footprint, report.model.unit));
+        lines.extend(usage::formulas(report));
         if let Some(view) = &report.packed {
             lines.extend(packed::formulas(view));
         }
@@ -225,15 +228,16 @@ fn costs(report: &Report, footprint: &FootprintView) -> Vec<String> {
         ),
     ];
     let mut lines = aligned(&rows, &[false, true, true, true, false]);
-    let parts = footprint.energy_breakdown_j;
+    let parts = &footprint.energy_breakdown_j;
     let total = footprint.energy_j_per_unit.range.typical.0;
     let shares: Vec<String> = [
-        ("compute", parts.compute),
-        ("on-chip data", parts.on_chip),
-        ("memory", parts.memory),
-        ("static", parts.static_power),
-        ("interconnect", parts.interconnect),
+        ("compute", &parts.compute),
+        ("on-chip data", &parts.on_chip),
+        ("memory", &parts.memory),
+        ("static", &parts.static_power),
+        ("interconnect", &parts.interconnect),
     ]
+    .map(|(name, part)| (name, part.range.typical))
     .into_iter()
     .filter(|(_, energy)| energy.0 > 0.0)
     .map(|(name, energy)| {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use wattif_core::compress::distill::StudentRecord;
-use wattif_core::footprint::{EnergyBreakdown, Estimate, Footprint, Saving, Savings};
+use wattif_core::footprint::{Estimate, Footprint, Saving, Savings};
 use wattif_core::measurement::{Depth, Provenance, Quality, Spiking, StudentNote};
 use wattif_core::preset::Measured;
 use wattif_core::recipe::Recipe;
@@ -11,6 +11,8 @@ use wattif_core::units::{GramsCo2e, Joules, Seconds, UnitsPerSecond};
 
 use super::super::packed::PackedView;
 use super::lifecycle::{StorageView, TrainingView, WaterView};
+use super::parts::PartsView;
+use super::usage::Usage;
 
 /// Everything that a report says, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -25,6 +27,9 @@ pub struct Report {
     pub measurement: MeasurementView,
     /// What running the compressed model costs.
     pub footprint: FootprintView,
+    /// What the energy covers, whole answers, memory and notes.
+    #[serde(flatten)]
+    pub usage: Usage,
     /// What running the original costs; absent where the hardware cannot run it, see `original_infeasible`.
     pub original: Option<FootprintView>,
     /// Why the hardware cannot run the original.
@@ -115,12 +120,12 @@ pub struct FootprintView {
     pub latency_s: Estimate<Seconds>,
     /// Joules per unit of work at the machine.
     pub energy_j_per_unit: Estimate<Joules>,
-    /// Where the typical energy goes.
-    pub energy_breakdown_j: EnergyBreakdown,
+    /// Where the energy goes.
+    pub energy_breakdown_j: PartsView,
     /// Grams of CO2e per unit of work, embodied share included.
     pub co2e_g_per_unit: Estimate<GramsCo2e>,
-    /// The embodied part of the typical `co2e_g_per_unit`.
-    pub embodied_g_per_unit: GramsCo2e,
+    /// The embodied part of `co2e_g_per_unit`.
+    pub embodied_g_per_unit: Estimate<GramsCo2e>,
     /// Grams of CO2e per day at the scenario's demand.
     pub co2e_g_per_day: Estimate<GramsCo2e>,
     /// Devices that the demand takes.
@@ -170,10 +175,10 @@ pub struct SavedView {
 impl From<Footprint> for FootprintView {
     fn from(footprint: Footprint) -> Self {
         Self {
+            energy_breakdown_j: (&footprint).into(),
             throughput: footprint.throughput,
             latency_s: footprint.latency,
             energy_j_per_unit: footprint.energy_per_unit,
-            energy_breakdown_j: footprint.breakdown,
             co2e_g_per_unit: footprint.co2e_per_unit,
             embodied_g_per_unit: footprint.embodied_per_unit,
             co2e_g_per_day: footprint.co2e_per_day,

@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 use crate::footprint::Bound;
 use crate::hardware::cost::{Machine, Request};
 use crate::hardware::figure::{Corner, Figure};
-use crate::hardware::{HardwareClass, HardwareTarget};
+use crate::hardware::{HardwareClass, HardwareTarget, MemoryUse};
 use crate::profile::{Layer, LayerKind, LayerProfile};
 use crate::recipe::Pattern;
-use crate::units::OpsPerSecond;
+use crate::units::{Bytes, OpsPerSecond};
 
 /// Part of the on-chip memory that a program can count on; the rest holds code, buffers and other data. Assumed.
 const USABLE_ON_CHIP: f64 = 0.5;
@@ -405,6 +405,18 @@ impl<'a> Plan<'a> {
             self.devices,
             target.name,
         )))
+    }
+
+    /// The memory of all devices, and what the model takes of it.
+    pub(super) fn memory_use(&self) -> MemoryUse {
+        let memory = self.processor.memory.as_ref();
+        let capacity = &memory.unwrap_or(&self.processor.on_chip).capacity;
+        MemoryUse {
+            weights: Bytes(self.weight_bytes),
+            cache: Bytes(self.cache_bytes),
+            activations: Bytes(self.activation_bytes),
+            capacity: capacity.typical * self.devices,
+        }
     }
 
     pub(super) fn notes(&self, total: &Total) -> Vec<String> {

@@ -1,0 +1,62 @@
+//! Arguments that change nothing for the model or the hardware in question, said on standard error.
+
+use wattif_core::Result;
+use wattif_core::hardware::{HardwareClass, HardwareTarget};
+use wattif_core::profile::{LayerKind, LayerProfile, ModelProfile, Unit};
+
+use super::arguments::ScenarioArguments;
+use super::out::complain;
+
+/// Says in a line each which of the given arguments have no effect, and why.
+///
+/// # Errors
+/// [`wattif_core::Error::File`] when the constants that ship are broken.
+pub(super) fn without_effect(
+    arguments: &ScenarioArguments,
+    profile: &ModelProfile,
+    target: &HardwareTarget,
+) -> Result<()> {
+    let language = profile.unit == Unit::Token;
+    let attention = |layer: &LayerProfile| layer.layer.kind == LayerKind::Attention;
+    let looks_back = language && profile.layers.iter().any(attention);
+    let tokens = "only language models read and write tokens";
+    let served = target.is_fitted_for(profile)?;
+    for (given, argument, has_effect, why) in [
+        (
+            arguments.context.is_some(),
+            "--context",
+            looks_back,
+            "only language models with attention look back over a context",
+        ),
+        (
+            arguments.prompt_tokens.is_some(),
+            "--prompt-tokens",
+            language,
+            tokens,
+        ),
+        (
+            arguments.answer_tokens.is_some(),
+            "--answer-tokens",
+            language,
+            tokens,
+        ),
+        (
+            arguments.time_steps.is_some(),
+            "--time-steps",
+            target.class == HardwareClass::Neuromorphic,
+            "only spiking chips compute in time steps",
+        ),
+        (
+            arguments.era.is_some(),
+            "--era",
+            served,
+            "only language and image models known by their shapes, on GPUs that published measurements cover, have a \
+             year of serving software",
+        ),
+    ] {
+        if given && !has_effect {
+            complain(&format!("wattif: {argument} has no effect here: {why}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! What people type and the files that they bring, as the real executable takes them: names of places and devices,
+//! tables as spreadsheets write them, configurations, arguments without effect.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test that called them"
+)]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// Exit code, standard output and standard error of a run.
+fn wattif(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_wattif"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// Standard output as JSON, and standard error, of a run that must succeed.
+fn read(arguments: &[&str]) -> (Value, String) {
+    let (code, stdout, stderr) = wattif(arguments);
+    assert_eq!(code, 0, "{arguments:?}: {stderr}");
+    (serde_json::from_str(&stdout).unwrap(), stderr)
+}
+
+fn report(arguments: &[&str]) -> (Value, String) {
+    let first = ["report", "--json", "--model"];
+    read(&[&first, arguments].concat())
+}
+
+fn number(value: &Value, pointer: &str) -> f64 {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .unwrap_or_else(|| panic!("{pointer} is no number"))
+}
+
+/// Relative difference between products of the same numbers.
+const ROUNDING: f64 = 1e-9;
+
+#[track_caller]
+fn near(value: f64, expected: f64) {
+    assert!(
+        (value / expected - 1.0).abs() < ROUNDING,
+        "{value} {expected}"
+    );
+}
+
+#[test]
+fn places_and_devices_are_called_by_name() {
+    let arguments = [
+        "catalogue:gpt2",
+        "--region",
+        "germany",
+        "--hardware",
+        "NVIDIA L4",
+    ];
+    let (named, _) = report(&arguments);
+    assert_eq!(named["scenario"]["region"], "DE");
+    assert_eq!(named["scenario"]["hardware"], "nvidia-l4");
+    let (code, _, error) = wattif(&[
+        "report",
+        "--model",
+        "catalogue:gpt2",
+        "--region",
+        "united s",
+    ]);
+    assert_eq!(code, 2);
+    assert!(
+        error.contains("the region 'united s' could be United States (US)"),
+        "{error}"
+    );
+}
+
+const HEADER: &str = "id,model,hardware,precision,batch_size,output_tokens,throughput,energy_j";
+
+/// Rows of Qwen3 14B on a B200 with this throughput and energy, below a header.
+fn table(separator: &str, rows: &[(&str, &str)]) -> String {
+    let mut text = HEADER.replace(',', separator);
+    for (place, (throughput, energy)) in rows.iter().enumerate() {
+        let row = format!("r{place},Qwen/Qwen3-14B,NVIDIA B200 SXM,bfloat16,8,600,")
+            .replace(',', separator);
+        text += &format!("\n{row}{throughput}{separator}{energy}");
+    }
+    text + "\n"
+}
+
+fn validate(folder: &Path, text: &str) -> (i32, String, String) {
+    let file = folder.join("rows.csv");
+    std::fs::write(&file, text).unwrap();
+    wattif(&["validate", "--json", "--against", file.to_str().unwrap()])
+}
+
+#[test]
+fn cells_that_cannot_be_read_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [("1000", "0.7"), ("", "0,5"), ("1000", "abc")];
+    let (code, stdout, _) = validate(folder.path(), &table(";", &rows));
+    assert_eq!(code, 0);
+    let found: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(found["rows"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        found["skipped"],
+        json!([{"id": "r1", "reason": "energy_j '0,5' is not a positive number"}])
+    );
+    assert_eq!(
+        found["notes"],
+        json!([{"id": "r2", "reason": "energy_j 'abc' is not a positive number"}])
+    );
+}
+
+#[test]
+fn tables_read_the_same_in_every_dialect() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [("1000", "0.7")];
+    let plain = validate(folder.path(), &table(",", &rows));
+    assert_eq!(plain.0, 0, "{}", plain.2);
+    let windows = format!("\u{feff}{}", table(",", &rows).replace('\n', "\r\n"));
+    let shouted = table(",", &rows).replacen(HEADER, &HEADER.to_uppercase(), 1);
+    for text in [table(";", &rows), table("\t", &rows), windows, shouted] {
+        assert_eq!(validate(folder.path(), &text), plain, "{text}");
+    }
+}
+
+#[test]
+fn tables_of_nothing_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, error) = validate(folder.path(), "");
+    assert_eq!(code, 2);
+    assert!(error.starts_with("wattif: it is empty"), "{error}");
+    let (code, _, error) = validate(folder.path(), HEADER);
+    assert_eq!(code, 2);
+    assert!(error.contains("column names and no rows"), "{error}");
+    let (code, _, error) = validate(folder.path(), &table(",", &[("", "abc")]));
+    assert_eq!(code, 1);
+    assert!(error.contains("nothing could be predicted"), "{error}");
+    let (code, _, error) = wattif(&["validate", "--models", "no/such/folder"]);
+    assert_eq!(code, 2);
+    assert_eq!(error, "wattif: there is no such folder: no/such/folder\n");
+}
+
+#[test]
+fn extreme_numbers_are_said_with_few_digits() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    std::fs::write(&file, table(",", &[("1e-300", "1e300")])).unwrap();
+    let (code, stdout, _) = wattif(&["validate", "--against", file.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    let zeros = "0".repeat(30);
+    assert!(!stdout.contains(&zeros), "{stdout}");
+    let arguments = ["report", "--model", "catalogue:gpt2", "--demand", "1e300"];
+    let (code, _, error) = wattif(&arguments);
+    assert_eq!(code, 1);
+    assert!(error.contains("the demand per day is 1e300"), "{error}");
+}
+
+#[test]
+fn a_configuration_with_a_byte_order_mark_is_read_and_its_limit_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    let config = json!({
+        "model_type": "llama", "hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8,
+        "intermediate_size": 1024, "vocab_size": 1000, "max_position_embeddings": 2048
+    });
+    std::fs::write(&file, format!("\u{feff}{config}")).unwrap();
+    let path = file.to_str().unwrap();
+    let (long, _) = report(&[path, "--prompt-tokens", "2000", "--answer-tokens", "100"]);
+    let note = long["notes"][0].as_str().unwrap();
+    assert!(
+        note.ends_with("was made for 2,048 tokens; prompt and answer have 2,100"),
+        "{note}"
+    );
+    let (short, _) = report(&[path]);
+    assert_eq!(short["notes"], json!([]));
+}
+
+#[test]
+fn an_answer_costs_its_tokens_and_everything_says_where_it_comes_from() {
+    let arguments = ["catalogue:llama-3-1-8b", "--prompt-tokens", "100"];
+    let (report, _) = report(&[&arguments[..], &["--answer-tokens", "400"]].concat());
+    for end in ["low", "typical", "high"] {
+        let answer = |of: &str| number(&report, &format!("/per_answer/{of}/{end}"));
+        let token = |of: &str| number(&report, &format!("/footprint/{of}/{end}"));
+        near(answer("energy_j"), 400.0 * token("energy_j_per_unit"));
+        near(answer("energy_wh"), answer("energy_j") / 3600.0);
+        near(answer("co2e_g"), 400.0 * token("co2e_g_per_unit"));
+        near(answer("co2e_g_per_1000"), 1000.0 * answer("co2e_g"));
+        near(answer("seconds"), 400.0 * token("latency_s"));
+        assert!(token("embodied_g_per_unit") < token("co2e_g_per_unit"));
+        let parts = report["footprint"]["energy_breakdown_j"]
+            .as_object()
+            .unwrap();
+        let sum: f64 = parts
+            .values()
+            .map(|part| number(part, &format!("/{end}")))
+            .sum();
+        near(sum, token("energy_j_per_unit"));
+    }
+    for pointer in [
+        "/per_answer/energy_j",
+        "/footprint/embodied_g_per_unit",
+        "/footprint/energy_breakdown_j/memory",
+    ] {
+        let estimate = report.pointer(pointer).unwrap();
+        assert!(
+            estimate["provenance"]["modelled"]["formula"].is_string(),
+            "{pointer}"
+        );
+    }
+    let scope = report["scope"].as_str().unwrap();
+    assert!(scope.starts_with("boards only"), "{scope}");
+    assert!(
+        number(&report, "/memory/weights_bytes") + number(&report, "/memory/cache_bytes")
+            < number(&report, "/memory/capacity_bytes")
+    );
+}
+
+#[test]
+fn the_text_of_a_report_has_answers_memory_and_scope() {
+    let (code, text, _) = wattif(&["report", "--model", "catalogue:llama-3-1-8b"]);
+    assert_eq!(code, 0);
+    for words in [
+        "Per answer of 500 tokens (modelled)",
+        "per 1,000 answers",
+        "Energy of boards only: no host processor, fans or power supply.",
+        "Memory: 16.1 GB weights + ",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let (_, text, _) = wattif(&["report", "--model", "catalogue:stable-diffusion-xl"]);
+    assert!(text.contains("Per 1,000 images (modelled)"), "{text}");
+}
+
+#[test]
+fn arguments_without_effect_are_said_on_standard_error() {
+    let (_, errors) = report(&[
+        "catalogue:resnet-50",
+        "--context",
+        "100",
+        "--time-steps",
+        "8",
+        "--era",
+        "2024",
+    ]);
+    for argument in ["--context", "--time-steps", "--era"] {
+        let line = format!("wattif: {argument} has no effect here: ");
+        assert_eq!(errors.matches(&line).count(), 1, "{errors}");
+    }
+    let (_, errors) = report(&["catalogue:gpt2", "--context", "100", "--era", "2024"]);
+    assert_eq!(errors, "");
+}
+
+#[test]
+fn sizes_of_a_training_are_written_like_those_of_models() {
+    let cost = |parameters: &str, tokens: &str| {
+        let first = ["training", "--json", "--hardware", "NVIDIA H100 SXM"];
+        let size = ["--parameters", parameters, "--tokens", tokens];
+        read(&[&first[..], &size[..]].concat()).0
+    };
+    assert_eq!(cost("8B", "1T"), cost("8e9", "1e12"));
+    let (code, _, error) = wattif(&["training", "--parameters", "many", "--tokens", "1e9"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("write 8e9 or 8B"), "{error}");
+}
