@@ -397,9 +397,9 @@ fn a_claim_over_overlapping_ranges_names_the_shared_constants() {
         carbon.ends_with("below the original (same constants)"),
         "{carbon}"
     );
-    let (a, b) = (original.throughput.range, now.throughput.range);
+    let (slow, fast) = (original.throughput.range, now.throughput.range);
     assert!(
-        b.low.0 > a.high.0 && throughput.ends_with("× the original"),
+        fast.low.0 > slow.high.0 && throughput.ends_with("× the original"),
         "the ranges separate: {throughput}"
     );
     assert!(window.says("Typical values; same constants on both sides"));

@@ -191,6 +191,7 @@ fn saved_figures_are_shown_beside_both_pins() {
     window.slider("Weight bits", 3.0);
     window.click("Save preset…");
     window.answer_path(&path, "Save");
+    window.click("Dismiss");
     window.harness.get_by_label("Saved");
     window.click("Pin as A");
     window.click("Pin as B");

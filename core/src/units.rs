@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn nothing_has_no_power_of_ten() {
         assert_eq!(format!("{} J", Exponent(0.0)), "0 J");
-        assert_eq!(format!("{} J", Exponent(0.012_345)), "1.234e-2 J");
+        assert_eq!(format!("{} J", Exponent(0.012_36)), "1.236e-2 J");
     }
 
     #[test]

@@ -126,7 +126,7 @@ enum How {
     /// By choosing it.
     Chosen,
     /// By a preset.
-    Preset(OpenedPreset),
+    Preset(Box<OpenedPreset>),
     /// By a step along the history.
     Step(Step),
 }

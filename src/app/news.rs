@@ -49,7 +49,7 @@ impl App {
                     preset,
                     differences: Vec::new(),
                 };
-                self.open(configuration, How::Preset(opened));
+                self.open(configuration, How::Preset(Box::new(opened)));
             }
             Err(_) if hardware::describes_a_device(path) => self.open_hardware(path),
             Err(error) => self.fail("The preset was not opened", &error),
@@ -94,7 +94,7 @@ impl App {
                     Ok(differences) => opened.differences = differences,
                     Err(error) => self.fail("The preset could not be compared", &error),
                 }
-                self.preset = Some(opened);
+                self.preset = Some(*opened);
             }
         }
         self.session.configuration = configuration;
