@@ -146,7 +146,7 @@ pub fn validate(tables: &[Table], options: Options<'_>) -> Result<Validation> {
 }
 
 /// Rows that are compared one by one, without constants fitted to them.
-fn compared<R>(
+fn compared<R: Identified>(
     task: &str,
     rows: &[R],
     validate: impl Fn(&R) -> std::result::Result<ValidatedRow, SkippedRow>,
@@ -155,13 +155,18 @@ fn compared<R>(
     let mut summary: BTreeMap<Key, Pairs> = BTreeMap::new();
     let mut groups: BTreeMap<Key, Pairs> = BTreeMap::new();
     for row in rows {
+        let unread = row.unread();
         let row = match validate(row) {
             Ok(row) => row,
-            Err(skipped) => {
-                validation.skipped.push(skipped);
+            Err(SkippedRow { id, reason }) => {
+                let reason = unread.unwrap_or(reason);
+                validation.skipped.push(SkippedRow { id, reason });
                 continue;
             }
         };
+        let id = row.id.clone();
+        let note = unread.map(|reason| SkippedRow { id, reason });
+        validation.notes.extend(note);
         let key = |device: &str, task: &str| {
             (device.to_owned(), task.to_owned(), row.scope, String::new())
         };

@@ -7,6 +7,7 @@ use super::read::Identified;
 use super::small::{inference, number};
 use crate::hardware::{self, CostModel, HardwareTarget, Neuromorphic};
 use crate::profile::{Layer, Unit};
+use crate::serving::unread::unread;
 use crate::serving::{ComparedFigure, LayerList, ListedLayer, SkippedRow, ValidatedRow};
 use crate::units::{Joules, Range, Seconds, Watts};
 
@@ -43,6 +44,13 @@ pub struct NeuromorphicRow {
 impl Identified for NeuromorphicRow {
     fn id_mut(&mut self) -> &mut String {
         &mut self.id
+    }
+
+    fn unread(&self) -> Option<String> {
+        unread([
+            ("joules_per_inference", self.joules_per_inference.as_str()),
+            ("inferences_per_s", &self.inferences_per_s),
+        ])
     }
 }
 

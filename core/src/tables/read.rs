@@ -12,6 +12,11 @@ use crate::serving;
 pub(crate) trait Identified {
     /// The place of the identifier.
     fn id_mut(&mut self) -> &mut String;
+
+    /// What is wrong with the cells of measured numbers, where that would leave one out.
+    fn unread(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Columns that a kind of table has, each with other spellings.

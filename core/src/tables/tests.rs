@@ -230,3 +230,36 @@ fn chips_of_the_hardware_catalogue_cost_what_the_fit_says() {
         assert!(close(energy.typical.0, same_energy.typical.0), "{id}");
     }
 }
+
+#[test]
+fn cells_that_are_no_numbers_are_listed_for_small_and_spiking_chips_too() {
+    let spoil = |name: &str, column: &str| {
+        let (path, text) = SHIPPED.iter().find(|(p, _)| p.contains(name)).unwrap();
+        let mut reader = reader(text, Path::new(path)).unwrap();
+        let headers = reader.headers().unwrap().clone();
+        let place = headers.iter().position(|header| header == column).unwrap();
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&headers).unwrap();
+        for record in reader.records() {
+            let record = record.unwrap();
+            let cells = record.iter().enumerate();
+            let cells = cells.map(|(i, cell)| if i == place { "0,5" } else { cell });
+            writer.write_record(cells).unwrap();
+        }
+        let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+        let table = read(&text, Path::new(path)).unwrap();
+        validate(&[table], Options::default()).unwrap()
+    };
+    for (name, column) in [
+        ("fpga_measured", "energy_uj_per_inf"),
+        ("neuromorphic_measured", "joules_per_inference"),
+    ] {
+        let found = spoil(name, column);
+        let reason = format!("{column} '0,5' is not a positive number");
+        assert!(!found.notes.is_empty(), "{name}");
+        let all = found.notes.iter().chain(&found.skipped);
+        assert!(all.into_iter().all(|row| row.reason == reason), "{name}");
+        let rows = found.rows.len() + found.skipped.len();
+        assert_eq!(found.notes.len() + found.skipped.len(), rows, "{name}");
+    }
+}

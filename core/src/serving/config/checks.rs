@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// Parts of the kinds (`model_type`, `architectures`) that are no transformers though their keys look alike: state-space
 /// models, recurrent networks, and mixtures of their layers with attention.
-const OTHER_KINDS: [&str; 21] = [
+const OTHER_KINDS: [&str; 22] = [
     "mamba",
     "rwkv",
     "jamba",
@@ -26,7 +26,8 @@ const OTHER_KINDS: [&str; 21] = [
     "lstm",
     "gru",
     "s4",
-    "minimax",
+    "minimax_text",
+    "minimax_m1",
     "qwen3_next",
     "kimi_linear",
 ];
@@ -167,7 +168,7 @@ mod tests {
         assert!(key.contains("'new', whose key 'ssm_cfg'"), "{key}");
         let both = read(&json!({"model_type": "t5", "is_encoder_decoder": true})).unwrap_err();
         assert!(both.contains("encoder and a decoder"), "{both}");
-        for kind in ["llama", "qwen3", "gemma3_text", "gpt_oss", "phi3"] {
+        for kind in ["llama", "qwen3", "gemma3_text", "minimax_m2", "phi3"] {
             assert!(read(&json!({"model_type": kind})).is_ok(), "{kind}");
         }
     }
