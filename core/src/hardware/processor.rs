@@ -7,6 +7,7 @@ mod check;
 mod packed;
 mod plan;
 mod roofline;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -6,9 +6,9 @@ use super::constants::{
     Constants, DecodeEnergy, DecodeTime, DiffusionEnergy, DiffusionTime, LlamaCpp, Spread, Spreads,
     SystemEnergy, SystemTime,
 };
-use super::decode::Era;
 use super::device::Generation;
 use super::fit::{Sample, fit};
+use super::format::Era;
 use super::predict::{Prediction, joules, predict, seconds, typical};
 use super::rows::{Case, CaseWork};
 use super::statistics::weighted_quantile;

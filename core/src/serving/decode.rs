@@ -5,76 +5,12 @@
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
-
 use super::architecture::{ParameterCount, Transformer};
 use super::constants::{DecodeEnergy, DecodeTime};
 use super::device::{Device, Generation};
+use super::format::{Era, FOUR, WeightFormat};
 use super::rates::{HELD, Rates};
 use super::step::{StepEnergy, StepTime, Work};
-
-/// The serving software, by the year of its release: the same chip and model tripled their throughput from one to the
-/// next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Era {
-    /// Kernels started one by one from Python (Hugging Face transformers, 2023).
-    Eager,
-    /// vLLM 0.5 and its contemporaries.
-    Y2024,
-    /// vLLM 0.11 and its contemporaries.
-    #[default]
-    Y2025,
-}
-
-impl Era {
-    /// All of them, oldest first.
-    pub const ALL: [Self; 3] = [Self::Eager, Self::Y2024, Self::Y2025];
-
-    /// The name on screen.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Eager => "Python loop (2023)",
-            Self::Y2024 => "Serving stack of 2024",
-            Self::Y2025 => "Serving stack of 2025",
-        }
-    }
-}
-
-/// Formats of weights that serving software offers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WeightFormat {
-    /// 16 bit.
-    #[default]
-    Half,
-    /// 8-bit floating point, activations too, scaled by block.
-    Fp8,
-    /// Integers (or NF4) of so many bits, below 8, everywhere; arithmetic in 16 bit.
-    Packed(u8),
-    /// 8-bit integers everywhere.
-    Int8,
-}
-
-impl WeightFormat {
-    /// The format that the name of a precision in a table, in lower case, stands for; of MXFP4, that of all but the
-    /// experts.
-    pub(super) fn named(precision: &str) -> Self {
-        let has = |key: &&str| precision.contains(*key);
-        if has(&"mxfp4") {
-            Self::Half
-        } else if has(&"fp8") {
-            Self::Fp8
-        } else if ["nf4", "int4", "awq", "gptq", "4-bit", "4bit", "fp4"]
-            .iter()
-            .any(has)
-        {
-            Self::Packed(FOUR)
-        } else if has(&"int8") || has(&"w8") {
-            Self::Int8
-        } else {
-            Self::Half
-        }
-    }
-}
 
 /// What is served, and on how many devices.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,8 +55,6 @@ const FP8_PEAK: f64 = 0.6;
 const FP8_OPERATION: f64 = 0.5;
 /// Bytes of an MXFP4 weight's share of the scale of its block: one byte for 32 weights.
 pub(super) const SCALE: f64 = 1.0 / 32.0;
-/// Bits of an MXFP4 weight without its scale.
-const FOUR: u8 = 4;
 /// Overheads of FP8 in layers without experts against layers with (assumed: quantising alone, some 9 µs a layer, without
 /// grouping and scattering; no dense network in FP8 is among the rows of the fit).
 const FP8_DENSE: f64 = 0.1;

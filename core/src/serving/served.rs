@@ -6,8 +6,9 @@ mod words;
 
 use super::architecture::{Architecture, Shape, Transformer};
 use super::constants::{Constants, Spread};
-use super::decode::{Serving, WeightFormat};
+use super::decode::Serving;
 use super::device::{self, Device, DeviceKind};
+use super::format::WeightFormat;
 use super::predict::{UNSEEN_DEVICE, around};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};

@@ -22,7 +22,7 @@ const TWO_OF_FOUR_INDEX_BITS: f64 = 2.0;
 /// How one model lies on the device: widths, what stays on the chip.
 pub(super) struct Plan<'a> {
     processor: &'a Processor,
-    request: &'a Request<'a>,
+    pub(super) request: &'a Request<'a>,
     target_name: &'a str,
     class: HardwareClass,
     /// Units of work that go through all layers together.
@@ -32,13 +32,13 @@ pub(super) struct Plan<'a> {
     /// Devices that share every layer: all, or those of a pipeline stage.
     pub(super) group: f64,
     /// Devices of all stages.
-    devices: f64,
+    pub(super) devices: f64,
     /// Batches under way at once, one per pipeline stage.
     pub(super) in_flight: f64,
     /// The device's formats, narrowest first.
     formats: Vec<Precision>,
     /// Width that layers without weights compute at.
-    ambient: Precision,
+    pub(super) ambient: Precision,
     pub(super) weight_bytes: f64,
     cache_bytes: f64,
     activation_bytes: f64,
@@ -133,36 +133,6 @@ impl<'a> Plan<'a> {
         };
         plan.weights_on_chip = plan.weight_bytes <= plan.room;
         Ok(plan)
-    }
-
-    /// Devices whose power that always flows falls to a batch, of the several that may be under way.
-    pub(super) fn standing(&self) -> f64 {
-        self.devices / self.in_flight
-    }
-
-    /// What the stages of a pipeline hand on to each other, cut where the fewest numbers pass; `None` without any.
-    pub(super) fn handed_on(&self) -> Option<Demand<'a>> {
-        let stages = f64::from(self.request.scenario.stages);
-        let layers = self.request.profile.layers.iter();
-        let narrowest = layers
-            .filter(|layer| layer.layer.compressible)
-            .map(|LayerProfile { layer, .. }| {
-                layer.inputs / f64::from(layer.execution.layers * layer.execution.passes)
-            })
-            .fold(f64::INFINITY, f64::min);
-        (stages > 1.0).then(|| Demand {
-            precision: self.ambient,
-            packed: None,
-            ops: 0.0,
-            unpack_ops: 0.0,
-            sparse: false,
-            memory_bytes: 0.0,
-            on_chip_bytes: 0.0,
-            link_bytes: (stages - 1.0) * narrowest * self.batch * f64::from(self.ambient.bits())
-                / 8.0,
-            exchanges: stages - 1.0,
-            launches: 0.0,
-        })
     }
 
     /// Bytes of what a layer reads and writes at once, for the units that go through it together.

@@ -1,0 +1,37 @@
+//! Pipeline stages: groups of devices that each hold a share of the layers.
+
+use super::Demand;
+use super::plan::Plan;
+use crate::profile::LayerProfile;
+
+impl<'a> Plan<'a> {
+    /// Devices whose power that always flows falls to a batch, of the several that may be under way.
+    pub(super) fn standing(&self) -> f64 {
+        self.devices / self.in_flight
+    }
+
+    /// What the stages of a pipeline hand on to each other, cut where the fewest numbers pass; `None` without any.
+    pub(super) fn handed_on(&self) -> Option<Demand<'a>> {
+        let stages = f64::from(self.request.scenario.stages);
+        let layers = self.request.profile.layers.iter();
+        let narrowest = layers
+            .filter(|layer| layer.layer.compressible)
+            .map(|LayerProfile { layer, .. }| {
+                layer.inputs / f64::from(layer.execution.layers * layer.execution.passes)
+            })
+            .fold(f64::INFINITY, f64::min);
+        (stages > 1.0).then(|| Demand {
+            precision: self.ambient,
+            packed: None,
+            ops: 0.0,
+            unpack_ops: 0.0,
+            sparse: false,
+            memory_bytes: 0.0,
+            on_chip_bytes: 0.0,
+            link_bytes: (stages - 1.0) * narrowest * self.batch * f64::from(self.ambient.bits())
+                / 8.0,
+            exchanges: stages - 1.0,
+            launches: 0.0,
+        })
+    }
+}
