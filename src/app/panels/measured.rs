@@ -76,7 +76,7 @@ fn results(ui: &mut Ui, run: &PackedRun, target: &HardwareTarget) {
             "Done at once, and {} per second",
             run.unit.plural()
         ));
-        cell(ui, RATE_WIDTH, Align::Max, muted("Measured".to_owned()));
+        cell(ui, RATE_WIDTH, Align::Max, muted("Here".to_owned()));
         cell(ui, RATE_WIDTH, Align::Max, muted("Predicted".to_owned()));
         cell(ui, RATIO_WIDTH, Align::Max, muted("Ratio".to_owned()))
             .on_hover_text("Predicted / measured");

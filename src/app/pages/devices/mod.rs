@@ -224,9 +224,20 @@ impl Devices {
                     self.quantity = quantity;
                 }
                 let fitted = able.iter().any(|(entry, _)| entry.fit != Fit::Class);
-                let outlined = if fitted { "; outlined: from data sheets, not fitted to measurements" } else { "" };
-                let note = format!("per {unit}, log scale; a bar is low to high, modelled{outlined}; click a device to choose it");
-                ui.add(egui::Label::new(RichText::new(note).text_style(TextStyle::Small).color(palette.muted)).truncate());
+                let outlined = if fitted {
+                    "; outlined: data sheets, not fitted"
+                } else {
+                    ""
+                };
+                let note = format!("per {unit}, log scale, low to high{outlined}; click to choose");
+                ui.add(
+                    egui::Label::new(
+                        RichText::new(note)
+                            .text_style(TextStyle::Small)
+                            .color(palette.muted),
+                    )
+                    .truncate(),
+                );
             });
             if able.is_empty() && unable.is_empty() {
                 return;

@@ -14,6 +14,9 @@ use crate::app::theme::{self, Palette};
 use crate::app::widgets;
 use crate::format;
 
+/// Share of the width that the names take.
+const NAME_SHARE: f32 = 0.39;
+
 /// The columns of the rows: name, bars on a shared axis, number.
 pub(super) struct Lanes {
     quantity: Quantity,
@@ -47,7 +50,7 @@ impl Lanes {
         let rect = ui.available_rect_before_wrap();
         let small = TextStyle::Small.resolve(ui.style());
         let growth = small.size / 11.0;
-        let name = (rect.width() * 0.33).clamp(120.0, 240.0 * growth);
+        let name = (rect.width() * NAME_SHARE).clamp(120.0, 280.0 * growth);
         Self {
             quantity,
             left: rect.left() + name,
@@ -234,7 +237,7 @@ pub(super) fn refused(ui: &mut Ui, entry: &Entry, chosen: bool) -> bool {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::click());
     if ui.is_rect_visible(rect) {
         sheet::row_ground(ui.painter(), rect, &response, chosen, palette);
-        let middle = rect.left() + rect.width() * 0.33;
+        let middle = rect.left() + rect.width() * NAME_SHARE;
         name(ui, rect, entry, middle - 8.0, chosen);
         let room = Rect::from_min_max(pos2(middle, rect.top()), rect.max);
         let mut cell = ui.new_child(
