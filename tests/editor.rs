@@ -47,20 +47,8 @@ fn open(folder: &Path) -> Window {
 }
 
 impl Window {
-    fn press(&mut self, modifiers: Modifiers, key: Key) {
-        self.harness.key_press_modifiers(modifiers, key);
-        self.harness.run();
-    }
-
     fn edit(&mut self) {
         self.press(Modifiers::COMMAND, Key::H);
-    }
-
-    fn click(&mut self, label: &str) {
-        self.harness
-            .get_by_role_and_label(Role::Button, label)
-            .click();
-        self.harness.run();
     }
 
     fn type_into(&mut self, field: &str, text: &str) {
@@ -68,20 +56,6 @@ impl Window {
             .get_by_role_and_label(Role::TextInput, field)
             .set_text_value_accesskit(text);
         self.harness.run();
-    }
-
-    fn words(&self) -> Vec<String> {
-        let nodes = self.harness.root().children_recursive();
-        nodes
-            .filter_map(|node| {
-                let node = node.accesskit_node();
-                node.value().or(node.label())
-            })
-            .collect()
-    }
-
-    fn says(&self, part: &str) -> bool {
-        self.words().iter().any(|words| words.contains(part))
     }
 
     fn can_save(&self) -> bool {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use egui::accesskit::Role;
 use egui::{Event, Key, Modifiers};
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::Queryable;
 use scripted::{Setup, Window};
 use wattif::app::{App, Command, Options, Start, engine_opener};
 use wattif::format::si;
@@ -24,11 +24,6 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
 impl Window {
-    fn press(&mut self, modifiers: Modifiers, key: Key) {
-        self.harness.key_press_modifiers(modifiers, key);
-        self.harness.run();
-    }
-
     /// Opens a network of the catalogue in the menu of models.
     fn pick(&mut self, network: &str) {
         self.harness
@@ -40,20 +35,6 @@ impl Window {
             .set_text_value_accesskit(network);
         self.harness.run();
         self.press(Modifiers::NONE, Key::Enter);
-    }
-
-    fn slider(&mut self, name: &str, place: f64) {
-        self.harness
-            .get_by_role_and_label(Role::Slider, name)
-            .set_value_accesskit(place);
-        self.harness.run();
-    }
-
-    fn click(&mut self, label: &str) {
-        self.harness
-            .get_by_role_and_label(Role::Button, label)
-            .click();
-        self.harness.run();
     }
 
     /// Chooses the first device with these words in its name.
@@ -71,24 +52,6 @@ impl Window {
 
     fn model(&mut self) -> String {
         self.app().session().configuration.model.to_string()
-    }
-
-    /// The words of everything on screen.
-    fn words(&self) -> Vec<String> {
-        self.harness
-            .root()
-            .children_recursive()
-            .filter_map(|node| {
-                let node = node.accesskit_node();
-                node.value()
-                    .or(node.label())
-                    .filter(|text| !text.is_empty())
-            })
-            .collect()
-    }
-
-    fn says(&self, part: &str) -> bool {
-        self.words().iter().any(|words| words.contains(part))
     }
 }
 

@@ -14,25 +14,6 @@ use wattif_core::recipe::{Pattern, Recipe};
 use wattif_core::scenario::Scenario;
 
 impl Window {
-    fn slider(&mut self, name: &str, place: f64) {
-        self.harness
-            .get_by_role_and_label(Role::Slider, name)
-            .set_value_accesskit(place);
-        self.harness.run();
-    }
-
-    fn click(&mut self, label: &str) {
-        self.harness
-            .get_by_role_and_label(Role::Button, label)
-            .click();
-        self.harness.run();
-    }
-
-    fn press(&mut self, modifiers: Modifiers, key: Key) {
-        self.harness.key_press_modifiers(modifiers, key);
-        self.harness.run();
-    }
-
     fn value(&mut self, axis: Axis) -> f64 {
         let configuration = &self.app().session().configuration;
         axis.get(&configuration.recipe, &configuration.scenario)

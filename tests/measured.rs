@@ -18,13 +18,6 @@ impl Window {
         self.harness.run();
     }
 
-    fn says(&self, text: &str) -> bool {
-        self.harness
-            .query_all_by_label_contains(text)
-            .next()
-            .is_some()
-    }
-
     fn can_measure(&self) -> bool {
         let button = self.harness.get_by_role_and_label(Role::Button, BUTTON);
         !button.accesskit_node().is_disabled()

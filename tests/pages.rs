@@ -9,7 +9,7 @@ mod scripted;
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::Queryable;
 use scripted::{Script, Setup, Window};
 use wattif::app::{Command, Page};
 use wattif_core::carbon;
@@ -39,36 +39,6 @@ impl Window {
             })
             .click_accesskit();
         self.harness.run();
-    }
-
-    fn slider(&mut self, name: &str, place: f64) {
-        self.harness
-            .get_by_role_and_label(Role::Slider, name)
-            .set_value_accesskit(place);
-        self.harness.run();
-    }
-
-    fn press(&mut self, modifiers: Modifiers, key: Key) {
-        self.harness.key_press_modifiers(modifiers, key);
-        self.harness.run();
-    }
-
-    /// The words of every label and button on screen.
-    fn words(&self) -> Vec<String> {
-        self.harness
-            .root()
-            .children_recursive()
-            .filter_map(|node| {
-                let node = node.accesskit_node();
-                node.value()
-                    .or(node.label())
-                    .filter(|text| !text.is_empty())
-            })
-            .collect()
-    }
-
-    fn says(&self, part: &str) -> bool {
-        self.words().iter().any(|words| words.contains(part))
     }
 
     fn table(&mut self) -> Vec<csv::StringRecord> {

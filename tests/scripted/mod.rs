@@ -8,6 +8,8 @@
 )]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+mod drive;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;

@@ -126,7 +126,8 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     lines
 }
 
-fn numbers(name: &str, range: Range<f64>, symbol: &str, note: &str) -> Vec<String> {
+/// A name with low, typical and high, and their unit with a note.
+pub(super) fn numbers(name: &str, range: Range<f64>, symbol: &str, note: &str) -> Vec<String> {
     let (numbers, symbol) = si_range(range, symbol);
     let mut cells = vec![format!("  {name}")];
     cells.extend(numbers);

@@ -7,11 +7,12 @@ use wattif_core::hardware::{HardwareTarget, MemoryUse};
 use wattif_core::measurement::Provenance;
 use wattif_core::profile::{ModelProfile, Unit};
 use wattif_core::scenario::Scenario;
-use wattif_core::units::{Bytes, GramsCo2e, Joules, Range, Seconds};
+use wattif_core::units::{Bytes, GramsCo2e, Joules, Seconds};
 
 use super::super::out::{aligned, entry, row, wrapped};
 use super::Report;
-use crate::format::{bytes, count, si_range, significant};
+use super::lifecycle::numbers;
+use crate::format::{bytes, count, significant};
 
 const JOULES_PER_WATT_HOUR: f64 = 3600.0;
 /// Answers or images that the larger amounts are said for.
@@ -216,14 +217,6 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
         ]));
     }
     lines
-}
-
-fn numbers(name: &str, range: Range<f64>, symbol: &str, note: &str) -> Vec<String> {
-    let (numbers, symbol) = si_range(range, symbol);
-    let mut cells = vec![format!("  {name}")];
-    cells.extend(numbers);
-    cells.push(format!("{symbol}{note}"));
-    cells
 }
 
 /// "Memory: 35.3 GB weights + 4.20 GB cache + 12.0 MB activations of 80.0 GB (49 %)."
