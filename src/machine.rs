@@ -101,6 +101,14 @@ pub(crate) fn restless(unrest: f64) -> Option<String> {
     })
 }
 
+/// That the kernels for packed weights could not be measured, if so.
+pub(crate) fn held_up(calibration: &Calibration) -> Option<&'static str> {
+    calibration.packed.is_none().then_some(
+        "Products with packed weights waited for their threads while other programs were running: the constants of \
+         these kernels stay assumed",
+    )
+}
+
 /// What to know of a build that is slower than the one people use.
 pub(crate) const fn debug_build() -> Option<&'static str> {
     if cfg!(debug_assertions) {

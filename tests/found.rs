@@ -418,11 +418,11 @@ fn without_weights_nothing_is_said_of_measuring() {
 #[test]
 fn a_curve_that_ends_says_why() {
     let mut window = catalogue("llama-3-1-70b");
-    let part = "Batch size from ";
+    let part = "Batch size at ";
     let words = window.words();
     let reason = words.iter().find(|words| words.starts_with(part)).unwrap();
     assert!(
-        reason.contains(" on: ") && reason.contains("GB"),
+        reason.contains(" and above: ") && reason.contains("GB"),
         "{reason}"
     );
     window.slider("Devices", 1.8);

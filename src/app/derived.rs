@@ -310,6 +310,8 @@ impl Derived {
         let mut sweep = |profile_at: &mut dyn FnMut(&Recipe) -> Option<ModelProfile>| {
             let mut curve = Curve::default();
             for &value in &values {
+                // Stages that a number of devices cannot form come back with the next that can.
+                let mut scenario = session.configuration.scenario.clone();
                 axis.set(value, &mut recipe, &mut scenario);
                 let costs = profile_at(&recipe)
                     .map(|profile| footprint::footprint(&profile, &scenario, target, grid));

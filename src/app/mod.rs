@@ -174,6 +174,9 @@ impl OpenedPreset {
 /// A picture of the charts, where to write it, once its pixels are there.
 type Picture = Arc<Mutex<Option<(PathBuf, Arc<egui::ColorImage>)>>>;
 
+/// Title of the notice of a file that was written.
+const SAVED: &str = "Saved";
+
 impl App {
     /// A window that opens what it is told to, with the settings of last time.
     pub fn new(ctx: &Context, options: Options) -> Self {
@@ -307,6 +310,10 @@ impl App {
             .any(|n| n.title == title && n.text == text)
         {
             return;
+        }
+        // Of what was saved, the latest is news.
+        if title == SAVED {
+            self.notices.retain(|notice| notice.title != SAVED);
         }
         self.notices.push(Notice {
             id,

@@ -23,7 +23,7 @@ use super::pages::Page;
 use super::panels::errors::Tone;
 use super::power::PowerWatch;
 use super::session::{Configuration, Settings, Step};
-use super::{App, How, OpenedPreset, Options, ThemeChoice, export, theme};
+use super::{App, How, OpenedPreset, Options, SAVED, ThemeChoice, export, theme};
 
 /// What the window opens on.
 #[derive(Debug, Clone, Default)]
@@ -375,7 +375,7 @@ impl App {
     /// Says where a file was written, or why it was not.
     fn report_saved<E: Display>(&mut self, path: &Path, failure: &str, written: Result<(), E>) {
         match written {
-            Ok(()) => self.notify(Tone::Note, "Saved", path.display().to_string()),
+            Ok(()) => self.notify(Tone::Note, SAVED, path.display().to_string()),
             Err(error) => self.fail(failure, &error),
         }
     }

@@ -32,10 +32,10 @@ fn check(files: &[PathBuf], out: &mut Out) -> anyhow::Result<()> {
         let checked = Preset::load(file).and_then(|preset| preset.check().map(|()| preset));
         match checked {
             Ok(preset) => {
-                let figures = if preset.measured.is_some() {
-                    "with measured figures"
-                } else {
-                    "without measured figures"
+                let figures = match &preset.measured {
+                    Some(measured) if measured.quality.is_some() => "with measured figures",
+                    Some(_) => "with figures",
+                    None => "without figures",
                 };
                 let title = if preset.title.is_empty() {
                     String::new()

@@ -28,6 +28,9 @@ pub(super) fn run(out: &mut Out) -> anyhow::Result<()> {
         out.line(note)?;
     }
     constants(calibration, out)?;
+    if let Some(note) = machine::held_up(calibration) {
+        out.line(note)?;
+    }
     out.line(format!(
         "Written to {}; this-cpu uses them from now on",
         path.display()

@@ -148,7 +148,7 @@ fn table(title: &str, groups: &[Group], out: &mut Out) -> anyhow::Result<()> {
         "P90 %",
         "BIAS %",
         "FACTOR",
-        "WITHIN 2 %",
+        "WITHIN ×2 %",
         "RANK",
         "INSIDE %",
     ];

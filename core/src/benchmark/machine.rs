@@ -76,7 +76,7 @@ pub fn measure_machine(models: &[Model], progress: &mut dyn FnMut(&str, f64)) ->
         single_precision,
         whole_pass: Spread::of(vec![1.0]),
         launch: launch()?,
-        packed: Some(packed_kernels(models)?),
+        packed: Some(packed_kernels(models)?).filter(PackedCalibration::is_of_kernels),
     };
     let target = this_machine(Some(&products))?;
     let mut speeds = Vec::with_capacity(models.len());

@@ -53,6 +53,17 @@ pub struct PackedCalibration {
     pub whole_pass: Spread,
 }
 
+/// Longest start of a product that is a property of threads that wait for each other, not of other programs that keep
+/// them from running: a tenth of a scheduler's shortest tick of 1 ms (assumed).
+const LONGEST_START: f64 = 100e-6;
+
+impl PackedCalibration {
+    /// Whether the kernels were measured, and not other programs.
+    pub(crate) fn is_of_kernels(&self) -> bool {
+        self.launch.median <= LONGEST_START
+    }
+}
+
 impl Calibration {
     /// The file in a configuration folder.
     pub fn path(configuration: &Path) -> PathBuf {

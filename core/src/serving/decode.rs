@@ -9,7 +9,7 @@ use super::architecture::{ParameterCount, Transformer};
 use super::constants::{DecodeEnergy, DecodeTime};
 use super::device::{Device, Generation};
 use super::format::{Era, FOUR, WeightFormat};
-use super::rates::{HELD, Rates};
+use super::rates::{HELD, Rates, throttle};
 use super::step::{StepEnergy, StepTime, Work};
 
 /// What is served, and on how many devices.
@@ -361,6 +361,35 @@ impl Serving {
         seconds: f64,
         waiting: f64,
     ) -> StepEnergy {
+        self.uncapped(network, work, device, constants, seconds, waiting)
+            .held(HELD * device.power_limit * seconds)
+    }
+
+    /// Seconds of one step, longer where a device that was not measured would exceed its power limit.
+    pub fn time_in_limit(
+        &self,
+        network: &Transformer,
+        work: &Work,
+        device: &Device,
+        constants: (&DecodeTime, &DecodeEnergy),
+    ) -> StepTime {
+        let time = self.time(network, work, device, constants.0);
+        let seconds = time.total();
+        let energy = self.uncapped(network, work, device, constants.1, seconds, time.host);
+        let idle = Rates::new(device, constants.1).idle;
+        time.scaled(throttle(device, idle, energy.total(), seconds))
+    }
+
+    /// Joules of one step without a power limit.
+    fn uncapped(
+        &self,
+        network: &Transformer,
+        work: &Work,
+        device: &Device,
+        constants: &DecodeEnergy,
+        seconds: f64,
+        waiting: f64,
+    ) -> StepEnergy {
         let rates = Rates::new(device, constants);
         // Several devices spin while they wait for each other and for the host.
         let several = self.devices > 1.0 || self.stages > 1.0;
@@ -409,7 +438,6 @@ impl Serving {
             cache: busy * rates.byte * constants.cache_byte * work.cache_bytes,
             link: busy * constants.link_byte * work.link_bytes,
         }
-        .held(HELD * device.power_limit * seconds)
     }
 }
 

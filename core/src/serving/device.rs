@@ -328,7 +328,7 @@ mod tests {
     use crate::outline::Outline;
     use crate::recipe::Recipe;
     use crate::scenario::Scenario;
-    use crate::units::{Range, UnitsPerSecond};
+    use crate::units::{Range, UnitsPerSecond, Watts};
 
     /// What a network of the catalogue costs on a device.
     fn cost(network: &str, target: &HardwareTarget) -> Footprint {
@@ -394,6 +394,24 @@ mod tests {
                 device.name
             );
             assert!(device.source.len() > 10, "{}", device.name);
+        }
+    }
+
+    #[test]
+    fn a_lower_power_limit_costs_time_and_is_no_free_energy() {
+        let original = hardware::find("nvidia-h100-sxm").unwrap();
+        let mut copy = own::copy(original, "cooler");
+        copy.power_limit.typical = Watts(300.0);
+        copy.static_power.typical = Watts(60.0);
+        for network in ["llama-3-1-8b", "flux-1-dev"] {
+            let (before, after) = (cost(network, original), cost(network, &copy));
+            let slower = after.throughput.range.typical.0 / before.throughput.range.typical.0;
+            assert!(slower < 0.95, "{network}: {slower}");
+            let energy =
+                after.energy_per_unit.range.typical.0 / before.energy_per_unit.range.typical.0;
+            assert!((0.7..1.3).contains(&energy), "{network}: {energy}");
+            let power = after.energy_per_unit.range.typical.0 * after.throughput.range.typical.0;
+            assert!(power < 300.0, "{network}: {power} W");
         }
     }
 }

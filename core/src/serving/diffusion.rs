@@ -5,7 +5,7 @@ use super::constants::{DecodeEnergy, DiffusionEnergy, DiffusionTime};
 use super::denoiser::{DiffusionTransformer, PassCount, Pipeline, decoder_operations};
 use super::device::{Device, Generation};
 use super::narrow::LinearFormat;
-use super::rates::{HELD, Rates, reference_power};
+use super::rates::{HELD, Rates, reference_power, throttle};
 
 /// What is generated, and on how many devices.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,6 +89,19 @@ pub struct BatchTime {
     pub decode: f64,
     /// Bytes that each device sends.
     pub link_bytes: f64,
+}
+
+impl BatchTime {
+    /// The same in proportion; bytes stay.
+    fn scaled(self, factor: f64) -> Self {
+        Self {
+            total: self.total * factor,
+            denoise: self.denoise * factor,
+            exchange: self.exchange * factor,
+            decode: self.decode * factor,
+            link_bytes: self.link_bytes,
+        }
+    }
 }
 
 /// Joules of a batch, all devices together, by what takes them; they add up.
@@ -204,6 +217,35 @@ impl Generating {
         time: &BatchTime,
         seconds: f64,
     ) -> BatchEnergy {
+        self.uncapped(device, constants, decode, time, seconds)
+            .held(HELD * device.power_limit * self.devices * seconds)
+    }
+
+    /// Seconds of a batch, longer where a device that was not measured would exceed its power limit.
+    pub fn time_in_limit(
+        &self,
+        device: &Device,
+        constants: (&DiffusionTime, &DiffusionEnergy, &DecodeEnergy),
+    ) -> BatchTime {
+        let (times, energies, decode) = constants;
+        let time = self.time(device, times);
+        let joules = self
+            .uncapped(device, energies, decode, &time, time.total)
+            .total();
+        let device = &*device.drawing();
+        let idle = Rates::new(device, decode).idle;
+        time.scaled(throttle(device, idle, joules / self.devices, time.total))
+    }
+
+    /// Joules of a batch without a power limit.
+    fn uncapped(
+        &self,
+        device: &Device,
+        constants: &DiffusionEnergy,
+        decode: &DecodeEnergy,
+        time: &BatchTime,
+        seconds: f64,
+    ) -> BatchEnergy {
         let device = &*device.drawing();
         let scale = device.power_limit / reference_power(device.generation);
         let (active, operation) = match device.generation {
@@ -227,6 +269,5 @@ impl Generating {
             operations: operation * operations,
             link: constants.link_byte * time.link_bytes * self.devices,
         }
-        .held(HELD * device.power_limit * self.devices * seconds)
     }
 }

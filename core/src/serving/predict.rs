@@ -62,16 +62,19 @@ pub(crate) fn seconds(case: &Case, constants: &Constants) -> f64 {
     match &case.work {
         CaseWork::Decode(network, serving) => {
             let work = serving.work(network);
+            let both = (&constants.decode_time, &constants.decode_energy);
             let step = serving
-                .time(network, &work, case.device, &constants.decode_time)
+                .time_in_limit(network, &work, case.device, both)
                 .total();
             step / serving.batch
         }
         CaseWork::Diffusion(generating, _) => {
-            generating
-                .time(case.device, &constants.diffusion_time)
-                .total
-                / generating.batch
+            let all = (
+                &constants.diffusion_time,
+                &constants.diffusion_energy,
+                &constants.decode_energy,
+            );
+            generating.time_in_limit(case.device, all).total / generating.batch
         }
         CaseWork::System(benchmark) => benchmark.time(case.device, &constants.system_time),
         CaseWork::LlamaCpp(network, format, tokens, true) => {

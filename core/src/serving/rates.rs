@@ -54,3 +54,15 @@ impl Rates {
         }
     }
 }
+
+/// How many times longer work of `seconds` takes on a device because of its power limit, where it would take `joules`
+/// without one and `idle` watts flow all the time. The times of measured devices are those under their limit; more than
+/// that limit was never seen of the fitted energies, so no more is taken here.
+pub(crate) fn throttle(device: &Device, idle: f64, joules: f64, seconds: f64) -> f64 {
+    let room = HELD * device.power_limit - idle;
+    if device.fitted || room <= 0.0 || seconds <= 0.0 {
+        return 1.0;
+    }
+    let seen = HELD * reference_power(device.generation) * seconds;
+    ((joules.min(seen) - idle * seconds) / (room * seconds)).max(1.0)
+}

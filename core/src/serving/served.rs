@@ -209,7 +209,8 @@ impl Served<'_> {
             work.operations /= speedup;
             work.prompt /= speedup;
         }
-        let time = serving.time(network, &work, &device, &self.constants.decode_time);
+        let both = (&self.constants.decode_time, &self.constants.decode_energy);
+        let time = serving.time_in_limit(network, &work, &device, both);
         let seconds = time.total();
         let energy = serving.energy(
             network,

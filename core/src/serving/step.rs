@@ -63,6 +63,18 @@ pub struct StepTime {
 }
 
 impl StepTime {
+    /// The same in proportion.
+    pub(super) fn scaled(self, factor: f64) -> Self {
+        Self {
+            weights: self.weights * factor,
+            cache: self.cache * factor,
+            prompt: self.prompt * factor,
+            launch: self.launch * factor,
+            exchange: self.exchange * factor,
+            host: self.host * factor,
+        }
+    }
+
     /// The step.
     pub fn total(&self) -> f64 {
         self.weights + self.cache + self.prompt + self.launch + self.exchange + self.host

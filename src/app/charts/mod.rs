@@ -232,7 +232,7 @@ fn ends(axis: Axis, curve: &Curve) -> Vec<String> {
     };
     [
         text(first.checked_sub(1), "up to ", ""),
-        text(last.checked_add(1), "from ", " on"),
+        text(last.checked_add(1), "at ", " and above"),
     ]
     .into_iter()
     .flatten()

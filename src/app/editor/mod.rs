@@ -258,7 +258,7 @@ fn footer(ui: &mut Ui, draft: &Draft) -> Option<Wanted> {
                 n => format!("{n} figures changed. "),
             };
             let file = if draft.is_new {
-                format!("Saved as {}.ron among your devices", draft.target.id)
+                format!("Will be saved as {}.ron among your devices", draft.target.id)
             } else {
                 format!(
                     "The file is written anew, without its comments; the old one stays beside it as {}",

@@ -118,7 +118,8 @@ pub(in crate::app) fn measured(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) 
             }
         });
     });
-    if response.should_close() {
+    // A click beside it must not throw half a minute of measuring away.
+    if response.should_close() && !response.backdrop_response.clicked() {
         ask(HardwareAction::CloseMeasured);
     }
 }
@@ -148,6 +149,7 @@ fn report(ui: &mut Ui, result: &MeasuredMachine) {
     let warnings = [
         machine::debug_build().map(str::to_owned),
         machine::restless(result.before_after.unrest),
+        machine::held_up(calibration).map(str::to_owned),
         machine::further_off(&result.before_after).map(str::to_owned),
     ];
     for warning in warnings.into_iter().flatten() {

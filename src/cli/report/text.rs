@@ -174,10 +174,13 @@ fn context(scenario: &Scenario) -> String {
 }
 
 fn device(report: &Report, target: &HardwareTarget) -> String {
-    if report.scenario.devices == 1 {
-        target.name.clone()
-    } else {
-        format!("{} × {}", report.scenario.devices, target.name)
+    let scenario = &report.scenario;
+    match (scenario.devices, scenario.stages) {
+        (1, _) => target.name.clone(),
+        (devices, 1) => format!("{devices} × {}", target.name),
+        (devices, stages) => {
+            format!("{devices} × {} in {stages} pipeline stages", target.name)
+        }
     }
 }
 

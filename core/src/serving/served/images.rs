@@ -20,7 +20,12 @@ impl Served<'_> {
         if generating.transformer.is_some() {
             generating.linear = linear_format(self.request.profile, self.device);
         }
-        let time = generating.time(self.device, &self.constants.diffusion_time);
+        let all = (
+            &self.constants.diffusion_time,
+            &self.constants.diffusion_energy,
+            &self.constants.decode_energy,
+        );
+        let time = generating.time_in_limit(self.device, all);
         let energy = generating.energy(
             self.device,
             &self.constants.diffusion_energy,

@@ -62,7 +62,7 @@ pub(super) fn images_time(
 ) -> String {
     format!(
         "batch of {}: {} steps × {} pass(es) of {:.3e} operations{}: denoising {:.3} s, exchange {:.3} s, decoding and \
-         text {:.3} s, in all {:.3} s where starting blocks is not hidden; fitted to published measurements of {}",
+         text {:.3} s, waiting for the host {:.3} s, in all {:.3} s; fitted to published measurements of {}",
         generating.batch,
         generating.steps,
         generating.passes,
@@ -77,6 +77,7 @@ pub(super) fn images_time(
         time.denoise,
         time.exchange,
         time.decode,
+        (time.total - time.denoise - time.exchange - time.decode).max(0.0),
         time.total,
         served.fitted_to(),
     )
