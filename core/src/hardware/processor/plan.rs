@@ -48,8 +48,8 @@ pub(super) struct Plan<'a> {
 }
 
 impl Processor {
-    /// How the batch runs fastest: whole, or in 2, 4, 8… equal parts, of which more stays on the chip. Twice the batch
-    /// has the same parts to choose from, so it is never slower.
+    /// How the batch runs fastest: whole, or in parts of a power of two, of which more stays on the chip. A larger batch
+    /// has the same powers to choose from, so it is never slower than one.
     pub(super) fn best_plan<'a>(
         &'a self,
         target: &'a HardwareTarget,
@@ -158,14 +158,18 @@ impl<'a> Plan<'a> {
         cached && self.activation_bytes / self.parts <= self.room
     }
 
-    /// The same with the batch cut in twice as many parts, each of which is finished, of texts the whole answer, before
-    /// the next begins; `None` where parts would be smaller than a unit of work, or where the batch is one prompt.
+    /// The same in parts of the next smaller power of two, each of which is finished, of texts the whole answer, before
+    /// the next begins; what is left over goes with the next batch. `None` where parts would be smaller than a unit of
+    /// work, or where the batch is one prompt.
     fn in_more_parts(&self) -> Option<Self> {
-        (self.batch >= 2.0 && !self.request.reading).then(|| Self {
-            batch: self.batch / 2.0,
-            parts: self.parts * 2.0,
-            formats: self.formats.clone(),
-            ..*self
+        (self.batch >= 2.0 && !self.request.reading).then(|| {
+            let part = (self.batch.log2().ceil() - 1.0).exp2();
+            Self {
+                batch: part,
+                parts: self.parts * self.batch / part,
+                formats: self.formats.clone(),
+                ..*self
+            }
         })
     }
 

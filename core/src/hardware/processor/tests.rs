@@ -177,3 +177,28 @@ fn boards_reach_what_mlperf_published() {
     }
     assert!(checked >= 8, "{text}");
 }
+
+#[test]
+fn a_batch_between_two_powers_is_not_slower_than_the_smaller() {
+    for hardware in [
+        "nvidia-jetson-orin-nano-8gb",
+        "nvidia-h100-sxm",
+        "google-tpu-v4",
+    ] {
+        let target = find(hardware).unwrap();
+        for profile in profiles(16) {
+            for doublings in 1..=7 {
+                let power = 1 << doublings;
+                let least = throughput(target, &profile, power).unwrap();
+                for batch in [power + power / 4 + 1, 2 * power - 1] {
+                    let now = throughput(target, &profile, batch).unwrap();
+                    assert!(
+                        now > 0.999 * least,
+                        "{hardware} {} at {batch}: {now} after {least}",
+                        profile.model
+                    );
+                }
+            }
+        }
+    }
+}

@@ -105,7 +105,7 @@ impl Plan<'_> {
         } else if self.parts > 1.0 {
             format!(
                 "per part of {batch} (the batch runs in {} parts, so that more stays on the chip)",
-                self.parts
+                (100.0 * self.parts).round() / 100.0
             )
         } else {
             format!("per batch of {batch}")
