@@ -7,14 +7,14 @@ use crate::hardware::HardwareTarget;
 use crate::profile::ModelProfile;
 use crate::scenario::Scenario;
 
-/// Most devices that are tried: 2 to this power.
-const MOST_DOUBLINGS: u32 = 6;
+/// Most devices that are tried beyond those asked for.
+const MOST: u32 = 64;
 
-/// The footprint on the fewest devices, a power of two and at least `least`, that can run a model in a scenario, with
-/// that number. Pipeline stages are kept where they still divide it.
+/// The footprint on the fewest devices that can run a model in a scenario, with that number: `least`, or the next powers
+/// of two. Pipeline stages are kept where they still divide it.
 ///
 /// # Errors
-/// As [`footprint`]; where no number of devices can run it, what is said of one.
+/// As [`footprint`]; where no number of devices can run it, what is said of `least`.
 pub fn on_fewest_devices(
     profile: &ModelProfile,
     scenario: &Scenario,
@@ -22,24 +22,21 @@ pub fn on_fewest_devices(
     grid: &Grid,
     least: u32,
 ) -> Result<(Footprint, u32)> {
-    let mut refused = None;
-    for devices in (0..=MOST_DOUBLINGS).map(|doublings| 1 << doublings) {
-        if devices < least {
-            continue;
-        }
+    let on = |devices: u32| {
         let mut shared = scenario.clone();
         shared.set_devices(devices);
-        match footprint(profile, &shared, target, grid) {
-            Err(Error::Infeasible(fact)) => {
-                refused.get_or_insert(Error::Infeasible(fact));
-            }
-            other => return other.map(|footprint| (footprint, devices)),
+        footprint(profile, &shared, target, grid).map(|footprint| (footprint, devices))
+    };
+    let refused = match on(least) {
+        Err(Error::Infeasible(fact)) => Error::Infeasible(fact),
+        other => return other,
+    };
+    let mut devices = least.saturating_add(1).next_power_of_two();
+    while devices <= MOST {
+        match on(devices) {
+            Err(Error::Infeasible(_)) => devices *= 2,
+            other => return other,
         }
     }
-    Err(refused.unwrap_or_else(|| {
-        Error::Infeasible(format!(
-            "more than {} devices are not tried",
-            1 << MOST_DOUBLINGS
-        ))
-    }))
+    Err(refused)
 }

@@ -78,3 +78,31 @@ fn stages_that_cannot_be_are_refused_with_the_reason() {
     );
     assert!(refused("intel-loihi-2", 4, 2).contains("use 1 stage"));
 }
+
+#[test]
+fn the_number_asked_for_is_tried_before_the_powers_of_two_above_it() {
+    let outline = Outline::open(&"catalogue:llama-3-1-70b".parse().unwrap()).unwrap();
+    let profile = outline.predict(&Recipe::default()).unwrap();
+    let target = find(DEVICES[0]).unwrap();
+    let grid = find_grid("WORLD").unwrap();
+    let scenario = outline.scenario().unwrap();
+    // 141 GB on devices of 80 GB.
+    for (least, found) in [(1, 2), (2, 2), (3, 3), (100, 100)] {
+        let (footprint, devices) =
+            on_fewest_devices(&profile, &scenario, target, grid, least).unwrap();
+        assert_eq!(devices, found);
+        let asked = Scenario {
+            devices: found,
+            ..scenario.clone()
+        };
+        let own = super::footprint(&profile, &asked, target, grid).unwrap();
+        assert_eq!(footprint, own);
+    }
+    let asked = Scenario {
+        devices: 3,
+        ..scenario
+    };
+    let savings = savings(&profile, &profile, &asked, target, grid).unwrap();
+    assert_eq!(savings.original_devices, None);
+    assert_eq!(savings.energy.realised, 0.0);
+}

@@ -22,11 +22,15 @@ pub enum Generation {
     Blackwell,
 }
 
+/// Dense FP16 peaks of the measured device of each generation, operations per second (A100, H100, B200; as in
+/// `assets/hardware`).
+const MEASURED_PEAKS: [f64; 3] = [312e12, 989e12, 2250e12];
+
 impl Generation {
     /// The generation whose measured device has the FP16 peak nearest to a given one, as a factor.
     fn of_size(fp16: f64) -> Self {
         let off = |peak: f64| (fp16 / peak).ln().abs();
-        let [ampere, hopper, blackwell] = [312e12, 989e12, 2250e12].map(off);
+        let [ampere, hopper, blackwell] = MEASURED_PEAKS.map(off);
         if ampere <= hopper {
             Self::Ampere
         } else if hopper <= blackwell {
