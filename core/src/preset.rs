@@ -203,8 +203,15 @@ impl Preset {
     /// # Errors
     /// [`Error::File`] saying what is wrong, in the text with line and column, before the path.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = read(path)?;
-        let mut preset = Self::parse(&text).map_err(|fact| Error::file(fact, path))?;
+        Self::from_text(&read(path)?, path)
+    }
+
+    /// Reads the text of a preset, as [`Self::load`] does; `path` stands for the file.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_text(text: &str, path: &Path) -> Result<Self> {
+        let mut preset = Self::parse(text).map_err(|fact| Error::file(fact, path))?;
         if let ModelReference::File(model) = &mut preset.model.reference
             && model.is_relative()
             && let Some(folder) = path.parent()

@@ -415,7 +415,11 @@ impl App {
         };
         if is("ron") {
             self.open_preset(path);
-        } else if is("safetensors") || is("json") || path.join("config.json").is_file() {
+        } else if is("safetensors")
+            || is("json")
+            || path.join("config.json").is_file()
+            || wattif_core::formats::is_model(path)
+        {
             self.open_model(ModelReference::File(path.to_owned()));
         } else {
             let error = wattif_core::Error::file(

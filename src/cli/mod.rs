@@ -196,7 +196,7 @@ fn start(file: &Path) -> anyhow::Result<app::Start> {
             preset: Some(file.to_owned()),
             ..app::Start::default()
         })
-    } else if is("safetensors") {
+    } else if is("safetensors") || wattif_core::formats::is_model(file) {
         Ok(app::Start {
             model: Some(ModelReference::File(file.to_owned())),
             ..app::Start::default()

@@ -2,16 +2,21 @@
 //!
 //! Nothing in a file is trusted: lengths are checked against the file before memory is reserved, and nothing is executed.
 
+mod foreign;
+mod gguf;
+mod offers;
+mod onnx;
 mod safetensors;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelReference};
+pub(crate) use safetensors::{Listed, Listing};
 
 /// Bytes at the beginning of a file that it is recognised by.
 const HEAD: u64 = 512;
@@ -34,11 +39,20 @@ pub fn open(path: &Path) -> Result<Model> {
         };
         return Err(Error::file(fact, path));
     }
-    if !metadata.is_file() {
-        return Err(Error::file("this is not a regular file", path));
-    }
-    let mut file = File::open(path).map_err(|error| unreadable(&error, path))?;
-    let (architecture, tensors, packed) = read(&mut file, metadata.len(), path)?;
+    let (mut file, len) = opened(path)?;
+    model(&mut file, len, path)
+}
+
+/// Reads a model from the bytes of its file, as [`open`] does; `path` stands for the file in the reference and in errors.
+///
+/// # Errors
+/// As [`open`].
+pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Model> {
+    model(&mut Cursor::new(bytes), bytes.len() as u64, path)
+}
+
+fn model(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<Model> {
+    let (architecture, tensors, packed) = read(file, len, path)?;
     let name = path
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
@@ -55,13 +69,69 @@ fn read(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<safetens
         .read_to_end(&mut head)
         .and_then(|_| file.seek(SeekFrom::Start(0)))
         .map_err(|error| unreadable(&error, path))?;
-    if let Some(fact) = another_kind(&head) {
-        return Err(Error::file(fact, path));
+    if let Some(kind) = foreign::kind(&head) {
+        return Err(Error::file(kind.refusal(file, len, path), path));
     }
-    safetensors::read(file, len).map_err(|problem| match problem {
+    safetensors::read(file, len).map_err(|problem| refused(problem, path))
+}
+
+fn refused(problem: safetensors::Problem, path: &Path) -> Error {
+    match problem {
         safetensors::Problem::Reading(error) => unreadable(&error, path),
         safetensors::Problem::Content(fact) => Error::file(fact, path),
+        safetensors::Problem::Family { fact, parameters } => {
+            Error::file(format!("{fact}; {}", offers_for(path, parameters)), path)
+        }
+    }
+}
+
+/// Whether a file is a model by its first bytes, whatever it is called: one that [`open`] opens, or one of another
+/// program, of which it says what can be done with it instead. `false` where the file cannot be read.
+pub fn is_model(path: &Path) -> bool {
+    begins(path).is_some_and(|head| {
+        foreign::kind(&head).map_or(head.get(8) == Some(&b'{'), foreign::Kind::is_model)
     })
+}
+
+/// Whether a file begins as a safetensors file does.
+pub(crate) fn is_safetensors(path: &Path) -> bool {
+    begins(path).is_some_and(|head| head.get(8) == Some(&b'{'))
+}
+
+/// The first bytes of a regular file; `None` where it cannot be read.
+fn begins(path: &Path) -> Option<Vec<u8>> {
+    let (file, _) = opened(path).ok()?;
+    let mut head = Vec::new();
+    file.take(HEAD).read_to_end(&mut head).ok()?;
+    Some(head)
+}
+
+/// The tensors of a safetensors file by its header; nothing else is read.
+///
+/// # Errors
+/// [`Error::File`] as [`open`], for what can be wrong with a header.
+pub(crate) fn list(path: &Path) -> Result<Listing> {
+    let (mut file, len) = opened(path)?;
+    safetensors::list(&mut file, len).map_err(|problem| refused(problem, path))
+}
+
+/// What can be done with a network of so many parameters that cannot be opened, as the end of a sentence.
+pub(crate) fn offers_for(path: &Path, parameters: u64) -> String {
+    let clues = offers::Clues {
+        parameters: Some(parameters),
+        ..offers::Clues::default()
+    };
+    offers::offers(path, &clues)
+}
+
+/// A regular file that can be read, and its length.
+fn opened(path: &Path) -> Result<(File, u64)> {
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error, path))?;
+    if !metadata.is_file() {
+        return Err(Error::file("this is not a regular file", path));
+    }
+    let file = File::open(path).map_err(|error| unreadable(&error, path))?;
+    Ok((file, metadata.len()))
 }
 
 fn unreadable(error: &std::io::Error, path: &Path) -> Error {
@@ -71,77 +141,4 @@ fn unreadable(error: &std::io::Error, path: &Path) -> Error {
         _ => format!("the file cannot be read ({error})"),
     };
     Error::file(fact, path)
-}
-
-/// What a file is from its first bytes, if that is something other than safetensors.
-fn another_kind(head: &[u8]) -> Option<&'static str> {
-    const KINDS: [(&[u8], &str); 8] = [
-        (
-            b"GGUF",
-            "this is a GGUF file; only safetensors files can be opened",
-        ),
-        (
-            b"PK\x03\x04",
-            "this is a zip archive, as PyTorch (.pt) and NumPy (.npz) write; save the tensors as safetensors",
-        ),
-        (
-            b"\x80\x02",
-            "this is a Python pickle, which could run code and is never opened; save the tensors as safetensors",
-        ),
-        (
-            b"\x89HDF\r\n\x1a\n",
-            "this is an HDF5 file, as Keras writes; save the tensors as safetensors",
-        ),
-        (
-            b"\x93NUMPY",
-            "this is a NumPy array; save the tensors as safetensors",
-        ),
-        (b"\x1f\x8b", "this is a gzip archive; unpack it first"),
-        (b"\x89PNG", "this is a picture, not a model"),
-        (
-            b"version https://git-lfs",
-            "this is a Git LFS pointer; the model itself was not downloaded (git lfs pull)",
-        ),
-    ];
-    if head.is_empty() {
-        return Some("the file is empty");
-    }
-    // The eight bytes of a safetensors header's length could look like anything; the brace after them is decisive.
-    if head.get(8) == Some(&b'{') {
-        return None;
-    }
-    if let Some((_, fact)) = KINDS.iter().find(|(magic, _)| head.starts_with(magic)) {
-        return Some(fact);
-    }
-    if head.get(4..8) == Some(b"TFL3") {
-        return Some("this is a TensorFlow Lite file; only safetensors files can be opened");
-    }
-    // An ONNX file begins with the version of its format and the name of what wrote it.
-    if head.starts_with(b"\x08") && head.get(2) == Some(&0x12) {
-        return Some("this looks like an ONNX file; only safetensors files can be opened");
-    }
-    let text = text(head)?;
-    Some(match text.trim_start().chars().next() {
-        Some('{') if text.contains("\"weight_map\"") => {
-            "this is the index of a model in several files, not a model"
-        }
-        Some('{' | '[') => {
-            "this is JSON, such as a model's configuration; the weights are in another file"
-        }
-        _ => "this is a text file, not a model",
-    })
-}
-
-/// The beginning of a file as text, if that is what it is.
-fn text(head: &[u8]) -> Option<&str> {
-    let text = match std::str::from_utf8(head) {
-        Ok(text) => text,
-        // The last character may be cut.
-        Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(head.get(..error.valid_up_to())?).ok()?
-        }
-        Err(_) => return None,
-    };
-    let is_plain = |c: char| !c.is_control() || c.is_whitespace();
-    text.chars().all(is_plain).then_some(text)
 }

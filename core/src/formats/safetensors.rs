@@ -30,6 +30,13 @@ pub(super) enum Problem {
     Reading(std::io::Error),
     /// What is in it.
     Content(String),
+    /// Nothing is wrong with it, but no network of its kind can be run.
+    Family {
+        /// Why not.
+        fact: String,
+        /// Elements of its tensors.
+        parameters: u64,
+    },
 }
 
 impl From<std::io::Error> for Problem {
@@ -60,6 +67,54 @@ struct Entry {
     dtype: Dtype,
     shape: Vec<usize>,
     data_offsets: (u64, u64),
+}
+
+/// A tensor as a header has it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listed {
+    /// Name.
+    pub(crate) name: String,
+    /// Number format of the elements.
+    pub(crate) dtype: Dtype,
+    /// Extents; their product and its bytes fit the file.
+    pub(crate) shape: Vec<usize>,
+}
+
+/// The tensors of a file by its header.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listing {
+    /// In the order of their names.
+    pub(crate) tensors: Vec<Listed>,
+    /// Whether the file is one of this program's, or has the tensors of a bundled architecture.
+    pub(crate) runs: bool,
+}
+
+/// Reads the header of a file of `len` bytes.
+pub(super) fn list(file: &mut impl Read, len: u64) -> Result<Listing> {
+    let header = read_header(file, len)?;
+    let ours = [Architecture::METADATA_KEY, compress::CHECKSUM_KEY]
+        .iter()
+        .any(|key| header.metadata.contains_key(*key));
+    let runs = ours
+        || architecture(&header).is_ok_and(|architecture| {
+            let shapes = header
+                .tensors
+                .iter()
+                .filter(|(name, _)| !name.ends_with(IGNORED))
+                .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
+                .collect();
+            architecture.mismatch_of_shapes(&shapes).is_none()
+        });
+    let tensors = header
+        .tensors
+        .into_iter()
+        .map(|(name, entry)| Listed {
+            name,
+            dtype: entry.dtype,
+            shape: entry.shape,
+        })
+        .collect();
+    Ok(Listing { tensors, runs })
 }
 
 /// Reads a model of `len` bytes from the beginning of a file.
@@ -227,10 +282,17 @@ fn architecture(header: &Header) -> Result<Architecture> {
     match (best, header.tensors.first_key_value()) {
         (Some((1.., architecture)), _) => Ok(architecture),
         (_, None) => wrong("the file holds no tensors"),
-        (_, Some((name, _))) => wrong(format!(
-            "this is a model of a family that cannot be run: none of its {} tensors is known, the first is '{name}'",
-            header.tensors.len()
-        )),
+        (_, Some((name, _))) => Err(Problem::Family {
+            fact: format!(
+                "this is a model of a family that cannot be run: none of its {} tensors is known, the first is '{name}'",
+                header.tensors.len()
+            ),
+            parameters: header
+                .tensors
+                .values()
+                .map(|entry| entry.shape.iter().product::<usize>() as u64)
+                .sum(),
+        }),
     }
 }
 

@@ -123,7 +123,7 @@ pub fn students(model: &Model) -> Result<Vec<Student>> {
 ///
 /// # Errors
 /// [`Error::Compute`] saying what is wrong with them.
-pub(crate) fn read_student(bytes: &[u8]) -> Result<Student> {
+pub fn read_student(bytes: &[u8]) -> Result<Student> {
     let (architecture, tensors, metadata) = parse(bytes)?;
     let record: StudentRecord = json(&metadata, StudentRecord::METADATA_KEY)?;
     match architecture.mismatch(&tensors) {

@@ -43,7 +43,8 @@ pub enum ModelReference {
         /// Those that one token is multiplied with.
         active: u64,
     },
-    /// A file: weights, or a configuration (`config.json`, or a folder with one) that tells the shapes.
+    /// A file: weights, or a configuration (`config.json`, or a folder with one) that tells the shapes. Weights that cannot
+    /// be run tell the shapes too.
     File(PathBuf),
 }
 
@@ -57,6 +58,7 @@ impl ModelReference {
                 path.extension()
                     .is_some_and(|ending| ending.eq_ignore_ascii_case("json"))
                     || path.join("config.json").is_file()
+                    || crate::outline::tensors::is_outline(path)
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod layers;
 mod student;
+pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,7 @@ use crate::compress;
 use crate::error::{Error, Result};
 use crate::footprint::on_fewest_devices;
 use crate::model::ModelReference;
-use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
+use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::recipe::{Quantization, Recipe};
 use crate::scenario::Scenario;
 use crate::serving::architecture::{Architecture, Shape, Transformer};
@@ -89,17 +90,43 @@ impl Variant {
     }
 }
 
+impl Variant {
+    /// Adds to the layer of the norms, or to the first one, what is missing to so many parameters, or takes from it what
+    /// is too much.
+    fn count_all(&mut self, parameters: u64) {
+        let counted: u64 = self
+            .layers
+            .iter()
+            .map(|layer| layer.weights() + layer.other_parameters)
+            .sum();
+        let norms = self
+            .layers
+            .iter()
+            .position(|layer| layer.kind == LayerKind::Elementwise)
+            .unwrap_or(0);
+        if let Some(layer) = self.layers.get_mut(norms) {
+            layer.other_parameters = (layer.other_parameters + parameters).saturating_sub(counted);
+            self.parameters = parameters as f64;
+        }
+    }
+}
+
 impl Outline {
-    /// Opens a network of the catalogue, one of a given size, or a published configuration (a `config.json`, or a folder
-    /// with one).
+    /// Opens a network of the catalogue, one of a given size, a published configuration (a `config.json`, or a folder
+    /// with one), or a safetensors file whose weights cannot be run.
     ///
     /// # Errors
     /// [`Error::Unknown`] for a name that the catalogue does not have; [`Error::File`] for a configuration that cannot be
-    /// read, naming the missing key.
+    /// read, naming the missing key, or tensors whose shapes do not tell the network.
     pub fn open(reference: &ModelReference) -> Result<Self> {
         let network = match reference {
             ModelReference::Catalogue(name) => serving::architecture(name)?.clone(),
             ModelReference::Sized { total, active } => of_size(*total, *active),
+            ModelReference::File(path) if tensors::is_index(path) || tensors::is_outline(path) => {
+                let counted = tensors::open(path)?;
+                let outline = Self::of(reference.clone(), counted.network);
+                return Ok(outline.with_parameters(counted.parameters));
+            }
             ModelReference::File(path) => open_config(&configuration(path))?,
             ModelReference::Bundled(name) => {
                 return Err(Error::unknown(
@@ -109,11 +136,24 @@ impl Outline {
                 ));
             }
         };
-        Ok(Self {
-            reference: reference.clone(),
+        Ok(Self::of(reference.clone(), network))
+    }
+
+    /// The outline of a network whose shapes are known already.
+    pub fn of(reference: ModelReference, network: Architecture) -> Self {
+        Self {
+            reference,
             original: Arc::new(Variant::new(network, "the original network".to_owned())),
             students: Mutex::default(),
-        })
+        }
+    }
+
+    /// The same with so many parameters in all: what the shapes do not count (norms, biases, positions) is added.
+    fn with_parameters(mut self, parameters: u64) -> Self {
+        if let Some(original) = Arc::get_mut(&mut self.original) {
+            original.count_all(parameters);
+        }
+        self
     }
 
     /// How it was asked for.

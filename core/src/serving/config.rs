@@ -27,7 +27,7 @@ pub fn open(path: &Path) -> Result<Architecture> {
 ///
 /// # Errors
 /// As [`open`].
-fn parse(text: &str, path: &Path) -> Result<Architecture> {
+pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
     // Some editors put a byte order mark first.
     let config: Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|error| Error::file(format!("is not JSON ({error})"), path))?;

@@ -31,7 +31,7 @@ pub(crate) mod validate;
 
 pub use calibrate::{calibrate, cross_validate};
 pub use catalogue::{architecture, architectures};
-pub use config::open as open_config;
+pub use config::{open as open_config, parse as parse_config};
 pub use constants::{Constants, Spread, Spreads};
 pub use decode::Serving;
 pub(crate) use decode::experts_touched;

@@ -1,0 +1,379 @@
+//! A network whose weights cannot be run, known by the tensors of its safetensors file: names and shapes tell the family
+//! and its widths, the configuration beside the file what they do not, above all the number of heads. The parameters are
+//! those of the file; nothing of the weights is read.
+
+mod families;
+mod parts;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use safetensors::Dtype;
+
+use crate::error::{Error, Result};
+use crate::formats::{self, Listed, Listing};
+use crate::serving::architecture::{Architecture, Shape, Transformer};
+use crate::serving::{self, open_config};
+use families::Seen;
+pub(super) use parts::is_index;
+
+/// Most by which the parameters that a configuration leads to may differ from the tensors': norms and biases, which the
+/// shapes of language models do not count, are below it.
+const UNCOUNTED: f64 = 0.01;
+/// Share of the elements of the blocks' matrices that must have one number format.
+const ONE_FORMAT: f64 = 0.999;
+/// Files that [`is_outline`] remembers.
+const REMEMBERED: usize = 64;
+
+/// A network and the elements of all its tensors.
+#[derive(Debug)]
+pub(super) struct Counted {
+    /// Its shapes.
+    pub(super) network: Architecture,
+    /// Elements of all tensors.
+    pub(super) parameters: u64,
+}
+
+/// Whether a file of weights is one of a network that cannot be run but may be known by its shapes: the tensors are those
+/// of a known family, or a configuration lies beside them. Looks at the header only, once for each state of a file;
+/// `false` where it cannot be read, which [`formats::open`] then says.
+pub(crate) fn is_outline(path: &Path) -> bool {
+    type State = (u64, Option<SystemTime>);
+    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, bool)>>> = Mutex::new(None);
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return false;
+    };
+    if !metadata.is_file() {
+        return false;
+    }
+    let state = (metadata.len(), metadata.modified().ok());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if let Some((then, answer)) = known.get(path)
+        && *then == state
+    {
+        return *answer;
+    }
+    let answer = formats::is_safetensors(path)
+        && formats::list(path).is_ok_and(|listing| {
+            !listing.runs
+                && (families::seen(&listing.tensors).is_some()
+                    || configuration(path).is_some()
+                    || parts::is_part(path)
+                    || !matches!(listed_in_catalogue(&listing.tensors), Ok(None)))
+        });
+    if known.len() >= REMEMBERED {
+        known.clear();
+    }
+    known.insert(path.to_owned(), (state, answer));
+    answer
+}
+
+/// The network of a file of weights, or of all the files that it is a part of.
+///
+/// # Errors
+/// [`Error::File`] saying what cannot be told from the shapes, or what does not fit together, and what can be done
+/// instead.
+pub(super) fn open(path: &Path) -> Result<Counted> {
+    let mut tensors = Vec::new();
+    for part in parts::of(path)? {
+        let Listing { tensors: found, .. } = formats::list(&part)?;
+        tensors.extend(found);
+    }
+    tensors.retain(|tensor| !is_buffer(tensor));
+    let parameters = tensors.iter().map(elements).sum();
+    let refuse = |fact: String| {
+        let offers = formats::offers_for(path, parameters);
+        Error::file(format!("{fact}; {offers}"), path)
+    };
+    check_once(&tensors).map_err(refuse)?;
+    let weight_bits = width(&tensors).map_err(refuse)?;
+    let network = match configuration(path) {
+        Some(beside) => configured(&tensors, parameters, &beside).map_err(|fact| match fact {
+            Misfit::Fact(fact) => refuse(fact),
+            Misfit::Configuration(error) => error,
+        })?,
+        None => shaped(&tensors).map_err(refuse)?,
+    };
+    Ok(Counted {
+        network: Architecture {
+            id: name(path),
+            source: format!("{}: {}", path.display(), network.source),
+            parameters: parameters as f64,
+            weight_bits,
+            ..network
+        },
+        parameters,
+    })
+}
+
+fn elements(tensor: &Listed) -> u64 {
+    tensor.shape.iter().product::<usize>() as u64
+}
+
+/// Tensors that frameworks keep with the weights and nothing is learnt in: masks, counters, tables of frequencies.
+fn is_buffer(tensor: &Listed) -> bool {
+    const ENDINGS: [&str; 5] = [
+        ".num_batches_tracked",
+        ".attn.masked_bias",
+        "rotary_emb.inv_freq",
+        "position_ids",
+        "token_type_ids",
+    ];
+    let is_mask = tensor.name.ends_with(".attn.bias") && tensor.shape.len() == 4;
+    is_mask || ENDINGS.iter().any(|ending| tensor.name.ends_with(ending))
+}
+
+/// Parts of one model have no tensor in common.
+fn check_once(tensors: &[Listed]) -> std::result::Result<(), String> {
+    let mut names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("two of its files hold the tensor '{}'", pair[0])),
+        None if names.is_empty() => Err("the file holds no tensors".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// Bits per weight that the matrices are stored in; `None` for 16.
+fn width(tensors: &[Listed]) -> std::result::Result<Option<u8>, String> {
+    let is_table = |name: &str| {
+        ["embed_tokens", "lm_head", "wte", "wpe"]
+            .iter()
+            .any(|table| name.ends_with(&format!("{table}.weight")))
+    };
+    let mut by_format: BTreeMap<Dtype, (u64, &str)> = BTreeMap::new();
+    for tensor in tensors {
+        if tensor.shape.len() >= 2 && !is_table(&tensor.name) {
+            let entry = by_format.entry(tensor.dtype).or_insert((0, &tensor.name));
+            entry.0 += elements(tensor);
+        }
+    }
+    let all: u64 = by_format.values().map(|(elements, _)| elements).sum();
+    let Some((format, (most, name))) = by_format.iter().max_by_key(|(_, (elements, _))| *elements)
+    else {
+        return Err("none of its tensors is a matrix".to_owned());
+    };
+    if (*most as f64) < ONE_FORMAT * all as f64 {
+        let found: Vec<String> = by_format.keys().map(ToString::to_string).collect();
+        return Err(format!(
+            "its matrices are stored in several number formats ({}), which no single width describes",
+            found.join(", ")
+        ));
+    }
+    match format {
+        Dtype::F32 => Ok(Some(32)),
+        Dtype::F16 | Dtype::BF16 => Ok(None),
+        Dtype::F8_E4M3 | Dtype::F8_E5M2 | Dtype::F8_E4M3FNUZ | Dtype::F8_E5M2FNUZ => Ok(Some(8)),
+        other => Err(format!(
+            "tensor '{name}' is of type {other}: weights that another program packed do not tell their shapes"
+        )),
+    }
+}
+
+/// The configuration in the folder of a file.
+fn configuration(path: &Path) -> Option<PathBuf> {
+    let beside = path.parent()?.join("config.json");
+    beside.is_file().then_some(beside)
+}
+
+/// Why tensors and configuration do not make a network.
+enum Misfit {
+    Fact(String),
+    Configuration(Error),
+}
+
+/// The network of the configuration beside the file, where its shapes are those of the tensors.
+fn configured(
+    tensors: &[Listed],
+    parameters: u64,
+    beside: &Path,
+) -> std::result::Result<Architecture, Misfit> {
+    let mut network = open_config(beside).map_err(Misfit::Configuration)?;
+    let other = |fact: String| {
+        Misfit::Fact(format!(
+            "the config.json beside it is of another network: {fact}"
+        ))
+    };
+    let mut family = "tensors";
+    if let (Some(seen), Shape::Transformer(shape)) =
+        (families::seen(tensors), &mut network.shape)
+    {
+        let seen = seen.map_err(Misfit::Fact)?;
+        if let Some(fact) = disagreement(&seen, shape) {
+            return Err(other(fact));
+        }
+        shape.tied = seen.tied;
+        family = seen.family;
+    }
+    let counted: u64 = super::layers::of(&network)
+        .iter()
+        .map(|layer| layer.weights() + layer.other_parameters)
+        .sum();
+    if (counted as f64 / parameters as f64 - 1.0).abs() > UNCOUNTED {
+        return Err(other(format!(
+            "it leads to {counted} parameters, the tensors have {parameters}"
+        )));
+    }
+    network.source = format!(
+        "{} {family} tensors, number of heads from the config.json beside them",
+        tensors.len()
+    );
+    if family == "tensors" {
+        network.source = format!(
+            "{} tensors, shapes from the config.json beside them",
+            tensors.len()
+        );
+    }
+    Ok(network)
+}
+
+/// The first shape in which a configuration differs from the tensors.
+fn disagreement(seen: &Seen, shape: &Transformer) -> Option<String> {
+    let wide = |heads: u32| u64::from(heads) * u64::from(shape.head_dim);
+    let dense = shape.experts.is_none().then_some(shape.ffn);
+    [
+        ("hidden width", seen.hidden.into(), shape.hidden.into()),
+        ("number of layers", seen.layers.into(), shape.layers.into()),
+        ("vocabulary", seen.vocabulary.into(), shape.vocabulary.into()),
+        ("width of the queries", seen.queries.into(), wide(shape.heads)),
+        ("width of the keys", seen.keys.into(), wide(shape.kv_heads)),
+        (
+            "inner width of feed-forward layers",
+            seen.ffn.or(dense).unwrap_or_default().into(),
+            dense.or(seen.ffn).unwrap_or_default().into(),
+        ),
+        (
+            "number of experts",
+            seen.experts.unwrap_or_default().into(),
+            shape.experts.map_or(0, |experts| experts.count).into(),
+        ),
+        (
+            "width of a head",
+            seen.head_dim.unwrap_or(shape.head_dim).into(),
+            shape.head_dim.into(),
+        ),
+    ]
+    .into_iter()
+    .find(|(_, tensors, config): &(_, u64, u64)| tensors != config)
+    .map(|(what, tensors, config)| format!("its {what} is {config}, the tensors' {tensors}"))
+}
+
+/// The network that shapes alone tell.
+fn shaped(tensors: &[Listed]) -> std::result::Result<Architecture, String> {
+    let Some(seen) = families::seen(tensors) else {
+        return listed_in_catalogue(tensors)?.ok_or_else(|| {
+            "its tensors are those of no family that is known by shapes".to_owned()
+        });
+    };
+    let seen = seen?;
+    let missing = |what: &str| {
+        Err(format!(
+            "these are the tensors of a {} network, but {what} cannot be told from shapes and no config.json is beside them",
+            seen.family
+        ))
+    };
+    if seen.experts.is_some() {
+        return missing("how many experts a token visits");
+    }
+    let Some(head_dim) = seen.head_dim else {
+        return missing("the number of attention heads");
+    };
+    if seen.windowed {
+        return missing("how far its windowed layers look back");
+    }
+    Ok(Architecture {
+        id: String::new(),
+        names: Vec::new(),
+        family: "unknown".to_owned(),
+        source: format!(
+            "{} {} tensors, width of a head from the normalisation of queries; attention to the whole context assumed",
+            tensors.len(),
+            seen.family
+        ),
+        parameters: 0.0,
+        weight_bits: None,
+        expert_bits: None,
+        context_limit: seen.positions,
+        shape: Shape::Transformer(Transformer {
+            hidden: seen.hidden,
+            layers: seen.layers,
+            heads: seen.queries / head_dim,
+            kv_heads: seen.keys / head_dim,
+            head_dim,
+            ffn: seen.ffn.unwrap_or_default(),
+            gated: seen.gated,
+            vocabulary: seen.vocabulary,
+            tied: seen.tied,
+            window: None,
+            experts: None,
+            latent: None,
+            encoder: false,
+        }),
+    })
+}
+
+/// The convolutional network of the catalogue whose weights have exactly the shapes of these tensors: the size of its
+/// images, which no weight tells, is the catalogue's. `None` where there is none.
+///
+/// # Errors
+/// Several have these shapes.
+fn listed_in_catalogue(tensors: &[Listed]) -> std::result::Result<Option<Architecture>, String> {
+    let mut found: Vec<&[usize]> = tensors
+        .iter()
+        .map(|tensor| tensor.shape.as_slice())
+        .filter(|shape| shape.len() >= 2)
+        .collect();
+    found.sort_unstable();
+    let networks = serving::architectures().map_err(|error| error.to_string())?;
+    let same: Vec<&Architecture> = networks
+        .iter()
+        .filter(|network| {
+            let Shape::Layers(list) = &network.shape else {
+                return false;
+            };
+            let layers = list.layers();
+            let mut shapes: Vec<&[usize]> = layers
+                .iter()
+                .map(|layer| layer.shape.as_slice())
+                .filter(|shape| shape.len() >= 2)
+                .collect();
+            shapes.sort_unstable();
+            shapes == found && shapes.iter().any(|shape| shape.len() == 4)
+        })
+        .collect();
+    match same.as_slice() {
+        [] => Ok(None),
+        [network] => Ok(Some(Architecture {
+            source: format!(
+                "{} tensors with the shapes of {}, whose size of images is taken",
+                tensors.len(),
+                network.id
+            ),
+            names: Vec::new(),
+            ..(*network).clone()
+        })),
+        several => Err(format!(
+            "its tensors have the shapes of several networks of the catalogue ({}), which differ in the size of images",
+            several
+                .iter()
+                .map(|network| network.id.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        )),
+    }
+}
+
+/// The name of a file, or of its folder where the file is called as most are.
+fn name(path: &Path) -> String {
+    let text = |name: Option<&std::ffi::OsStr>| name.map(|name| name.to_string_lossy().into_owned());
+    let stem = text(path.file_stem()).unwrap_or_default();
+    let is_common = stem == "model" || stem.starts_with("model-") || stem.starts_with("model.");
+    text(path.parent().and_then(Path::file_name))
+        .filter(|folder| is_common && !folder.is_empty())
+        .unwrap_or(stem)
+}

@@ -1,0 +1,179 @@
+//! Writes the seed corpora of all targets: `seeds [FOLDER]`, with a folder of small wrong inputs whose names begin with
+//! what they are (`packed-…`, `config-…`, `hardware-…`, `preset-…`, `session-…`, `student-…`, `safetensors-…`).
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, TensorView};
+use wattif_core::compress::{Compressor, Planner};
+use wattif_core::model::{Architecture, CnnConfig, GptConfig, Stage, Tensors};
+use wattif_core::recipe::{Pattern, Recipe};
+
+/// Rows of a shipped table that serve as a seed; whole tables are too long to be changed usefully.
+const ROWS: usize = 12;
+
+fn main() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project = here.join("..");
+    let corpus = here.join("corpus");
+    for (folder, ending, target) in [
+        ("presets", "ron", "preset"),
+        ("presets", "ron", "session"),
+        ("core/tests/fixtures", "ron", "preset"),
+        ("assets/hardware", "ron", "device"),
+        ("assets/architectures", "ron", "device"),
+    ] {
+        for path in files(&project.join(folder)) {
+            if path.extension().is_some_and(|found| found == ending) {
+                keep(&corpus, target, &name(&path), &fs::read(&path).unwrap());
+            }
+        }
+    }
+    for path in files(&project.join("assets/ground_truth")) {
+        if path.extension().is_some_and(|found| found == "csv") {
+            let text = fs::read_to_string(&path).unwrap();
+            let short: Vec<&str> = text.lines().take(ROWS).collect();
+            keep(&corpus, "tables", &name(&path), short.join("\n").as_bytes());
+        }
+    }
+    for (i, architecture) in architectures().iter().enumerate() {
+        models(&corpus, i, architecture);
+    }
+    for (i, text) in CONFIGURATIONS.iter().enumerate() {
+        keep(&corpus, "configuration", &format!("small-{i}"), text.as_bytes());
+    }
+    for folder in std::env::args_os().skip(1) {
+        hostile(&corpus, Path::new(&folder));
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+fn keep(corpus: &Path, target: &str, name: &str, bytes: &[u8]) {
+    let folder = corpus.join(target);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), bytes).unwrap();
+}
+
+/// Networks small enough that most bytes of their files are header.
+fn architectures() -> [Architecture; 2] {
+    [
+        Architecture::Cnn(CnnConfig {
+            input_channels: 1,
+            size: 4,
+            stages: vec![Stage {
+                channels: 2,
+                pool: true,
+            }],
+            classes: 2,
+        }),
+        Architecture::Gpt(GptConfig {
+            vocabulary: 8,
+            context: 4,
+            width: 8,
+            heads: 2,
+            blocks: 1,
+            hidden: 16,
+        }),
+    ]
+}
+
+fn models(corpus: &Path, i: usize, architecture: &Architecture) {
+    let tensors = architecture.initial_tensors(1).unwrap();
+    let json = serde_json::to_string(architecture).unwrap();
+    let plain = HashMap::from([(Architecture::METADATA_KEY.to_owned(), json.clone())]);
+    let file = format!("small-{i}");
+    keep(corpus, "safetensors", &file, &written(&tensors, plain.clone()));
+    let record = r#"{"teacher":"00","ratio":0.5,"temperature":2.0,"seed":1,"description":"narrower","steps":10,
+        "macs":1e6,"seconds":1.0,"data":"8,000 Fashion-MNIST training images"}"#;
+    let mut student = plain;
+    student.insert("wattif.student".to_owned(), record.to_owned());
+    keep(corpus, "student", &file, &written(&tensors, student));
+    for (bits, sparsity, pattern) in [
+        (8, 0.0, Pattern::Unstructured),
+        (4, 0.5, Pattern::TwoOfFour),
+        (3, 0.9, Pattern::Unstructured),
+        (16, 0.0, Pattern::Unstructured),
+    ] {
+        let mut recipe = Recipe::default();
+        recipe.quantization.weight_bits = bits;
+        recipe.pruning.sparsity = sparsity;
+        recipe.pruning.pattern = pattern;
+        let planner = Planner::new(
+            "small",
+            architecture.unit(),
+            &architecture.layers(),
+            &architecture.tensor_shapes(),
+            &json,
+        );
+        let mut compressor = Compressor::new(planner.unwrap(), &tensors).unwrap();
+        let path = std::env::temp_dir().join(format!("wattif-seed-{}", std::process::id()));
+        compressor.export(&recipe, &path).unwrap();
+        keep(corpus, "packed", &format!("{file}-{bits}"), &fs::read(&path).unwrap());
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+fn written(tensors: &Tensors, metadata: HashMap<String, String>) -> Vec<u8> {
+    let bytes: Vec<(&String, Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (name, tensor.dims().to_vec(), bytes)
+        })
+        .collect();
+    let views = bytes.iter().map(|(name, shape, bytes)| {
+        (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    safetensors::serialize(views, Some(metadata)).unwrap()
+}
+
+fn hostile(corpus: &Path, folder: &Path) {
+    for path in files(folder) {
+        let name = name(&path);
+        let targets: &[&str] = match name.split('-').next().unwrap_or_default() {
+            "packed" => &["packed", "safetensors"],
+            "config" => &["configuration"],
+            "hardware" => &["device"],
+            "preset" => &["preset"],
+            "session" => &["session"],
+            "student" => &["student"],
+            "safetensors" => &["safetensors", "student"],
+            _ => &[],
+        };
+        for target in targets {
+            keep(corpus, target, &name, &fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// Configurations of every kind that is read, shortened to the keys that matter.
+const CONFIGURATIONS: [&str; 6] = [
+    r#"{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256, "tie_word_embeddings": false,
+        "max_position_embeddings": 131072, "torch_dtype": "bfloat16"}"#,
+    r#"{"model_type": "deepseek_v3", "hidden_size": 7168, "num_hidden_layers": 61, "num_attention_heads": 128,
+        "num_key_value_heads": 128, "intermediate_size": 18432, "moe_intermediate_size": 2048,
+        "n_routed_experts": 256, "n_shared_experts": 1, "num_experts_per_tok": 8, "first_k_dense_replace": 3,
+        "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128,
+        "v_head_dim": 128, "vocab_size": 129280, "head_dim": 128, "quantization_config": {"quant_method": "fp8"}}"#,
+    r#"{"_class_name": "UNet2DConditionModel", "block_out_channels": [320, 640, 1280], "cross_attention_dim": 2048,
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+        "transformer_layers_per_block": [1, 2, 10], "sample_size": 128}"#,
+    r#"{"_class_name": "FluxTransformer2DModel", "num_layers": 19, "num_single_layers": 38,
+        "num_attention_heads": 24, "attention_head_dim": 128, "patch_size": 1}"#,
+    r#"{"model_type": "gemma3", "text_config": {"hidden_size": 2560, "num_hidden_layers": 34,
+        "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "intermediate_size": 10240,
+        "vocab_size": 262208, "sliding_window": 1024, "sliding_window_pattern": 6}}"#,
+    r#"{"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+        "intermediate_size": 3072, "vocab_size": 30522}"#,
+];
