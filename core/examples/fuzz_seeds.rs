@@ -1,5 +1,6 @@
-//! Writes the seed corpora of all targets: `seeds [FOLDER]`, with a folder of small wrong inputs whose names begin with
-//! what they are (`packed-…`, `config-…`, `hardware-…`, `preset-…`, `session-…`, `student-…`, `safetensors-…`).
+//! Writes the seed corpora of the fuzz targets: `cargo run -p wattif-core --example fuzz_seeds [FOLDER …]`. Files of the
+//! folders are taken by the beginnings of their names: `packed-…`, `config-…`, `hardware-…`, `preset-…`, `session-…`,
+//! `student-…`, `safetensors-…`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,15 +15,12 @@ use wattif_core::recipe::{Pattern, Recipe};
 const ROWS: usize = 12;
 
 fn main() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let project = here.join("..");
-    let corpus = here.join("corpus");
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let corpus = project.join("fuzz/corpus");
     for (folder, ending, target) in [
         ("presets", "ron", "preset"),
-        ("presets", "ron", "session"),
         ("core/tests/fixtures", "ron", "preset"),
         ("assets/hardware", "ron", "device"),
-        ("assets/architectures", "ron", "device"),
     ] {
         for path in files(&project.join(folder)) {
             if path.extension().is_some_and(|found| found == ending) {
