@@ -167,7 +167,7 @@ impl Microcontroller {
                 Machine::FileReader => l.stored_bytes as f64,
                 Machine::Ideal => {
                     l.nonzero as f64 * f64::from(l.weight_bits) / 8.0
-                        + l.layer.other_parameters as f64 * 4.0
+                        + l.other_bytes()
                 }
                 Machine::Real => held_bytes(l),
             })
@@ -313,7 +313,7 @@ fn held_bytes(layer: &LayerProfile) -> f64 {
         9..=16 => 2.0,
         _ => 4.0,
     };
-    layer.layer.weights() as f64 * bytes + layer.layer.other_parameters as f64 * 4.0
+    layer.layer.weights() as f64 * bytes + layer.other_bytes()
 }
 
 /// Bytes of one activation that enters a layer.
