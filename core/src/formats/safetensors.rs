@@ -13,9 +13,9 @@ use safetensors::Dtype;
 use serde::Deserialize;
 
 use crate::compress;
-use crate::json;
 use crate::model::{Architecture, CnnConfig, GptConfig, StoredFormat, Tensors, admit};
 use crate::recipe::Recipe;
+use crate::unique;
 
 /// The longest header that is read; the reference implementation has the same limit.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -160,7 +160,7 @@ fn read_header(file: &mut impl Read, len: u64) -> Result<Header> {
     }
     let mut text = vec![0; header_len as usize];
     file.read_exact(&mut text)?;
-    let header = json::parse(&text)
+    let header = unique::json(&text)
         .map_err(|error| Problem::Content(format!("the header is damaged ({error})")))?;
     let serde_json::Value::Object(mut fields) = header else {
         return wrong("the header is damaged (it is no list of tensors)");

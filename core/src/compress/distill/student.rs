@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::formats;
-use crate::json;
 use crate::model::{Architecture, Model, Tensors};
 use crate::recipe::{Distillation, Recipe};
+use crate::unique;
 
 /// How a student came to be; kept as JSON in the metadata of its file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,7 +98,7 @@ impl Student {
             .metadata
             .get(key)
             .ok_or_else(|| format!("this is no student: its metadata have no '{key}'"))?;
-        let record: StudentRecord = json::parse(text.as_bytes())
+        let record: StudentRecord = unique::json(text.as_bytes())
             .and_then(serde_json::from_value)
             .map_err(|error| format!("the record of its training is damaged ({error})"))?;
         match record.implausible() {

@@ -1,6 +1,8 @@
-//! JSON from outside: a key that stands twice is refused, as nobody can say which of the two values was meant.
+//! Texts from outside in which no key may stand twice, as nobody can say which of the two values was meant.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -9,7 +11,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// # Errors
 /// What is wrong with it, with line and column; a key that stands twice is named.
-pub(crate) fn parse(text: &[u8]) -> serde_json::Result<Value> {
+pub(crate) fn json(text: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice::<Unique>(text).map(|Unique(value)| value)
 }
 
@@ -80,6 +82,44 @@ impl<'de> Visitor<'de> for Values {
     }
 }
 
+/// Reads a map of any format; to be named in `deserialize_with`. Fields of structures are told apart by serde itself.
+///
+/// # Errors
+/// Those of its keys and values, and a key that stands twice.
+pub(crate) fn map<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord + fmt::Debug,
+    V: Deserialize<'de>,
+{
+    deserializer.deserialize_map(Pairs(PhantomData))
+}
+
+struct Pairs<K, V>(PhantomData<(K, V)>);
+
+impl<'de, K, V> Visitor<'de> for Pairs<K, V>
+where
+    K: Deserialize<'de> + Ord + fmt::Debug,
+    V: Deserialize<'de>,
+{
+    type Value = BTreeMap<K, V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut map = BTreeMap::new();
+        while let Some(key) = fields.next_key::<K>()? {
+            if map.contains_key(&key) {
+                return Err(A::Error::custom(format!("{key:?} stands there twice")));
+            }
+            map.insert(key, fields.next_value()?);
+        }
+        Ok(map)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,8 +128,8 @@ mod tests {
     fn any_value_is_read_as_it_is() {
         let text = r#"{"a": [1, -2, 0.5, "x\n", true, null, {}], "b": {"a": 18446744073709551615}}"#;
         let expected: Value = serde_json::from_str(text).unwrap();
-        assert_eq!(parse(text.as_bytes()).unwrap(), expected);
-        assert!(parse(b"{} x").is_err());
+        assert_eq!(json(text.as_bytes()).unwrap(), expected);
+        assert!(json(b"{} x").is_err());
     }
 
     #[test]
@@ -99,7 +139,7 @@ mod tests {
             r#"{"a": [{"key": 1, "b": 2, "key": 3}]}"#,
             r#"{"a": {"key": 1, "\u006bey": 3}}"#,
         ] {
-            let message = parse(text.as_bytes()).unwrap_err().to_string();
+            let message = json(text.as_bytes()).unwrap_err().to_string();
             assert!(message.starts_with("'key' stands there twice"), "{message}");
         }
     }
