@@ -174,7 +174,7 @@ fn what_is_wrong_stands_by_its_field_and_cannot_be_saved() {
         (
             "What is reached: Share of peak rate, high",
             "120 %",
-            "compute efficiency does not lie above 0 and up to 1",
+            "compute efficiency is 1.2; it must lie between 0.0001 and 1",
             "90 %",
         ),
         (

@@ -1,6 +1,7 @@
 //! [`Engine`]: one opened model with everything needed to recompress and measure it. The window's worker and the
 //! command line call the same functions here.
 
+mod attempts;
 mod packed;
 mod spiking;
 
@@ -9,6 +10,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use self::attempts::Attempts;
+pub(crate) use self::attempts::guarded;
 use crate::compress::distill::{Student, StudentRecord, train_student};
 use crate::compress::{Compressed, Compressor, Planner};
 use crate::error::{Error, Result};
@@ -92,6 +95,7 @@ pub struct Engine {
     spiking: Mutex<HashMap<String, Spiking>>,
     /// See [`Self::calibration_images`].
     calibration: OnceLock<Vec<f32>>,
+    attempts: Attempts,
 }
 
 impl Engine {
@@ -109,8 +113,8 @@ impl Engine {
                 )));
             }
         });
-        let mut compressor =
-            Compressor::new(planner(&model.name, &model.architecture)?, &model.tensors)?;
+        let planner = planner(&model.name, &model.architecture)?.stored_in(&model.stored);
+        let mut compressor = Compressor::new(planner, &model.tensors)?;
         Ok(Self {
             set: evaluation_set(&model.architecture)?,
             planner: compressor.survey()?,
@@ -122,6 +126,7 @@ impl Engine {
             store: Mutex::default(),
             spiking: Mutex::default(),
             calibration: OnceLock::new(),
+            attempts: Attempts::default(),
         })
     }
 
@@ -181,7 +186,8 @@ impl Engine {
     /// result and then each one with twice the data on the way.
     ///
     /// # Errors
-    /// The recipe is out of range, [`Error::Cancelled`] if the observer wished so, or a computation failed.
+    /// The recipe is out of range, [`Error::Cancelled`] if the observer wished so, or a computation failed. What panicked
+    /// in a library is not tried again.
     pub fn measure(
         &self,
         recipe: &Recipe,
@@ -198,38 +204,42 @@ impl Engine {
         {
             return Ok(known);
         }
-        let baseline = self.baseline(observer)?;
-        let network = self.network(student.as_deref())?;
-        let compressed = lock(&network.compressor).compress(&recipe, &|| observer.abandoned())?;
-        let exact = student
-            .as_ref()
-            .is_none_or(|student| student.answers(&recipe.distillation, recipe.seed))
-            && (student.is_some() || recipe.distillation.ratio >= 1.0);
-        let run = Run {
-            engine: self,
-            recipe,
-            key,
-            network: &network,
-            compressed: &compressed,
-            exact,
-        };
-        let measured = run.measure(depth, baseline, observer);
-        lock(&network.compressor).recycle(compressed);
-        measured
+        let id = network_id(student.as_deref());
+        self.attempts.run(&key, &id, || {
+            let baseline = self.baseline(observer)?;
+            let network = self.network(student.as_deref())?;
+            let compressed =
+                lock(&network.compressor).compress(&recipe, &|| observer.abandoned())?;
+            let exact = student
+                .as_ref()
+                .is_none_or(|student| student.answers(&recipe.distillation, recipe.seed))
+                && (student.is_some() || recipe.distillation.ratio >= 1.0);
+            let run = Run {
+                engine: self,
+                recipe,
+                key: key.clone(),
+                network: &network,
+                compressed: &compressed,
+                exact,
+            };
+            let measured = run.measure(depth, baseline, observer);
+            lock(&network.compressor).recycle(compressed);
+            measured
+        })
     }
 
     /// Trains the student of the recipe's distillation settings and puts it on the shelf. `report` hears of every
     /// update, about twenty times with the quality on the coarse subset; `stop` is asked after each.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if `stop` said so; the ratio is 1; the computation failed; or the finished student could not
-    /// be written to disk (it is on the shelf all the same).
+    /// [`Error::Cancelled`] if `stop` said so; the ratio is 1; or the computation failed. A finished student that could
+    /// not be written to disk is on the shelf all the same, and the error that kept it is in the answer.
     pub fn train_student(
         &self,
         recipe: &Recipe,
         report: &mut dyn FnMut(TrainingReport),
         stop: &dyn Fn() -> bool,
-    ) -> Result<()> {
+    ) -> Result<Option<Error>> {
         recipe.validate()?;
         let recipe = recipe.canonical();
         let distillation = recipe.distillation;
@@ -269,7 +279,7 @@ impl Engine {
                 }
             },
         )?;
-        self.shelf.add(Student {
+        let kept = self.shelf.add(Student {
             architecture,
             tensors: trained.tensors,
             record: StudentRecord {
@@ -284,7 +294,8 @@ impl Engine {
                 data: bundled::training_set_name(&self.model.architecture).to_owned(),
                 cores: Some(cores_here()),
             },
-        })
+        });
+        Ok(kept.err())
     }
 
     /// Whether the network that a recipe asks for is there: the original at ratio 1, else a finished student of exactly
@@ -362,14 +373,16 @@ impl Engine {
                 student.record.description.as_str(),
             ),
         };
+        let planner = planner(&model.name, architecture)?;
+        let planner = match student {
+            None => planner.stored_in(&model.stored),
+            Some(_) => planner,
+        };
         let network = Arc::new(Network {
             architecture: architecture.clone(),
             description: description.to_owned(),
             ratio: architecture.parameters() as f64 / model.architecture.parameters() as f64,
-            compressor: Mutex::new(Compressor::new(
-                planner(&model.name, architecture)?,
-                tensors,
-            )?),
+            compressor: Mutex::new(Compressor::new(planner, tensors)?),
         });
         lock(&self.networks).insert(id, Arc::clone(&network));
         Ok(network)

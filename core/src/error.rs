@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::text::one_line;
+
 /// Shorthand for a result with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -9,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// A file could not be read, written or understood.
-    #[error("{fact}: {}", path.display())]
+    #[error("{}: {}", one_line(fact), one_line(&path.to_string_lossy()))]
     File {
         /// What is wrong with it, without a trailing full stop.
         fact: String,
@@ -17,13 +19,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// A recipe asks for something that does not exist (a sparsity of 120 %, 9-bit weights, …).
-    #[error("{0}")]
+    #[error("{}", one_line(.0))]
     Recipe(String),
     /// A scenario asks for something that does not exist (zero devices, a PUE below 1, …).
-    #[error("{0}")]
+    #[error("{}", one_line(.0))]
     Scenario(String),
     /// An identifier is not in its catalogue.
-    #[error("no {what} is called '{id}'{}", nearest(near))]
+    #[error("no {what} is called '{}'{}", one_line(id), nearest(near))]
     Unknown {
         /// The kind of thing looked up: "hardware", "region", "bundled model".
         what: &'static str,
@@ -33,7 +35,7 @@ pub enum Error {
         near: Vec<String>,
     },
     /// What was asked for is the beginning of several names.
-    #[error("the {what} '{wanted}' could be {}", listed(candidates))]
+    #[error("the {what} '{}' could be {}", one_line(wanted), listed(candidates))]
     Ambiguous {
         /// The kind of thing looked up.
         what: &'static str,
@@ -43,13 +45,13 @@ pub enum Error {
         candidates: Vec<String>,
     },
     /// The hardware cannot run this model, and why.
-    #[error("{0}")]
+    #[error("{}", one_line(.0))]
     Infeasible(String),
     /// The work was superseded or cancelled.
     #[error("cancelled")]
     Cancelled,
     /// A tensor computation failed.
-    #[error("computation failed: {0}")]
+    #[error("computation failed: {}", one_line(.0))]
     Compute(String),
 }
 
@@ -57,7 +59,7 @@ fn nearest(near: &[String]) -> String {
     if near.is_empty() {
         String::new()
     } else {
-        format!("; did you mean {}?", near.join(" or "))
+        format!("; did you mean {}?", one_line(&near.join(" or ")))
     }
 }
 
@@ -73,7 +75,8 @@ pub(crate) fn plain(value: f64) -> String {
 /// Up to eight candidates, and how many more there are.
 fn listed(candidates: &[String]) -> String {
     const SHOWN: usize = 8;
-    match candidates {
+    let candidates: Vec<_> = candidates.iter().map(|name| one_line(name)).collect();
+    match &candidates[..] {
         [all @ .., last] if !all.is_empty() && all.len() < SHOWN => {
             format!("{} or {last}", all.join(", "))
         }
@@ -154,6 +157,29 @@ mod tests {
             error.to_string(),
             "no region is called 'frence'; did you mean france?"
         );
+    }
+
+    #[test]
+    fn no_error_acts_on_a_terminal() {
+        let text = "\u{1b}]0;owned\u{7}\n".to_owned();
+        let errors = [
+            Error::file(&text, &text),
+            Error::Recipe(text.clone()),
+            Error::Scenario(text.clone()),
+            Error::unknown("region", &text, [text.as_str()]),
+            Error::Ambiguous {
+                what: "region",
+                wanted: text.clone(),
+                candidates: vec![text.clone(), text.clone()],
+            },
+            Error::Infeasible(text.clone()),
+            Error::Compute(text),
+        ];
+        for error in errors {
+            let shown = error.to_string();
+            assert!(!shown.contains(char::is_control), "{shown:?}");
+            assert!(shown.contains("\\u001b]0;owned\\u0007\\u000a"), "{shown}");
+        }
     }
 
     #[test]

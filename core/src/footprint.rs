@@ -160,6 +160,30 @@ pub struct Savings {
 }
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
+/// More devices than this serve no demand: a hundred thousand for every person.
+const MOST_DEVICES: f64 = 1e15;
+
+/// The last guard before a footprint is said: what follows from a cost that was checked is finite too.
+fn finite(
+    unit: &str,
+    rate: Range<UnitsPerSecond>,
+    [co2e, embodied, per_day]: [Range<GramsCo2e>; 3],
+) -> Result<()> {
+    for (name, range) in [
+        ("throughput", rate.map(|rate| rate.0)),
+        ("CO2e", co2e.map(|grams| grams.0)),
+        ("embodied CO2e", embodied.map(|grams| grams.0)),
+        ("CO2e per day", per_day.map(|grams| grams.0)),
+    ] {
+        let values = [range.low, range.typical, range.high];
+        if let Some(wrong) = values.iter().find(|v| !(v.is_finite() && **v >= 0.0)) {
+            return Err(Error::Infeasible(format!(
+                "the {name} of one {unit} is {wrong}, which is no figure"
+            )));
+        }
+    }
+    Ok(())
+}
 
 /// What running a model costs per unit of work.
 ///
@@ -214,6 +238,15 @@ pub fn footprint(
     let groups = (wanted / (rate.typical.0 * scenario.utilization))
         .ceil()
         .max(1.0);
+    let needed = groups * cost.devices as f64;
+    if needed > MOST_DEVICES {
+        return Err(Error::Infeasible(format!(
+            "the demand would take {needed:.1e} devices of {}; ask for less per day",
+            target.name
+        )));
+    }
+    let per_day = co2e * scenario.demand_per_day;
+    finite(unit, rate, [co2e, embodied, per_day])?;
     let modelled = |formula: String| Provenance::Modelled { formula };
     Ok(Footprint {
         throughput: Estimate {
@@ -238,7 +271,7 @@ pub fn footprint(
             provenance: modelled(embodied_formula),
         },
         co2e_per_day: Estimate {
-            range: co2e * scenario.demand_per_day,
+            range: per_day,
             provenance: modelled(format!(
                 "{:.3e} g per {unit} × {:.3e} per day",
                 co2e.typical.0, scenario.demand_per_day

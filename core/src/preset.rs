@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::footprint::Footprint;
-use crate::measurement::{Measurement, Quality};
+use crate::measurement::{Measurement, Metric, Quality};
 use crate::model::ModelReference;
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
@@ -138,7 +138,7 @@ impl Measured {
         numbers
     }
 
-    /// Checks that every figure is a number and every range is in order.
+    /// Checks that every figure is one that can be measured and every range is in order.
     fn validate(&self) -> std::result::Result<(), String> {
         for (name, values) in self.numbers() {
             if values.iter().any(|value| !value.is_finite()) {
@@ -152,12 +152,29 @@ impl Measured {
                     "measured.{name} is not in order: {low}, {typical}, {high}"
                 ));
             }
+            // A change may go either way, and an estimate of a divergence of nothing may come out below it.
+            let signed = ["quality.change", "quality.divergence"].contains(&name);
+            if low < 0.0 && !signed {
+                return Err(format!("measured.{name} is below zero: {low}"));
+            }
+            let real = ["throughput", "latency_s", "energy_j_per_unit"].contains(&name);
+            if typical == 0.0 && real {
+                return Err(format!("measured.{name} is zero, which nothing costs"));
+            }
         }
-        if self
-            .quality
-            .is_some_and(|quality| !quality.baseline.is_finite())
-        {
-            return Err("measured.quality.baseline is not a number".to_owned());
+        if let Some(quality) = &self.quality {
+            let most = match quality.metric {
+                Metric::Accuracy => 1.0,
+                Metric::BitsPerByte => f64::MAX,
+            };
+            for (name, value) in [("high", quality.high), ("baseline", quality.baseline)] {
+                if !(0.0..=most).contains(&value) {
+                    return Err(format!(
+                        "measured.quality.{name} is {value}, which no {} is",
+                        quality.metric.name().to_lowercase()
+                    ));
+                }
+            }
         }
         if self.nonzero_weights > self.weights {
             return Err(format!(

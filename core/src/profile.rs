@@ -173,8 +173,11 @@ pub struct LayerProfile {
     /// Weights that are not zero, whatever made the others zero: training, pruning or rounding. All, where the weights are
     /// not compressible.
     pub nonzero: u64,
-    /// Bits per weight; 32 where the weights are not compressible.
+    /// Bits per weight; those of the original's file where the weights are not compressible.
     pub weight_bits: u8,
+    /// Bits per parameter outside the weight tensor: those of the original's file.
+    #[serde(default = "single", skip_serializing_if = "is_single")]
+    pub other_bits: u8,
     /// Bits per activation that enters the layer; 32 where the weights are not compressible, because nothing is rounded
     /// there when quality is measured.
     pub activation_bits: u8,
@@ -187,7 +190,21 @@ pub struct LayerProfile {
     pub stored_bytes: u64,
 }
 
+const fn single() -> u8 {
+    32
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_single(bits: &u8) -> bool {
+    *bits == single()
+}
+
 impl LayerProfile {
+    /// Bytes of the parameters outside the weight tensor.
+    pub fn other_bytes(&self) -> f64 {
+        self.layer.other_parameters as f64 * f64::from(self.other_bits) / 8.0
+    }
+
     /// Fraction of the weights that are zero.
     pub fn sparsity(&self) -> f64 {
         let weights = self.layer.weights();
@@ -201,8 +218,7 @@ impl LayerProfile {
     /// Bytes of the weights without any encoding of zeros: what dense hardware reads.
     pub fn dense_bytes(&self) -> Bytes {
         Bytes(
-            self.layer.weights() as f64 * f64::from(self.weight_bits) / 8.0
-                + self.layer.other_parameters as f64 * 4.0,
+            self.layer.weights() as f64 * f64::from(self.weight_bits) / 8.0 + self.other_bytes(),
         )
     }
 }
@@ -283,7 +299,7 @@ impl ModelProfile {
         self.layers
             .iter()
             .map(|l| {
-                l.nonzero as f64 * f64::from(l.weight_bits) + l.layer.other_parameters as f64 * 32.0
+                l.nonzero as f64 * f64::from(l.weight_bits) + 8.0 * l.other_bytes()
             })
             .sum()
     }

@@ -15,6 +15,9 @@ use crate::folders;
 use crate::model::{Architecture, Model, bundled};
 use crate::recipe::Distillation;
 
+/// Ending of the files.
+const EXTENSION: &str = "safetensors";
+
 impl Student {
     /// Whether this is the student that these settings ask for: the same ratio within half a step of the slider, and
     /// the same temperature and seed.
@@ -40,34 +43,51 @@ impl Student {
 pub struct Shelf {
     folder: Option<PathBuf>,
     students: RwLock<Vec<Arc<Student>>>,
+    broken: Vec<Error>,
 }
 
 impl Shelf {
     /// The shipped students of `model`, and those in the cache folder that were trained for exactly these weights.
     ///
     /// # Errors
-    /// A shipped student is damaged. A damaged file in the cache folder is left alone and ignored: it can be trained
-    /// again.
+    /// A shipped student is damaged. A file in the cache folder that cannot be used is left alone and out, see
+    /// [`Self::broken`].
     pub fn open(model: &Model) -> Result<Self> {
         let mut students: Vec<Arc<Student>> = bundled::students(model)?
             .into_iter()
             .map(Arc::new)
             .collect();
+        let mut broken = Vec::new();
         let folder = folders::cache().map(|cache| cache.join("students").join(&model.hash[..16]));
         let entries = folder
             .as_ref()
             .and_then(|folder| std::fs::read_dir(folder).ok());
-        for path in entries.into_iter().flatten().flatten().map(|e| e.path()) {
-            if let Ok(student) = read(&path)
-                && student.record.teacher == model.hash
-            {
-                students.push(Arc::new(student));
+        let mut paths: Vec<PathBuf> = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == EXTENSION))
+            .collect();
+        paths.sort();
+        for path in paths {
+            match read(&path, model) {
+                // Whichever is found first answers for its settings; measurements are kept by them.
+                Ok(student) if students.iter().any(|known| known.id() == student.id()) => {}
+                Ok(student) => students.push(Arc::new(student)),
+                Err(error) => broken.push(error),
             }
         }
         Ok(Self {
             folder,
             students: RwLock::new(students),
+            broken,
         })
+    }
+
+    /// The files in the cache folder that hold no student of this model, each with its reason.
+    pub fn broken(&self) -> &[Error] {
+        &self.broken
     }
 
     /// All finished students, in no particular order.
@@ -98,7 +118,7 @@ impl Shelf {
     /// The file could not be written; the student is on the shelf all the same.
     pub fn add(&self, student: Student) -> Result<()> {
         let written = self.folder.as_ref().map(|folder| {
-            let path = folder.join(format!("{}.safetensors", student.id()));
+            let path = folder.join(format!("{}.{EXTENSION}", student.id()));
             std::fs::create_dir_all(folder)
                 .map_err(|error| Error::file(error.to_string(), folder))?;
             write(&student, &path)
@@ -111,9 +131,13 @@ impl Shelf {
     }
 }
 
-fn read(path: &Path) -> Result<Student> {
+fn read(path: &Path, model: &Model) -> Result<Student> {
     let bytes = std::fs::read(path).map_err(|error| Error::file(error.to_string(), path))?;
-    bundled::read_student(&bytes).map_err(|error| Error::file(error.to_string(), path))
+    let student = Student::parse(&bytes).map_err(|fact| Error::file(fact, path))?;
+    match student.unlike(model) {
+        Some(fact) => Err(Error::file(fact, path)),
+        None => Ok(student),
+    }
 }
 
 /// Writes a student beside its place and then moves it there, so that a half-written file is never read.

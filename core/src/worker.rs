@@ -4,14 +4,13 @@
 //! kept. When nothing is wished for, the worker fills in the positions that it was told may come next, then sleeps.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::benchmark::PackedRun;
-use crate::engine::{Engine, Observer, TrainingReport};
+use crate::engine::{Engine, Observer, TrainingReport, guarded};
 use crate::error::{Error, Result};
 use crate::measurement::{Depth, Measurement, Spiking};
 use crate::model::ModelReference;
@@ -317,6 +316,9 @@ fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
         }
     };
     outbox.send(Event::Opened(Arc::clone(&engine)));
+    for error in engine.shelf().broken() {
+        outbox.failed("Opening a trained student", error.clone());
+    }
     let mut settled = true;
     let mut idle = true;
     while let Some(task) = next(shared, outbox, &mut settled, &mut idle) {
@@ -409,23 +411,16 @@ fn train(engine: &Engine, recipe: Recipe, shared: &Shared, outbox: &Outbox) {
     });
     shared.training.store(false, Ordering::Release);
     match result {
-        Ok(()) => report(TrainingState::Finished),
+        Ok(unkept) => {
+            report(TrainingState::Finished);
+            if let Some(error) = unkept {
+                outbox.failed("Keeping the trained student for the next start", error);
+            }
+        }
         Err(Error::Cancelled) => report(TrainingState::Cancelled),
         Err(error) => {
             report(TrainingState::Cancelled);
             outbox.failed("Training a student", error);
         }
     }
-}
-
-/// candle can panic on shapes it did not expect; that ends the piece of work, not the program.
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a library stopped without a reason".to_owned());
-        Err(Error::Compute(text))
-    })
 }

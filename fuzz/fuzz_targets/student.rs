@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wattif_core::model::bundled;
+use wattif_core::compress::distill::Student;
 use wattif_fuzz::sound_tensors;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(student) = bundled::read_student(bytes) else {
+    let Ok(student) = Student::parse(bytes) else {
         return;
     };
     sound_tensors(&student.architecture, &student.tensors);

@@ -6,7 +6,8 @@ use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::Engine;
 use wattif_core::evaluate::EvaluationSet;
 use wattif_core::measurement::{Depth, Measurement};
-use wattif_core::model::{ModelReference, bundled};
+use wattif_core::model::{Model, ModelReference, bundled};
+use wattif_core::outline::PublishedBits;
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
@@ -57,7 +58,7 @@ impl EngineBackend {
             hash: model.hash.clone(),
             ratios,
             source: None,
-            published: None,
+            published: halves(model),
             packed: model.packed.is_some(),
         }
     }
@@ -91,6 +92,19 @@ impl EngineBackend {
             Event::Idle => Update::Idle,
         }
     }
+}
+
+/// The width of a model whose file holds all of its weights in 16 bits, as of a network that is published so.
+fn halves(model: &Model) -> Option<PublishedBits> {
+    let layers = model.architecture.layers();
+    let mut weights = layers.iter().filter(|layer| layer.compressible);
+    weights
+        .all(|layer| model.stored.contains_key(&format!("{}.weight", layer.name)))
+        .then_some(PublishedBits {
+            weights: 16,
+            experts: 16,
+            activations: 32,
+        })
 }
 
 impl Backend for EngineBackend {

@@ -7,6 +7,7 @@ use wattif_core::engine::Engine;
 use wattif_core::recipe::Recipe;
 
 use super::arguments::SourceArguments;
+use super::notes;
 use super::out::{Out, Progress};
 use super::report::train_missing_student;
 use crate::format::{count, saving};
@@ -33,6 +34,7 @@ pub(super) fn run(arguments: &ExportArguments, out: &mut Out) -> anyhow::Result<
     let progress = Progress::new();
     progress.show("Opening the model", None);
     let engine = Engine::open(&arguments.source.reference(preset.as_ref())?)?;
+    notes::left_out(&engine);
     train_missing_student(&engine, &recipe, &progress)?;
     progress.show("Writing", None);
     let bytes = engine.export(&recipe, &arguments.output)?;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wattif_core::hardware::{self, HardwareTarget, own};
-use wattif_core::{Error, folders};
+use wattif_core::{Error, folders, text};
 
 use super::list::{ListArguments, heading};
 use super::out::{Out, complain};
@@ -103,7 +103,7 @@ fn check(files: &[PathBuf], out: &mut Out) -> anyhow::Result<()> {
                 "{}: can be used; {}, {}, {}",
                 file.display(),
                 target.id,
-                target.name,
+                text::one_line(&target.name),
                 target.class.name(),
             ))?,
             Err(error) => broken.push(error),

@@ -1,6 +1,8 @@
-//! Arguments that change nothing for the model or the hardware in question, said on standard error.
+//! What a report does not say itself, on standard error: arguments that change nothing for the model or the hardware in
+//! question, and files that were left out.
 
 use wattif_core::Result;
+use wattif_core::engine::Engine;
 use wattif_core::hardware::{HardwareClass, HardwareTarget};
 use wattif_core::profile::{LayerKind, LayerProfile, ModelProfile, Unit};
 
@@ -59,4 +61,11 @@ pub(super) fn without_effect(
         }
     }
     Ok(())
+}
+
+/// Says which trained students of a model cannot be used, and why.
+pub(super) fn left_out(engine: &Engine) {
+    for error in engine.shelf().broken() {
+        complain(&format!("wattif: a trained student was left out: {error}"));
+    }
 }

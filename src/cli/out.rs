@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use wattif_core::footprint::Estimate;
 use wattif_core::measurement::Provenance;
+use wattif_core::text;
 
 /// Longest line of running text, in characters.
 const WIDTH: usize = 100;
@@ -15,7 +16,7 @@ pub(super) struct Out {
 }
 
 impl Out {
-    /// Writes a line.
+    /// Writes a line, or several. What would act on a terminal is written out: texts may come from files.
     ///
     /// # Errors
     /// Every failure but a closed pipe (a full disk, say).
@@ -24,7 +25,7 @@ impl Out {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();
-        match writeln!(stdout, "{}", text.as_ref()).and_then(|()| stdout.flush()) {
+        match writeln!(stdout, "{}", text::lines(text.as_ref())).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.closed = true;
                 Ok(())
@@ -55,6 +56,10 @@ impl Out {
 
 /// Rows as lines with aligned columns, two spaces apart.
 pub(super) fn aligned(rows: &[Vec<String>], right: &[bool]) -> Vec<String> {
+    let rows: Vec<Vec<_>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| text::one_line(cell)).collect())
+        .collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
         .map(|column| {
@@ -121,7 +126,7 @@ pub(super) fn entry<T>(name: &str, estimate: &Estimate<T>) -> Vec<String> {
 
 /// Writes a line to standard error; there is nowhere to report that this failed.
 pub(super) fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", text::lines(text));
 }
 
 /// A line on standard error that is rewritten as work goes on; silent unless a person looks at it.
@@ -153,7 +158,7 @@ impl Progress {
             return;
         };
         if *last != text {
-            let _ = write!(io::stderr().lock(), "\r\x1b[2K{text}");
+            let _ = write!(io::stderr().lock(), "\r\x1b[2K{}", text::one_line(&text));
             *last = text;
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use wattif_core::preset::Preset;
+use wattif_core::text;
 
 use super::out::{Out, complain};
 
@@ -40,7 +41,7 @@ fn check(files: &[PathBuf], out: &mut Out) -> anyhow::Result<()> {
                 let title = if preset.title.is_empty() {
                     String::new()
                 } else {
-                    format!(" \"{}\",", preset.title)
+                    format!(" \"{}\",", text::one_line(&preset.title))
                 };
                 out.line(format!(
                     "{}: can be opened;{title} {} on {} in {}, {figures}",

@@ -18,6 +18,8 @@ use crate::format::{amount, count, grouped, significant};
 
 const SECONDS_PER_HOUR: f64 = 3600.0;
 const HOURS_PER_DAY: f64 = 24.0;
+/// Devices that a run can be told of; the largest that are planned have some millions.
+const MOST_DEVICES: i64 = 100_000_000;
 
 /// Units of a quantity, smallest first: how large one is, the value from which it is used, and its name.
 type Scale = [(f64, f64, &'static str); 3];
@@ -103,7 +105,7 @@ pub(super) struct TrainingArguments {
     #[arg(long, value_name = "NAME", help_heading = "Devices")]
     hardware: Option<String>,
     /// Devices that share the work, for the time that it takes by the clock
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Devices")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_DEVICES), help_heading = "Devices")]
     devices: Option<u32>,
     /// Mean power of a device with its part of the server; modelled from the hardware if not given
     #[arg(long, value_name = "W", help_heading = "Devices")]
@@ -293,7 +295,7 @@ impl TrainingArguments {
                 ),
             },
         });
-        let cost = training::cost(device_time, power, target, &scenario, &grid);
+        let cost = training::cost(device_time, power, target, &scenario, &grid)?;
         Ok(View {
             size,
             hardware: target.map(|target| target.id.clone()),

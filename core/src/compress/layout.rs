@@ -1,15 +1,15 @@
 //! Where each byte of a compressed model's file goes. The planner, the compressor and the packer all ask here, so that
 //! the size that is shown is the size of the file that is written.
 //!
-//! The file is a safetensors file. A tensor that is not compressed is stored as it is (`F32`, or `F16` at 16 bits); a
-//! compressed one is a `U8` tensor of the same name that holds
+//! The file is a safetensors file. A tensor that is not compressed is stored as it is (`F32`, or `F16` or `BF16` at 16
+//! bits); a compressed one is a `U8` tensor of the same name that holds
 //!
 //! | bytes | content |
 //! |---|---|
 //! | 1 | how zeros are encoded: 0 not at all, 1 bitmap, 2 two of four |
 //! | 1 | bits per code |
 //! | 1 | number of dimensions |
-//! | 1 | zero |
+//! | 1 | format of codes of 16 bits: 0 IEEE half precision, 1 the upper half of single precision (BF16) |
 //! | 4 | weights per scale |
 //! | 4 per dimension | shape |
 //! | 2 per group | scales, IEEE half precision |
@@ -21,6 +21,7 @@
 
 use std::fmt::Write as _;
 
+use crate::model::StoredFormat;
 use crate::recipe::{Group, Pattern};
 
 /// Version of the packed file that this program writes and reads.
@@ -74,8 +75,8 @@ impl Zeros {
 pub(super) enum Storage {
     /// As an ordinary `F32` tensor.
     Single,
-    /// As an ordinary `F16` tensor.
-    Half,
+    /// As an ordinary `F16` or `BF16` tensor.
+    Half(StoredFormat),
     /// Packed.
     Packed(Zeros),
 }
@@ -130,6 +131,8 @@ pub(super) struct Contents {
     pub(super) matrix: Matrix,
     pub(super) nonzero: u64,
     pub(super) bits: u8,
+    /// The format of weights of 16 bits.
+    pub(super) format: StoredFormat,
     /// Weights per scale, as [`Matrix::group`] gives it.
     pub(super) group: usize,
     pub(super) pattern: Option<Pattern>,
@@ -141,7 +144,7 @@ impl Contents {
         let n = self.matrix.len() as u64;
         let plain = match self.bits {
             32 => Some((Storage::Single, n * 4)),
-            16 => Some((Storage::Half, n * 2)),
+            16 => Some((Storage::Half(self.format), n * 2)),
             _ => None,
         };
         // Of equally small ones the first: 2:4 before the others, because it is the layout that hardware reads.
@@ -215,7 +218,8 @@ pub(super) fn header(metadata: &str, entries: &[Entry<'_>]) -> String {
         push_string(&mut text, entry.name);
         let dtype = match entry.storage {
             Storage::Single => "F32",
-            Storage::Half => "F16",
+            Storage::Half(StoredFormat::Half) => "F16",
+            Storage::Half(StoredFormat::Brain) => "BF16",
             Storage::Packed(_) => "U8",
         };
         // Writing to a String cannot fail.
@@ -278,6 +282,7 @@ mod tests {
             matrix,
             nonzero,
             bits,
+            format: StoredFormat::Half,
             group: matrix.group(Group::Channel),
             pattern,
         }
@@ -288,7 +293,7 @@ mod tests {
         // 80 weights in 10 rows; a packed tensor starts with 8 + 3·4 bytes and 10·2 bytes of scales.
         let cases = [
             (80, 32, None, Storage::Single, 320),
-            (80, 16, None, Storage::Half, 160),
+            (80, 16, None, Storage::Half(StoredFormat::Half), 160),
             (80, 4, None, Storage::Packed(Zeros::Coded), 40 + 40),
             (60, 4, None, Storage::Packed(Zeros::Coded), 40 + 40),
             (59, 4, None, Storage::Packed(Zeros::Coded), 40 + 40),

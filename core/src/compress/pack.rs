@@ -5,13 +5,14 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use half::f16;
+use half::{bf16, f16};
 use sha2::{Digest, Sha256};
 
 use super::layout::{self, Contents, NO_CHECKSUM, Storage, Zeros};
 use super::plan::Planner;
 use super::{Compressed, with_numbers};
 use crate::error::{Error, Result};
+use crate::model::StoredFormat;
 use crate::recipe::Recipe;
 
 /// Writes compressed tensors to a file beside `path` and then moves it there. `scales` are those of each compressible
@@ -76,9 +77,9 @@ fn write_partial(
                     let scales = scales.get(&layer).copied().unwrap_or_default();
                     Packer { contents, zeros }.pack(entry.shape, weights, scales)
                 }
-                (Storage::Half, _) => weights
+                (Storage::Half(format), _) => weights
                     .iter()
-                    .flat_map(|&w| f16::from_f32(w).to_le_bytes())
+                    .flat_map(|&w| half_code(w, format).to_le_bytes())
                     .collect(),
                 _ => weights.iter().flat_map(|w| w.to_le_bytes()).collect(),
             }
@@ -134,10 +135,12 @@ impl Packer {
         let Contents {
             matrix,
             bits,
+            format,
             group,
             ..
         } = self.contents;
-        let mut out = vec![self.zeros.tag(), bits, shape.len() as u8, 0];
+        let tag = u8::from(format == StoredFormat::Brain);
+        let mut out = vec![self.zeros.tag(), bits, shape.len() as u8, tag];
         for &n in [&group].into_iter().chain(shape) {
             out.extend((n as u32).to_le_bytes());
         }
@@ -149,7 +152,7 @@ impl Packer {
             let weight = weights[i];
             match bits {
                 32 => weight.to_bits(),
-                16 => u32::from(f16::from_f32(weight).to_bits()),
+                16 => u32::from(half_code(weight, format)),
                 _ => {
                     let scale = scales[i / matrix.fan_in * groups + i % matrix.fan_in / group];
                     integer_code(weight, scale.to_f32(), bits)
@@ -200,6 +203,14 @@ fn kept(four: &[f32]) -> [usize; 2] {
         (Some(a), Some(b)) => [a, b],
         (Some(0), None) | (None, _) => [0, 1],
         (Some(a), None) => [0, a],
+    }
+}
+
+/// A weight in a format of 16 bits.
+fn half_code(weight: f32, format: StoredFormat) -> u16 {
+    match format {
+        StoredFormat::Half => f16::from_f32(weight).to_bits(),
+        StoredFormat::Brain => bf16::from_f32(weight).to_bits(),
     }
 }
 

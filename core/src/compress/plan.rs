@@ -1,13 +1,13 @@
 //! What a recipe would give, from shapes alone: the curves that are drawn over the whole range of a slider before
 //! anything is measured.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::layout::{self, CHECKSUM_KEY, Contents, Entry, Matrix, NO_CHECKSUM, Storage};
 use super::survey::Survey;
 use crate::error::{Error, Result};
-use crate::model::Architecture;
+use crate::model::{Architecture, StoredFormat};
 use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
 use crate::recipe::{Pattern, Recipe};
 
@@ -25,6 +25,10 @@ pub struct Planner {
     survey: Arc<HashMap<String, Survey>>,
 }
 
+/// Bits of a weight in single and in half precision.
+const SINGLE: u8 = 32;
+const HALF: u8 = 16;
+
 /// A tensor in the order in which the file holds them.
 #[derive(Debug, Clone)]
 pub(super) struct FileTensor {
@@ -34,6 +38,8 @@ pub(super) struct FileTensor {
     layer: Option<usize>,
     /// The layer whose compressible weight it is.
     pub(super) compressible: Option<usize>,
+    /// The format of 16 bits in which the original's file holds it, if any.
+    original: Option<StoredFormat>,
 }
 
 impl Planner {
@@ -87,6 +93,7 @@ impl Planner {
                     .filter(|&i| layers[i].compressible),
                 name: name.clone(),
                 shape: shape.clone(),
+                original: None,
             })
             .collect();
         let mut metadata = String::new();
@@ -114,6 +121,16 @@ impl Planner {
     /// The layers in the order in which they run.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    /// The same for a model whose file holds some tensors in 16 bits: what a recipe leaves as it is stays as narrow, in the
+    /// original, in what is planned and in what is written.
+    #[must_use]
+    pub fn stored_in(mut self, formats: &BTreeMap<String, StoredFormat>) -> Self {
+        for tensor in &mut self.tensors {
+            tensor.original = formats.get(&tensor.name).copied();
+        }
+        self
     }
 
     /// The same for a network whose layers of the same name hold weights that are spread like those of `other`: of a
@@ -168,24 +185,33 @@ impl Planner {
         let header = layout::header(&metadata, &entries);
         let mut header_bytes = (size_of::<u64>() + header.len()) as u64;
         let mut stored = vec![0; self.layers.len()];
+        let mut widths = vec![(SINGLE, SINGLE); self.layers.len()];
         for (file, entry) in self.tensors.iter().zip(&entries) {
-            match file.layer {
-                Some(layer) => stored[layer] += entry.bytes,
-                None => header_bytes += entry.bytes,
+            let Some(layer) = file.layer else {
+                header_bytes += entry.bytes;
+                continue;
+            };
+            stored[layer] += entry.bytes;
+            if file.original.is_some() {
+                match file.name.strip_suffix(".weight") {
+                    Some(name) if name == self.layers[layer].name => widths[layer].0 = HALF,
+                    _ => widths[layer].1 = HALF,
+                }
             }
         }
         let layers = self
             .layers
             .iter()
-            .zip(nonzero.iter().zip(stored))
-            .map(|(layer, (&nonzero, stored_bytes))| LayerProfile {
+            .zip(nonzero.iter().zip(stored.into_iter().zip(widths)))
+            .map(|(layer, (&nonzero, (stored_bytes, widths)))| LayerProfile {
                 nonzero,
                 // What enters the other layers is not rounded either: see `Architecture::forward`.
                 weight_bits: if layer.compressible {
-                    recipe.quantization.weight_bits
+                    recipe.quantization.weight_bits.min(widths.0)
                 } else {
-                    32
+                    widths.0
                 },
+                other_bits: widths.1,
                 activation_bits: if layer.compressible {
                     recipe.quantization.activation_bits
                 } else {
@@ -219,8 +245,11 @@ impl Planner {
             .map(|file| {
                 let (storage, bytes) = match file.compressible {
                     None => {
-                        let elements: usize = file.shape.iter().product();
-                        (Storage::Single, 4 * elements as u64)
+                        let elements = file.shape.iter().product::<usize>() as u64;
+                        match file.original {
+                            None => (Storage::Single, 4 * elements),
+                            Some(format) => (Storage::Half(format), 2 * elements),
+                        }
                     }
                     Some(i) => self.contents(recipe, i, nonzero[i]).smallest(),
                 };
@@ -235,12 +264,24 @@ impl Planner {
     }
 
     pub(super) fn contents(&self, recipe: &Recipe, layer: usize, nonzero: u64) -> Contents {
+        let bits = recipe.quantization.weight_bits;
+        let original = self
+            .tensors
+            .iter()
+            .find(|file| file.compressible == Some(layer))
+            .and_then(|file| file.original);
+        // What no recipe rounds keeps the format that it had.
+        let (bits, format) = match original {
+            Some(format) if bits == SINGLE => (HALF, format),
+            _ => (bits, StoredFormat::Half),
+        };
         let layer = &self.layers[layer];
         let matrix = Matrix::of(&layer.shape);
         Contents {
             matrix,
             nonzero,
-            bits: recipe.quantization.weight_bits,
+            bits,
+            format,
             group: matrix.group(recipe.quantization.group),
             pattern: pattern(recipe, layer),
         }

@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use half::f16;
+use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
 use super::layout::{CHECKSUM_KEY, FORMAT_VERSION, Matrix, NO_CHECKSUM, PREFIX, Zeros};
 use super::pack::hex;
 use crate::error::{Error, Result};
-use crate::model::{Architecture, Tensors};
+use crate::model::{Architecture, StoredFormat, Tensors, check_recipe, check_values};
 use crate::recipe::Recipe;
 
 /// What a packed file holds.
@@ -61,11 +61,13 @@ pub(crate) fn unpack_bytes(bytes: &[u8]) -> std::result::Result<Unpacked, String
     check(bytes, size_of::<u64>() + header, string(CHECKSUM_KEY)?)?;
     let recipe = serde_json::from_str(string("wattif.recipe")?)
         .map_err(|error| format!("its recipe cannot be read ({error})"))?;
+    check_recipe(&recipe)?;
     let mut tensors = Tensors::new();
     for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.iter() {
         let (numbers, shape) = match view.dtype() {
             Dtype::F32 => (singles(view.data()), view.shape().to_vec()),
             Dtype::F16 => (halves(view.data()), view.shape().to_vec()),
+            Dtype::BF16 => (brains(view.data()), view.shape().to_vec()),
             Dtype::U8 => packed(view.data())
                 .ok_or_else(|| format!("tensor {name} is not packed correctly"))?,
             other => return Err(format!("tensor {name} has the unexpected type {other}")),
@@ -74,6 +76,7 @@ pub(crate) fn unpack_bytes(bytes: &[u8]) -> std::result::Result<Unpacked, String
             .map_err(|error| format!("tensor {name} cannot be built ({error})"))?;
         tensors.insert(name.to_owned(), tensor);
     }
+    check_values(&tensors)?;
     Ok(Unpacked {
         model: string("wattif.model")?.to_owned(),
         architecture: string(Architecture::METADATA_KEY)?.to_owned(),
@@ -116,6 +119,14 @@ fn halves(bytes: &[u8]) -> Vec<f32> {
         .collect()
 }
 
+fn brains(bytes: &[u8]) -> Vec<f32> {
+    let (numbers, _) = bytes.as_chunks();
+    numbers
+        .iter()
+        .map(|&bytes| bf16::from_le_bytes(bytes).to_f32())
+        .collect()
+}
+
 /// The weights and shape of a packed tensor; `None` if its lengths do not fit together.
 fn packed(bytes: &[u8]) -> Option<(Vec<f32>, Vec<usize>)> {
     let (prefix, mut rest) = bytes.split_at_checked(PREFIX as usize)?;
@@ -124,6 +135,11 @@ fn packed(bytes: &[u8]) -> Option<(Vec<f32>, Vec<usize>)> {
     if !Recipe::WEIGHT_BITS.contains(&bits) {
         return None;
     }
+    let format = match prefix[3] {
+        0 => StoredFormat::Half,
+        1 if bits == 16 => StoredFormat::Brain,
+        _ => return None,
+    };
     let group = u32::from_le_bytes(prefix[4..8].try_into().ok()?) as usize;
     let (dimensions, _) = take(&mut rest, 4 * usize::from(prefix[2]))?.as_chunks();
     let shape: Vec<usize> = dimensions
@@ -145,6 +161,7 @@ fn packed(bytes: &[u8]) -> Option<(Vec<f32>, Vec<usize>)> {
     let decoder = Decoder {
         matrix,
         bits,
+        format,
         group,
         scales,
     };
@@ -160,6 +177,8 @@ fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
 struct Decoder {
     matrix: Matrix,
     bits: u8,
+    /// The format of weights of 16 bits.
+    format: StoredFormat,
     /// Weights per scale.
     group: usize,
     scales: Vec<f32>,
@@ -220,7 +239,10 @@ impl Decoder {
             return Some(f32::from_bits(code));
         }
         if self.bits == 16 {
-            return Some(f16::from_bits(code as u16).to_f32());
+            return Some(match self.format {
+                StoredFormat::Half => f16::from_bits(code as u16).to_f32(),
+                StoredFormat::Brain => bf16::from_bits(code as u16).to_f32(),
+            });
         }
         let groups = self.matrix.groups_per_row(self.group);
         let fan_in = self.matrix.fan_in;

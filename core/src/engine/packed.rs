@@ -26,17 +26,32 @@ impl Engine {
     ) -> Result<PackedRun> {
         recipe.validate()?;
         let recipe = recipe.canonical();
-        let network = self.network(self.student(&recipe).as_deref())?;
+        let student = self.student(&recipe);
+        let key = format!("packed {}", super::store_key(&recipe, student.as_deref()));
+        let id = super::network_id(student.as_deref());
+        self.attempts.run(&key, &id, || {
+            let network = self.network(student.as_deref())?;
+            self.time_packed(&network, &recipe, scenario, observer)
+        })
+    }
+
+    fn time_packed(
+        &self,
+        network: &super::Network,
+        recipe: &Recipe,
+        scenario: &Scenario,
+        observer: &dyn Observer,
+    ) -> Result<PackedRun> {
         observer.progress("Packing the weights", 0.0);
-        let compressed = lock(&network.compressor).compress(&recipe, &|| observer.cancelled())?;
+        let compressed = lock(&network.compressor).compress(recipe, &|| observer.cancelled())?;
         let packed = PackedModel::new(
             &network.architecture,
             &compressed.tensors,
             &compressed.profile,
-            &recipe,
+            recipe,
         );
         let run = packed.and_then(|packed| {
-            let quality = self.packed_quality(&packed, &network, &compressed, &recipe, observer)?;
+            let quality = self.packed_quality(&packed, network, &compressed, recipe, observer)?;
             let mut run = packed.describe();
             run.quality = Some(quality);
             let mut meter = Meter::packages();

@@ -1,6 +1,6 @@
 //! Running the spiking version of a compressed network.
 
-use super::{Engine, Observer, lock, store_key};
+use super::{Engine, Observer, lock, network_id, store_key};
 use crate::compress::distill::TrainingSet;
 use crate::error::Result;
 use crate::evaluate::run_spiking;
@@ -32,19 +32,23 @@ impl Engine {
             return Ok(known);
         }
         observer.progress("Running the spiking version", 0.0);
-        let network = self.network(student.as_deref())?;
-        let compressed = lock(&network.compressor).compress(&recipe, &|| observer.abandoned())?;
-        let spiking = run_spiking(
-            &network.architecture,
-            &compressed.tensors,
-            &self.set,
-            self.calibration_images()?,
-            SPIKING_IMAGES,
-            steps,
-            &|| observer.cancelled(),
-        );
-        lock(&network.compressor).recycle(compressed);
-        let spiking = spiking?;
+        let id = network_id(student.as_deref());
+        let spiking = self.attempts.run(&key, &id, || {
+            let network = self.network(student.as_deref())?;
+            let compressed =
+                lock(&network.compressor).compress(&recipe, &|| observer.abandoned())?;
+            let spiking = run_spiking(
+                &network.architecture,
+                &compressed.tensors,
+                &self.set,
+                self.calibration_images()?,
+                SPIKING_IMAGES,
+                steps,
+                &|| observer.cancelled(),
+            );
+            lock(&network.compressor).recycle(compressed);
+            spiking
+        })?;
         lock(&self.spiking).insert(key, spiking.clone());
         Ok(spiking)
     }

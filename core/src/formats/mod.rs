@@ -16,7 +16,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelReference};
-pub(crate) use safetensors::{Listed, Listing};
+pub(crate) use safetensors::{Contents, Listed, Listing};
 
 /// Bytes at the beginning of a file that it is recognised by.
 const HEAD: u64 = 512;
@@ -52,17 +52,31 @@ pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Model> {
 }
 
 fn model(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<Model> {
-    let (architecture, tensors, packed) = read(file, len, path)?;
+    let contents = read(file, len, path)?;
     let name = path
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let reference = ModelReference::File(path.to_owned());
-    let model = Model::new(reference, name, architecture, tensors)
+    let model = Model::new(reference, name, contents.architecture, contents.tensors)
         .map_err(|error| Error::file(error.to_string(), path))?;
-    Ok(Model { packed, ..model })
+    Ok(Model {
+        packed: contents.recipe,
+        stored: contents.stored,
+        ..model
+    })
 }
 
-fn read(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<safetensors::Contents> {
+/// Reads a safetensors file that is in memory already, by the same checks; the error is the fact without a path.
+pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Contents, String> {
+    safetensors::read(&mut Cursor::new(bytes), bytes.len() as u64).map_err(|problem| {
+        match problem {
+            safetensors::Problem::Reading(error) => error.to_string(),
+            safetensors::Problem::Content(fact) | safetensors::Problem::Family { fact, .. } => fact,
+        }
+    })
+}
+
+fn read(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<Contents> {
     let mut head = Vec::new();
     file.by_ref()
         .take(HEAD)

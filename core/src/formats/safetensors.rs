@@ -13,8 +13,9 @@ use safetensors::Dtype;
 use serde::Deserialize;
 
 use crate::compress;
-use crate::model::{Architecture, CnnConfig, GptConfig, Tensors};
+use crate::model::{Architecture, CnnConfig, GptConfig, StoredFormat, Tensors, admit};
 use crate::recipe::Recipe;
+use crate::unique;
 
 /// The longest header that is read; the reference implementation has the same limit.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -51,8 +52,20 @@ fn wrong<T>(fact: impl Into<String>) -> Result<T> {
     Err(Problem::Content(fact.into()))
 }
 
-/// What a file holds; the recipe, where it was compressed and packed by this program.
-pub(super) type Contents = (Architecture, Tensors, Option<Recipe>);
+/// What a file holds, checked.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// As the metadata say, else as the names of the tensors do.
+    pub(crate) architecture: Architecture,
+    /// All tensors, in single precision.
+    pub(crate) tensors: Tensors,
+    /// What was done to the weights, where this program compressed and packed them.
+    pub(crate) recipe: Option<Recipe>,
+    /// The tensors that are held in 16 bits.
+    pub(crate) stored: BTreeMap<String, StoredFormat>,
+    /// All metadata.
+    pub(crate) metadata: BTreeMap<String, String>,
+}
 
 #[derive(Debug)]
 struct Header {
@@ -127,7 +140,7 @@ pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<Contents> 
             .values()
             .any(|entry| entry.dtype == Dtype::U8)
     {
-        return unpack(file, &header);
+        return unpack(file, header);
     }
     header.tensors.retain(|name, _| !name.ends_with(IGNORED));
     let architecture = architecture(&header)?;
@@ -140,27 +153,44 @@ pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<Contents> 
         return wrong(fact);
     }
     let mut tensors = Tensors::new();
+    let mut stored = BTreeMap::new();
     for (name, entry) in &header.tensors {
         let values = read_values(file, header.data, name, entry)?;
-        check_values(name, &values)?;
         let tensor = Tensor::from_vec(values, entry.shape.as_slice(), &Device::Cpu)
             .map_err(|error| Problem::Content(error.to_string()))?;
         tensors.insert(name.clone(), tensor);
+        let format = match entry.dtype {
+            Dtype::F16 => StoredFormat::Half,
+            Dtype::BF16 => StoredFormat::Brain,
+            _ => continue,
+        };
+        stored.insert(name.clone(), format);
     }
-    Ok((architecture, tensors, None))
+    admit(&architecture, &tensors, None).map_err(Problem::Content)?;
+    Ok(Contents {
+        architecture,
+        tensors,
+        recipe: None,
+        stored,
+        metadata: header.metadata,
+    })
 }
 
 /// Reads a model that this program compressed and packed.
-fn unpack(file: &mut (impl Read + Seek), header: &Header) -> Result<Contents> {
-    let architecture = architecture(header)?;
+fn unpack(file: &mut (impl Read + Seek), header: Header) -> Result<Contents> {
+    let architecture = architecture(&header)?;
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut bytes)?;
     let unpacked = compress::unpack_bytes(&bytes).map_err(Problem::Content)?;
-    match architecture.mismatch(&unpacked.tensors) {
-        Some(fact) => wrong(fact),
-        None => Ok((architecture, unpacked.tensors, Some(unpacked.recipe))),
-    }
+    admit(&architecture, &unpacked.tensors, Some(&unpacked.recipe)).map_err(Problem::Content)?;
+    Ok(Contents {
+        architecture,
+        tensors: unpacked.tensors,
+        recipe: Some(unpacked.recipe),
+        stored: BTreeMap::new(),
+        metadata: header.metadata,
+    })
 }
 
 fn read_header(file: &mut impl Read, len: u64) -> Result<Header> {
@@ -185,8 +215,11 @@ fn read_header(file: &mut impl Read, len: u64) -> Result<Header> {
     }
     let mut text = vec![0; header_len as usize];
     file.read_exact(&mut text)?;
-    let mut fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&text)
+    let header = unique::json(&text)
         .map_err(|error| Problem::Content(format!("the header is damaged ({error})")))?;
+    let serde_json::Value::Object(mut fields) = header else {
+        return wrong("the header is damaged (it is no list of tensors)");
+    };
     let metadata = match fields.remove("__metadata__") {
         Some(metadata) => serde_json::from_value(metadata)
             .map_err(|error| Problem::Content(format!("the metadata are damaged ({error})")))?,
@@ -324,25 +357,4 @@ fn read_values(
             .map(|&b| f32::from_le_bytes(b))
             .collect(),
     })
-}
-
-fn check_values(name: &str, values: &[f32]) -> Result<()> {
-    let count = |wrong: fn(&f32) -> bool| values.iter().filter(|value| wrong(value)).count();
-    let n = count(|value| !value.is_finite());
-    if n > 0 {
-        return wrong(format!(
-            "tensor '{name}' has {n} of {} values that are not finite (NaN or infinite)",
-            values.len()
-        ));
-    }
-    if name.ends_with("running_var") {
-        let n = count(|value| *value < 0.0);
-        if n > 0 {
-            return wrong(format!(
-                "tensor '{name}' has {n} of {} values below zero, which no variance is",
-                values.len()
-            ));
-        }
-    }
-    Ok(())
 }

@@ -83,7 +83,7 @@ fn small() -> Architecture {
 
 fn open_bytes(bytes: &[u8]) -> Result<(Architecture, Tensors)> {
     let contents = read(&mut Cursor::new(bytes), bytes.len() as u64, Path::new(PATH));
-    contents.map(|(architecture, tensors, _)| (architecture, tensors))
+    contents.map(|contents| (contents.architecture, contents.tensors))
 }
 
 /// A message without the path that it must end with.

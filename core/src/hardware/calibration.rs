@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::figure::{Figure, Trust};
+use super::figures::plausible;
 use super::{CostModel, HardwareTarget, PackedKernels, Precision, identity};
 use crate::benchmark::Spread;
 use crate::error::{Error, Result};
@@ -92,32 +93,32 @@ impl Calibration {
     /// What is wrong with the values, if anything.
     fn nonsense(&self) -> Option<String> {
         let mut spreads = vec![
-            ("memory_bandwidth", self.memory_bandwidth),
-            ("cache_bandwidth", self.cache_bandwidth),
-            ("single_precision", self.single_precision),
-            ("whole_pass", self.whole_pass),
-            ("launch", self.launch),
+            ("memory_bandwidth", self.memory_bandwidth, "memory bandwidth"),
+            ("cache_bandwidth", self.cache_bandwidth, "on_chip bandwidth"),
+            ("single_precision", self.single_precision, "peak"),
+            ("whole_pass", self.whole_pass, "compute_efficiency"),
+            ("launch", self.launch, "launch"),
         ];
-        let mut shares = vec![("whole_pass", self.whole_pass)];
         if let Some(packed) = &self.packed {
             spreads.extend([
-                ("packed eight_bits", packed.eight_bits),
-                ("packed four_bits", packed.four_bits),
-                ("packed launch", packed.launch),
-                ("packed whole_pass", packed.whole_pass),
+                ("packed eight_bits", packed.eight_bits, "packed rate"),
+                ("packed four_bits", packed.four_bits, "packed rate"),
+                ("packed launch", packed.launch, "packed launch"),
+                ("packed whole_pass", packed.whole_pass, "packed efficiency"),
             ]);
-            shares.push(("packed whole_pass", packed.whole_pass));
         }
-        for (name, spread) in spreads {
+        for (name, spread, figure) in spreads {
             let values = [spread.lower_quartile, spread.median, spread.upper_quartile];
             if !values.iter().all(|v| v.is_finite() && *v > 0.0) || !values.is_sorted() {
                 return Some(format!(
                     "{name} does not rise from above 0 through its quartiles"
                 ));
             }
+            if let Some(fact) = plausible(figure).fault(values, "") {
+                return Some(format!("{name} {fact}"));
+            }
         }
-        let above = shares.into_iter().find(|(_, s)| s.upper_quartile > 1.0);
-        above.map(|(name, _)| format!("{name} is above 1"))
+        None
     }
 
     /// Keeps it in a configuration folder and returns the file's path.
@@ -343,7 +344,7 @@ pub(crate) mod tests {
             (
                 "upper_quartile: 0.72",
                 "upper_quartile: 1.72",
-                "whole_pass is above 1",
+                "whole_pass is 1.72; it must lie between 0.0001 and 1",
             ),
             (
                 "lower_quartile: 2.7e-7",

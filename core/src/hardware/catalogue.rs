@@ -139,6 +139,11 @@ fn load(configuration: Option<&Path>) -> Result<Loaded> {
                 None
             })
             .filter(Calibration::is_of_this_machine);
+        // Each constant may make sense and the device that they make not.
+        if let Err(fact) = this_machine(calibration.as_ref())?.check() {
+            broken.push(Error::file(fact, Calibration::path(folder)));
+            calibration = None;
+        }
         let own = own::read(&own::folder(folder));
         yours = own.targets;
         broken.extend(own.broken);

@@ -1,5 +1,6 @@
 //! What every cost model takes and returns.
 
+use crate::error::plain;
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::scenario::Scenario;
@@ -90,6 +91,52 @@ fn sum(cost: &Cost, of: fn(&LayerCost) -> Bytes) -> f64 {
 }
 
 impl Cost {
+    /// The first figure that is no number, below zero or out of order, if any: the last guard before anything is said of
+    /// a cost. Time and energy of a real machine are above zero.
+    pub(super) fn nonsense(&self, machine: Machine) -> Option<String> {
+        let real = machine == Machine::Real;
+        let seconds = |range: Range<Seconds>| range.map(|seconds| seconds.0);
+        for (name, unit, range) in [
+            ("the time of a unit of work", "s", seconds(self.time)),
+            ("the time of a batch", "s", seconds(self.latency)),
+            ("the energy", "J", self.energy.map(|joules| joules.0)),
+        ] {
+            let values = [range.low, range.typical, range.high];
+            let fits = |value: f64| value.is_finite() && value >= 0.0 && (!real || value > 0.0);
+            if let Some(wrong) = values.into_iter().find(|value| !fits(*value)) {
+                return Some(format!("{name} is {} {unit}", plain(wrong)));
+            }
+            if !values.is_sorted() {
+                return Some(format!("{name} has a range that is out of order ({values:?} {unit})"));
+            }
+        }
+        let parts = [
+            ("the energy of arithmetic", "J", self.breakdown.compute.0),
+            ("the energy on the chip", "J", self.breakdown.on_chip.0),
+            ("the energy of memory", "J", self.breakdown.memory.0),
+            ("the static energy", "J", self.breakdown.static_power.0),
+            ("the energy of links", "J", self.breakdown.interconnect.0),
+            ("the size of the weights", "B", self.weight_bytes),
+            ("the number of operations", "", self.executed),
+        ];
+        let layers = self.layers.iter().flat_map(|layer| {
+            [
+                ("the time of a layer", "s", layer.time.0),
+                ("the energy of a layer", "J", layer.energy.total().0),
+                ("the operations of a layer", "", layer.operations),
+                ("the traffic of a layer", "B", layer.memory_bytes.0),
+                ("the traffic of a layer", "B", layer.on_chip_bytes.0),
+            ]
+        });
+        parts
+            .into_iter()
+            .chain(layers)
+            .find(|(_, _, value)| !(value.is_finite() && *value >= 0.0))
+            .map(|(name, unit, value)| {
+                format!("{name} is {} {unit}", plain(value)).trim_end().to_owned()
+            })
+    }
+
     /// The cost with software that adds `step` to every step, of which one unit of work in `batch` takes its share; the
     /// devices wait meanwhile, at `power` all together.
     pub(crate) fn with_software(
@@ -181,4 +228,49 @@ pub(crate) struct Explanation {
     pub(crate) energy: String,
     /// What limits the speed, then what of the recipe the device could not use; clauses without full stops.
     pub(crate) notes: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost() -> Cost {
+        let range = |low, typical, high| Range { low, typical, high };
+        Cost {
+            time: range(1.0, 2.0, 3.0).map(Seconds),
+            latency: range(1.0, 2.0, 3.0).map(Seconds),
+            energy: range(1.0, 2.0, 3.0).map(Joules),
+            breakdown: EnergyBreakdown::default(),
+            layers: Vec::new(),
+            devices: 1,
+            weight_bytes: 1.0,
+            executed: 1.0,
+            explanation: Explanation::default(),
+        }
+    }
+
+    #[test]
+    fn no_figure_that_is_none_leaves_a_cost_model() {
+        assert_eq!(cost().nonsense(Machine::Real), None);
+        for wrong in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
+            let changes: [fn(&mut Cost, f64); 5] = [
+                |cost, wrong| cost.time.low = Seconds(wrong),
+                |cost, wrong| cost.latency.typical = Seconds(wrong),
+                |cost, wrong| cost.energy.high = Joules(wrong),
+                |cost, wrong| cost.breakdown.memory = Joules(wrong),
+                |cost, wrong| cost.executed = wrong,
+            ];
+            for (i, change) in changes.into_iter().enumerate() {
+                let mut broken = cost();
+                change(&mut broken, wrong);
+                let fact = broken.nonsense(Machine::Real);
+                // Nothing spent on a part of it is no fault.
+                assert_eq!(fact.is_some(), wrong != 0.0 || i < 3, "{i} {wrong}: {fact:?}");
+            }
+        }
+        let mut unordered = cost();
+        unordered.energy.low = Joules(2.5);
+        let fact = unordered.nonsense(Machine::Real).unwrap();
+        assert!(fact.starts_with("the energy has a range that is out of order"), "{fact}");
+    }
 }

@@ -1,7 +1,10 @@
 //! The figures of a device one by one, whatever its class: what they are called, in what unit, and changing one of them.
 
+mod ranges;
 mod walk;
 
+pub(super) use self::ranges::plausible;
+pub use self::ranges::Plausible;
 use self::walk::{Quantity, walk};
 use super::figure::{Figure, Trust};
 use super::{CostModel, HardwareTarget, Link, Memory, Precision};
@@ -21,6 +24,21 @@ pub struct ListedFigure {
     pub unit: &'static str,
     /// The values with their source.
     pub figure: Figure<f64>,
+    /// The values that it can have.
+    pub plausible: Plausible,
+}
+
+impl ListedFigure {
+    /// What is wrong with it, beginning with its [`Self::field`], if anything.
+    pub(super) fn fault(&self) -> Option<String> {
+        if let Err(fact) = self.figure.check(&self.field) {
+            return Some(fact);
+        }
+        let range = self.figure.range();
+        let values = [range.low, range.typical, range.high];
+        let fact = self.plausible.fault(values, self.unit)?;
+        Some(format!("{} {fact}", self.field))
+    }
 }
 
 /// Something that a device has or has not, with the figures that describe it.
@@ -61,6 +79,7 @@ impl HardwareTarget {
         // The walk changes what it walks over, so it is a copy that it is shown.
         walk(&mut self.clone(), &mut |place, figure| {
             list.push(ListedFigure {
+                plausible: plausible(&place.field),
                 field: place.field,
                 group: place.group,
                 name: place.name.to_owned(),
@@ -100,7 +119,7 @@ impl HardwareTarget {
         let mut faults: Vec<(String, String)> = figures
             .iter()
             .filter_map(|listed| {
-                let fact = listed.figure.check(&listed.field).err()?;
+                let fact = listed.fault()?;
                 Some((listed.field.clone(), fact))
             })
             .collect();
@@ -313,7 +332,7 @@ mod tests {
             (
                 "compute_efficiency",
                 1.2,
-                "compute_efficiency does not lie above 0 and up to 1",
+                "compute_efficiency is 1.2; it must lie between 0.0001 and 1",
             ),
         ] {
             let before = target.clone();

@@ -8,7 +8,7 @@ mod layout;
 
 use serde::{Deserialize, Serialize};
 
-use super::HardwareTarget;
+use super::{HardwareTarget, whole};
 use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
 use super::per_operation::HOROWITZ_45NM;
@@ -87,28 +87,7 @@ fn packed(width: u8, bits: u8) -> f64 {
 
 impl Fpga {
     pub(super) fn check(&self) -> std::result::Result<(), String> {
-        self.luts.check("luts")?;
-        self.dsps.check("dsps")?;
-        self.on_chip.check("on_chip")?;
-        self.on_chip_energy_per_byte
-            .check("on_chip_energy_per_byte")?;
-        self.clock.check("clock")?;
-        self.utilization.check("utilization")?;
-        self.energy_per_lut.check("energy_per_lut")?;
-        self.energy_per_dsp.check("energy_per_dsp")?;
-        self.efficiency.check("efficiency")?;
-        self.start.check("start")?;
-        if let Some(memory) = &self.memory {
-            memory.capacity.check("memory capacity")?;
-            memory.bandwidth.check("memory bandwidth")?;
-            memory.energy_per_byte.check("memory energy_per_byte")?;
-        }
-        for (name, figure) in [("clock", &self.clock), ("efficiency", &self.efficiency)] {
-            if figure.range().low <= 0.0 {
-                return Err(format!("{name} is not above 0"));
-            }
-        }
-        Ok(())
+        whole("dsp_width", self.dsp_width)
     }
 
     /// One multiply-accumulate in lookup tables only, and one in hard multipliers.

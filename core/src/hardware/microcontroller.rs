@@ -56,32 +56,6 @@ struct Demand {
 }
 
 impl Microcontroller {
-    pub(super) fn check(&self) -> std::result::Result<(), String> {
-        for (name, figure) in [
-            ("clock", &self.clock),
-            ("cycles_per_mac", &self.cycles_per_mac),
-            ("cycles_per_output", &self.cycles_per_output),
-            ("cycles_per_weight_byte", &self.cycles_per_weight_byte),
-            ("cycles_per_layer", &self.cycles_per_layer),
-        ] {
-            figure.check(name)?;
-        }
-        for (name, figure) in [
-            ("clock", &self.clock),
-            ("cycles_per_mac", &self.cycles_per_mac),
-        ] {
-            if figure.range().low <= 0.0 {
-                return Err(format!("{name} is not above 0"));
-            }
-        }
-        if let Some(factor) = &self.float_factor {
-            factor.check("float_factor")?;
-        }
-        self.energy_per_cycle.check("energy_per_cycle")?;
-        self.weight_memory.check("weight_memory")?;
-        self.activation_memory.check("activation_memory")
-    }
-
     /// The widest weights, where floating point is missing.
     pub(super) fn widest_bits(&self) -> Option<u8> {
         self.float_factor.is_none().then_some(8)
@@ -167,7 +141,7 @@ impl Microcontroller {
                 Machine::FileReader => l.stored_bytes as f64,
                 Machine::Ideal => {
                     l.nonzero as f64 * f64::from(l.weight_bits) / 8.0
-                        + l.layer.other_parameters as f64 * 4.0
+                        + l.other_bytes()
                 }
                 Machine::Real => held_bytes(l),
             })
@@ -313,7 +287,7 @@ fn held_bytes(layer: &LayerProfile) -> f64 {
         9..=16 => 2.0,
         _ => 4.0,
     };
-    layer.layer.weights() as f64 * bytes + layer.layer.other_parameters as f64 * 4.0
+    layer.layer.weights() as f64 * bytes + layer.other_bytes()
 }
 
 /// Bytes of one activation that enters a layer.

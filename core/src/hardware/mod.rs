@@ -25,7 +25,7 @@ pub use catalogue::{
 };
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
-pub use figures::{ListedFigure, Part};
+pub use figures::{ListedFigure, Part, Plausible};
 pub use fpga::Fpga;
 pub use memory::MemoryUse;
 pub use microcontroller::Microcontroller;
@@ -149,8 +149,19 @@ const EMBODIED_PER_WATT: Range<f64> = Range {
 };
 
 impl HardwareTarget {
-    /// Time and energy of one unit of work, prompts shared out over the tokens written.
+    /// Time and energy of one unit of work, prompts shared out over the tokens written. Every figure of it is finite.
     pub(crate) fn cost(&self, request: &Request<'_>) -> Result<Cost> {
+        let cost = self.unchecked_cost(request)?;
+        match cost.nonsense(request.machine) {
+            Some(fact) => Err(Error::Infeasible(format!(
+                "{fact} on {}; its constants or the size of the network lie beyond what can be modelled",
+                self.name
+            ))),
+            None => Ok(cost),
+        }
+    }
+
+    fn unchecked_cost(&self, request: &Request<'_>) -> Result<Cost> {
         if request.scenario.stages > 1 && !matches!(self.model, CostModel::Processor(_)) {
             return Err(Error::Infeasible(format!(
                 "pipeline stages are modelled for processors only, not for {}; use 1 stage",
@@ -247,8 +258,22 @@ impl HardwareTarget {
         }
     }
 
-    /// Checks what the types cannot: signs, order of ranges, that each precision has an energy.
+    /// Checks what the types cannot: every figure by itself, and what must hold between them.
     fn check(&self) -> std::result::Result<(), String> {
+        let length = self.name.chars().count();
+        if length == 0 || length > LONGEST_NAME {
+            return Err(format!(
+                "name has {length} characters; it must have 1 to {LONGEST_NAME}"
+            ));
+        }
+        if !YEARS.contains(&self.year) {
+            return Err(format!(
+                "year is {}; it must lie between {} and {}",
+                self.year,
+                YEARS.start(),
+                YEARS.end()
+            ));
+        }
         if let Some(like) = &self.like
             && !catalogue::ships(like)
         {
@@ -256,19 +281,32 @@ impl HardwareTarget {
                 "like names '{like}', which is no device that ships with WattIf"
             ));
         }
-        self.power_limit.check("power_limit")?;
-        self.static_power.check("static_power")?;
-        if self.static_power.typical >= self.power_limit.typical {
+        if let Some(fact) = self.figures().iter().find_map(ListedFigure::fault) {
+            return Err(fact);
+        }
+        let (limit, idle) = (self.power_limit.range(), self.static_power.range());
+        if idle.typical >= limit.typical || idle.high > limit.high {
             return Err("static_power is not below power_limit".to_owned());
         }
-        if let Some(embodied) = &self.embodied {
-            embodied.check("embodied")?;
-        }
         match &self.model {
-            CostModel::Processor(processor) => processor.check(),
+            CostModel::Processor(processor) => processor.check(limit.typical.0),
             CostModel::Fpga(fpga) => fpga.check(),
-            CostModel::Microcontroller(chip) => chip.check(),
+            CostModel::Microcontroller(_) => Ok(()),
             CostModel::Neuromorphic(chip) => chip.check(),
         }
+    }
+}
+
+/// Longest name of a device, in characters; the longest that ships has 40.
+const LONGEST_NAME: usize = 200;
+/// Years in which a device can have come out.
+const YEARS: std::ops::RangeInclusive<u16> = 1950..=2100;
+
+/// Checks a width in bits.
+fn whole(field: &str, bits: u8) -> std::result::Result<(), String> {
+    if (1..=64).contains(&bits) {
+        Ok(())
+    } else {
+        Err(format!("{field} is {bits}; it must lie between 1 and 64"))
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::HardwareTarget;
+use super::{HardwareTarget, whole};
 use super::cost::{Cost, Explanation, Machine, Request};
 use super::figure::{Corner, Figure};
 use super::per_operation::{HOROWITZ_45NM, break_even_activity};
@@ -54,17 +54,8 @@ const SYNAPSE_INDEX_BITS: f64 = 6.0;
 
 impl Neuromorphic {
     pub(super) fn check(&self) -> std::result::Result<(), String> {
-        self.cores.check("cores")?;
-        self.neurons_per_core.check("neurons_per_core")?;
-        self.synapses_per_core.check("synapses_per_core")?;
-        self.max_fan_in.check("max_fan_in")?;
-        self.energy_per_event.check("energy_per_event")?;
-        self.energy_per_update.check("energy_per_update")?;
-        self.energy_per_spike.check("energy_per_spike")?;
-        self.active_power.check("active_power")?;
-        self.step.check("step")?;
-        self.steps.check("steps")?;
-        self.activity.check("activity")
+        whole("synapse_bits", self.synapse_bits)?;
+        whole("max_weight_bits", self.max_weight_bits)
     }
 
     /// Says why the network cannot be mapped, if so.

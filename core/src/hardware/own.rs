@@ -1,10 +1,13 @@
 //! The user's own devices: files of the same form as those that ship, in the folder `hardware` of the configuration.
 
+mod identifier;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::catalogue::{find, options, parse, ships};
+use self::identifier::check_id;
+use super::catalogue::{find, options, parse};
 use super::{CostModel, HardwareTarget};
 use crate::error::{Error, Result};
 
@@ -90,23 +93,6 @@ fn unreadable(error: &std::io::Error, path: &Path) -> Error {
 
 fn unwritable(error: &std::io::Error, path: &Path) -> Error {
     Error::file(format!("cannot be written ({error})"), path)
-}
-
-/// An identifier is a file name on every system, and not the name of something else.
-fn check_id(id: &str) -> std::result::Result<(), String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if id.is_empty() || !id.chars().all(plain) {
-        return Err(format!(
-            "the identifier '{id}' may hold only letters, digits, '-' and '_', at least one of them"
-        ));
-    }
-    if ships(id) {
-        return Err(format!(
-            "'{id}' is the identifier of a device that ships with WattIf; presets that name it would change their \
-             meaning, so choose another"
-        ));
-    }
-    Ok(())
 }
 
 /// Copies a device file into the folder of the own devices, under the name of its identifier.
@@ -394,7 +380,7 @@ mod tests {
                 .starts_with("one of your devices is already called 'copy-0'"),
             "{again}"
         );
-        for taken in ["nvidia-a40", "", "a/b"] {
+        for taken in ["nvidia-a40", "", "a/b", "con"] {
             clone("nvidia-t4", taken, folder.path()).unwrap_err();
         }
     }

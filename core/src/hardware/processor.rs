@@ -27,6 +27,7 @@ use super::{HardwareTarget, MemoryUse};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::LayerKind;
+use crate::unique;
 use crate::units::{Bytes, BytesPerSecond, Joules, OpsPerSecond, Range, Seconds, Watts};
 
 /// A number format that arithmetic units compute in.
@@ -124,8 +125,10 @@ pub enum WeightStorage {
 #[serde(deny_unknown_fields)]
 pub struct Processor {
     /// Dense peak rate by format; a multiply-accumulate is two operations.
+    #[serde(deserialize_with = "unique::map")]
     pub peak: BTreeMap<Precision, Figure<OpsPerSecond>>,
     /// Energy per operation by format, operand delivery inside the arithmetic units included; same keys as `peak`.
+    #[serde(deserialize_with = "unique::map")]
     pub energy_per_op: BTreeMap<Precision, Figure<Joules>>,
     /// Memory outside the chip; `None` where there is none.
     pub memory: Option<Memory>,
@@ -153,7 +156,7 @@ pub struct Processor {
     #[serde(default)]
     pub link: Option<Link>,
     /// Kinds of layer that cannot run, with the reason.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::map")]
     pub cannot: BTreeMap<LayerKind, String>,
 }
 

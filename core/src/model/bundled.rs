@@ -2,15 +2,12 @@
 //! to measure on and, apart from it, training data for students and calibration. `examples/train_bundled.rs` makes all
 //! of it again from published packages; `assets/README.md` says where the data is from.
 
-use std::collections::HashMap;
 use std::io::Read;
 
-use candle_core::{Device, Tensor};
-use safetensors::{Dtype, SafeTensors};
-
-use super::{Architecture, Model, ModelReference, Tensors};
-use crate::compress::distill::{Student, StudentRecord, TrainingSet};
+use super::{Architecture, Model, ModelReference};
+use crate::compress::distill::{Student, TrainingSet};
 use crate::error::{Error, Result};
+use crate::formats;
 
 /// A model that ships with the program.
 #[derive(Debug)]
@@ -96,9 +93,14 @@ pub fn find(name: &str) -> Result<&'static Bundled> {
 /// [`Error::Unknown`] if there is none of that name.
 pub fn load(name: &str) -> Result<Model> {
     let bundled = find(name)?;
-    let (architecture, tensors, _) = parse(bundled.weights)?;
+    let contents = formats::parse(bundled.weights).map_err(damaged)?;
     let reference = ModelReference::Bundled(name.to_owned());
-    Model::new(reference, bundled.title, architecture, tensors)
+    Model::new(
+        reference,
+        bundled.title,
+        contents.architecture,
+        contents.tensors,
+    )
 }
 
 /// The students that ship with a model, largest first; none for a model that is not bundled or has other weights.
@@ -111,29 +113,12 @@ pub fn students(model: &Model) -> Result<Vec<Student>> {
     };
     let mut students = Vec::new();
     for &bytes in find(name)?.students {
-        let student = read_student(bytes)?;
+        let student = Student::parse(bytes).map_err(damaged)?;
         if student.record.teacher == model.hash {
             students.push(student);
         }
     }
     Ok(students)
-}
-
-/// Reads a student from the bytes of its file.
-///
-/// # Errors
-/// [`Error::Compute`] saying what is wrong with them.
-pub fn read_student(bytes: &[u8]) -> Result<Student> {
-    let (architecture, tensors, metadata) = parse(bytes)?;
-    let record: StudentRecord = json(&metadata, StudentRecord::METADATA_KEY)?;
-    match architecture.mismatch(&tensors) {
-        Some(fact) => Err(Error::Compute(fact)),
-        None => Ok(Student {
-            architecture,
-            tensors,
-            record,
-        }),
-    }
 }
 
 /// Held-out Fashion-MNIST test images, 200 of each class: pixels 0 to 255 `[2000, 28, 28]` and labels `[2000]`.
@@ -218,37 +203,6 @@ fn idx(bytes: &[u8]) -> Result<Vec<u8>> {
         Some(values) if values.len() == len => Ok(values.to_vec()),
         _ => Err(damaged("cut short")),
     }
-}
-
-fn json<T: serde::de::DeserializeOwned>(
-    metadata: &HashMap<String, String>,
-    key: &str,
-) -> Result<T> {
-    let text = metadata
-        .get(key)
-        .ok_or_else(|| damaged(format!("no {key}")))?;
-    serde_json::from_str(text).map_err(damaged)
-}
-
-/// A safetensors file of this project's own making.
-fn parse(bytes: &[u8]) -> Result<(Architecture, Tensors, HashMap<String, String>)> {
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-    let metadata = metadata.metadata().clone().unwrap_or_default();
-    let architecture = json(&metadata, Architecture::METADATA_KEY)?;
-    let mut tensors = Tensors::new();
-    for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.iter() {
-        if view.dtype() != Dtype::F32 {
-            return Err(damaged(format!("tensor '{name}' is {}", view.dtype())));
-        }
-        let values: Vec<f32> = view
-            .data()
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect();
-        let tensor = Tensor::from_vec(values, view.shape(), &Device::Cpu)?;
-        tensors.insert(name.to_owned(), tensor);
-    }
-    Ok((architecture, tensors, metadata))
 }
 
 #[cfg(test)]

@@ -12,12 +12,14 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 
+mod admission;
 mod architecture;
 pub mod bundled;
 mod cnn;
 mod gpt;
 mod inference;
 
+pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
@@ -168,23 +170,32 @@ pub struct Model {
     /// What was done to the weights before they were written, where the file is one that this program packed. The tensors
     /// are what that left, as numbers of 32 bits.
     pub packed: Option<Recipe>,
+    /// The tensors that the file holds in another format than single precision, by name; empty for bundled models.
+    pub stored: BTreeMap<String, StoredFormat>,
+}
+
+/// A number format of 16 bits in which a file holds a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredFormat {
+    /// IEEE half precision (F16).
+    Half,
+    /// The upper half of single precision (BF16).
+    Brain,
 }
 
 impl Model {
     /// Puts a model together and hashes it.
     ///
     /// # Errors
-    /// [`Error::Compute`] naming the first tensor that is missing, unknown or of another shape than the architecture
-    /// needs.
+    /// [`Error::Compute`] naming the first tensor that is missing, unknown, of another shape than the architecture needs
+    /// or of values that are no numbers.
     pub fn new(
         reference: ModelReference,
         name: impl Into<String>,
         architecture: Architecture,
         tensors: Tensors,
     ) -> Result<Self> {
-        if let Some(fact) = architecture.mismatch(&tensors) {
-            return Err(Error::Compute(fact));
-        }
+        admit(&architecture, &tensors, None).map_err(Error::Compute)?;
         let hash = tensors_hash(&tensors)?;
         Ok(Self {
             reference,
@@ -193,6 +204,7 @@ impl Model {
             tensors,
             hash,
             packed: None,
+            stored: BTreeMap::new(),
         })
     }
 }

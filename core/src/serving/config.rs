@@ -2,15 +2,15 @@
 
 mod checks;
 mod denoisers;
+mod keys;
 
 use std::path::Path;
-
-use serde_json::Value;
 
 use super::architecture::{Architecture, Experts, LatentAttention, Shape, Transformer, Window};
 use super::denoiser::UNet;
 use crate::error::{Error, Result};
-use checks::published_bits;
+use crate::unique;
+use keys::{Keys, most, shown};
 
 /// Reads the shapes of a network from its published configuration: decoders and encoders of text, diffusion
 /// transformers and U-Nets.
@@ -29,7 +29,7 @@ pub fn open(path: &Path) -> Result<Architecture> {
 /// As [`open`].
 pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
     // Some editors put a byte order mark first.
-    let config: Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+    let config = unique::json(text.trim_start_matches('\u{feff}').as_bytes())
         .map_err(|error| Error::file(format!("is not JSON ({error})"), path))?;
     if !config.is_object() {
         return Err(Error::file("is not a configuration: it has no keys", path));
@@ -39,33 +39,28 @@ pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
         path,
     };
     let mut context_limit = None;
-    let shape = match config.get("_class_name").and_then(Value::as_str) {
-        Some("UNet2DConditionModel") => Shape::UNet(keys.unet()?),
-        Some("UNet3DConditionModel") => Shape::UNet(UNet {
+    let shape = match keys.text("_class_name")? {
+        "UNet2DConditionModel" => Shape::UNet(keys.unet()?),
+        "UNet3DConditionModel" => Shape::UNet(UNet {
             temporal: true,
             frames: 16,
             ..keys.unet()?
         }),
-        Some(class) if class.contains("Transformer") => {
+        class if class.contains("Transformer") => {
             Shape::DiffusionTransformer(keys.diffusion_transformer(class)?)
         }
-        Some(class) => {
-            return Err(Error::file(
-                format!("configures a '{class}', whose shapes are not known"),
-                path,
-            ));
-        }
-        None => {
+        "" => {
             // Models of text and images keep the text part inside.
-            let inner = config
-                .get("text_config")
-                .filter(|inner| inner.get("hidden_size").is_some());
-            let keys = Keys {
-                config: inner.unwrap_or(&config),
-                path,
-            };
-            context_limit = keys.context_limit();
+            let inner = keys
+                .inner("text_config")?
+                .filter(|inner| inner.value("hidden_size").is_some());
+            let keys = inner.as_ref().unwrap_or(&keys);
+            context_limit = keys.context_limit()?;
             Shape::Transformer(keys.transformer()?)
+        }
+        class => {
+            let class = shown(class);
+            return keys.refuse(format!("configures a '{class}', whose shapes are not known"));
         }
     };
     let parameters = match &shape {
@@ -74,96 +69,65 @@ pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
         Shape::UNet(network) => network.count(64, 64).parameters,
         Shape::Layers(list) => list.parameters(),
     };
+    if !PARAMETERS.contains(&parameters) {
+        return keys.refuse(format!(
+            "its shapes have {parameters:.3e} parameters; networks of {:e} to {:e} are known",
+            PARAMETERS.start(),
+            PARAMETERS.end()
+        ));
+    }
     let name = path.parent().and_then(Path::file_name).map_or_else(
         || "network".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     );
-    let family = config
-        .get("model_type")
-        .or_else(|| config.get("_class_name"))
-        .and_then(Value::as_str)
-        .unwrap_or("unknown")
-        .to_owned();
+    let family = match (keys.text("model_type")?, keys.text("_class_name")?) {
+        ("", "") => "unknown",
+        ("", class) => class,
+        (kind, _) => kind,
+    };
     Ok(Architecture {
         id: name,
         names: Vec::new(),
-        family,
+        family: shown(family),
         source: path.display().to_string(),
         parameters,
-        weight_bits: published_bits(&config),
+        weight_bits: keys.published_bits()?,
         expert_bits: None,
         context_limit,
         shape,
     })
 }
 
+/// Parameters that a network can have; those of a size that is asked for have the same end.
+const PARAMETERS: std::ops::RangeInclusive<f64> = 1.0..=1e15;
+
 /// Names of the width of the residual stream.
 const HIDDEN: [&str; 4] = ["hidden_size", "n_embd", "d_model", "dim"];
+/// Names of the number of layers.
+const LAYERS: [&str; 4] = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
 /// Names of the number of query heads.
 const HEADS: [&str; 4] = ["num_attention_heads", "n_head", "num_heads", "n_heads"];
 /// Names of the number of heads of keys and values.
 const KV_HEADS: [&str; 2] = ["num_key_value_heads", "num_kv_heads"];
-
-struct Keys<'a> {
-    config: &'a Value,
-    path: &'a Path,
-}
+/// Names of the number of experts in a layer.
+const EXPERTS: [&str; 3] = ["num_experts", "num_local_experts", "n_routed_experts"];
+/// Names of the number of experts that a token is sent to.
+const ACTIVE: [&str; 4] = [
+    "num_experts_per_tok",
+    "experts_per_token",
+    "num_experts_per_token",
+    "moe_topk",
+];
+/// Name of the number of layers before the first with experts.
+const DENSE: [&str; 1] = ["first_k_dense_replace"];
 
 impl Keys<'_> {
-    /// A whole number under the first of several names.
-    fn maybe(&self, names: &[&str]) -> Option<u32> {
-        names
-            .iter()
-            .find_map(|name| self.config.get(name).and_then(Value::as_u64))
-            .and_then(|value| u32::try_from(value).ok())
-    }
-
-    fn number(&self, names: &[&str]) -> Result<u32> {
-        self.maybe(names).filter(|value| *value > 0).ok_or_else(|| {
-            let name = names.first().copied().unwrap_or_default();
-            Error::file(
-                format!("the key '{name}' is missing or not a positive whole number"),
-                self.path,
-            )
-        })
-    }
-
-    fn flag(&self, name: &str) -> Option<bool> {
-        self.config.get(name).and_then(Value::as_bool)
-    }
-
-    fn text(&self, name: &str) -> &str {
-        self.config
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    }
-
-    fn numbers(&self, name: &str) -> Result<Vec<u32>> {
-        self.config
-            .get(name)
-            .and_then(Value::as_array)
-            .map(|values| {
-                values
-                    .iter()
-                    .filter_map(|value| value.as_u64().and_then(|value| u32::try_from(value).ok()))
-                    .collect::<Vec<u32>>()
-            })
-            .filter(|values| !values.is_empty())
-            .ok_or_else(|| {
-                Error::file(
-                    format!("the key '{name}' is missing or not a list of whole numbers"),
-                    self.path,
-                )
-            })
-    }
-
     fn transformer(&self) -> Result<Transformer> {
-        let family = self.text("model_type");
+        let family = self.text("model_type")?;
         self.refuse_other_kinds()?;
-        let hidden = self.number(&HIDDEN)?;
-        let layers = self.number(&["num_hidden_layers", "n_layer", "num_layers", "n_layers"])?;
-        let heads = self.number(&HEADS)?;
+        let hidden = self.number(&HIDDEN, most::WIDTH)?;
+        let layers = self.number(&LAYERS, most::LAYERS)?;
+        let heads = self.number(&HEADS, most::PARTS)?;
         let plain = [
             "gpt2",
             "gpt_neox",
@@ -178,27 +142,30 @@ impl Keys<'_> {
         ];
         let gated = !plain.contains(&family);
         let encoder = ["bert", "roberta", "distilbert"].contains(&family);
-        let multi_query = self.flag("multi_query").unwrap_or(false);
+        let multi_query = self.flag("multi_query")?.unwrap_or(false);
         let kv_heads = self
-            .maybe(&KV_HEADS)
+            .maybe(&KV_HEADS, most::PARTS)?
             .unwrap_or(if multi_query { 1 } else { heads });
-        let head_dim = self.maybe(&["head_dim"]);
+        let head_dim = self.positive(&["head_dim"], most::HEAD)?;
         if head_dim.is_none() {
             self.divisible((&HIDDEN, hidden), (&HEADS, heads))?;
         }
         self.divisible((&HEADS, heads), (&KV_HEADS, kv_heads))?;
-        let count = self.maybe(&["num_experts", "num_local_experts", "n_routed_experts"]);
-        let inner = self.maybe(&[
-            "intermediate_size",
-            "n_inner",
-            "ffn_dim",
-            "hidden_dim",
-            "ff_intermediate_size",
-        ]);
+        let count = self.maybe(&EXPERTS, most::PARTS)?;
+        let inner = self.positive(
+            &[
+                "intermediate_size",
+                "n_inner",
+                "ffn_dim",
+                "hidden_dim",
+                "ff_intermediate_size",
+            ],
+            most::WIDTH,
+        )?;
         let inner = match inner {
             Some(inner) => inner,
             None if !gated => 4 * hidden,
-            None => self.number(&["intermediate_size"])?,
+            None => self.number(&["intermediate_size"], most::WIDTH)?,
         };
         let experts = count
             .filter(|count| *count > 1)
@@ -212,90 +179,115 @@ impl Keys<'_> {
             head_dim: head_dim.unwrap_or(hidden / heads),
             ffn: match &experts {
                 Some(experts) if experts.dense_layers == 0 => 0,
-                _ => self.maybe(&["intermediate_size_mlp"]).unwrap_or(inner),
+                _ => self
+                    .positive(&["intermediate_size_mlp"], most::WIDTH)?
+                    .unwrap_or(inner),
             },
             gated,
-            vocabulary: self.number(&["vocab_size", "padded_vocab_size"])?,
-            tied: self.flag("tie_word_embeddings").unwrap_or(
+            vocabulary: self.number(&["vocab_size", "padded_vocab_size"], most::VOCABULARY)?,
+            tied: self.flag("tie_word_embeddings")?.unwrap_or(
                 ["gpt2", "gemma", "gemma2", "gemma3", "gemma3_text", "bloom"].contains(&family)
                     || encoder,
             ),
-            window: self.window(layers),
+            window: self.window(layers)?,
             experts,
-            latent: self.maybe(&["kv_lora_rank"]).map(|rank| LatentAttention {
-                query: self.maybe(&["q_lora_rank"]).unwrap_or(0),
-                key_value: rank,
-                rotary: self.maybe(&["qk_rope_head_dim"]).unwrap_or(64),
-                plain: self.maybe(&["qk_nope_head_dim"]).unwrap_or(128),
-                value: self.maybe(&["v_head_dim"]).unwrap_or(128),
-            }),
+            latent: self.latent()?,
             encoder,
         })
     }
 
+    fn latent(&self) -> Result<Option<LatentAttention>> {
+        let Some(rank) = self.positive(&["kv_lora_rank"], most::WIDTH)? else {
+            return Ok(None);
+        };
+        let width = |name, usual| -> Result<u32> {
+            Ok(self.maybe(&[name], most::HEAD)?.unwrap_or(usual))
+        };
+        Ok(Some(LatentAttention {
+            query: self.maybe(&["q_lora_rank"], most::WIDTH)?.unwrap_or(0),
+            key_value: rank,
+            rotary: width("qk_rope_head_dim", 64)?,
+            plain: width("qk_nope_head_dim", 128)?,
+            value: width("v_head_dim", 128)?,
+        }))
+    }
+
     fn experts(&self, count: u32, inner: u32, layers: u32) -> Result<Experts> {
         let ffn = self
-            .maybe(&["moe_intermediate_size", "expert_intermediate_size"])
+            .positive(
+                &["moe_intermediate_size", "expert_intermediate_size"],
+                most::WIDTH,
+            )?
             .unwrap_or(inner);
-        let shared = self
-            .maybe(&[
+        let shared = self.maybe(
+            &[
                 "shared_expert_intermediate_size",
                 "moe_shared_expert_intermediate_size",
-            ])
-            .unwrap_or_else(|| {
-                ffn * self
-                    .maybe(&["n_shared_experts", "num_shared_experts"])
-                    .unwrap_or(0)
-            });
-        let llama4 = self.text("model_type").starts_with("llama4");
+            ],
+            most::WIDTH,
+        )?;
+        let shared = match shared {
+            Some(shared) => shared,
+            None => {
+                let names = ["n_shared_experts", "num_shared_experts"];
+                ffn * self.maybe(&names, most::SHARED)?.unwrap_or(0)
+            }
+        };
+        let llama4 = self.text("model_type")?.starts_with("llama4");
         let every = self
-            .maybe(&["interleave_moe_layer_step"])
+            .maybe(&["interleave_moe_layer_step"], most::LAYERS)?
             .filter(|every| *every > 0)
             .unwrap_or(1);
+        let active = self.number(&ACTIVE, most::PARTS)?;
+        self.at_most((&ACTIVE, active), (&EXPERTS, count))?;
+        let dense_layers = self
+            .maybe(&DENSE, most::LAYERS)?
+            .unwrap_or(layers - layers / every);
+        self.at_most((&DENSE, dense_layers), (&LAYERS, layers))?;
         Ok(Experts {
             count,
-            active: self.number(&[
-                "num_experts_per_tok",
-                "experts_per_token",
-                "num_experts_per_token",
-                "moe_topk",
-            ])?,
+            active,
             ffn,
             shared_ffn: if llama4 { ffn } else { shared },
-            dense_layers: self
-                .maybe(&["first_k_dense_replace"])
-                .unwrap_or(layers - layers / every)
-                .min(layers),
+            dense_layers,
         })
     }
 
     /// Sliding windows: by the list of layer types where there is one, else by the pattern of the family.
-    fn window(&self, layers: u32) -> Option<Window> {
-        let tokens = self.maybe(&["sliding_window", "attention_chunk_size"])?;
-        if self.flag("use_sliding_window") == Some(false) {
-            return None;
-        }
-        let full_every = if let Some(types) =
-            self.config.get("layer_types").and_then(Value::as_array)
+    fn window(&self, layers: u32) -> Result<Option<Window>> {
+        let names = ["sliding_window", "attention_chunk_size"];
+        let tokens = self.maybe(&names, most::TOKENS)?.filter(|tokens| *tokens > 0);
+        let used = self.flag("use_sliding_window")?;
+        let pattern = self.maybe(&["sliding_window_pattern"], most::LAYERS)?;
+        let kinds = self.texts("layer_types")?;
+        if let Some(kinds) = &kinds
+            && u32::try_from(kinds.len()) != Ok(layers)
         {
-            let full = types
-                .iter()
-                .filter(|kind| kind.as_str() == Some("full_attention"))
-                .count();
+            return self.refuse(format!(
+                "'layer_types' has {} entries for the {layers} layers of '{}'",
+                kinds.len(),
+                LAYERS[0]
+            ));
+        }
+        let (Some(tokens), None | Some(true)) = (tokens, used) else {
+            return Ok(None);
+        };
+        let full_every = if let Some(kinds) = kinds {
+            let full = kinds.iter().filter(|kind| **kind == "full_attention").count();
             match u32::try_from(full).unwrap_or(layers) {
                 0 => 0,
                 full => (layers / full).max(1),
             }
         } else {
-            match self.text("model_type") {
+            match self.text("model_type")? {
                 "gemma2" => 2,
-                "gemma3" | "gemma3_text" => self.maybe(&["sliding_window_pattern"]).unwrap_or(6),
+                "gemma3" | "gemma3_text" => pattern.unwrap_or(6),
                 "gpt_oss" => 2,
                 "llama4_text" | "llama4" => 4,
-                _ => self.maybe(&["sliding_window_pattern"]).unwrap_or(0),
+                _ => pattern.unwrap_or(0),
             }
         };
-        (full_every != 1).then_some(Window { tokens, full_every })
+        Ok((full_every != 1).then_some(Window { tokens, full_every }))
     }
 }
 

@@ -332,6 +332,18 @@ pub struct Constants {
     pub spread: Spreads,
 }
 
+/// Where a value has no number though it should, as keys from the outermost inwards: JSON knows none that is not finite.
+fn missing(value: &serde_json::Value) -> Option<String> {
+    let (key, inner) = value
+        .as_object()?
+        .iter()
+        .find_map(|(key, value)| match value {
+            serde_json::Value::Null => Some((key, None)),
+            value => Some((key, Some(missing(value)?))),
+        })?;
+    Some(inner.map_or_else(|| key.clone(), |inner| format!("{key} {inner}")))
+}
+
 impl Constants {
     /// The constants that ship with the program.
     ///
@@ -356,8 +368,14 @@ impl Constants {
     /// The text of their file.
     ///
     /// # Errors
-    /// [`Error::File`] when a number cannot be written.
+    /// [`Error::File`] when a number cannot be written; [`Error::Infeasible`] when one is not finite, as constants fitted to
+    /// rows that contradict each other may be.
     pub fn to_ron(&self) -> Result<String> {
+        if let Some(place) = serde_json::to_value(self).ok().and_then(|value| missing(&value)) {
+            return Err(Error::Infeasible(format!(
+                "the fit gives no finite number for {place}; the rows contradict each other or are too few"
+            )));
+        }
         let text = ron::ser::to_string_pretty(self, ron::ser::PrettyConfig::default())
             .map_err(|error| Error::file(error.to_string(), "assets/serving.ron"))?;
         Ok(format!(

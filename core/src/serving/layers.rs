@@ -254,6 +254,7 @@ impl LayerList {
                 LayerProfile {
                     nonzero: layer.weights(),
                     weight_bits,
+                    other_bits: 32,
                     activation_bits,
                     pattern: None,
                     scales: 0,

@@ -2,12 +2,25 @@
 
 use super::rows::Row;
 
-/// A cell as a positive number.
+/// Beyond every measurement in the units of the tables, from picojoules of one operation to all tokens of a day.
+const NUMBERS: std::ops::RangeInclusive<f64> = 1e-15..=1e15;
+
+/// A cell as a positive number that a measurement can have.
 pub(crate) fn positive(text: &str) -> Option<f64> {
     text.trim()
         .parse()
         .ok()
-        .filter(|value: &f64| value.is_finite() && *value > 0.0)
+        .filter(|value: &f64| NUMBERS.contains(value))
+}
+
+fn reason(column: &str, text: &str) -> String {
+    let number = text.parse().unwrap_or(f64::NAN);
+    if number > 0.0 && number.is_finite() {
+        let (least, most) = (NUMBERS.start(), NUMBERS.end());
+        format!("{column} '{text}' lies beyond any measurement ({least:e} to {most:e})")
+    } else {
+        format!("{column} '{text}' is not a positive number")
+    }
 }
 
 /// What is wrong with the cells of numbers, by the name of the column and the cell, in a clause; `None` where all that
@@ -18,7 +31,7 @@ pub(crate) fn unread<'a>(
     let wrong: Vec<String> = cells
         .into_iter()
         .filter(|(_, text)| !text.trim().is_empty() && positive(text).is_none())
-        .map(|(column, text)| format!("{column} '{}' is not a positive number", text.trim()))
+        .map(|(column, text)| reason(column, text.trim()))
         .collect();
     (!wrong.is_empty()).then(|| wrong.join("; "))
 }
@@ -68,6 +81,13 @@ mod tests {
             assert!(found.skipped.is_empty(), "{cell}");
             assert_eq!(found.rows[0].measured_throughput, Some(1000.0));
             assert_eq!(found.notes[0].reason, reason);
+        }
+        for cell in ["1e300", "1e-300"] {
+            let found = validate(&[row(cell, "")], Options::default()).unwrap();
+            assert_eq!(
+                found.skipped[0].reason,
+                format!("energy_j '{cell}' lies beyond any measurement (1e-15 to 1e15)")
+            );
         }
         let found = validate(&[row("0.5", " 1000 ")], Options::default()).unwrap();
         assert!(found.skipped.is_empty() && found.notes.is_empty());

@@ -39,6 +39,14 @@ pub(crate) fn reader<'a>(text: &'a str, path: &Path) -> Result<csv::Reader<&'a [
         .iter()
         .map(|name| name.trim().to_lowercase())
         .collect();
+    let mut sorted: Vec<&str> = headers.iter().filter(|name| !name.is_empty()).collect();
+    sorted.sort_unstable();
+    if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Error::file(
+            format!("the column '{}' stands there twice", pair[0]),
+            path,
+        ));
+    }
     reader.set_headers(headers);
     if lines.all(|line| line.trim().is_empty()) {
         return Err(Error::file("there are column names and no rows", path));
@@ -73,6 +81,17 @@ mod tests {
         }
         // A decimal comma stays in its cell.
         assert_eq!(rows("id;energy_j\na;0,5\n")[1], ["a", "0,5"]);
+    }
+
+    #[test]
+    fn a_column_that_stands_twice_is_named() {
+        let message = |text| reader(text, Path::new("x.csv")).unwrap_err().to_string();
+        assert_eq!(
+            message("id,energy_j,Energy_J\na,1,2\n"),
+            "the column 'energy_j' stands there twice: x.csv"
+        );
+        // Spreadsheets write columns without a name beside a table.
+        assert_eq!(rows("id,,\na,,\n").len(), 2);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub use student::{Effort, StudentCost, cores_here, student};
 use serde::{Deserialize, Serialize};
 
 use crate::carbon::{self, Grid};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, plain};
 use crate::footprint::Estimate;
 use crate::hardware::{CostModel, Figure, HardwareTarget, Precision};
 use crate::measurement::Provenance;
@@ -129,11 +129,12 @@ impl Transformer {
     /// Operations of the whole training and the formula for them.
     ///
     /// # Errors
-    /// [`Error::Scenario`] for a number that is not above 0, or more active parameters than parameters.
+    /// [`Error::Scenario`] for a number that is not above 0 or beyond any training, or more active parameters than
+    /// parameters.
     pub fn operations(&self) -> Result<(f64, String)> {
-        positive("the number of parameters", self.parameters)?;
-        positive("the number of active parameters", self.active)?;
-        positive("the number of tokens", self.tokens)?;
+        within("the number of parameters", self.parameters, most::PARAMETERS)?;
+        within("the number of active parameters", self.active, most::PARAMETERS)?;
+        within("the number of tokens", self.tokens, most::TOKENS)?;
         if self.active > self.parameters {
             return Err(Error::Scenario(format!(
                 "{:.3e} parameters are active; the model has {:.3e}",
@@ -143,9 +144,9 @@ impl Transformer {
         let mut per_token = OPERATIONS_PER_PARAMETER * self.active;
         let mut formula = format!("(6 × {:.4e} parameters", self.active);
         if let Some(attention) = &self.attention {
-            positive("the number of layers", attention.layers)?;
-            positive("the width", attention.width)?;
-            positive("the sequence length", attention.sequence)?;
+            within("the number of layers", attention.layers, most::LAYERS)?;
+            within("the width", attention.width, most::SIZE)?;
+            within("the sequence length", attention.sequence, most::SIZE)?;
             per_token +=
                 OPERATIONS_OF_ATTENTION * attention.layers * attention.width * attention.sequence;
             formula += &format!(
@@ -178,12 +179,31 @@ impl Transformer {
     }
 }
 
-fn positive(name: &str, value: f64) -> Result<()> {
-    if value > 0.0 && value.is_finite() {
+/// What a training can be told of, far beyond every published run and every machine that is planned.
+mod most {
+    /// Parameters.
+    pub(super) const PARAMETERS: f64 = 1e16;
+    /// Tokens.
+    pub(super) const TOKENS: f64 = 1e18;
+    /// Layers.
+    pub(super) const LAYERS: f64 = 1e5;
+    /// Width of all heads together, tokens of a sequence.
+    pub(super) const SIZE: f64 = 1e9;
+    /// Watts of one device with its part of the server.
+    pub(super) const WATTS: f64 = 1e5;
+    /// Device-hours: a hundred million devices for ten years.
+    pub(super) const DEVICE_HOURS: f64 = 1e13;
+}
+
+/// A number above 0 and up to `most`.
+fn within(name: &str, value: f64, most: f64) -> Result<()> {
+    if value > 0.0 && value <= most {
         Ok(())
     } else {
         Err(Error::Scenario(format!(
-            "{name} is {value}; it must be above 0"
+            "{name} is {}; it must be above 0 and at most {}",
+            plain(value),
+            plain(most)
         )))
     }
 }
@@ -236,7 +256,7 @@ pub fn device_time(
 /// Mean power of one device with its part of the server. `watts` replaces the model.
 ///
 /// # Errors
-/// [`Error::Scenario`] for a power that is not above 0.
+/// [`Error::Scenario`] for a power that is not above 0 or beyond any device's.
 pub fn device_power(target: &HardwareTarget, watts: Option<Watts>) -> Result<Estimate<Watts>> {
     if let Some(watts) = watts {
         return given_power(watts);
@@ -261,9 +281,9 @@ pub fn device_power(target: &HardwareTarget, watts: Option<Watts>) -> Result<Est
 /// A power that somebody measured.
 ///
 /// # Errors
-/// [`Error::Scenario`] for a power that is not above 0.
+/// [`Error::Scenario`] for a power that is not above 0 or beyond any device's.
 pub fn given_power(watts: Watts) -> Result<Estimate<Watts>> {
-    positive("the power in watts", watts.0)?;
+    within("the power in watts", watts.0, most::WATTS)?;
     Ok(Estimate {
         range: Range::exact(watts),
         provenance: Provenance::Assumed {
@@ -275,10 +295,10 @@ pub fn given_power(watts: Watts) -> Result<Estimate<Watts>> {
 /// A time that somebody measured, in device-hours.
 ///
 /// # Errors
-/// [`Error::Scenario`] for a time that is not above 0.
+/// [`Error::Scenario`] for a time that is not above 0 or beyond any run's.
 pub fn given_time(device_hours: f64) -> Result<Estimate<Seconds>> {
     const SECONDS_PER_HOUR: f64 = 3600.0;
-    positive("the number of device-hours", device_hours)?;
+    within("the number of device-hours", device_hours, most::DEVICE_HOURS)?;
     Ok(Estimate {
         range: Range::exact(Seconds(device_hours * SECONDS_PER_HOUR)),
         provenance: Provenance::Assumed {
@@ -309,13 +329,16 @@ pub struct TrainingCost {
 
 /// Energy and emissions of devices that were busy for a time: device-seconds × watts × PUE × grams per kilowatt-hour,
 /// and the embodied share where the device is known. Of the scenario, PUE, lifetime and utilisation count.
+///
+/// # Errors
+/// [`Error::Scenario`] where a figure of it would be no number.
 pub fn cost(
     device_time: Estimate<Seconds>,
     power: Estimate<Watts>,
     target: Option<&HardwareTarget>,
     scenario: &Scenario,
     grid: &Grid,
-) -> TrainingCost {
+) -> Result<TrainingCost> {
     let machine = device_time
         .range
         .with(power.range, |time, watts| watts * time);
@@ -342,7 +365,20 @@ pub fn cost(
     } else {
         format!("{grams}; making the devices is left out, as no hardware is named")
     };
-    TrainingCost {
+    for (name, unit, range) in [
+        ("the time", "device-seconds", device_time.range.map(|time| time.0)),
+        ("the energy", "J", energy.map(|joules| joules.0)),
+        ("the CO2e", "g", co2e.map(|grams| grams.0)),
+    ] {
+        let values = [range.low, range.typical, range.high];
+        if let Some(wrong) = values.iter().find(|value| !(value.is_finite() && **value >= 0.0)) {
+            return Err(Error::Scenario(format!(
+                "{name} of this training is {} {unit}, which no training takes",
+                plain(*wrong)
+            )));
+        }
+    }
+    Ok(TrainingCost {
         device_time_s: device_time,
         power_w: power,
         machine_energy_j: Estimate {
@@ -362,7 +398,7 @@ pub fn cost(
             range: co2e,
             provenance: modelled(both),
         },
-    }
+    })
 }
 
 /// Share of the emissions of making devices that falls on their time.

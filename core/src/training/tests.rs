@@ -36,6 +36,7 @@ fn direct(device_hours: f64, watts: f64, pue: f64, intensity: f64) -> TrainingCo
         &scenario(pue),
         &grid(intensity),
     )
+    .unwrap()
 }
 
 fn predicted(name: &str, hardware: &str, pue: f64) -> TrainingCost {
@@ -66,6 +67,7 @@ fn predicted(name: &str, hardware: &str, pue: f64) -> TrainingCost {
         &scenario(pue),
         &grid(429.0),
     )
+    .unwrap()
 }
 
 #[test]
@@ -246,7 +248,7 @@ fn operations_are_six_per_parameter_and_token_and_attention_where_it_is_known() 
     .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the number of tokens is 0; it must be above 0"
+        "the number of tokens is 0; it must be above 0 and at most 1e18"
     );
 }
 

@@ -1,6 +1,6 @@
 //! One figure in the editor: what is typed into its fields, and what that means.
 
-use wattif_core::hardware::{Figure, ListedFigure, Trust};
+use wattif_core::hardware::{Figure, ListedFigure, Plausible, Trust};
 
 use super::quantity::{read, write};
 
@@ -37,6 +37,7 @@ pub(super) struct Row {
     pub(super) group: &'static str,
     pub(super) name: String,
     pub(super) unit: &'static str,
+    plausible: Plausible,
     /// As the device had it when the editor was opened; `None` where it had no such part.
     initial: Option<Figure<f64>>,
     /// Low, typical, high.
@@ -56,6 +57,7 @@ impl Row {
             group: listed.group,
             name: listed.name,
             unit: listed.unit,
+            plausible: listed.plausible,
             initial,
             texts: Default::default(),
             source: String::new(),
@@ -83,6 +85,14 @@ impl Row {
     /// "Memory outside the chip, bandwidth": its name among all figures.
     pub(super) fn full_name(&self) -> String {
         format!("{}: {}", self.group, self.name)
+    }
+
+    /// The values that it can have, in words.
+    pub(super) fn limits(&self) -> String {
+        let Plausible { least, most, zero } = self.plausible;
+        let nothing = if zero { ", or 0" } else { "" };
+        let (least, most) = (write(least, self.unit), write(most, self.unit));
+        format!("Between {least} and {most}{nothing}")
     }
 
     /// What stands in the fields; an empty low or high is none.
@@ -230,6 +240,11 @@ mod tests {
             name: "Static power".to_owned(),
             unit: "W",
             figure: figure.clone(),
+            plausible: Plausible {
+                least: 1e-9,
+                most: 1e5,
+                zero: true,
+            },
         };
         Row::new(listed, Some(figure))
     }
@@ -248,6 +263,11 @@ mod tests {
         assert_eq!(row.texts, ["30 W", "40 W", "200"]);
         row.put_back();
         assert!(!row.is_changed());
+    }
+
+    #[test]
+    fn the_values_that_a_figure_can_have_are_said_with_its_unit() {
+        assert_eq!(row().limits(), "Between 1 nW and 100 kW, or 0");
     }
 
     #[test]

@@ -78,7 +78,9 @@ fn figure(ui: &mut Ui, row: &mut Row, fact: Option<&str>) -> bool {
         cell(ui, NAME_WIDTH, Align::Min, name);
         for place in Place::ALL {
             let name = format!("{full_name}, {}", place.name());
-            if field(ui, &name, &mut row.texts[place as usize], VALUE_WIDTH).changed() {
+            let limits = row.limits();
+            let response = field(ui, &name, &mut row.texts[place as usize], VALUE_WIDTH);
+            if response.on_hover_text(limits).changed() {
                 row.typed(place);
                 typed = true;
             }

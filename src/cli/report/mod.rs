@@ -35,7 +35,7 @@ pub use usage::{AmountView, AnswerView, MemoryView, Usage};
 
 use super::arguments::{ScenarioArguments, SourceArguments};
 use super::notes;
-use super::out::{Out, Progress};
+use super::out::{Out, Progress, complain};
 use super::packed;
 
 /// Arguments of `wattif report`.
@@ -275,7 +275,7 @@ pub(super) fn train_missing_student(
     if engine.has_student(recipe) {
         return Ok(());
     }
-    engine.train_student(
+    let unkept = engine.train_student(
         recipe,
         &mut |state| {
             progress.show(
@@ -284,7 +284,13 @@ pub(super) fn train_missing_student(
             );
         },
         &|| false,
-    )
+    )?;
+    if let Some(error) = unkept {
+        complain(&format!(
+            "wattif: the trained student is used here and was not kept for the next time: {error}"
+        ));
+    }
+    Ok(())
 }
 
 /// Runs `wattif report`.
@@ -305,6 +311,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     let progress = Progress::new();
     progress.show("Opening the model", None);
     let engine = Engine::open(&reference)?;
+    notes::left_out(&engine);
     // What the hardware cannot run is said before the minutes of a training, not after.
     let (target, grid) = place(&scenario)?;
     let planned = engine.predict(&recipe)?;

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Architecture, Tensors};
+use crate::formats;
+use crate::model::{Architecture, Model, Tensors};
+use crate::recipe::{Distillation, Recipe};
+use crate::unique;
 
 /// How a student came to be; kept as JSON in the metadata of its file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,4 +47,82 @@ pub struct Student {
     pub tensors: Tensors,
     /// How it came to be.
     pub record: StudentRecord,
+}
+
+/// Longest training that a record may state, in seconds: a hundred years of one machine.
+const LONGEST: f64 = 3.2e9;
+/// Most multiply-accumulates that a record may state: thirty years of a machine of 10²¹ a second.
+const MOST_MACS: f64 = 1e30;
+/// Most cores of a machine that a record may state.
+const MOST_CORES: u32 = 1 << 20;
+
+impl StudentRecord {
+    /// What is wrong with a record that came from outside, if anything.
+    fn implausible(&self) -> Option<String> {
+        let recipe = Recipe {
+            distillation: Distillation {
+                ratio: self.ratio,
+                temperature: self.temperature,
+            },
+            ..Recipe::default()
+        };
+        if let Err(error) = recipe.validate() {
+            return Some(error.to_string());
+        }
+        for (what, value, most) in [
+            ("seconds of training", self.seconds, LONGEST),
+            ("multiply-accumulates of training", self.macs, MOST_MACS),
+        ] {
+            if !(0.0..=most).contains(&value) {
+                return Some(format!(
+                    "its record states {value} {what}; between 0 and {most:e} can be"
+                ));
+            }
+        }
+        let cores = self.cores.unwrap_or(1);
+        (!(1..=MOST_CORES).contains(&cores)).then(|| {
+            format!("its record states {cores} cores; between 1 and {MOST_CORES} can be")
+        })
+    }
+}
+
+impl Student {
+    /// Reads a student from the bytes of its file, by the checks of every model.
+    ///
+    /// # Errors
+    /// What is wrong with them, without a path.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let contents = formats::parse(bytes)?;
+        let key = StudentRecord::METADATA_KEY;
+        let text = contents
+            .metadata
+            .get(key)
+            .ok_or_else(|| format!("this is no student: its metadata have no '{key}'"))?;
+        let record: StudentRecord = unique::json(text.as_bytes())
+            .and_then(serde_json::from_value)
+            .map_err(|error| format!("the record of its training is damaged ({error})"))?;
+        match record.implausible() {
+            Some(fact) => Err(fact),
+            None => Ok(Self {
+                architecture: contents.architecture,
+                tensors: contents.tensors,
+                record,
+            }),
+        }
+    }
+
+    /// What keeps it from standing in for a model at its ratio, if anything.
+    pub(crate) fn unlike(&self, model: &Model) -> Option<String> {
+        let record = &self.record;
+        if record.teacher != model.hash {
+            return Some("it was trained for a model of other weights".to_owned());
+        }
+        let (architecture, _) = model.architecture.student(record.ratio);
+        (self.architecture != architecture).then(|| {
+            format!(
+                "its network is not the one that a ratio of {} asks for",
+                record.ratio
+            )
+        })
+    }
 }

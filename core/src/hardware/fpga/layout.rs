@@ -362,7 +362,7 @@ fn elements_moved(layer: &LayerProfile) -> f64 {
 }
 
 fn layer_bytes(layer: &LayerProfile, machine: Machine) -> f64 {
-    let others = layer.layer.other_parameters as f64 * 4.0;
+    let others = layer.other_bytes();
     let bits = f64::from(layer.weight_bits);
     match machine {
         Machine::FileReader => layer.stored_bytes as f64,

@@ -1,53 +1,47 @@
-//! What the types of a processor's constants cannot hold: signs, order of ranges, the same formats in both tables.
+//! What must hold between the constants of a processor; each by itself is checked by the table of figures.
 
 use super::Processor;
 
+/// Largest side of a matrix unit in rows or columns; the largest that were built have some hundreds.
+const LARGEST_TILE: u32 = 1 << 16;
+/// How many times its power limit arithmetic at the peak rate may seem to draw. What ships lies between a half and one, a
+/// slip of a prefix is a factor of a thousand.
+const MOST_TIMES_POWER: f64 = 30.0;
+
 impl Processor {
-    pub(in crate::hardware) fn check(&self) -> std::result::Result<(), String> {
+    pub(in crate::hardware) fn check(&self, power_limit: f64) -> std::result::Result<(), String> {
         if self.peak.is_empty() {
             return Err("peak is empty".to_owned());
         }
-        for (precision, figure) in &self.peak {
+        for (precision, peak) in &self.peak {
             let name = precision.name();
-            figure.check(&format!("peak {name}"))?;
-            match self.energy_per_op.get(precision) {
-                Some(energy) => energy.check(&format!("energy_per_op {name}"))?,
-                None => return Err(format!("energy_per_op has no {name}, but peak has")),
+            let Some(energy) = self.energy_per_op.get(precision) else {
+                return Err(format!("energy_per_op has no {name}, but peak has"));
+            };
+            let watts = peak.typical.0 * energy.typical.0;
+            if watts > MOST_TIMES_POWER * power_limit {
+                return Err(format!(
+                    "energy_per_op {name} times its peak is {watts:.3e} W, far above the power limit of {power_limit} W"
+                ));
             }
         }
-        for (name, memory) in [
-            ("on_chip", Some(&self.on_chip)),
-            ("memory", self.memory.as_ref()),
-        ] {
-            if let Some(memory) = memory {
-                memory.capacity.check(&format!("{name} capacity"))?;
-                memory.bandwidth.check(&format!("{name} bandwidth"))?;
-                memory
-                    .energy_per_byte
-                    .check(&format!("{name} energy_per_byte"))?;
-            }
+        if let Some(precision) = self.energy_per_op.keys().find(|p| !self.peak.contains_key(p)) {
+            let name = precision.name();
+            return Err(format!("peak has no {name}, but energy_per_op has"));
         }
-        for (name, efficiency) in [
-            ("compute_efficiency", &self.compute_efficiency),
-            ("bandwidth_efficiency", &self.bandwidth_efficiency),
-        ] {
-            efficiency.check(name)?;
-            if efficiency.range().low <= 0.0 || efficiency.range().high > 1.0 {
-                return Err(format!("{name} does not lie above 0 and up to 1"));
-            }
+        if let Some((rows, columns)) = self.tile
+            && !((1..=LARGEST_TILE).contains(&rows) && (1..=LARGEST_TILE).contains(&columns))
+        {
+            return Err(format!(
+                "tile has {rows} rows and {columns} columns; each must lie between 1 and {LARGEST_TILE}"
+            ));
         }
-        self.launch.check("launch")?;
-        if let Some(packed) = &self.packed {
-            packed.check()?;
+        let widths = self.packed.iter().flat_map(|packed| packed.rate.keys());
+        match widths.copied().find(|bits| !(1..=16).contains(bits)) {
+            Some(bits) => Err(format!(
+                "packed rate is given for weights of {bits} bits; 1 to 16 can be packed"
+            )),
+            None => Ok(()),
         }
-        if let Some(speedup) = &self.two_of_four {
-            speedup.check("two_of_four")?;
-        }
-        if let Some(link) = &self.link {
-            link.bandwidth.check("link bandwidth")?;
-            link.energy_per_byte.check("link energy_per_byte")?;
-            link.latency.check("link latency")?;
-        }
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::hardware::figure::Figure;
+use crate::unique;
 use crate::units::{OpsPerSecond, Seconds};
 
 /// How fast packed weights are multiplied. Activations are rounded to 8 bits for each product; everything between
@@ -14,6 +15,7 @@ use crate::units::{OpsPerSecond, Seconds};
 pub struct PackedKernels {
     /// Operations per second by the bits that a weight is stored at, unpacking and the rounding of activations included.
     /// A width between two takes the wider one's.
+    #[serde(deserialize_with = "unique::map")]
     pub rate: BTreeMap<u8, Figure<OpsPerSecond>>,
     /// Fraction of these rates that whole passes reach: what lies between products takes the rest.
     pub efficiency: Figure<f64>,
@@ -26,17 +28,5 @@ impl PackedKernels {
     pub(super) fn rate(&self, bits: f64) -> Option<&Figure<OpsPerSecond>> {
         let wide_enough = |(width, _): &(&u8, _)| f64::from(**width) >= bits;
         self.rate.iter().find(wide_enough).map(|(_, rate)| rate)
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        for (bits, figure) in &self.rate {
-            figure.check(&format!("packed rate of {bits} bits"))?;
-        }
-        self.efficiency.check("packed efficiency")?;
-        let range = self.efficiency.range();
-        if range.low <= 0.0 || range.high > 1.0 {
-            return Err("packed efficiency does not lie above 0 and up to 1".to_owned());
-        }
-        self.launch.check("packed launch")
     }
 }

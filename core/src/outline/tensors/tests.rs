@@ -220,7 +220,8 @@ fn heads_come_from_the_normalisation_of_queries_or_the_configuration_or_the_file
     assert_eq!((shape.layers, shape.ffn, shape.vocabulary), (3, 160, 100));
     // The configuration arrives later.
     folder.config(&llama_config());
-    let Shape::Transformer(configured) = &open(&path).unwrap().network().shape else {
+    let later = open(&path).unwrap();
+    let Shape::Transformer(configured) = &later.network().shape else {
         panic!("no transformer");
     };
     assert_eq!(configured, shape);

@@ -1,9 +1,7 @@
 //! What a configuration says beside shapes, and what must hold of them.
 
-use serde_json::Value;
-
-use super::Keys;
-use crate::error::{Error, Result};
+use super::keys::{Keys, most, shown};
+use crate::error::Result;
 
 /// Parts of the kinds (`model_type`, `architectures`) that are no transformers though their keys look alike: state-space
 /// models, recurrent networks, and mixtures of their layers with attention.
@@ -40,44 +38,40 @@ const OTHER_KEYS: [&str; 5] = [
     "linear_conv_kernel_dim",
 ];
 
-/// Bits per weight by the quantisation that a configuration states, else by its number format; `None` where neither
-/// says anything but 16.
-pub(super) fn published_bits(config: &Value) -> Option<u8> {
-    let Some(quantization) = config.get("quantization_config") else {
-        let text = config.get("text_config").unwrap_or(config);
-        let single = [config, text]
-            .iter()
-            .flat_map(|config| [config.get("torch_dtype"), config.get("dtype")])
-            .any(|dtype| dtype.and_then(Value::as_str) == Some("float32"));
-        return single.then_some(32);
-    };
-    let bits = ["bits", "w_bit", "num_bits"]
-        .iter()
-        .find_map(|key| quantization.get(key).and_then(Value::as_u64))
-        .and_then(|bits| u8::try_from(bits).ok());
-    let method = quantization.get("quant_method").and_then(Value::as_str)?;
-    match (bits, method) {
-        (Some(bits @ 1..=8), _) => Some(bits),
-        (None, "fp8" | "fbgemm_fp8") => Some(8),
-        _ => None,
-    }
-}
-
 impl Keys<'_> {
+    /// Bits per weight by the quantisation that a configuration states, else by its number format; `None` where neither
+    /// says anything but 16.
+    pub(super) fn published_bits(&self) -> Result<Option<u8>> {
+        let Some(quantization) = self.inner("quantization_config")? else {
+            let text = self.inner("text_config")?;
+            let mut single = false;
+            for keys in std::iter::once(self).chain(&text) {
+                for name in ["torch_dtype", "dtype"] {
+                    single |= keys.text(name)? == "float32";
+                }
+            }
+            return Ok(single.then_some(32));
+        };
+        let bits = quantization.positive(&["bits", "w_bit", "num_bits"], 64)?;
+        let bits = bits.and_then(|bits| u8::try_from(bits).ok());
+        Ok(match (bits, quantization.text("quant_method")?) {
+            (Some(bits @ 1..=8), _) => Some(bits),
+            (None, "fp8" | "fbgemm_fp8") => Some(8),
+            _ => None,
+        })
+    }
+
     /// Most tokens that the network was made for.
-    pub(super) fn context_limit(&self) -> Option<u32> {
-        self.maybe(&["max_position_embeddings", "n_positions", "max_seq_len"])
-            .filter(|limit| *limit > 0)
+    pub(super) fn context_limit(&self) -> Result<Option<u32>> {
+        let names = ["max_position_embeddings", "n_positions", "max_seq_len"];
+        Ok(self.maybe(&names, most::TOKENS)?.filter(|limit| *limit > 0))
     }
 
     /// Refuses networks of other kinds, by name.
     pub(super) fn refuse_other_kinds(&self) -> Result<()> {
-        let class = self
-            .config
-            .get("architectures")
-            .and_then(|list| list.get(0));
-        let class = class.and_then(Value::as_str).unwrap_or_default();
-        let kind = self.text("model_type");
+        let classes = self.texts("architectures")?.unwrap_or_default();
+        let class = classes.first().copied().unwrap_or_default();
+        let kind = self.text("model_type")?;
         let name = if kind.is_empty() { class } else { kind };
         let is = |other: &str| {
             [kind, class].iter().any(|text| {
@@ -87,42 +81,16 @@ impl Keys<'_> {
         };
         let fact = if OTHER_KINDS.iter().any(|other| is(other)) {
             "which is no transformer of attention layers alone".to_owned()
-        } else if let Some(key) = OTHER_KEYS.iter().find(|key| self.config.get(key).is_some()) {
+        } else if let Some(key) = OTHER_KEYS.iter().find(|key| self.value(key).is_some()) {
             format!("whose key '{key}' belongs to layers that are no attention")
-        } else if self.flag("is_encoder_decoder") == Some(true) {
+        } else if self.flag("is_encoder_decoder")? == Some(true) {
             "which has an encoder and a decoder".to_owned()
         } else {
             return Ok(());
         };
-        let name = if name.is_empty() { "network" } else { name };
-        Err(Error::file(
-            format!("configures a '{name}', {fact}; its shapes are not known"),
-            self.path,
-        ))
-    }
-
-    /// The number under the first of several names that is there, which must divide into equal parts.
-    pub(super) fn divisible(&self, whole: (&[&str], u32), parts: (&[&str], u32)) -> Result<()> {
-        if parts.1 > 0 && whole.1.is_multiple_of(parts.1) {
-            return Ok(());
-        }
-        let name = |names: &[&str]| {
-            let there = names.iter().find(|name| self.config.get(**name).is_some());
-            there
-                .or(names.first())
-                .copied()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Err(Error::file(
-            format!(
-                "'{}' is {}, which is not a multiple of '{}', {}",
-                name(whole.0),
-                whole.1,
-                name(parts.0),
-                parts.1
-            ),
-            self.path,
+        let name = shown(if name.is_empty() { "network" } else { name });
+        self.refuse(format!(
+            "configures a '{name}', {fact}; its shapes are not known"
         ))
     }
 }
@@ -199,5 +167,106 @@ mod tests {
         let limited = read(&json!({"max_position_embeddings": 4096})).unwrap();
         assert_eq!(limited.context_limit, Some(4096));
         assert_eq!(read(&json!({})).unwrap().context_limit, None);
+    }
+
+    #[test]
+    fn a_key_of_another_type_is_never_counted_as_absent() {
+        for (key, value) in [
+            ("num_key_value_heads", json!("8")),
+            ("num_key_value_heads", json!(2.5)),
+            ("num_key_value_heads", json!([2])),
+            ("head_dim", json!(true)),
+            ("num_local_experts", json!("4")),
+            ("sliding_window", json!("4096")),
+            ("tie_word_embeddings", json!("false")),
+            ("use_sliding_window", json!(1)),
+            ("layer_types", json!([1, 2])),
+            ("layer_types", json!("full_attention")),
+            ("max_position_embeddings", json!({})),
+            ("kv_lora_rank", json!("512")),
+            ("torch_dtype", json!(32)),
+            ("model_type", json!(1)),
+            ("architectures", json!("LlamaForCausalLM")),
+            ("text_config", json!([])),
+            ("quantization_config", json!("fp8")),
+            ("quantization_config", json!({"bits": "4", "quant_method": "gptq"})),
+        ] {
+            let error = read(&json!({key: value})).unwrap_err();
+            let inner = if key == "quantization_config" && value.is_object() {
+                "bits"
+            } else {
+                key
+            };
+            assert!(error.starts_with(&format!("the key '{inner}' is ")), "{key}: {error}");
+            assert!(error.ends_with(": config.json"), "{error}");
+            // What is null is not there.
+            if key != "quantization_config" {
+                assert!(read(&json!({key: null})).is_ok(), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_beyond_any_network_is_refused_at_once() {
+        for key in [
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "num_key_value_heads",
+            "intermediate_size",
+            "vocab_size",
+            "num_local_experts",
+            "sliding_window",
+            "kv_lora_rank",
+        ] {
+            for value in [json!(4_294_967_295u32), json!(u64::MAX)] {
+                let error = read(&json!({key: value})).unwrap_err();
+                assert!(
+                    error.starts_with(&format!("the key '{key}' is {value}; it must lie between")),
+                    "{error}"
+                );
+            }
+            assert!(read(&json!({key: -1})).is_err(), "{key}");
+        }
+        // Every number by itself could be, all of them together no network.
+        let all = json!({"hidden_size": 1 << 20, "num_hidden_layers": 4096, "intermediate_size": 1 << 20});
+        let error = read(&all).unwrap_err();
+        assert!(error.starts_with("its shapes have 2.7"), "{error}");
+    }
+
+    #[test]
+    fn parts_are_no_more_than_their_whole() {
+        let mixture = |active: u32, dense: u32| {
+            read(&json!({
+                "num_local_experts": 2, "num_experts_per_tok": active, "first_k_dense_replace": dense
+            }))
+        };
+        assert_eq!(
+            mixture(8, 0).unwrap_err(),
+            "'num_experts_per_tok' is 8, more than 'num_local_experts', 2: config.json"
+        );
+        assert_eq!(
+            mixture(2, 3).unwrap_err(),
+            "'first_k_dense_replace' is 3, more than 'num_hidden_layers', 2: config.json"
+        );
+        assert!(mixture(2, 1).is_ok());
+        assert_eq!(
+            read(&json!({"sliding_window": 64, "layer_types": ["full_attention"]})).unwrap_err(),
+            "'layer_types' has 1 entries for the 2 layers of 'num_hidden_layers': config.json"
+        );
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        let text = r#"{"hidden_size": 64, "num_hidden_layers": 2, "hidden_size": 128}"#;
+        let error = parse(text, Path::new("config.json")).unwrap_err().to_string();
+        assert!(error.starts_with("is not JSON ('hidden_size' stands there twice"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_acts_on_a_terminal_is_written_out() {
+        let text = "{\"_class_name\": \"\\u001b]0;owned\\u0007\"}";
+        let error = parse(text, Path::new("config.json")).unwrap_err().to_string();
+        assert!(error.contains(r"'\u001b]0;owned\u0007'"), "{error}");
     }
 }

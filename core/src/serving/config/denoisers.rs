@@ -3,14 +3,35 @@
 use serde_json::Value;
 
 use super::super::denoiser::{DiffusionTransformer, UNet};
-use super::Keys;
-use crate::error::{Error, Result};
+use super::keys::{Keys, most};
+use crate::error::Result;
+
+/// Names of the number of layers, and of the list of those that attend twice.
+const JOINT: [&str; 1] = ["num_layers"];
+const SECOND: [&str; 1] = ["dual_attention_layers"];
 
 impl Keys<'_> {
+    /// Latents of a token in each direction: one number, or those of frames, rows and columns.
+    fn patch(&self) -> Result<Option<u32>> {
+        match self.value("patch_size") {
+            Some(Value::Array(_)) => {
+                let sides = self.numbers("patch_size", most::LATENTS)?;
+                Ok(sides.and_then(|sides| sides.last().copied()))
+            }
+            _ => self.positive(&["patch_size"], most::LATENTS),
+        }
+    }
+
     pub(super) fn diffusion_transformer(&self, class: &str) -> Result<DiffusionTransformer> {
-        let heads = self.number(&["num_attention_heads"])?;
-        let hidden = heads * self.number(&["attention_head_dim"])?;
-        let joint = self.number(&["num_layers"])?;
+        let heads = self.number(&["num_attention_heads"], most::PARTS)?;
+        let hidden = heads * self.number(&["attention_head_dim"], most::HEAD)?;
+        if hidden > most::WIDTH {
+            return self.refuse(format!(
+                "its heads together are {hidden} wide; networks of at most {} are known",
+                most::WIDTH
+            ));
+        }
+        let joint = self.number(&JOINT, most::LAYERS)?;
         let cross = ["PixArt", "Wan", "HunyuanDiT", "LTX", "Sana"]
             .iter()
             .any(|name| class.contains(name));
@@ -20,13 +41,11 @@ impl Keys<'_> {
         let guided = !["Flux", "HunyuanVideo"]
             .iter()
             .any(|name| class.contains(name));
-        let second = self
-            .config
-            .get("dual_attention_layers")
-            .and_then(Value::as_array)
-            .map_or(0, |layers| u32::try_from(layers.len()).unwrap_or(0));
+        let second = self.list(SECOND[0])?.map_or(0, <[Value]>::len);
+        let second = u32::try_from(second).unwrap_or(u32::MAX);
+        self.at_most((&SECOND, second), (&JOINT, joint))?;
         // Packed latents count as patches of two.
-        let patch = match self.maybe(&["patch_size"]) {
+        let patch = match self.patch()? {
             Some(1) | None if class.contains("Flux") => 2,
             Some(patch) => patch,
             None => 2,
@@ -35,9 +54,13 @@ impl Keys<'_> {
             hidden,
             heads,
             joint_layers: joint,
-            single_layers: self.maybe(&["num_single_layers"]).unwrap_or(0),
+            single_layers: self
+                .maybe(&["num_single_layers"], most::LAYERS)?
+                .unwrap_or(0),
             second_attention_layers: second,
-            ffn: self.maybe(&["ffn_dim"]).unwrap_or(4 * hidden),
+            ffn: self
+                .positive(&["ffn_dim"], most::WIDTH)?
+                .unwrap_or(4 * hidden),
             cross_attention: cross,
             shared_streams: class.contains("CogVideo"),
             latent_downsampling: 8,
@@ -57,47 +80,72 @@ impl Keys<'_> {
         })
     }
 
-    pub(super) fn unet(&self) -> Result<UNet> {
-        let channels = self.numbers("block_out_channels")?;
-        let context = self.number(&["cross_attention_dim"])?;
-        let kinds: Vec<bool> = self
-            .config
-            .get("down_block_types")
-            .and_then(Value::as_array)
-            .ok_or_else(|| {
-                Error::file(
-                    "the key 'down_block_types' is missing or not a list",
-                    self.path,
-                )
-            })?
-            .iter()
-            .map(|kind| {
-                kind.as_str()
-                    .is_some_and(|kind| kind.starts_with("CrossAttn"))
-            })
-            .collect();
-        let depths = self.config.get("transformer_layers_per_block");
-        let depth = |level: usize| -> [u32; 2] {
-            if !kinds.get(level).copied().unwrap_or(false) {
-                return [0, 0];
+    /// Transformer blocks after each of the two residual blocks of a level.
+    fn depth(&self, level: usize, levels: usize) -> Result<[u32; 2]> {
+        let name = "transformer_layers_per_block";
+        let whole = |value: &Value| self.whole(name, value, 0, most::LAYERS);
+        let per_level = match self.value(name) {
+            None => return Ok([1; 2]),
+            Some(Value::Array(list)) if list.len() == levels => &list[level],
+            Some(Value::Array(list)) => {
+                return self.refuse(format!(
+                    "'{name}' has {} entries for the {levels} of 'block_out_channels'",
+                    list.len()
+                ));
             }
-            let whole = |value: &Value| value.as_u64().and_then(|value| u32::try_from(value).ok());
-            match depths {
-                Some(Value::Array(levels)) => match levels.get(level) {
-                    Some(Value::Array(pair)) => [
-                        pair.first().and_then(whole).unwrap_or(1),
-                        pair.get(1).and_then(whole).unwrap_or(1),
-                    ],
-                    Some(one) => [whole(one).unwrap_or(1); 2],
-                    None => [1; 2],
-                },
-                Some(one) => [whole(one).unwrap_or(1); 2],
-                None => [1; 2],
-            }
+            Some(one) => one,
         };
-        let transformer_layers: Vec<[u32; 2]> = (0..channels.len()).map(depth).collect();
+        match per_level {
+            Value::Array(pair) => match pair.as_slice() {
+                [first, second] => Ok([whole(first)?, whole(second)?]),
+                _ => self.refuse(format!(
+                    "'{name}' has {} numbers for the two blocks of a level",
+                    pair.len()
+                )),
+            },
+            one => Ok([whole(one)?; 2]),
+        }
+    }
+
+    pub(super) fn unet(&self) -> Result<UNet> {
+        let channels = self
+            .numbers("block_out_channels", most::WIDTH)?
+            .unwrap_or_default();
+        let levels = channels.len();
+        if !(1..=most::LEVELS).contains(&levels) {
+            return self.refuse(format!(
+                "the key 'block_out_channels' is missing or has {levels} levels; 1 to {} are known",
+                most::LEVELS
+            ));
+        }
+        let context = self.number(&["cross_attention_dim"], most::WIDTH)?;
+        let Some(kinds) = self.texts("down_block_types")? else {
+            return self.refuse("the key 'down_block_types' is missing");
+        };
+        if kinds.len() != levels {
+            return self.refuse(format!(
+                "'down_block_types' has {} entries for the {levels} of 'block_out_channels'",
+                kinds.len()
+            ));
+        }
+        let transformer_layers = kinds
+            .iter()
+            .enumerate()
+            .map(|(level, kind)| {
+                let depth = self.depth(level, levels)?;
+                Ok(if kind.starts_with("CrossAttn") {
+                    depth
+                } else {
+                    [0, 0]
+                })
+            })
+            .collect::<Result<Vec<[u32; 2]>>>()?;
         let deepest = transformer_layers.last().map_or(1, |last| last[1].max(1));
-        let side = 8 * self.maybe(&["sample_size"]).unwrap_or(64);
+        let side = 8 * self
+            .positive(&["sample_size"], most::LATENTS)?
+            .unwrap_or(64);
+        // `null` says that there is no middle, no key that there is the usual one.
+        self.text("mid_block_type")?;
         Ok(UNet {
             channels,
             transformer_layers,
@@ -116,5 +164,68 @@ impl Keys<'_> {
             width: side,
             frames: 1,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::super::parse;
+    use crate::serving::architecture::Shape;
+
+    /// A small network of each kind with some keys changed.
+    fn read(class: &str, changes: &Value) -> Result<Shape, String> {
+        let mut config = json!({
+            "_class_name": class, "block_out_channels": [32, 64], "cross_attention_dim": 64,
+            "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"], "num_layers": 4,
+            "num_attention_heads": 4, "attention_head_dim": 16
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        parse(&config.to_string(), Path::new("config.json"))
+            .map(|network| network.shape)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn loops_and_products_of_a_file_have_an_end() {
+        for (class, changes) in [
+            ("UNet2DConditionModel", json!({"transformer_layers_per_block": u32::MAX})),
+            ("UNet2DConditionModel", json!({"transformer_layers_per_block": [u32::MAX, 1]})),
+            ("UNet2DConditionModel", json!({"transformer_layers_per_block": [[1, u32::MAX], 1]})),
+            ("UNet2DConditionModel", json!({"transformer_layers_per_block": [1]})),
+            ("UNet2DConditionModel", json!({"transformer_layers_per_block": "1"})),
+            ("UNet2DConditionModel", json!({"transformer_layers_per_block": [[1], 1]})),
+            ("UNet2DConditionModel", json!({"block_out_channels": [32, "64"]})),
+            ("UNet2DConditionModel", json!({"block_out_channels": vec![1; 40]})),
+            ("UNet2DConditionModel", json!({"block_out_channels": []})),
+            ("UNet2DConditionModel", json!({"down_block_types": ["DownBlock2D"]})),
+            ("UNet2DConditionModel", json!({"sample_size": u32::MAX})),
+            ("UNet2DConditionModel", json!({"mid_block_type": 3})),
+            ("FluxTransformer2DModel", json!({"num_attention_heads": 65536, "attention_head_dim": 16384})),
+            ("FluxTransformer2DModel", json!({"attention_head_dim": u32::MAX})),
+            ("FluxTransformer2DModel", json!({"num_layers": u32::MAX})),
+            ("FluxTransformer2DModel", json!({"num_single_layers": "38"})),
+            ("WanTransformer3DModel", json!({"patch_size": 0})),
+            ("WanTransformer3DModel", json!({"patch_size": [1, 2, "2"]})),
+            ("SD3Transformer2DModel", json!({"dual_attention_layers": [0, 1, 2, 3, 4]})),
+        ] {
+            let error = read(class, &changes).unwrap_err();
+            assert!(error.ends_with(": config.json"), "{changes}: {error}");
+        }
+    }
+
+    #[test]
+    fn patches_are_a_number_or_one_for_each_direction() {
+        for (patch, expected) in [(json!(4), 4), (json!([1, 2, 2]), 2), (json!(null), 2)] {
+            match read("WanTransformer3DModel", &json!({"patch_size": patch})).unwrap() {
+                Shape::DiffusionTransformer(network) => assert_eq!(network.patch, expected),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

@@ -1,0 +1,210 @@
+//! The keys of a configuration: a key that is there has the type and the size that its name promises, or the file is
+//! refused. `null` is no key.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::text;
+
+/// The most that a kind of number can be: far above every published network, far below where products of three of them
+/// leave their types.
+pub(super) mod most {
+    /// Widths of vectors, matrices and images' channels.
+    pub(in super::super) const WIDTH: u32 = 1 << 20;
+    /// Width of one head.
+    pub(in super::super) const HEAD: u32 = 1 << 14;
+    /// Heads, experts of a layer.
+    pub(in super::super) const PARTS: u32 = 1 << 16;
+    /// Shared experts.
+    pub(in super::super) const SHARED: u32 = 1 << 10;
+    /// Layers and blocks.
+    pub(in super::super) const LAYERS: u32 = 1 << 12;
+    /// Words.
+    pub(in super::super) const VOCABULARY: u32 = 1 << 24;
+    /// Tokens of a context or a window.
+    pub(in super::super) const TOKENS: u32 = 1 << 30;
+    /// Latents of an image in one direction, latents of a token.
+    pub(in super::super) const LATENTS: u32 = 1 << 12;
+    /// Levels of a U-Net: each halves the image.
+    pub(in super::super) const LEVELS: usize = 12;
+}
+
+/// Characters of a wrong value that are shown.
+const SHOWN: usize = 40;
+
+/// A configuration, or the part of one that has the shapes.
+pub(super) struct Keys<'a> {
+    pub(super) config: &'a Value,
+    pub(super) path: &'a Path,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) fn refuse<T>(&self, fact: impl Into<String>) -> Result<T> {
+        Err(Error::file(fact, self.path))
+    }
+
+    /// The value of a key; `null` is none.
+    pub(super) fn value(&self, name: &str) -> Option<&'a Value> {
+        self.config.get(name).filter(|value| !value.is_null())
+    }
+
+    fn wrong<T>(&self, name: &str, value: &Value, wanted: &str) -> Result<T> {
+        let shown = value.to_string();
+        let short: String = shown.chars().take(SHOWN).collect();
+        let dots = if short.len() < shown.len() { "…" } else { "" };
+        self.refuse(format!("the key '{name}' is {short}{dots}, which is not {wanted}"))
+    }
+
+    /// A whole number that is the value of a key, or part of it.
+    pub(super) fn whole(&self, name: &str, value: &Value, least: u32, most: u32) -> Result<u32> {
+        let Some(number) = value.as_u64() else {
+            return self.wrong(name, value, "a whole number");
+        };
+        match u32::try_from(number) {
+            Ok(number) if (least..=most).contains(&number) => Ok(number),
+            _ => self.refuse(format!(
+                "the key '{name}' is {number}; it must lie between {least} and {most}"
+            )),
+        }
+    }
+
+    fn first(&self, names: &[&'static str]) -> Option<(&'static str, &'a Value)> {
+        names
+            .iter()
+            .find_map(|name| Some((*name, self.value(name)?)))
+    }
+
+    /// The number under the first of several names that is there; it may be 0.
+    pub(super) fn maybe(&self, names: &[&'static str], most: u32) -> Result<Option<u32>> {
+        self.first(names)
+            .map(|(name, value)| self.whole(name, value, 0, most))
+            .transpose()
+    }
+
+    /// The same, where 0 makes no sense.
+    pub(super) fn positive(&self, names: &[&'static str], most: u32) -> Result<Option<u32>> {
+        self.first(names)
+            .map(|(name, value)| self.whole(name, value, 1, most))
+            .transpose()
+    }
+
+    /// The same, where one must be there.
+    pub(super) fn number(&self, names: &[&'static str], most: u32) -> Result<u32> {
+        match self.positive(names, most)? {
+            Some(number) => Ok(number),
+            None => {
+                let name = names.first().copied().unwrap_or_default();
+                self.refuse(format!("the key '{name}' is missing"))
+            }
+        }
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(other) => self.wrong(name, other, "true or false"),
+        }
+    }
+
+    /// A text; empty where the key is not there.
+    pub(super) fn text(&self, name: &str) -> Result<&'a str> {
+        match self.value(name) {
+            None => Ok(""),
+            Some(Value::String(text)) => Ok(text),
+            Some(other) => self.wrong(name, other, "a text"),
+        }
+    }
+
+    pub(super) fn list(&self, name: &str) -> Result<Option<&'a [Value]>> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Array(list)) => Ok(Some(list)),
+            Some(other) => self.wrong(name, other, "a list"),
+        }
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<&'a str>>> {
+        let Some(list) = self.list(name)? else {
+            return Ok(None);
+        };
+        list.iter()
+            .map(|item| match item {
+                Value::String(text) => Ok(text.as_str()),
+                other => self.wrong(name, other, "a list of texts"),
+            })
+            .collect::<Result<_>>()
+            .map(Some)
+    }
+
+    pub(super) fn numbers(&self, name: &str, most: u32) -> Result<Option<Vec<u32>>> {
+        let Some(list) = self.list(name)? else {
+            return Ok(None);
+        };
+        list.iter()
+            .map(|item| self.whole(name, item, 1, most))
+            .collect::<Result<_>>()
+            .map(Some)
+    }
+
+    /// A part of the configuration that has keys itself.
+    pub(super) fn inner(&self, name: &str) -> Result<Option<Keys<'a>>> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(config @ Value::Object(_)) => Ok(Some(Keys {
+                config,
+                path: self.path,
+            })),
+            Some(other) => self.wrong(name, other, "a part with keys of its own"),
+        }
+    }
+
+    /// The number under the first of several names that is there, which must divide into equal parts.
+    pub(super) fn divisible(
+        &self,
+        whole: (&[&'static str], u32),
+        parts: (&[&'static str], u32),
+    ) -> Result<()> {
+        if parts.1 > 0 && whole.1.is_multiple_of(parts.1) {
+            return Ok(());
+        }
+        self.refuse(format!(
+            "'{}' is {}, which is not a multiple of '{}', {}",
+            self.name(whole.0),
+            whole.1,
+            self.name(parts.0),
+            parts.1
+        ))
+    }
+
+    /// A part of something cannot be more than the whole.
+    pub(super) fn at_most(
+        &self,
+        part: (&[&'static str], u32),
+        whole: (&[&'static str], u32),
+    ) -> Result<()> {
+        if part.1 <= whole.1 {
+            return Ok(());
+        }
+        self.refuse(format!(
+            "'{}' is {}, more than '{}', {}",
+            self.name(part.0),
+            part.1,
+            self.name(whole.0),
+            whole.1
+        ))
+    }
+
+    fn name(&self, names: &[&'static str]) -> &'static str {
+        let there = self.first(names).map(|(name, _)| name);
+        there.or(names.first().copied()).unwrap_or_default()
+    }
+}
+
+/// A name out of a configuration, as it may be shown.
+pub(super) fn shown(name: &str) -> String {
+    let short: String = name.chars().take(SHOWN).collect();
+    text::one_line(&short).into_owned()
+}
