@@ -217,9 +217,7 @@ impl LayerProfile {
 
     /// Bytes of the weights without any encoding of zeros: what dense hardware reads.
     pub fn dense_bytes(&self) -> Bytes {
-        Bytes(
-            self.layer.weights() as f64 * f64::from(self.weight_bits) / 8.0 + self.other_bytes(),
-        )
+        Bytes(self.layer.weights() as f64 * f64::from(self.weight_bits) / 8.0 + self.other_bytes())
     }
 }
 
@@ -298,9 +296,7 @@ impl ModelProfile {
     pub fn nominal_bits(&self) -> f64 {
         self.layers
             .iter()
-            .map(|l| {
-                l.nonzero as f64 * f64::from(l.weight_bits) + 8.0 * l.other_bytes()
-            })
+            .map(|l| l.nonzero as f64 * f64::from(l.weight_bits) + 8.0 * l.other_bytes())
             .sum()
     }
 

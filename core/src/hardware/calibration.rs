@@ -93,7 +93,11 @@ impl Calibration {
     /// What is wrong with the values, if anything.
     fn nonsense(&self) -> Option<String> {
         let mut spreads = vec![
-            ("memory_bandwidth", self.memory_bandwidth, "memory bandwidth"),
+            (
+                "memory_bandwidth",
+                self.memory_bandwidth,
+                "memory bandwidth",
+            ),
             ("cache_bandwidth", self.cache_bandwidth, "on_chip bandwidth"),
             ("single_precision", self.single_precision, "peak"),
             ("whole_pass", self.whole_pass, "compute_efficiency"),
