@@ -878,7 +878,7 @@ fn a_configuration_is_opened_and_a_partial_one_names_its_missing_key() {
     assert_eq!(
         message,
         format!(
-            "wattif: the key 'num_hidden_layers' is missing or not a positive whole number: {}",
+            "wattif: the key 'num_hidden_layers' is missing: {}",
             path.display()
         )
     );

@@ -7,6 +7,7 @@
     reason = "helpers of tests fail the test that called them"
 )]
 
+mod halves;
 mod scripted;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use std::process::Command;
 
 use egui::accesskit::Role;
 use egui_kittest::kittest::Queryable;
+use halves::half_copy;
 use scripted::{Setup, Window};
 use serde_json::Value;
 use wattif::app::Start;
@@ -28,45 +30,92 @@ fn the_window_and_the_command_line_give_the_same_numbers() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("presets")
             .join(preset);
-        let window = serde_json::to_value(saved_by_the_window(&path).measured.unwrap()).unwrap();
-        let report = report(&path);
-        for field in [
-            "quality/metric",
-            "quality/value",
-            "quality/low",
-            "quality/high",
-            "quality/n",
-            "quality/baseline",
-            "quality/change/value",
-            "quality/divergence/value",
-            "stored_bytes",
-            "weights",
-            "nonzero_weights",
-        ] {
+        compare(&path, preset);
+    }
+}
+
+#[test]
+fn both_count_an_original_of_16_bits_at_16_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, preset) = (
+        folder.path().join("half.safetensors"),
+        folder.path().join("half.ron"),
+    );
+    let bundled = include_bytes!("../assets/models/fashion-cnn.safetensors");
+    std::fs::write(&model, half_copy(bundled, false)).unwrap();
+    let saved = Command::new(env!("CARGO_BIN_EXE_wattif"))
+        .args(["report", "--weight-bits", "8", "--model"])
+        .arg(&model)
+        .arg("--save")
+        .arg(&preset)
+        .output()
+        .unwrap();
+    assert!(saved.status.success(), "{saved:?}");
+    compare(&preset, "half.ron");
+    // The savings are against the file, and not against one twice as large.
+    let report = report(&preset);
+    let size = |kind: &str| report["savings"][kind]["size"].as_f64().unwrap();
+    let mut window = Setup {
+        start: Start {
+            preset: Some(preset),
+            ..Start::default()
+        },
+        real: true,
+        ..Setup::default()
+    }
+    .open();
+    window.wait();
+    for kind in ["nominal", "stored"] {
+        assert!((0.45..0.55).contains(&size(kind)), "{kind}: {}", size(kind));
+        let shown = wattif::format::saving(size(kind));
+        let words = window.words();
+        assert!(
+            words.iter().any(|text| text.contains(&shown)),
+            "{shown}: {words:?}"
+        );
+    }
+}
+
+/// Opens a preset in the window, saves it again, and compares its figures with a report of the same preset.
+fn compare(path: &Path, preset: &str) {
+    let window = serde_json::to_value(saved_by_the_window(path).measured.unwrap()).unwrap();
+    let report = report(path);
+    for field in [
+        "quality/metric",
+        "quality/value",
+        "quality/low",
+        "quality/high",
+        "quality/n",
+        "quality/baseline",
+        "quality/change/value",
+        "quality/divergence/value",
+        "stored_bytes",
+        "weights",
+        "nonzero_weights",
+    ] {
+        same(
+            &window,
+            field,
+            &report,
+            &format!("measurement/{field}"),
+            preset,
+        );
+    }
+    for field in [
+        "throughput",
+        "latency_s",
+        "energy_j_per_unit",
+        "co2e_g_per_unit",
+    ] {
+        for end in ["low", "typical", "high"] {
+            let field = format!("{field}/{end}");
             same(
                 &window,
-                field,
+                &field,
                 &report,
-                &format!("measurement/{field}"),
+                &format!("footprint/{field}"),
                 preset,
             );
-        }
-        for field in [
-            "throughput",
-            "latency_s",
-            "energy_j_per_unit",
-            "co2e_g_per_unit",
-        ] {
-            for end in ["low", "typical", "high"] {
-                let field = format!("{field}/{end}");
-                same(
-                    &window,
-                    &field,
-                    &report,
-                    &format!("footprint/{field}"),
-                    preset,
-                );
-            }
         }
     }
 }

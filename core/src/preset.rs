@@ -159,7 +159,7 @@ impl Measured {
             }
             let real = ["throughput", "latency_s", "energy_j_per_unit"].contains(&name);
             if typical == 0.0 && real {
-                return Err(format!("measured.{name} is zero, which nothing costs"));
+                return Err(format!("measured.{name} is 0; it must be above 0"));
             }
         }
         if let Some(quality) = &self.quality {

@@ -175,9 +175,9 @@ pub struct LayerProfile {
     pub nonzero: u64,
     /// Bits per weight; those of the original's file where the weights are not compressible.
     pub weight_bits: u8,
-    /// Bits per parameter outside the weight tensor: those of the original's file.
+    /// Bits per parameter outside the weight tensor, on average: those of the original's file.
     #[serde(default = "single", skip_serializing_if = "is_single")]
-    pub other_bits: u8,
+    pub other_bits: f64,
     /// Bits per activation that enters the layer; 32 where the weights are not compressible, because nothing is rounded
     /// there when quality is measured.
     pub activation_bits: u8,
@@ -190,19 +190,19 @@ pub struct LayerProfile {
     pub stored_bytes: u64,
 }
 
-const fn single() -> u8 {
-    32
+const fn single() -> f64 {
+    32.0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_single(bits: &u8) -> bool {
+const fn is_single(bits: &f64) -> bool {
     *bits == single()
 }
 
 impl LayerProfile {
     /// Bytes of the parameters outside the weight tensor.
     pub fn other_bytes(&self) -> f64 {
-        self.layer.other_parameters as f64 * f64::from(self.other_bits) / 8.0
+        self.layer.other_parameters as f64 * self.other_bits / 8.0
     }
 
     /// Fraction of the weights that are zero.
@@ -217,9 +217,7 @@ impl LayerProfile {
 
     /// Bytes of the weights without any encoding of zeros: what dense hardware reads.
     pub fn dense_bytes(&self) -> Bytes {
-        Bytes(
-            self.layer.weights() as f64 * f64::from(self.weight_bits) / 8.0 + self.other_bytes(),
-        )
+        Bytes(self.layer.weights() as f64 * f64::from(self.weight_bits) / 8.0 + self.other_bytes())
     }
 }
 
@@ -298,9 +296,7 @@ impl ModelProfile {
     pub fn nominal_bits(&self) -> f64 {
         self.layers
             .iter()
-            .map(|l| {
-                l.nonzero as f64 * f64::from(l.weight_bits) + 8.0 * l.other_bytes()
-            })
+            .map(|l| l.nonzero as f64 * f64::from(l.weight_bits) + 8.0 * l.other_bytes())
             .sum()
     }
 

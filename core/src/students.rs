@@ -179,3 +179,34 @@ fn write(student: &Student, path: &Path) -> Result<()> {
         .map_err(|error| unwritable(&error))?;
     std::fs::rename(&beside, path).map_err(|error| unwritable(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_student_that_cannot_be_kept_is_on_the_shelf_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        // A file where a folder should be: as good as a full disk.
+        let taken = folder.path().join("students");
+        std::fs::write(&taken, "").unwrap();
+        let model = bundled::load("tiny-gpt").unwrap();
+        let shelf = Shelf {
+            folder: Some(taken.join("here")),
+            students: RwLock::default(),
+            broken: Vec::new(),
+        };
+        let student = bundled::students(&model).unwrap().remove(0);
+        let (wanted, seed) = (
+            Distillation {
+                ratio: student.record.ratio,
+                temperature: student.record.temperature,
+            },
+            student.record.seed,
+        );
+        let error = shelf.add(student).unwrap_err().to_string();
+        assert!(error.contains("students"), "{error}");
+        let there = shelf.nearest(&wanted, seed).unwrap();
+        assert!(there.answers(&wanted, seed));
+    }
+}

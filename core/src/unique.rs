@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn any_value_is_read_as_it_is() {
-        let text = r#"{"a": [1, -2, 0.5, "x\n", true, null, {}], "b": {"a": 18446744073709551615}}"#;
+        let text =
+            r#"{"a": [1, -2, 0.5, "x\n", true, null, {}], "b": {"a": 18446744073709551615}}"#;
         let expected: Value = serde_json::from_str(text).unwrap();
         assert_eq!(json(text.as_bytes()).unwrap(), expected);
         assert!(json(b"{} x").is_err());

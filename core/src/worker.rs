@@ -43,6 +43,8 @@ pub enum Event {
         /// Why it failed.
         error: Error,
     },
+    /// A file of a trained student cannot be used and was left out; everything else is as it would be without it.
+    LeftOut(Error),
     /// Everything that was wished for is measured to the full depth.
     Settled,
     /// Everything that was to be filled in is measured too; the thread sleeps.
@@ -317,7 +319,7 @@ fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
     };
     outbox.send(Event::Opened(Arc::clone(&engine)));
     for error in engine.shelf().broken() {
-        outbox.failed("Opening a trained student", error.clone());
+        outbox.send(Event::LeftOut(error.clone()));
     }
     let mut settled = true;
     let mut idle = true;

@@ -88,6 +88,10 @@ impl EngineBackend {
                 TrainingState::Cancelled => Update::Trained(false),
             },
             Event::Failed { doing, error } => Update::Failed { doing, error },
+            Event::LeftOut(error) => Update::Failed {
+                doing: "A trained student was left out".to_owned(),
+                error,
+            },
             Event::Settled => Update::Settled,
             Event::Idle => Update::Idle,
         }

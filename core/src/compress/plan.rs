@@ -185,43 +185,55 @@ impl Planner {
         let header = layout::header(&metadata, &entries);
         let mut header_bytes = (size_of::<u64>() + header.len()) as u64;
         let mut stored = vec![0; self.layers.len()];
-        let mut widths = vec![(SINGLE, SINGLE); self.layers.len()];
+        let mut widths = vec![SINGLE; self.layers.len()];
+        // Bits and parameters outside the weight tensors.
+        let mut others = vec![(0, 0); self.layers.len()];
         for (file, entry) in self.tensors.iter().zip(&entries) {
             let Some(layer) = file.layer else {
                 header_bytes += entry.bytes;
                 continue;
             };
             stored[layer] += entry.bytes;
-            if file.original.is_some() {
-                match file.name.strip_suffix(".weight") {
-                    Some(name) if name == self.layers[layer].name => widths[layer].0 = HALF,
-                    _ => widths[layer].1 = HALF,
+            let Layer { name, shape, .. } = &self.layers[layer];
+            let of_weights = file.name.strip_suffix(".weight") == Some(name.as_str());
+            if of_weights && !shape.is_empty() {
+                if file.original.is_some() {
+                    widths[layer] = HALF;
                 }
+            } else {
+                others[layer].0 += 8 * entry.bytes;
+                others[layer].1 += file.shape.iter().product::<usize>() as u64;
             }
         }
         let layers = self
             .layers
             .iter()
-            .zip(nonzero.iter().zip(stored.into_iter().zip(widths)))
-            .map(|(layer, (&nonzero, (stored_bytes, widths)))| LayerProfile {
-                nonzero,
-                // What enters the other layers is not rounded either: see `Architecture::forward`.
-                weight_bits: if layer.compressible {
-                    recipe.quantization.weight_bits.min(widths.0)
-                } else {
-                    widths.0
+            .zip(nonzero.iter().zip(stored))
+            .zip(widths.into_iter().zip(others))
+            .map(
+                |((layer, (&nonzero, stored_bytes)), (width, others))| LayerProfile {
+                    nonzero,
+                    // What enters the other layers is not rounded either: see `Architecture::forward`.
+                    weight_bits: if layer.compressible {
+                        recipe.quantization.weight_bits.min(width)
+                    } else {
+                        width
+                    },
+                    other_bits: match others {
+                        (_, 0) => f64::from(SINGLE),
+                        (bits, parameters) => bits as f64 / parameters as f64,
+                    },
+                    activation_bits: if layer.compressible {
+                        recipe.quantization.activation_bits
+                    } else {
+                        32
+                    },
+                    pattern: pattern(recipe, layer),
+                    scales: scales(recipe, layer),
+                    stored_bytes,
+                    layer: layer.clone(),
                 },
-                other_bits: widths.1,
-                activation_bits: if layer.compressible {
-                    recipe.quantization.activation_bits
-                } else {
-                    32
-                },
-                pattern: pattern(recipe, layer),
-                scales: scales(recipe, layer),
-                stored_bytes,
-                layer: layer.clone(),
-            })
+            )
             .collect();
         ModelProfile {
             model: self.model.clone(),

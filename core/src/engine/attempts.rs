@@ -87,7 +87,10 @@ mod tests {
         };
         for _ in 0..5 {
             let error = ask("a@student", "student").unwrap_err().to_string();
-            assert_eq!(error, "computation failed: odd shapes; it is not tried again");
+            assert_eq!(
+                error,
+                "computation failed: odd shapes; it is not tried again"
+            );
         }
         assert_eq!(tried.get(), 1);
         // Other configurations are, until it is plain that the network is at fault; other networks always are.

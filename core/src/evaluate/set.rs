@@ -60,7 +60,11 @@ impl EvaluationSet {
     /// [`Error::Compute`] if the pixels and labels do not fit each other and the network, or there are fewer than two.
     pub fn images(config: &CnnConfig, pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
         let (channels, size) = (config.input_channels, config.size);
-        let expected = labels.len() * channels * size * size;
+        // The sizes may come from a file, and their product beyond every type.
+        let expected = [channels, size, size]
+            .into_iter()
+            .try_fold(labels.len(), usize::checked_mul)
+            .unwrap_or(usize::MAX);
         if pixels.len() != expected || labels.len() < 2 {
             return Err(Error::Compute(format!(
                 "{} labels need {expected} pixels in {channels} x {size} x {size}, not {}",

@@ -31,7 +31,7 @@ fn layer(name: &str, kind: LayerKind, shape: &[usize], positions: f64) -> LayerP
         },
         nonzero: weights as u64,
         weight_bits: 32,
-        other_bits: 32,
+        other_bits: 32.0,
         activation_bits: 32,
         pattern: None,
         scales: 0,

@@ -68,12 +68,12 @@ fn model(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<Model> 
 
 /// Reads a safetensors file that is in memory already, by the same checks; the error is the fact without a path.
 pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Contents, String> {
-    safetensors::read(&mut Cursor::new(bytes), bytes.len() as u64).map_err(|problem| {
-        match problem {
+    safetensors::read(&mut Cursor::new(bytes), bytes.len() as u64).map_err(
+        |problem| match problem {
             safetensors::Problem::Reading(error) => error.to_string(),
             safetensors::Problem::Content(fact) | safetensors::Problem::Family { fact, .. } => fact,
-        }
-    })
+        },
+    )
 }
 
 fn read(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<Contents> {

@@ -5,6 +5,8 @@ use std::io::Cursor;
 
 use serde_json::{Value, json};
 
+mod packed;
+
 use super::*;
 use crate::model::{Architecture, CnnConfig, Stage, Tensors, tensors_hash};
 

@@ -93,7 +93,11 @@ impl Calibration {
     /// What is wrong with the values, if anything.
     fn nonsense(&self) -> Option<String> {
         let mut spreads = vec![
-            ("memory_bandwidth", self.memory_bandwidth, "memory bandwidth"),
+            (
+                "memory_bandwidth",
+                self.memory_bandwidth,
+                "memory bandwidth",
+            ),
             ("cache_bandwidth", self.cache_bandwidth, "on_chip bandwidth"),
             ("single_precision", self.single_precision, "peak"),
             ("whole_pass", self.whole_pass, "compute_efficiency"),
@@ -124,9 +128,13 @@ impl Calibration {
     /// Keeps it in a configuration folder and returns the file's path.
     ///
     /// # Errors
-    /// [`Error::File`] where the folder cannot be written.
+    /// [`Error::File`] where the values make no sense, as of a machine that was kept from running, or where the folder
+    /// cannot be written.
     pub fn save(&self, configuration: &Path) -> Result<PathBuf> {
         let path = Self::path(configuration);
+        if let Some(fact) = self.nonsense() {
+            return Err(Error::file(format!("not kept: {fact}"), path));
+        }
         let text = ron::ser::to_string_pretty(self, ron::ser::PrettyConfig::new().depth_limit(1))
             .map_err(|error| Error::file(error.to_string(), path.clone()))?;
         fs::create_dir_all(configuration)

@@ -140,7 +140,9 @@ fn load(configuration: Option<&Path>) -> Result<Loaded> {
             })
             .filter(Calibration::is_of_this_machine);
         // Each constant may make sense and the device that they make not.
-        if let Err(fact) = this_machine(calibration.as_ref())?.check() {
+        if calibration.is_some()
+            && let Err(fact) = this_machine(calibration.as_ref())?.check()
+        {
             broken.push(Error::file(fact, Calibration::path(folder)));
             calibration = None;
         }

@@ -3,8 +3,8 @@
 mod ranges;
 mod walk;
 
-pub(super) use self::ranges::plausible;
 pub use self::ranges::Plausible;
+pub(super) use self::ranges::plausible;
 use self::walk::{Quantity, walk};
 use super::figure::{Figure, Trust};
 use super::{CostModel, HardwareTarget, Link, Memory, Precision};

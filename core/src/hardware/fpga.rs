@@ -8,11 +8,11 @@ mod layout;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HardwareTarget, whole};
 use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
 use super::per_operation::HOROWITZ_45NM;
 use super::processor::Memory;
+use super::{HardwareTarget, whole};
 use crate::error::{Error, Result};
 use crate::footprint::EnergyBreakdown;
 use crate::serving::Folding;

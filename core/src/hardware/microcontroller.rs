@@ -140,8 +140,7 @@ impl Microcontroller {
             .map(|l| match request.machine {
                 Machine::FileReader => l.stored_bytes as f64,
                 Machine::Ideal => {
-                    l.nonzero as f64 * f64::from(l.weight_bits) / 8.0
-                        + l.other_bytes()
+                    l.nonzero as f64 * f64::from(l.weight_bits) / 8.0 + l.other_bytes()
                 }
                 Machine::Real => held_bytes(l),
             })

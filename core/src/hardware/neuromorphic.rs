@@ -6,10 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{HardwareTarget, whole};
 use super::cost::{Cost, Explanation, Machine, Request};
 use super::figure::{Corner, Figure};
 use super::per_operation::{HOROWITZ_45NM, break_even_activity};
+use super::{HardwareTarget, whole};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::measurement::LayerActivity;

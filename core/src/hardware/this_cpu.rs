@@ -11,6 +11,10 @@ const FILE_CLOCK_HZ: f64 = 3.0e9;
 /// Part of the power limit that arithmetic at peak draws; the rest is static. Assumed.
 const POWER_FOR_ARITHMETIC: f64 = 0.7;
 
+/// Clocks and memory that are believed; virtual machines have been seen to tell of none.
+const CLOCKS_HZ: std::ops::Range<f64> = 1e8..1e11;
+const LEAST_MEMORY: f64 = 1e6;
+
 /// What the operating system says about the processor.
 struct Found {
     name: Option<String>,
@@ -40,8 +44,11 @@ fn look() -> Found {
         cores: std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64),
         clock_hz: value("cpu MHz")
             .and_then(|mhz| mhz.parse::<f64>().ok())
-            .map(|mhz| mhz * 1e6),
-        memory: memory.map(|kib| kib * 1024.0),
+            .map(|mhz| mhz * 1e6)
+            .filter(|hz| CLOCKS_HZ.contains(hz)),
+        memory: memory
+            .map(|kib| kib * 1024.0)
+            .filter(|bytes| *bytes >= LEAST_MEMORY),
     }
 }
 

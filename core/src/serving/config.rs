@@ -60,7 +60,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
         }
         class => {
             let class = shown(class);
-            return keys.refuse(format!("configures a '{class}', whose shapes are not known"));
+            return keys.refuse(format!(
+                "configures a '{class}', whose shapes are not known"
+            ));
         }
     };
     let parameters = match &shape {
@@ -200,9 +202,8 @@ impl Keys<'_> {
         let Some(rank) = self.positive(&["kv_lora_rank"], most::WIDTH)? else {
             return Ok(None);
         };
-        let width = |name, usual| -> Result<u32> {
-            Ok(self.maybe(&[name], most::HEAD)?.unwrap_or(usual))
-        };
+        let width =
+            |name, usual| -> Result<u32> { Ok(self.maybe(&[name], most::HEAD)?.unwrap_or(usual)) };
         Ok(Some(LatentAttention {
             query: self.maybe(&["q_lora_rank"], most::WIDTH)?.unwrap_or(0),
             key_value: rank,
@@ -256,7 +257,9 @@ impl Keys<'_> {
     /// Sliding windows: by the list of layer types where there is one, else by the pattern of the family.
     fn window(&self, layers: u32) -> Result<Option<Window>> {
         let names = ["sliding_window", "attention_chunk_size"];
-        let tokens = self.maybe(&names, most::TOKENS)?.filter(|tokens| *tokens > 0);
+        let tokens = self
+            .maybe(&names, most::TOKENS)?
+            .filter(|tokens| *tokens > 0);
         let used = self.flag("use_sliding_window")?;
         let pattern = self.maybe(&["sliding_window_pattern"], most::LAYERS)?;
         let kinds = self.texts("layer_types")?;
@@ -273,7 +276,10 @@ impl Keys<'_> {
             return Ok(None);
         };
         let full_every = if let Some(kinds) = kinds {
-            let full = kinds.iter().filter(|kind| **kind == "full_attention").count();
+            let full = kinds
+                .iter()
+                .filter(|kind| **kind == "full_attention")
+                .count();
             match u32::try_from(full).unwrap_or(layers) {
                 0 => 0,
                 full => (layers / full).max(1),

@@ -371,7 +371,10 @@ impl Constants {
     /// [`Error::File`] when a number cannot be written; [`Error::Infeasible`] when one is not finite, as constants fitted to
     /// rows that contradict each other may be.
     pub fn to_ron(&self) -> Result<String> {
-        if let Some(place) = serde_json::to_value(self).ok().and_then(|value| missing(&value)) {
+        if let Some(place) = serde_json::to_value(self)
+            .ok()
+            .and_then(|value| missing(&value))
+        {
             return Err(Error::Infeasible(format!(
                 "the fit gives no finite number for {place}; the rows contradict each other or are too few"
             )));

@@ -254,7 +254,7 @@ impl LayerList {
                 LayerProfile {
                     nonzero: layer.weights(),
                     weight_bits,
-                    other_bits: 32,
+                    other_bits: 32.0,
                     activation_bits,
                     pattern: None,
                     scales: 0,

@@ -304,7 +304,9 @@ fn network(row: &Row, models: Option<&Path>) -> std::result::Result<Architecture
         return Err("neither the catalogue nor the parameter columns know this model".to_owned());
     };
     if !(1e-6..=1e6).contains(&total) {
-        return Err(format!("{total} thousand million parameters are no network's"));
+        return Err(format!(
+            "{total} thousand million parameters are no network's"
+        ));
     }
     if row.task.contains("text-to") || row.task.contains("MLPerf") {
         return Err(format!("the shapes of {} are not known", row.model));

@@ -132,8 +132,16 @@ impl Transformer {
     /// [`Error::Scenario`] for a number that is not above 0 or beyond any training, or more active parameters than
     /// parameters.
     pub fn operations(&self) -> Result<(f64, String)> {
-        within("the number of parameters", self.parameters, most::PARAMETERS)?;
-        within("the number of active parameters", self.active, most::PARAMETERS)?;
+        within(
+            "the number of parameters",
+            self.parameters,
+            most::PARAMETERS,
+        )?;
+        within(
+            "the number of active parameters",
+            self.active,
+            most::PARAMETERS,
+        )?;
         within("the number of tokens", self.tokens, most::TOKENS)?;
         if self.active > self.parameters {
             return Err(Error::Scenario(format!(
@@ -298,7 +306,11 @@ pub fn given_power(watts: Watts) -> Result<Estimate<Watts>> {
 /// [`Error::Scenario`] for a time that is not above 0 or beyond any run's.
 pub fn given_time(device_hours: f64) -> Result<Estimate<Seconds>> {
     const SECONDS_PER_HOUR: f64 = 3600.0;
-    within("the number of device-hours", device_hours, most::DEVICE_HOURS)?;
+    within(
+        "the number of device-hours",
+        device_hours,
+        most::DEVICE_HOURS,
+    )?;
     Ok(Estimate {
         range: Range::exact(Seconds(device_hours * SECONDS_PER_HOUR)),
         provenance: Provenance::Assumed {
@@ -366,12 +378,19 @@ pub fn cost(
         format!("{grams}; making the devices is left out, as no hardware is named")
     };
     for (name, unit, range) in [
-        ("the time", "device-seconds", device_time.range.map(|time| time.0)),
+        (
+            "the time",
+            "device-seconds",
+            device_time.range.map(|time| time.0),
+        ),
         ("the energy", "J", energy.map(|joules| joules.0)),
         ("the CO2e", "g", co2e.map(|grams| grams.0)),
     ] {
         let values = [range.low, range.typical, range.high];
-        if let Some(wrong) = values.iter().find(|value| !(value.is_finite() && **value >= 0.0)) {
+        if let Some(wrong) = values
+            .iter()
+            .find(|value| !(value.is_finite() && **value >= 0.0))
+        {
             return Err(Error::Scenario(format!(
                 "{name} of this training is {} {unit}, which no training takes",
                 plain(*wrong)

@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use super::{embodied, modelled, positive};
+use super::{embodied, modelled, within};
 use crate::carbon::{self, Grid};
-use crate::compress::distill::StudentRecord;
+use crate::compress::distill::{LONGEST, MOST_MACS, StudentRecord};
 use crate::error::Result;
 use crate::footprint::Estimate;
 use crate::hardware::{self, CostModel, HardwareTarget, Precision};
@@ -76,8 +76,12 @@ pub fn cores_here() -> u32 {
 /// # Errors
 /// [`crate::Error::Scenario`] for an effort of nothing; the file of the processor is broken.
 pub fn student(effort: &Effort, scenario: &Scenario, grid: &Grid) -> Result<StudentCost> {
-    positive("the number of multiply-accumulates", effort.macs)?;
-    positive("the time of the training in seconds", effort.seconds)?;
+    within("the number of multiply-accumulates", effort.macs, MOST_MACS)?;
+    within(
+        "the time of the training in seconds",
+        effort.seconds,
+        LONGEST,
+    )?;
     let core = core()?;
     let cores = effort.cores.unwrap_or(1);
     let busy = match effort.cores {

@@ -26,6 +26,7 @@ use batches::Batches;
 pub use batches::TrainingSet;
 use loss::Targets;
 use optimizer::AdamW;
+pub(crate) use student::{LONGEST, MOST_MACS};
 pub use student::{Student, StudentRecord};
 
 /// Share of the true labels in the loss of a student; the rest follows the teacher.

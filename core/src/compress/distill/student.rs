@@ -50,9 +50,9 @@ pub struct Student {
 }
 
 /// Longest training that a record may state, in seconds: a hundred years of one machine.
-const LONGEST: f64 = 3.2e9;
+pub(crate) const LONGEST: f64 = 3.2e9;
 /// Most multiply-accumulates that a record may state: thirty years of a machine of 10²¹ a second.
-const MOST_MACS: f64 = 1e30;
+pub(crate) const MOST_MACS: f64 = 1e30;
 /// Most cores of a machine that a record may state.
 const MOST_CORES: u32 = 1 << 20;
 
@@ -80,9 +80,8 @@ impl StudentRecord {
             }
         }
         let cores = self.cores.unwrap_or(1);
-        (!(1..=MOST_CORES).contains(&cores)).then(|| {
-            format!("its record states {cores} cores; between 1 and {MOST_CORES} can be")
-        })
+        (!(1..=MOST_CORES).contains(&cores))
+            .then(|| format!("its record states {cores} cores; between 1 and {MOST_CORES} can be"))
     }
 }
 
@@ -124,5 +123,90 @@ impl Student {
                 record.ratio
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::bundled;
+
+    const GOOD: &[u8] =
+        include_bytes!("../../../../assets/models/tiny-gpt-student-010.safetensors");
+
+    /// A student that ships with its architecture and its record changed.
+    fn changed(change: impl FnOnce(&mut Value, &mut Value)) -> Result<Student, String> {
+        let length = usize::try_from(u64::from_le_bytes(*GOOD.first_chunk().unwrap())).unwrap();
+        let (header, data) = GOOD[8..].split_at(length);
+        let mut header: Value = serde_json::from_slice(header).unwrap();
+        let metadata = &mut header["__metadata__"];
+        let read = |key: &str| serde_json::from_str(metadata[key].as_str().unwrap()).unwrap();
+        let keys = [Architecture::METADATA_KEY, StudentRecord::METADATA_KEY];
+        let [mut architecture, mut record]: [Value; 2] = keys.map(read);
+        change(&mut architecture["gpt"], &mut record);
+        for (key, value) in keys.into_iter().zip([architecture, record]) {
+            metadata[key] = json!(value.to_string());
+        }
+        let header = header.to_string();
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.as_bytes());
+        file.extend(data);
+        Student::parse(&file)
+    }
+
+    #[test]
+    fn a_student_is_checked_like_a_model_and_its_record_like_a_recipe() {
+        assert!(changed(|_, _| {}).is_ok());
+        for (field, value, fact) in [
+            ("heads", json!(0), "heads of 0"),
+            ("heads", json!(1 << 20), "heads do not divide"),
+            ("heads", json!(u64::MAX), "heads of 18446744073709551615"),
+            ("blocks", json!(0), "0 blocks"),
+            (
+                "width",
+                json!(-1),
+                "the architecture in the metadata is damaged",
+            ),
+            ("hidden", json!(7), "expected [7, "),
+        ] {
+            let error = changed(|gpt, _| gpt[field] = value.clone()).unwrap_err();
+            assert!(error.contains(fact), "{field} {value}: {error}");
+        }
+        for (field, value, fact) in [
+            ("ratio", json!(-1.0), "the distillation ratio is -1"),
+            ("ratio", json!(7), "the distillation ratio is 7"),
+            ("temperature", json!(0), "the distillation temperature is 0"),
+            ("seconds", json!(-1.0), "-1 seconds of training"),
+            ("macs", json!(1e300), "multiply-accumulates of training"),
+            ("cores", json!(0), "0 cores"),
+            ("seed", json!("1"), "the record of its training is damaged"),
+        ] {
+            let error = changed(|_, record| record[field] = value.clone()).unwrap_err();
+            assert!(error.contains(fact), "{field} {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_student_of_another_model_or_another_ratio_does_not_stand_in() {
+        let model = bundled::load("tiny-gpt").unwrap();
+        let student = Student::parse(GOOD).unwrap();
+        assert_eq!(student.unlike(&model), None);
+        let mut other = student.clone();
+        other.record.ratio = 0.5;
+        let fact = other.unlike(&model).unwrap();
+        assert_eq!(
+            fact,
+            "its network is not the one that a ratio of 0.5 asks for"
+        );
+        let mut other = student;
+        other.record.teacher.clear();
+        assert!(
+            other
+                .unlike(&model)
+                .unwrap()
+                .starts_with("it was trained for")
+        );
     }
 }

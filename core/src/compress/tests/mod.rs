@@ -8,7 +8,7 @@ mod properties;
 
 use super::*;
 use crate::formats;
-use crate::model::bundled;
+use crate::model::{StoredFormat, bundled};
 use crate::profile::{Execution, Layer, LayerKind, Unit};
 use crate::recipe::Group;
 
@@ -156,6 +156,54 @@ fn the_file_has_the_stated_size_and_gives_the_same_tensors_back() {
     }
     let files = folder.path().read_dir().unwrap().count();
     assert_eq!(files, 1, "nothing but the file is left behind");
+}
+
+#[test]
+fn a_model_of_16_bits_is_written_in_16_bits_and_read_back_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packed.safetensors");
+    for format in [StoredFormat::Half, StoredFormat::Brain] {
+        let (planner, tensors) = network(6);
+        let round = |value: f32| match format {
+            StoredFormat::Half => f16::from_f32(value).to_f32(),
+            StoredFormat::Brain => half::bf16::from_f32(value).to_f32(),
+        };
+        let rounded = tensors.iter().map(|(name, tensor)| {
+            let values = numbers(&tensors, name).into_iter().map(round).collect();
+            let tensor = Tensor::from_vec(values, tensor.dims(), &Device::Cpu).unwrap();
+            (name.clone(), tensor)
+        });
+        let rounded: Tensors = rounded.collect();
+        let stored = rounded.keys().map(|name| (name.clone(), format)).collect();
+        let mut compressor = Compressor::new(planner.stored_in(&stored), &rounded).unwrap();
+        for recipe in grid() {
+            let compressed = go(&mut compressor, &recipe);
+            let written = compressor.export(&recipe, &path).unwrap();
+            assert_eq!(written, compressed.profile.stored_bytes(), "{recipe:?}");
+            let unpacked = unpack(&path).unwrap();
+            assert_eq!(
+                bits_of(&unpacked.tensors),
+                bits_of(&compressed.tensors),
+                "{format:?} {recipe:?}"
+            );
+            for layer in &compressed.profile.layers {
+                let most = recipe.quantization.weight_bits.min(16);
+                assert!(!layer.layer.compressible || layer.weight_bits == most);
+            }
+        }
+        let weights: u64 = compressor
+            .planner()
+            .layers()
+            .iter()
+            .map(Layer::weights)
+            .sum();
+        let same = go(&mut compressor, &Recipe::default()).profile;
+        let others: u64 = same.layers.iter().map(|l| l.layer.other_parameters).sum();
+        assert_eq!(same.nominal_bits(), 16.0 * (weights + others) as f64);
+        // One tensor of one number belongs to no layer.
+        let header = 2 * (weights + others + 1);
+        assert!(same.stored_bytes() > header && same.stored_bytes() < header + 2000);
+    }
 }
 
 #[test]

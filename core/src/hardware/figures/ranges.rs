@@ -126,9 +126,8 @@ fn is_in(field: &str, group: &str) -> bool {
 impl Plausible {
     /// What is wrong with values in rising order, in their unit, if anything.
     pub(in crate::hardware) fn fault(&self, values: [f64; 3], unit: &str) -> Option<String> {
-        let there = |value: f64| {
-            (self.least..=self.most).contains(&value) || (self.zero && value == 0.0)
-        };
+        let there =
+            |value: f64| (self.least..=self.most).contains(&value) || (self.zero && value == 0.0);
         let wrong = values.into_iter().find(|value| !there(*value))?;
         let with_unit = |value: f64| match unit {
             "" => plain(value),
@@ -176,7 +175,12 @@ mod tests {
         for target in catalogue().unwrap() {
             for listed in target.figures() {
                 let plausible = plausible(&listed.field);
-                let mut wrong = vec![plausible.most * 1.001, plausible.least * 0.999, 1e300, 1e-300];
+                let mut wrong = vec![
+                    plausible.most * 1.001,
+                    plausible.least * 0.999,
+                    1e300,
+                    1e-300,
+                ];
                 if !plausible.zero {
                     wrong.push(0.0);
                 }

@@ -25,7 +25,11 @@ impl Processor {
                 ));
             }
         }
-        if let Some(precision) = self.energy_per_op.keys().find(|p| !self.peak.contains_key(p)) {
+        if let Some(precision) = self
+            .energy_per_op
+            .keys()
+            .find(|p| !self.peak.contains_key(p))
+        {
             let name = precision.name();
             return Err(format!("peak has no {name}, but energy_per_op has"));
         }

@@ -189,7 +189,10 @@ mod tests {
             ("architectures", json!("LlamaForCausalLM")),
             ("text_config", json!([])),
             ("quantization_config", json!("fp8")),
-            ("quantization_config", json!({"bits": "4", "quant_method": "gptq"})),
+            (
+                "quantization_config",
+                json!({"bits": "4", "quant_method": "gptq"}),
+            ),
         ] {
             let error = read(&json!({key: value})).unwrap_err();
             let inner = if key == "quantization_config" && value.is_object() {
@@ -197,7 +200,10 @@ mod tests {
             } else {
                 key
             };
-            assert!(error.starts_with(&format!("the key '{inner}' is ")), "{key}: {error}");
+            assert!(
+                error.starts_with(&format!("the key '{inner}' is ")),
+                "{key}: {error}"
+            );
             assert!(error.ends_with(": config.json"), "{error}");
             // What is null is not there.
             if key != "quantization_config" {
@@ -259,14 +265,21 @@ mod tests {
     #[test]
     fn a_key_that_stands_twice_is_refused() {
         let text = r#"{"hidden_size": 64, "num_hidden_layers": 2, "hidden_size": 128}"#;
-        let error = parse(text, Path::new("config.json")).unwrap_err().to_string();
-        assert!(error.starts_with("is not JSON ('hidden_size' stands there twice"), "{error}");
+        let error = parse(text, Path::new("config.json"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("is not JSON ('hidden_size' stands there twice"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_name_that_acts_on_a_terminal_is_written_out() {
         let text = "{\"_class_name\": \"\\u001b]0;owned\\u0007\"}";
-        let error = parse(text, Path::new("config.json")).unwrap_err().to_string();
+        let error = parse(text, Path::new("config.json"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(r"'\u001b]0;owned\u0007'"), "{error}");
     }
 }

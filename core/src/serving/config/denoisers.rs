@@ -194,25 +194,61 @@ mod tests {
     #[test]
     fn loops_and_products_of_a_file_have_an_end() {
         for (class, changes) in [
-            ("UNet2DConditionModel", json!({"transformer_layers_per_block": u32::MAX})),
-            ("UNet2DConditionModel", json!({"transformer_layers_per_block": [u32::MAX, 1]})),
-            ("UNet2DConditionModel", json!({"transformer_layers_per_block": [[1, u32::MAX], 1]})),
-            ("UNet2DConditionModel", json!({"transformer_layers_per_block": [1]})),
-            ("UNet2DConditionModel", json!({"transformer_layers_per_block": "1"})),
-            ("UNet2DConditionModel", json!({"transformer_layers_per_block": [[1], 1]})),
-            ("UNet2DConditionModel", json!({"block_out_channels": [32, "64"]})),
-            ("UNet2DConditionModel", json!({"block_out_channels": vec![1; 40]})),
+            (
+                "UNet2DConditionModel",
+                json!({"transformer_layers_per_block": u32::MAX}),
+            ),
+            (
+                "UNet2DConditionModel",
+                json!({"transformer_layers_per_block": [u32::MAX, 1]}),
+            ),
+            (
+                "UNet2DConditionModel",
+                json!({"transformer_layers_per_block": [[1, u32::MAX], 1]}),
+            ),
+            (
+                "UNet2DConditionModel",
+                json!({"transformer_layers_per_block": [1]}),
+            ),
+            (
+                "UNet2DConditionModel",
+                json!({"transformer_layers_per_block": "1"}),
+            ),
+            (
+                "UNet2DConditionModel",
+                json!({"transformer_layers_per_block": [[1], 1]}),
+            ),
+            (
+                "UNet2DConditionModel",
+                json!({"block_out_channels": [32, "64"]}),
+            ),
+            (
+                "UNet2DConditionModel",
+                json!({"block_out_channels": vec![1; 40]}),
+            ),
             ("UNet2DConditionModel", json!({"block_out_channels": []})),
-            ("UNet2DConditionModel", json!({"down_block_types": ["DownBlock2D"]})),
+            (
+                "UNet2DConditionModel",
+                json!({"down_block_types": ["DownBlock2D"]}),
+            ),
             ("UNet2DConditionModel", json!({"sample_size": u32::MAX})),
             ("UNet2DConditionModel", json!({"mid_block_type": 3})),
-            ("FluxTransformer2DModel", json!({"num_attention_heads": 65536, "attention_head_dim": 16384})),
-            ("FluxTransformer2DModel", json!({"attention_head_dim": u32::MAX})),
+            (
+                "FluxTransformer2DModel",
+                json!({"num_attention_heads": 65536, "attention_head_dim": 16384}),
+            ),
+            (
+                "FluxTransformer2DModel",
+                json!({"attention_head_dim": u32::MAX}),
+            ),
             ("FluxTransformer2DModel", json!({"num_layers": u32::MAX})),
             ("FluxTransformer2DModel", json!({"num_single_layers": "38"})),
             ("WanTransformer3DModel", json!({"patch_size": 0})),
             ("WanTransformer3DModel", json!({"patch_size": [1, 2, "2"]})),
-            ("SD3Transformer2DModel", json!({"dual_attention_layers": [0, 1, 2, 3, 4]})),
+            (
+                "SD3Transformer2DModel",
+                json!({"dual_attention_layers": [0, 1, 2, 3, 4]}),
+            ),
         ] {
             let error = read(class, &changes).unwrap_err();
             assert!(error.ends_with(": config.json"), "{changes}: {error}");

@@ -54,7 +54,9 @@ impl<'a> Keys<'a> {
         let shown = value.to_string();
         let short: String = shown.chars().take(SHOWN).collect();
         let dots = if short.len() < shown.len() { "…" } else { "" };
-        self.refuse(format!("the key '{name}' is {short}{dots}, which is not {wanted}"))
+        self.refuse(format!(
+            "the key '{name}' is {short}{dots}, which is not {wanted}"
+        ))
     }
 
     /// A whole number that is the value of a key, or part of it.
