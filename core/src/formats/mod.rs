@@ -15,6 +15,7 @@ use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{Model, ModelReference};
 pub(crate) use safetensors::{Contents, Listed, Listing};
 
@@ -140,11 +141,8 @@ pub(crate) fn offers_for(path: &Path, parameters: u64) -> String {
 
 /// A regular file that can be read, and its length.
 fn opened(path: &Path) -> Result<(File, u64)> {
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error, path))?;
-    if !metadata.is_file() {
-        return Err(Error::file("this is not a regular file", path));
-    }
-    let file = File::open(path).map_err(|error| unreadable(&error, path))?;
+    let file = files::open_regular(path)?;
+    let metadata = file.metadata().map_err(|error| unreadable(&error, path))?;
     Ok((file, metadata.len()))
 }
 

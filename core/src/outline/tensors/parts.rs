@@ -6,11 +6,14 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// End of the name of an index.
 const INDEX: &str = ".safetensors.index.json";
 /// The most parts of a model; published ones have up to a few hundred.
 const MOST_PARTS: u32 = 10_000;
+/// The longest index; that of DeepSeek V3, with 91,991 tensors one of the longest, has 9 MB.
+const LONGEST_INDEX: u64 = 64 << 20;
 
 /// Whether a file is the index of a model in several files, by its name.
 pub(crate) fn is_index(path: &Path) -> bool {
@@ -58,8 +61,7 @@ fn listed(path: &Path) -> Result<Vec<String>> {
     struct Index {
         weight_map: std::collections::BTreeMap<String, String>,
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::file(format!("cannot be read ({error})"), path))?;
+    let text = files::read_text(path, LONGEST_INDEX)?;
     let index: Index = serde_json::from_str(&text).map_err(|error| {
         Error::file(
             format!("is not the index of a model in several files ({error})"),
