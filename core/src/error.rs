@@ -42,6 +42,9 @@ pub enum Error {
         /// The names that begin so, with their identifiers.
         candidates: Vec<String>,
     },
+    /// A place that is known and has no grid.
+    #[error("no grid data for {0}")]
+    NoGrid(String),
     /// The hardware cannot run this model, and why.
     #[error("{0}")]
     Infeasible(String),
@@ -74,6 +77,7 @@ pub(crate) fn plain(value: f64) -> String {
 fn listed(candidates: &[String]) -> String {
     const SHOWN: usize = 8;
     match candidates {
+        [only] => only.clone(),
         [all @ .., last] if !all.is_empty() && all.len() < SHOWN => {
             format!("{} or {last}", all.join(", "))
         }
