@@ -11,6 +11,7 @@ mod figures;
 mod fpga;
 mod memory;
 mod microcontroller;
+mod names;
 mod neuromorphic;
 pub mod own;
 pub(crate) mod per_operation;
@@ -21,7 +22,7 @@ mod this_cpu;
 pub(crate) use calibration::tests::sample as sample_calibration;
 pub use calibration::{Calibration, PackedCalibration};
 pub use catalogue::{
-    THIS_MACHINE, broken, calibration, catalogue, find, named, parse, reload, this_machine,
+    THIS_MACHINE, broken, calibration, catalogue, find, parse, reload, this_machine,
 };
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
@@ -29,6 +30,7 @@ pub use figures::{ListedFigure, Part, Plausible};
 pub use fpga::Fpga;
 pub use memory::MemoryUse;
 pub use microcontroller::Microcontroller;
+pub use names::{named, search};
 pub use neuromorphic::Neuromorphic;
 pub use processor::{Link, Memory, PackedKernels, Precision, Processor, Roofline, WeightStorage};
 pub use this_cpu::identity;

@@ -18,12 +18,14 @@ pub mod bundled;
 mod cnn;
 mod gpt;
 mod inference;
+mod names;
 
 pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use inference::PackedFormat;
+pub use names::{named, search};
 pub(crate) use inference::{LayerRun, Network, PackedMatrix, PackedNetwork};
 
 /// Tensors by name; f32, contiguous, on the CPU.

@@ -25,6 +25,10 @@ pub(super) fn lines(
     explain: bool,
 ) -> Vec<String> {
     let mut lines = heading(report, target, grid);
+    if !report.understood.is_empty() {
+        lines.push(String::new());
+        lines.extend(report.understood.iter().cloned());
+    }
     lines.push(String::new());
     lines.extend(measured(report));
     lines.push(String::new());

@@ -17,6 +17,9 @@ use super::usage::Usage;
 /// Everything that a report says, as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// How names were understood that were not the identifier or name of what is reported on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub understood: Vec<String>,
     /// The original model.
     pub model: ModelView,
     /// How it was compressed, with every knob that has no effect at its default.
