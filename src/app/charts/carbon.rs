@@ -78,10 +78,12 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
     let configuration = &session.configuration;
     let value = axis.get(&configuration.recipe, &configuration.scenario);
     chart.current = current.map(|range| (point(value, range), now.counted));
-    for (slot, (pin, figures)) in session.pins.iter().zip(&derived.pins).enumerate() {
-        if let (Some(pin), Some(range)) = (pin, figures.as_ref().and_then(emissions)) {
-            chart.pins[slot] = Some(point(axis.get(&pin.recipe, &pin.scenario), range));
-        }
+    for (place, pin) in chart.pins.iter_mut().zip(&derived.pins) {
+        *place = pin.as_ref().and_then(|pin| {
+            let configuration = &pin.configuration;
+            let value = axis.get(&configuration.recipe, &configuration.scenario);
+            Some(point(value, emissions(&pin.figures)?))
+        });
     }
     read(&mut chart, now, derived, work);
     chart.caption = format!("modelled, band is low to high{}", scale.note());

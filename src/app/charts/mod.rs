@@ -15,7 +15,7 @@ use super::derived::{Curve, Derived, Store};
 use super::session::Session;
 use super::{theme, widgets};
 
-pub(super) use quality::value_text as quality_text;
+pub(super) use quality::{owner, value_text as quality_text};
 pub(super) use scale::{Scale, ticks};
 
 /// A point that was measured.

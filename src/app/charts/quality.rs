@@ -1,6 +1,7 @@
 //! The chart of quality: measured points only, never a guessed curve.
 
 use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
+use wattif_core::profile::Unit as Work;
 
 use super::{Chart, Point, Unit, level};
 use crate::app::axis::Axis;
@@ -16,9 +17,13 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         .original
         .as_ref()
         .and_then(|f| f.measurement.as_ref());
-    let metric = current
-        .or(original)
-        .map_or(Metric::Accuracy, |m| m.quality.metric);
+    let spoken = derived.now.as_ref().map(|now| now.profile.unit);
+    let metric = match current.or(original) {
+        Some(measurement) => measurement.quality.metric,
+        // Before anything is measured, what will be.
+        None if spoken == Some(Work::Token) => Metric::BitsPerByte,
+        None => Metric::Accuracy,
+    };
     let unit = match metric {
         Metric::Accuracy => Unit::Percent,
         Metric::BitsPerByte => Unit::Plain,
@@ -38,7 +43,6 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
     if axis.is_recipe() {
         chart.points = store
             .along(axis, &configuration.recipe)
-            .filter(|(_, m)| m.student.exact)
             .map(|(value, m)| point(axis, value, m))
             .collect();
         chart.points.sort_by(|a, b| a.x.total_cmp(&b.x));
@@ -50,19 +54,20 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
             .filter(|x| !chart.points.iter().any(|p| (p.x - x).abs() < 1e-9))
             .collect();
     }
-    chart.current = current.map(|m| (point(axis, here, m), m.student.exact));
+    chart.current = current.map(|m| (point(axis, here, m), true));
     if chart.current.is_none() {
         chart.waiting = Some(axis.place(here));
     }
     if let Some(original) = original {
         chart.baseline = level(axis, original.quality.value);
     }
-    for (slot, (pin, figures)) in session.pins.iter().zip(&derived.pins).enumerate() {
-        let measured = figures.as_ref().and_then(|f| f.measurement.as_ref());
-        if let (Some(pin), Some(measurement)) = (pin, measured) {
-            let value = axis.get(&pin.recipe, &pin.scenario);
-            chart.pins[slot] = Some(point(axis, value, measurement));
-        }
+    for (place, pin) in chart.pins.iter_mut().zip(&derived.pins) {
+        *place = pin.as_ref().and_then(|pin| {
+            let measurement = pin.figures.measurement.as_ref()?;
+            let configuration = &pin.configuration;
+            let value = axis.get(&configuration.recipe, &configuration.scenario);
+            Some(point(axis, value, measurement))
+        });
     }
     chart.bounds = bounds(&chart, metric);
     match current {
@@ -73,13 +78,20 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
             });
         }
         None => {
-            chart.reading = match original {
-                Some(original) => format!(
+            let stand_in = derived.now.as_ref().and_then(|f| f.stand_in.as_ref());
+            chart.reading = match (stand_in, original) {
+                (Some(stand_in), _) => format!(
+                    "{} not measured yet; the {} has {}",
+                    metric.name(),
+                    owner(stand_in),
+                    value_text(metric, stand_in.quality.value, half(&stand_in.quality))
+                ),
+                (None, Some(original)) => format!(
                     "{} not measured yet; the original has {}",
                     metric.name(),
                     value_text(metric, original.quality.value, half(&original.quality))
                 ),
-                None => format!("{} not measured yet", metric.name()),
+                (None, None) => format!("{} not measured yet", metric.name()),
             };
         }
     }
@@ -175,14 +187,7 @@ pub(in crate::app) fn reading(measurement: &Measurement) -> String {
             )
         }
     };
-    let mut text = if measurement.student.exact {
-        value
-    } else {
-        format!(
-            "{value} with the {} student",
-            format::percent(measurement.student.actual, 0)
-        )
-    };
+    let mut text = value;
     if !measurement.recipe.is_identity() {
         text += &comparison(quality);
     }
@@ -190,6 +195,16 @@ pub(in crate::app) fn reading(measurement: &Measurement) -> String {
         text += " so far";
     }
     text
+}
+
+/// Whose measurement a stand-in is: "50 % student", or "original" where no student is nearer.
+pub(in crate::app) fn owner(stand_in: &Measurement) -> String {
+    let actual = stand_in.student.actual;
+    if actual >= 1.0 {
+        "original".to_owned()
+    } else {
+        format!("{} student", format::percent(actual, 0))
+    }
 }
 
 /// How the change reads; a change whose interval holds zero is a tie.
