@@ -15,6 +15,7 @@ mod neuromorphic;
 pub mod own;
 pub(crate) mod per_operation;
 mod processor;
+pub(crate) mod share;
 mod this_cpu;
 
 #[cfg(test)]
@@ -151,6 +152,19 @@ const EMBODIED_PER_WATT: Range<f64> = Range {
 impl HardwareTarget {
     /// Time and energy of one unit of work, prompts shared out over the tokens written.
     pub(crate) fn cost(&self, request: &Request<'_>) -> Result<Cost> {
+        let mut cost = self.whole_cost(request)?;
+        if request.explain && cost.explanation.limit.is_empty() {
+            cost.explanation.limit = cost.limit();
+            let batches = matches!(self.model, CostModel::Processor(_) | CostModel::Fpga(_));
+            if batches && cost.is_shared_by_batch() {
+                let note = "a larger batch shares the overhead out".to_owned();
+                cost.explanation.notes.insert(0, note);
+            }
+        }
+        Ok(cost)
+    }
+
+    fn whole_cost(&self, request: &Request<'_>) -> Result<Cost> {
         if request.scenario.stages > 1 && !matches!(self.model, CostModel::Processor(_)) {
             return Err(Error::Infeasible(format!(
                 "pipeline stages are modelled for processors only, not for {}; use 1 stage",
