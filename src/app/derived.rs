@@ -284,7 +284,7 @@ impl Derived {
         });
         self.savings = match (&self.now, &self.original, self.target, self.grid) {
             (Some(now), Some(original), Some(target), Some(grid)) => {
-                footprint::savings(&original.profile, &now.profile, scenario, target, grid).ok()
+                footprint::savings(&original.profile, &now.profile, scenario, target).ok()
             }
             _ => None,
         };

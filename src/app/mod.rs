@@ -11,7 +11,7 @@ mod beside;
 mod calibrating;
 mod charts;
 mod command;
-mod compare;
+pub(crate) mod compare;
 mod derived;
 mod dialogs;
 mod editor;

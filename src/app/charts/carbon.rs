@@ -58,7 +58,8 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             .chain(extra),
     );
     (chart.scale, chart.bounds) = (scale, bounds);
-    chart.curve = stretches(axis, &derived.curve.values, &ranges, scale);
+    chart.apart = axis.is_apart(&session.configuration.recipe);
+    chart.curve = stretches(axis, &derived.curve.values, &ranges, scale, chart.apart);
     chart.baseline = if original_ranges.is_empty() {
         original.map_or_else(Vec::new, |r| level(axis, scale.place(r.typical)))
     } else {
@@ -67,6 +68,7 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             &derived.original_curve.values,
             &original_ranges,
             scale,
+            chart.apart,
         )
     };
     let point = |value: f64, range: Range<f64>| Point {
@@ -86,7 +88,8 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
         });
     }
     read(&mut chart, now, derived, work);
-    chart.caption = format!("modelled, band is low to high{}", scale.note());
+    let drawn = if chart.apart { "bars are" } else { "band is" };
+    chart.caption = format!("modelled, {drawn} low to high{}", scale.note());
     let demand = configuration.scenario.demand_per_day;
     if !daily && demand > 0.0 {
         chart.right = Some((demand, Unit::Grams));
@@ -126,9 +129,9 @@ fn comparison(now: Range<f64>, original: Range<f64>) -> String {
     let saved = 1.0 - now.typical / original.typical;
     against_original(now, original, "the same as the original", || {
         if saved > 0.0 {
-            format!("{} below the original", format::percent(saved, 0))
+            format!("{} below the original", format::magnitude(saved))
         } else {
-            format!("{} above the original", format::percent(-saved, 0))
+            format!("{} above the original", format::magnitude(saved))
         }
     })
 }

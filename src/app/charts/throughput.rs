@@ -47,12 +47,13 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             .chain(extra),
     );
     (chart.scale, chart.bounds) = (scale, bounds);
-    chart.curve = stretches(axis, &curve.values, &curve.throughput, scale);
+    chart.apart = axis.is_apart(&session.configuration.recipe);
+    chart.curve = stretches(axis, &curve.values, &curve.throughput, scale, chart.apart);
     chart.baseline = if derived.original_curve.values.is_empty() {
         original.map_or_else(Vec::new, |r| level(axis, scale.place(r.typical)))
     } else {
         let curve = &derived.original_curve;
-        stretches(axis, &curve.values, &curve.throughput, scale)
+        stretches(axis, &curve.values, &curve.throughput, scale, chart.apart)
     };
     let configuration = &session.configuration;
     let point = |value: f64, range: Range<f64>| Point {
@@ -87,7 +88,8 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             }
         }
     }
-    chart.caption = format!("modelled, band is low to high{}", scale.note());
+    let drawn = if chart.apart { "bars are" } else { "band is" };
+    chart.caption = format!("modelled, {drawn} low to high{}", scale.note());
     chart
 }
 

@@ -2,7 +2,7 @@
 
 use egui::{Align, Response, RichText, Ui};
 use wattif_core::footprint::{Estimate, Footprint};
-use wattif_core::measurement::{Depth, Measurement, Metric, Provenance};
+use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
 use wattif_core::preset::Measured;
 use wattif_core::profile::Unit;
 use wattif_core::units::{GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
@@ -252,10 +252,18 @@ fn quality(source: &Source<'_>, _: Unit) -> Entry {
     };
     quality.map_or_else(Entry::none, |quality| {
         let half = (quality.high - quality.low) / 2.0;
-        Entry::new(
-            charts::quality_text(quality.metric, quality.value, half),
-            Some(Provenance::Measured { n: quality.n }),
-        )
+        let text = |value| charts::quality_text(quality.metric, value, half);
+        let mut range = format!("{} to {}", text(quality.low), text(quality.high));
+        if let Some(change) = charts::change_text(&quality) {
+            range += &format!("; {change} against the original, paired");
+        }
+        Entry {
+            range: Some(range),
+            ..Entry::new(
+                text(quality.value),
+                Some(Provenance::Measured { n: quality.n }),
+            )
+        }
     })
 }
 
@@ -361,6 +369,12 @@ fn calculated_again(saved: &Measured, now: &Figures) -> String {
     }
 }
 
+/// Whether two qualities agree: their levels, and their changes from the original, whose intervals are narrower.
+fn holds(now: &Quality, saved: &Quality) -> bool {
+    let levels = now.low <= saved.high && saved.low <= now.high;
+    levels && now.change.low <= saved.change.high && saved.change.low <= now.change.high
+}
+
 /// Whether the saved figures hold, once the configuration is measured again.
 fn verdict(ui: &mut Ui, preset: &crate::app::OpenedPreset, now: &Figures) {
     let palette = theme::palette(ui.visuals());
@@ -374,8 +388,7 @@ fn verdict(ui: &mut Ui, preset: &crate::app::OpenedPreset, now: &Figures) {
     let text = match (&now.measurement, &saved.quality) {
         (_, None) => calculated_again(saved, now),
         (Some(measurement), Some(b)) if measurement.depth == Depth::Full => {
-            let a = &measurement.quality;
-            if a.low <= b.high && b.low <= a.high {
+            if holds(&measurement.quality, b) {
                 "Measured again: the saved quality holds".to_owned()
             } else {
                 "Measured again: the saved quality does not hold".to_owned()

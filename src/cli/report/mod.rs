@@ -201,7 +201,7 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
         Ok((original, _)) => (Some(original.into()), None),
         Err(reason) => (None, Some(reason)),
     };
-    let savings = feasible(footprint::savings(plain, profile, scenario, target, grid))?
+    let savings = feasible(footprint::savings(plain, profile, scenario, target))?
         .ok()
         .map(SavingsView::from);
     let record = subject.record;
