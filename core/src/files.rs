@@ -368,14 +368,15 @@ fn sync_folder(folder: &Path) {
 }
 
 /// The folder of a path; that of a bare name is the empty path, which no system call understands.
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
 }
 
-fn unreadable(error: &io::Error, path: &Path) -> Error {
+/// What an error of reading a file means.
+pub(crate) fn unreadable(error: &io::Error, path: &Path) -> Error {
     let fact = match error.kind() {
         ErrorKind::NotFound => "there is no such file".to_owned(),
         ErrorKind::PermissionDenied => "the file may not be read by this user".to_owned(),

@@ -11,6 +11,7 @@ use safetensors::tensor::TensorView;
 
 use crate::compress::distill::{Student, StudentRecord};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::folders;
 use crate::model::{Architecture, Model, bundled};
 use crate::recipe::Distillation;
@@ -58,7 +59,8 @@ impl Shelf {
             .as_ref()
             .and_then(|folder| std::fs::read_dir(folder).ok());
         for path in entries.into_iter().flatten().flatten().map(|e| e.path()) {
-            if let Ok(student) = read(&path)
+            if path.extension().is_some_and(|ending| ending == EXTENSION)
+                && let Ok(student) = read(&path, longest(model))
                 && student.record.teacher == model.hash
             {
                 students.push(Arc::new(student));
@@ -98,7 +100,7 @@ impl Shelf {
     /// The file could not be written; the student is on the shelf all the same.
     pub fn add(&self, student: Student) -> Result<()> {
         let written = self.folder.as_ref().map(|folder| {
-            let path = folder.join(format!("{}.safetensors", student.id()));
+            let path = folder.join(student.id() + "." + EXTENSION);
             std::fs::create_dir_all(folder)
                 .map_err(|error| Error::file(error.to_string(), folder))?;
             write(&student, &path)
@@ -111,12 +113,22 @@ impl Shelf {
     }
 }
 
-fn read(path: &Path) -> Result<Student> {
-    let bytes = std::fs::read(path).map_err(|error| Error::file(error.to_string(), path))?;
+/// Ending of the files.
+const EXTENSION: &str = "safetensors";
+
+/// Longest file of a student: no more numbers than its teacher has, of four bytes. As much again, and room for a small
+/// model's header, for what is no parameter.
+fn longest(teacher: &Model) -> u64 {
+    const HEADER: u64 = 1 << 20;
+    8 * teacher.architecture.parameters() + HEADER
+}
+
+fn read(path: &Path, limit: u64) -> Result<Student> {
+    let bytes = files::read_bytes(path, limit)?;
     bundled::read_student(&bytes).map_err(|error| Error::file(error.to_string(), path))
 }
 
-/// Writes a student beside its place and then moves it there, so that a half-written file is never read.
+/// Writes the file of a student.
 fn write(student: &Student, path: &Path) -> Result<()> {
     let unwritable = |error: &dyn std::fmt::Display| Error::file(error.to_string(), path);
     let json = |error: serde_json::Error| unwritable(&error);
@@ -150,8 +162,7 @@ fn write(student: &Student, path: &Path) -> Result<()> {
                 .map_err(|error| unwritable(&error))
         })
         .collect::<Result<_>>()?;
-    let beside = path.with_extension("part");
-    safetensors::serialize_to_file(views, Some(metadata), &beside)
-        .map_err(|error| unwritable(&error))?;
-    std::fs::rename(&beside, path).map_err(|error| unwritable(&error))
+    let bytes =
+        safetensors::serialize(views, Some(metadata)).map_err(|error| unwritable(&error))?;
+    files::replace_with(path, bytes)
 }
