@@ -348,7 +348,9 @@ mod tests {
                     let cell = saving(value);
                     let grows = cell.starts_with('+');
                     assert_eq!(words.contains("more"), grows, "{text}: {cell}");
-                    let digits = cell.trim_start_matches(['+', '±']).trim_start_matches(MINUS);
+                    let digits = cell
+                        .trim_start_matches(['+', '±'])
+                        .trim_start_matches(MINUS);
                     assert!(words.contains(digits), "{text}: {cell}");
                 }
             }

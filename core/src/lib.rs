@@ -13,6 +13,7 @@ pub mod compress;
 pub mod engine;
 pub mod error;
 pub mod evaluate;
+pub mod files;
 pub mod folders;
 pub mod footprint;
 pub mod formats;

@@ -140,9 +140,17 @@ impl<'a> Case<'a> {
 
     /// The share of time and what bounds are those of the layers, and nothing takes more.
     fn limit(&self) {
-        let Some((share, bound)) = self.footprint.limit.split_once(" % of the time goes to layers bound by ")
+        let Some((share, bound)) = self
+            .footprint
+            .limit
+            .split_once(" % of the time goes to layers bound by ")
         else {
-            assert_eq!(self.target.class, HardwareClass::Neuromorphic, "{}", self.what);
+            assert_eq!(
+                self.target.class,
+                HardwareClass::Neuromorphic,
+                "{}",
+                self.what
+            );
             return;
         };
         let share: f64 = share.parse().unwrap();
@@ -157,7 +165,11 @@ impl<'a> Case<'a> {
             .unwrap();
         assert_eq!(bound, most.words(), "{}", self.what);
         let expected = 100.0 * seconds_bound_by(layers, most) / all;
-        assert!((share - expected).abs() <= 0.5 + SAME, "{}: {expected}", self.what);
+        assert!(
+            (share - expected).abs() <= 0.5 + SAME,
+            "{}: {expected}",
+            self.what
+        );
     }
 
     /// Zeros that are said to give nothing change no figure, and those that are not do.
@@ -270,7 +282,11 @@ impl<'a> Case<'a> {
         let Ok(larger) = self.cost(&self.profile, &larger) else {
             return;
         };
-        assert!(larger.time.typical < self.now().time.typical, "{}", self.what);
+        assert!(
+            larger.time.typical < self.now().time.typical,
+            "{}",
+            self.what
+        );
     }
 
     /// The format that a note names is the one of the layers.
@@ -345,8 +361,19 @@ fn one_layer_does_not_speak_for_the_device() {
     recipe.pruning.sparsity = 0.5;
     recipe.quantization.weight_bits = 8;
     let target = crate::hardware::find("nvidia-jetson-orin-nano-8gb").unwrap();
-    let case = Case::new(String::new(), plans.plan(&recipe), Scenario::default(), target).unwrap();
-    let saved = savings(&plans.plan(&Recipe::default()), &case.profile, &case.scenario, target);
+    let case = Case::new(
+        String::new(),
+        plans.plan(&recipe),
+        Scenario::default(),
+        target,
+    )
+    .unwrap();
+    let saved = savings(
+        &plans.plan(&Recipe::default()),
+        &case.profile,
+        &case.scenario,
+        target,
+    );
     assert!(saved.unwrap().operations.realised > 0.4);
     assert!(!case.says("no 2:4 arithmetic"), "{}", case.what);
     assert!(case.says("the zeros of conv1 ("), "{}", case.what);

@@ -6,11 +6,11 @@ mod safetensors;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::files::{self, unreadable};
 use crate::model::{Model, ModelReference};
 pub(crate) use safetensors::Contents;
 
@@ -26,8 +26,7 @@ const HEAD: u64 = 512;
 /// # Errors
 /// [`Error::File`] saying what the file is instead, where it is damaged, or which tensor does not fit and how.
 pub fn open(path: &Path) -> Result<Model> {
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error, path))?;
-    if metadata.is_dir() {
+    if path.is_dir() {
         let fact = if path.join("config.json").exists() {
             "this is a model folder; open the .safetensors file inside it"
         } else {
@@ -35,11 +34,12 @@ pub fn open(path: &Path) -> Result<Model> {
         };
         return Err(Error::file(fact, path));
     }
-    if !metadata.is_file() {
-        return Err(Error::file("this is not a regular file", path));
-    }
-    let mut file = File::open(path).map_err(|error| unreadable(&error, path))?;
-    let contents = read(&mut file, metadata.len(), path)?;
+    let mut file = files::open_regular(path)?;
+    let length = file
+        .metadata()
+        .map_err(|error| unreadable(&error, path))?
+        .len();
+    let contents = read(&mut file, length, path)?;
     let name = path
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
@@ -77,15 +77,6 @@ fn read(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<Contents
         safetensors::Problem::Reading(error) => unreadable(&error, path),
         safetensors::Problem::Content(fact) => Error::file(fact, path),
     })
-}
-
-fn unreadable(error: &std::io::Error, path: &Path) -> Error {
-    let fact = match error.kind() {
-        ErrorKind::NotFound => "there is no such file".to_owned(),
-        ErrorKind::PermissionDenied => "the file may not be read by this user".to_owned(),
-        _ => format!("the file cannot be read ({error})"),
-    };
-    Error::file(fact, path)
 }
 
 /// What a file is from its first bytes, if that is something other than safetensors.

@@ -217,9 +217,12 @@ impl Charts {
 /// The place that all charts show the figures of: the nearest to the pointer that was calculated or is set now.
 fn snapped(charts: &[Chart], axis: Axis, curve: &Curve, pointer: f64) -> Option<f64> {
     let calculated = curve.values.iter().map(|value| axis.place(*value));
-    let set = charts
-        .iter()
-        .flat_map(|chart| chart.waiting.into_iter().chain(chart.current.iter().map(|(p, _)| p.x)));
+    let set = charts.iter().flat_map(|chart| {
+        chart
+            .waiting
+            .into_iter()
+            .chain(chart.current.iter().map(|(p, _)| p.x))
+    });
     calculated
         .chain(set)
         .min_by(|a, b| (a - pointer).abs().total_cmp(&(b - pointer).abs()))

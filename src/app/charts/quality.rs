@@ -280,7 +280,11 @@ pub(super) fn change_text(unit: Unit, low: f64, high: f64) -> Option<String> {
     let decimals = change_decimals(metric, scale * (high - low) / 2.0);
     let signed = |value: f64| {
         let text = format::signed_text(scale * value, decimals);
-        if value > 0.0 { format!("+{text}") } else { text }
+        if value > 0.0 {
+            format!("+{text}")
+        } else {
+            text
+        }
     };
     (high > low).then(|| format!("{} to {}{counted}", signed(low), signed(high)))
 }

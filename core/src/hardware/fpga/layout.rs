@@ -365,7 +365,8 @@ impl<'a> Layout<'a> {
         }
         let pruned = self.request.profile.nonzero_weights() < self.request.profile.weights();
         if pruned && self.unfolded {
-            notes.push("zeros need no multiplier, so they save its logic and its energy".to_owned());
+            notes
+                .push("zeros need no multiplier, so they save its logic and its energy".to_owned());
         } else if pruned {
             notes.push(
                 "zeros are multiplied like other weights, because the multipliers are shared"

@@ -1,10 +1,10 @@
 //! Image and video generation on one device as a cost per image or video.
 
-use super::words::images_time;
 use super::notes::narrow_activations;
+use super::words::images_time;
 use super::{Part, Served, main_layer, with_standing};
-use crate::hardware::share::with_zeros;
 use crate::footprint::Bound;
+use crate::hardware::share::with_zeros;
 use crate::hardware::{Cost, Explanation, Precision};
 use crate::profile::ModelProfile;
 use crate::serving::architecture::Shape;
