@@ -236,20 +236,26 @@ pub fn realised(what: &str, nominal: f64, realised: f64) -> Option<String> {
     if nominal.abs() < NONE && realised.abs() < NONE {
         return None;
     }
-    let whole = |fraction: f64| percent(fraction.abs(), 0);
-    Some(if realised < -NONE {
-        format!(
-            "{} more {what} here, though {} less nominally",
-            whole(realised),
-            whole(nominal)
-        )
+    let here = if realised < -NONE {
+        format!("{} more {what} here", magnitude(realised))
     } else {
-        format!(
-            "{} of the {what} saved here, {} nominally",
-            whole(realised),
-            whole(nominal)
-        )
-    })
+        format!("{} of the {what} saved here", magnitude(realised))
+    };
+    let promised = match (realised < -NONE, nominal < -NONE) {
+        (true, true) => format!("{} more nominally", magnitude(nominal)),
+        (false, true) => format!("though {} more nominally", magnitude(nominal)),
+        (true, false) => format!("though {} less nominally", magnitude(nominal)),
+        (false, false) => format!("{} nominally", magnitude(nominal)),
+    };
+    Some(format!("{here}, {promised}"))
+}
+
+/// The size of a saving or of a growth without its sign, in the digits of [`saving`]: "75 %", never rounded to everything.
+pub fn magnitude(fraction: f64) -> String {
+    saving(fraction)
+        .trim_start_matches(['+', '±'])
+        .trim_start_matches(MINUS)
+        .to_owned()
 }
 
 /// A saving as people say it: 0.75 saved is "−75 %", growth "+12 %", a tie "±0 %".
@@ -318,7 +324,37 @@ mod tests {
             energy(0.5, -0.56).unwrap(),
             "56 % more energy here, though 50 % less nominally"
         );
+        assert_eq!(
+            energy(-0.2, -0.56).unwrap(),
+            "56 % more energy here, 20 % more nominally"
+        );
+        assert_eq!(
+            energy(-0.2, 0.1).unwrap(),
+            "10 % of the energy saved here, though 20 % more nominally"
+        );
         assert_eq!(energy(0.0, 0.0), None);
+    }
+
+    #[test]
+    fn sentences_have_the_digits_and_directions_of_the_table() {
+        for step in -120..=1000 {
+            let fraction = f64::from(step) / 1000.0;
+            for nominal in [-0.3, 0.0, 0.4, fraction] {
+                let Some(text) = realised("energy", nominal, fraction) else {
+                    continue;
+                };
+                let (here, promised) = text.split_once(" here, ").unwrap();
+                for (words, value) in [(here, fraction), (promised, nominal)] {
+                    let cell = saving(value);
+                    let grows = cell.starts_with('+');
+                    assert_eq!(words.contains("more"), grows, "{text}: {cell}");
+                    let digits = cell
+                        .trim_start_matches(['+', '±'])
+                        .trim_start_matches(MINUS);
+                    assert!(words.contains(digits), "{text}: {cell}");
+                }
+            }
+        }
     }
 
     #[test]

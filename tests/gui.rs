@@ -218,7 +218,7 @@ fn a_storm_of_positions_ends_measured_where_it_stops() {
 }
 
 #[test]
-fn a_failure_stays_until_it_is_read() {
+fn a_failure_is_one_message_that_can_be_dismissed() {
     let mut window = Setup {
         script: Script {
             fails_at: Some(0.7),

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::named::named;
+use crate::named::{Hits, Understood};
+use crate::places;
 use crate::scenario::Scenario;
 use crate::units::{GramsCo2e, GramsPerKwh, Joules, KilowattHours, Range, Seconds};
 
@@ -85,21 +86,38 @@ pub fn find_grid(id: &str) -> Result<&'static Grid> {
     all.iter()
         .find(|grid| grid.id.eq_ignore_ascii_case(id))
         .ok_or_else(|| match named_grid(id) {
-            Ok(grid) => Error::Unknown {
+            Ok(understood) => Error::Unknown {
                 what: "region",
                 id: id.to_owned(),
-                near: vec![grid.id.clone()],
+                near: vec![understood.item.id.clone()],
             },
             Err(error) => error,
         })
 }
 
-/// The grid that people mean: by identifier, by the name of the place, or by the beginning of one of them.
+/// The grid that people mean: by identifier, by a name of the place in English or in its own language, by a code of ISO
+/// 3166, by a region of a cloud provider (`eu-central-1`), or by the beginning of a name that is long enough and fits
+/// nothing else.
 ///
 /// # Errors
-/// [`Error::Ambiguous`] where several places begin so, [`Error::Unknown`] where none is called so.
-pub fn named_grid(name: &str) -> Result<&'static Grid> {
-    named("region", name, grids()?, |grid| [&grid.id, &grid.name])
+/// [`Error::Ambiguous`] where it could be several places, [`Error::NoGrid`] for a place without a grid,
+/// [`Error::Unknown`] where none is called so.
+pub fn named_grid(name: &str) -> Result<Understood<&'static Grid>> {
+    let all = grids()?;
+    Ok(places::places()?.find(name)?.map(|item| &all[item]))
+}
+
+/// The grids that a search through their names finds: what [`named_grid`] would take first. All for an empty search.
+///
+/// # Errors
+/// Those of [`grids`].
+pub fn search_grids(text: &str) -> Result<Hits<&'static Grid>> {
+    let all = grids()?;
+    let hits = places::places()?.search(text);
+    Ok(Hits {
+        items: hits.items.into_iter().map(|item| &all[item]).collect(),
+        notice: hits.notice,
+    })
 }
 
 /// Emissions of electricity: energy at the machine × PUE × intensity of the grid.
@@ -180,7 +198,7 @@ mod tests {
         assert!(error.starts_with("no region is called 'Frnce'"), "{error}");
         let error = find_grid("France").unwrap_err().to_string();
         assert_eq!(error, "no region is called 'France'; did you mean FR?");
-        let id = |name: &str| named_grid(name).map(|grid| grid.id.as_str());
+        let id = |name: &str| named_grid(name).map(|understood| understood.item.id.as_str());
         assert_eq!(id("France"), Ok("FR"));
         assert_eq!(id("germany"), Ok("DE"));
         assert_eq!(id("United States"), Ok("US"));

@@ -446,7 +446,10 @@ impl Run<'_> {
             observer.progress("Measuring quality", seen as f64 / engine.set.len() as f64);
         }
         let mut full = self.describe(Depth::Full, &accumulator);
-        observer.measured(&full);
+        // Texts take a while to write; the quality is told before. Which images went wrong is known at once.
+        if matches!(engine.set, EvaluationSet::Text(_)) {
+            observer.measured(&full);
+        }
         full.examples =
             accumulator.examples(&self.network.architecture, &self.compressed.tensors, bits)?;
         Ok(engine.remember(&self.key, full))

@@ -44,6 +44,9 @@ pub enum Error {
         /// The names that begin so, with their identifiers.
         candidates: Vec<String>,
     },
+    /// A place that is known and has no grid.
+    #[error("no grid data for {}", one_line(.0))]
+    NoGrid(String),
     /// The hardware cannot run this model, and why.
     #[error("{}", one_line(.0))]
     Infeasible(String),
@@ -77,6 +80,7 @@ fn listed(candidates: &[String]) -> String {
     const SHOWN: usize = 8;
     let candidates: Vec<_> = candidates.iter().map(|name| one_line(name)).collect();
     match &candidates[..] {
+        [only] => only.clone(),
         [all @ .., last] if !all.is_empty() && all.len() < SHOWN => {
             format!("{} or {last}", all.join(", "))
         }

@@ -149,10 +149,12 @@ pub fn set_aside(path: &Path) -> Result<PathBuf> {
         // Whoever creates the name has it; moving the file there takes nothing from anybody.
         match File::create_new(&place) {
             Ok(_) => {
-                return rename(path, &place).map(|()| place.clone()).inspect_err(|_| {
-                    // The first error is the one that matters.
-                    let _ = fs::remove_file(&place);
-                });
+                return rename(path, &place)
+                    .map(|()| place.clone())
+                    .inspect_err(|_| {
+                        // The first error is the one that matters.
+                        let _ = fs::remove_file(&place);
+                    });
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(unwritable(&error, &place)),
@@ -211,7 +213,9 @@ fn write<T>(
     over: bool,
 ) -> Result<T> {
     let failed = |error: io::Error| {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        let inner = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Error>());
         inner.cloned().unwrap_or_else(|| unwritable(&error, path))
     };
     if path.file_name().is_none() {
@@ -368,14 +372,15 @@ fn sync_folder(folder: &Path) {
 }
 
 /// The folder of a path; that of a bare name is the empty path, which no system call understands.
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
 }
 
-fn unreadable(error: &io::Error, path: &Path) -> Error {
+/// What an error of reading a file means.
+pub(crate) fn unreadable(error: &io::Error, path: &Path) -> Error {
     let fact = match error.kind() {
         ErrorKind::NotFound => "there is no such file".to_owned(),
         ErrorKind::PermissionDenied => "the file may not be read by this user".to_owned(),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::files;
+
 /// Folder for settings and own hardware: `$WATTIF_CONFIG_DIR`, else the system's configuration folder for `wattif`;
 /// `None` where the system names none.
 pub fn configuration() -> Option<PathBuf> {
@@ -11,6 +13,19 @@ pub fn configuration() -> Option<PathBuf> {
 /// Folder for what can be computed again: `$WATTIF_CACHE_DIR`, else the system's cache folder for `wattif`.
 pub(crate) fn cache() -> Option<PathBuf> {
     folder("WATTIF_CACHE_DIR", directories::ProjectDirs::cache_dir)
+}
+
+/// Removes what writers that are gone left in the program's own folders; folders of the user's files are looked through
+/// when something is written there.
+pub fn remove_leftovers() {
+    if let Some(folder) = configuration() {
+        files::remove_leftovers(&folder);
+        files::remove_leftovers(&crate::hardware::own::folder(&folder));
+    }
+    let students = cache().and_then(|folder| std::fs::read_dir(folder.join("students")).ok());
+    for folder in students.into_iter().flatten().flatten() {
+        files::remove_leftovers(&folder.path());
+    }
 }
 
 fn folder(

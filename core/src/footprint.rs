@@ -1,6 +1,10 @@
 //! [`Footprint`]: what running a model costs. Pure arithmetic on a [`ModelProfile`] and a [`Scenario`].
 
+mod baseline;
+mod bottleneck;
 mod devices;
+#[cfg(test)]
+mod sentences;
 #[cfg(test)]
 mod stages;
 #[cfg(test)]
@@ -8,11 +12,14 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use baseline::Baseline;
+pub use bottleneck::Bottleneck;
+pub(crate) use bottleneck::seconds as seconds_bound_by;
 pub use devices::on_fewest_devices;
 
 use crate::carbon::{self, Grid};
 use crate::error::{Error, Result};
-use crate::hardware::{Cost, HardwareTarget, Machine, Precision, Request};
+use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Precision, Request};
 use crate::measurement::Provenance;
 use crate::profile::ModelProfile;
 use crate::scenario::Scenario;
@@ -127,6 +134,8 @@ pub struct Footprint {
     pub devices_for_demand: u64,
     /// Typical cost layer by layer.
     pub layers: Vec<LayerCost>,
+    /// In one clause, what limits the speed.
+    pub limit: String,
     /// In one sentence, what limits the speed and what of the recipe this hardware could not use.
     pub explanation: String,
 }
@@ -248,6 +257,7 @@ pub fn footprint(
     let per_day = co2e * scenario.demand_per_day;
     finite(unit, rate, [co2e, embodied, per_day])?;
     let modelled = |formula: String| Provenance::Modelled { formula };
+    let explanation = sentence(&cost.explanation);
     Ok(Footprint {
         throughput: Estimate {
             range: rate,
@@ -279,7 +289,8 @@ pub fn footprint(
         },
         devices_for_demand: groups as u64 * cost.devices,
         layers: cost.layers,
-        explanation: sentence(&cost.explanation.notes),
+        explanation,
+        limit: cost.explanation.limit,
     })
 }
 
@@ -297,19 +308,12 @@ pub fn savings(
     compressed: &ModelProfile,
     scenario: &Scenario,
     target: &HardwareTarget,
-    grid: &Grid,
 ) -> Result<Savings> {
     scenario.validate()?;
-    let narrowed = comparable(original, target);
-    let original_bits = narrowed.as_ref().map(|(bits, _)| *bits);
-    let baseline = narrowed.as_ref().map_or(original, |(_, profile)| profile);
-    let (_, devices) = on_fewest_devices(baseline, scenario, target, grid, scenario.devices)
-        .map_err(|error| match error {
-            Error::Infeasible(fact) => Error::Infeasible(format!("the original: {fact}")),
-            other => other,
-        })?;
-    let mut larger = scenario.clone();
-    larger.set_devices(devices);
+    let baseline = Baseline::new(original, scenario, target).map_err(|error| match error {
+        Error::Infeasible(fact) => Error::Infeasible(format!("the original: {fact}")),
+        other => other,
+    })?;
     let cost = |profile: &ModelProfile, scenario: &Scenario, machine: Machine| {
         target.cost(&Request {
             profile,
@@ -320,7 +324,7 @@ pub fn savings(
         })
     };
     let pair = |machine: Machine| -> Result<(Cost, Cost)> {
-        let before = cost(baseline, &larger, machine)?;
+        let before = cost(&baseline.profile, &baseline.scenario, machine)?;
         Ok((before, cost(compressed, scenario, machine)?))
     };
     let (ideal, file, real) = (
@@ -334,8 +338,8 @@ pub fn savings(
         realised: saved(of(&real.0), of(&real.1)),
     };
     Ok(Savings {
-        original_bits,
-        original_devices: (devices > scenario.devices).then_some(devices),
+        original_bits: baseline.bits,
+        original_devices: Some(baseline.scenario.devices).filter(|n| *n > scenario.devices),
         size: Saving {
             nominal: saved(original.nominal_bits(), compressed.nominal_bits()),
             stored: saved(
@@ -357,28 +361,6 @@ pub fn savings(
     })
 }
 
-/// The original at the widest bits that a target holds, where it cannot hold it as it is.
-pub(crate) fn comparable(
-    original: &ModelProfile,
-    target: &HardwareTarget,
-) -> Option<(u8, ModelProfile)> {
-    let bits = target.widest_bits().filter(|bits| {
-        let mut layers = original.layers.iter().filter(|l| l.layer.compressible);
-        layers.any(|l| l.weight_bits > *bits)
-    })?;
-    Some((bits, narrow(original, bits)))
-}
-
-/// The same model with no width above `bits`.
-fn narrow(profile: &ModelProfile, bits: u8) -> ModelProfile {
-    let mut narrowed = profile.clone();
-    for layer in &mut narrowed.layers {
-        layer.weight_bits = layer.weight_bits.min(bits);
-        layer.activation_bits = layer.activation_bits.min(bits.max(8));
-    }
-    narrowed
-}
-
 fn saved(before: f64, after: f64) -> f64 {
     if before > 0.0 {
         1.0 - after / before
@@ -388,8 +370,14 @@ fn saved(before: f64, after: f64) -> f64 {
 }
 
 /// Clauses as one sentence with a capital letter and no full stop.
-fn sentence(notes: &[String]) -> String {
-    let text = notes.join("; ");
+fn sentence(explanation: &Explanation) -> String {
+    let limit = Some(&explanation.limit).filter(|limit| !limit.is_empty());
+    let clauses: Vec<&str> = limit
+        .into_iter()
+        .chain(&explanation.notes)
+        .map(String::as_str)
+        .collect();
+    let text = clauses.join("; ");
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_uppercase().chain(chars).collect(),

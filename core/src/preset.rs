@@ -5,9 +5,7 @@
 //! replaces anything: what is not understood is refused with the line and column.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ron::extensions::Extensions;
 use ron::ser::PrettyConfig;
@@ -15,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::footprint::Footprint;
 use crate::measurement::{Measurement, Metric, Quality};
 use crate::model::ModelReference;
@@ -29,9 +28,6 @@ pub const VERSION: u32 = 1;
 
 /// The name ending of a preset file, without the dot.
 pub const EXTENSION: &str = "ron";
-
-/// A file beyond this size is refused before it is read; a real preset has a few kilobytes.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// A configuration that can be reopened, and what was measured of it when it was saved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -220,7 +216,7 @@ impl Preset {
     /// # Errors
     /// [`Error::File`] saying what is wrong, in the text with line and column, before the path.
     pub fn load(path: &Path) -> Result<Self> {
-        Self::from_text(&read(path)?, path)
+        Self::from_text(&files::read_text(path, files::LONGEST_SETTINGS)?, path)
     }
 
     /// Reads the text of a preset, as [`Self::load`] does; `path` stands for the file.
@@ -244,16 +240,16 @@ impl Preset {
     /// [`Error::File`] where the folder cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut preset = self.clone();
-        if let (ModelReference::File(model), Some(folder)) =
-            (&mut preset.model.reference, path.parent())
-            && let (Ok(full), Ok(folder)) = (model.canonicalize(), folder_of(folder).canonicalize())
+        if let ModelReference::File(model) = &mut preset.model.reference
+            && let (Ok(full), Ok(folder)) =
+                (model.canonicalize(), files::folder_of(path).canonicalize())
         {
             *model = full
                 .strip_prefix(&folder)
                 .map_or(full.clone(), Path::to_path_buf);
         }
         let text = preset.to_ron().map_err(|fact| Error::file(fact, path))?;
-        write_atomically(path, text.as_bytes())
+        files::replace_with(path, text)
     }
 
     /// The text of the file.
@@ -386,66 +382,6 @@ pub fn constants_hash(scenario: &Scenario) -> Result<String> {
 /// `measured: (…)` and `measured: Some((…))` both read well; both are accepted.
 fn options() -> ron::Options {
     ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME)
-}
-
-fn read(path: &Path) -> Result<String> {
-    let meta = fs::metadata(path).map_err(|error| Error::file(io_fact(&error), path))?;
-    if meta.is_dir() {
-        return Err(Error::file("this is a folder, not a preset", path));
-    }
-    if meta.len() > MAX_BYTES {
-        return Err(Error::file(
-            format!("{} bytes are too many for a preset", meta.len()),
-            path,
-        ));
-    }
-    let bytes = fs::read(path).map_err(|error| Error::file(io_fact(&error), path))?;
-    String::from_utf8(bytes).map_err(|error| {
-        Error::file(
-            format!(
-                "this is not a text file (byte {})",
-                error.utf8_error().valid_up_to()
-            ),
-            path,
-        )
-    })
-}
-
-fn io_fact(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-/// The parent of a bare file name is the empty path, which no system call understands.
-fn folder_of(parent: &Path) -> &Path {
-    if parent.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        parent
-    }
-}
-
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let Some(name) = path.file_name() else {
-        return Err(Error::file("this is not a file name", path));
-    };
-    let mut temporary = name.to_owned();
-    temporary.push(format!(".{}.part", std::process::id()));
-    let temporary: PathBuf = path.with_file_name(temporary);
-    let write = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        // The write has failed; that the leftover may stay as well adds nothing to the message.
-        let _ = fs::remove_file(&temporary);
-        Error::file(format!("cannot write: {}", io_fact(&error)), path)
-    })
 }
 
 /// Says what is wrong with a RON text: the fact, then line and column.

@@ -11,6 +11,7 @@ use safetensors::tensor::TensorView;
 
 use crate::compress::distill::{Student, StudentRecord};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::folders;
 use crate::model::{Architecture, Model, bundled};
 use crate::recipe::Distillation;
@@ -131,8 +132,15 @@ impl Shelf {
     }
 }
 
+/// Longest file of a student: no more numbers than its teacher has, of four bytes. As much again, and room for a small
+/// model's header, for what is no parameter.
+fn longest(teacher: &Model) -> u64 {
+    const HEADER: u64 = 1 << 20;
+    8 * teacher.architecture.parameters() + HEADER
+}
+
 fn read(path: &Path, model: &Model) -> Result<Student> {
-    let bytes = std::fs::read(path).map_err(|error| Error::file(error.to_string(), path))?;
+    let bytes = files::read_bytes(path, longest(model))?;
     let student = Student::parse(&bytes).map_err(|fact| Error::file(fact, path))?;
     match student.unlike(model) {
         Some(fact) => Err(Error::file(fact, path)),
@@ -140,7 +148,7 @@ fn read(path: &Path, model: &Model) -> Result<Student> {
     }
 }
 
-/// Writes a student beside its place and then moves it there, so that a half-written file is never read.
+/// Writes the file of a student.
 fn write(student: &Student, path: &Path) -> Result<()> {
     let unwritable = |error: &dyn std::fmt::Display| Error::file(error.to_string(), path);
     let json = |error: serde_json::Error| unwritable(&error);
@@ -174,10 +182,9 @@ fn write(student: &Student, path: &Path) -> Result<()> {
                 .map_err(|error| unwritable(&error))
         })
         .collect::<Result<_>>()?;
-    let beside = path.with_extension("part");
-    safetensors::serialize_to_file(views, Some(metadata), &beside)
-        .map_err(|error| unwritable(&error))?;
-    std::fs::rename(&beside, path).map_err(|error| unwritable(&error))
+    let bytes =
+        safetensors::serialize(views, Some(metadata)).map_err(|error| unwritable(&error))?;
+    files::replace_with(path, bytes)
 }
 
 #[cfg(test)]

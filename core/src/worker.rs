@@ -17,6 +17,15 @@ use crate::model::ModelReference;
 use crate::recipe::Recipe;
 use crate::scenario::Scenario;
 
+/// What failed where a recipe could not be measured; see [`Event::Failed`].
+pub const MEASURING: &str = "Measuring this configuration";
+/// What failed where a spiking version could not be run.
+pub const SPIKING: &str = "Running the spiking version";
+/// What failed where packed weights could not be timed.
+pub const TIMING: &str = "Timing packed weights";
+/// What failed where a student could not be trained.
+pub const TRAINING: &str = "Training a student";
+
 /// What the worker has to say.
 pub enum Event {
     /// The model is open; recipes can be submitted.
@@ -227,7 +236,7 @@ impl Worker {
         if let Err(error) = spawned {
             self.shared.training.store(false, Ordering::Release);
             self.outbox.failed(
-                "Training a student",
+                TRAINING,
                 Error::Compute(format!("the trainer thread did not start: {error}")),
             );
         }
@@ -336,7 +345,7 @@ fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
                 match guarded(|| engine.spike(&recipe, steps, &watch(false))) {
                     Ok(spiking) => outbox.send(Event::Spiked(recipe, Box::new(spiking))),
                     Err(Error::Cancelled) => {}
-                    Err(error) => outbox.failed("Running the spiking version", error),
+                    Err(error) => outbox.failed(SPIKING, error),
                 }
                 continue;
             }
@@ -347,7 +356,7 @@ fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
                     Err(error) => {
                         outbox.send(Event::Timed(None));
                         if error != Error::Cancelled {
-                            outbox.failed("Timing packed weights", error);
+                            outbox.failed(TIMING, error);
                         }
                     }
                 }
@@ -357,7 +366,7 @@ fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
         match guarded(|| engine.measure(&recipe, depth, &watch)) {
             Ok(measurement) => outbox.send(Event::Measured(Box::new(measurement))),
             Err(Error::Cancelled) => {}
-            Err(error) => outbox.failed("Measuring this configuration", error),
+            Err(error) => outbox.failed(MEASURING, error),
         }
     }
 }
@@ -422,7 +431,7 @@ fn train(engine: &Engine, recipe: Recipe, shared: &Shared, outbox: &Outbox) {
         Err(Error::Cancelled) => report(TrainingState::Cancelled),
         Err(error) => {
             report(TrainingState::Cancelled);
-            outbox.failed("Training a student", error);
+            outbox.failed(TRAINING, error);
         }
     }
 }

@@ -240,7 +240,14 @@ impl Axis {
         }
     }
 
-    /// The values at which the arithmetic curves are drawn.
+    /// Whether there is nothing between one value and the next, so that no line may join them.
+    pub(super) fn is_apart(self, recipe: &Recipe) -> bool {
+        let halves = self == Self::Sparsity && recipe.pruning.pattern == Pattern::TwoOfFour;
+        halves || matches!(self.spread(), Spread::Listed(_))
+    }
+
+    /// The values at which the arithmetic curves are drawn. Where quality can be measured they are all that the slider
+    /// holds, so that every measured point has its place on the curves.
     pub(super) fn curve_values(self, recipe: &Recipe) -> Vec<f64> {
         if self == Self::Sparsity && recipe.pruning.pattern == Pattern::TwoOfFour {
             return vec![0.0, 0.5];
@@ -250,8 +257,14 @@ impl Axis {
         }
         const STEPS: usize = 48;
         let (first, last) = self.places();
-        let mut values: Vec<f64> = (0..=STEPS)
-            .map(|i| self.value_at(first + (last - first) * i as f64 / STEPS as f64))
+        let steps = if self.is_recipe() {
+            // Some hundred at most.
+            ((last - first) / self.key_step()).round() as usize
+        } else {
+            STEPS
+        };
+        let mut values: Vec<f64> = (0..=steps)
+            .map(|i| self.value_at(first + (last - first) * i as f64 / steps as f64))
             .collect();
         values.dedup();
         values

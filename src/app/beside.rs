@@ -42,8 +42,7 @@ impl Beside {
         grid: &Grid,
     ) -> Result<Self> {
         // A stand-in's training says nothing about the student that was asked for.
-        let exact = now.measurement.as_ref().is_some_and(|m| m.student.exact);
-        let training = match record.filter(|_| exact) {
+        let training = match record.filter(|_| now.measurement.is_some()) {
             None => None,
             Some(record) => {
                 let cost = training::student(&record.into(), scenario, grid)?;

@@ -9,6 +9,7 @@ use wattif_core::hardware::{Calibration, THIS_MACHINE};
 use wattif_core::{Error, Result};
 
 use super::App;
+use super::notices::Subject;
 use crate::machine::{self, MeasuredMachine};
 
 /// Measures this machine; it hears a listener of what is measured next and of the share that is done.
@@ -116,7 +117,7 @@ impl App {
         }
         self.go_to(THIS_MACHINE.to_owned());
         self.calibrating.state = State::Waiting;
-        if let Some(backend) = &mut self.backend {
+        if let Some(backend) = &mut self.model.backend {
             backend.fill(Vec::new());
         }
     }
@@ -124,14 +125,19 @@ impl App {
     /// Takes the measurement of this machine a step further.
     pub(super) fn follow_calibration(&mut self) {
         match std::mem::take(&mut self.calibrating.state) {
-            State::Waiting if self.activity.idle => self.calibrating.start(&self.wake),
+            State::Waiting if self.model.activity.idle => self.calibrating.start(&self.wake),
             State::Running(running) => match running.answer.try_take() {
                 Ok(result) => {
                     // What was left out for the measurement.
-                    self.filled = None;
+                    self.model.filled = None;
                     match result {
-                        Ok(measured) => self.calibrating.state = State::Done(Box::new(measured)),
-                        Err(error) => self.fail("This machine was not measured", &error),
+                        Ok(measured) => {
+                            self.notices.succeeded(&Subject::Machine);
+                            self.calibrating.state = State::Done(Box::new(measured));
+                        }
+                        Err(error) => {
+                            self.fail(Subject::Machine, "This machine was not measured", &error)
+                        }
                     }
                 }
                 Err(answer) => {

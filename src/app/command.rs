@@ -8,6 +8,7 @@ use wattif_core::scenario::Scenario;
 use super::axis::Axis;
 use super::hardware::HardwareAction;
 use super::pages::Page;
+use super::pins::PinView;
 
 /// A named thing to do, without arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -168,12 +169,16 @@ pub(super) enum Action {
     SetScenario(Scenario, Option<Axis>),
     /// Another what-if axis.
     SetAxis(Axis),
+    /// Pins in another scenario.
+    ShowPins(PinView),
     /// Another model.
     SetModel(ModelReference),
     /// Something to do with a device.
     Hardware(HardwareAction),
     /// A message was read.
     Dismiss(u64),
+    /// A message is being read.
+    Reading(u64),
     /// The typed answer of the path field that stands in for a file dialog.
     Path(Option<String>),
 }

@@ -7,7 +7,7 @@ use wattif_core::units::Range;
 
 /// How one range lies to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// They do not overlap: the first is smaller or larger.
     Apart(Ordering),
     /// They overlap, but both sides follow from the same constants, and wherever these lie within their ranges the first
@@ -26,7 +26,7 @@ pub(super) const SAME_CONSTANTS: &str = "same constants on both sides";
 const EQUAL: f64 = 0.005;
 
 /// Compares two ranges; `shared` says that one set of constants is behind both, so that their ends belong together.
-pub(super) fn verdict(a: Range<f64>, b: Range<f64>, shared: bool) -> Verdict {
+pub(crate) fn verdict(a: Range<f64>, b: Range<f64>, shared: bool) -> Verdict {
     if a.high < b.low {
         return Verdict::Apart(Ordering::Less);
     }

@@ -17,6 +17,7 @@ use wattif_core::units::Range;
 use super::axis::Axis;
 use super::backend::Backend;
 use super::beside::Beside;
+use super::pins::PinView;
 use super::session::{Configuration, Session};
 
 /// Measurements by the key of their recipe, of the open model.
@@ -59,14 +60,16 @@ impl Store {
         self.spiking.get(&(recipe.key(), steps))
     }
 
-    /// The measurements that differ from a recipe along one axis only, with their value on it.
+    /// The measurements that differ from a recipe along one axis only, with their value on it; no stand-ins, whose
+    /// quality belongs to another place.
     pub(super) fn along<'a>(
         &'a self,
         axis: Axis,
         recipe: &'a Recipe,
     ) -> impl Iterator<Item = (f64, &'a Arc<Measurement>)> {
         let mut scratch = Scenario::default();
-        self.by_key.iter().filter_map(move |(key, measurement)| {
+        let own = self.by_key.iter().filter(|(_, m)| m.student.exact);
+        own.filter_map(move |(key, measurement)| {
             let value = axis.get(&measurement.recipe, &scratch);
             let mut moved = *recipe;
             axis.set(value, &mut moved, &mut scratch);
@@ -82,16 +85,9 @@ impl Store {
         self.generation += 1;
     }
 
-    /// Forgets everything: another model is open.
-    pub(super) fn clear(&mut self) {
-        self.by_key.clear();
-        self.spiking.clear();
-        self.generation += 1;
-    }
-
-    /// How many recipes have a measurement.
+    /// How many recipes have a measurement of their own.
     pub(super) fn len(&self) -> usize {
-        self.by_key.len()
+        self.by_key.values().filter(|m| m.student.exact).count()
     }
 }
 
@@ -144,10 +140,22 @@ pub(super) struct Figures {
     pub(super) profile: ModelProfile,
     /// Whether that profile is counted from the compressed weights.
     pub(super) counted: bool,
-    /// The measurement, if there is one.
+    /// The measurement of this very configuration, if there is one.
     pub(super) measurement: Option<Arc<Measurement>>,
+    /// The measurement of the finished student that stands in for the one asked for. Nothing of it may be shown
+    /// without saying whose it is.
+    pub(super) stand_in: Option<Arc<Measurement>>,
     /// What it costs, or why it cannot run.
     pub(super) footprint: Result<Footprint>,
+}
+
+/// A pinned configuration in the scenario in which it is shown.
+#[derive(Debug, Clone)]
+pub(super) struct ShownPin {
+    /// What the figures are of.
+    pub(super) configuration: Configuration,
+    /// What is known of it.
+    pub(super) figures: Figures,
 }
 
 /// Everything the panels draw that is not a setting.
@@ -165,8 +173,10 @@ pub(super) struct Derived {
     pub(super) savings: Option<Savings>,
     /// What the model costs beside running it.
     pub(super) beside: Option<Beside>,
-    /// The pinned configurations, each in its own scenario.
-    pub(super) pins: [Option<Figures>; 2],
+    /// The pinned configurations of the open model, each in the scenario in which it is shown.
+    pub(super) pins: [Option<ShownPin>; 2],
+    /// The figures of the same configurations as they were pinned.
+    pub(super) as_pinned: [Option<Figures>; 2],
     /// The current recipe over the axis.
     pub(super) curve: Curve,
     /// The uncompressed model over the axis, where it is a matter of the scenario; else empty.
@@ -183,6 +193,7 @@ pub(super) struct Derived {
 struct FiguresKey {
     configuration: Configuration,
     pins: [Option<Configuration>; 2],
+    pin_view: PinView,
     axis: Axis,
     store: u64,
     opened: bool,
@@ -216,6 +227,7 @@ impl Derived {
         let key = FiguresKey {
             configuration: session.configuration.clone(),
             pins: session.pins.clone(),
+            pin_view: session.pin_view,
             axis: session.axis,
             store: store.generation,
             opened: open.is_some(),
@@ -256,14 +268,23 @@ impl Derived {
             spiking.clone(),
             Count::AsNeeded,
         );
-        self.pins = session.pins.each_ref().map(|pin| {
+        let figures_of = |pin: &Configuration| figures(pin, store, backend, None, Count::Chosen);
+        let open_pins = session.pins.each_ref().map(|pin| {
             pin.as_ref()
                 .filter(|pin| pin.model == session.configuration.model)
-                .and_then(|pin| figures(pin, store, backend, None, Count::Chosen))
+        });
+        self.as_pinned = open_pins.map(|pin| pin.and_then(figures_of));
+        self.pins = open_pins.map(|pin| {
+            let configuration = session.pin_view.of(pin?, scenario);
+            let figures = figures_of(&configuration)?;
+            Some(ShownPin {
+                configuration,
+                figures,
+            })
         });
         self.savings = match (&self.now, &self.original, self.target, self.grid) {
             (Some(now), Some(original), Some(target), Some(grid)) => {
-                footprint::savings(&original.profile, &now.profile, scenario, target, grid).ok()
+                footprint::savings(&original.profile, &now.profile, scenario, target).ok()
             }
             _ => None,
         };
@@ -358,19 +379,23 @@ fn figures(
     spiking: Option<Arc<Spiking>>,
     count: Count,
 ) -> Option<Figures> {
-    let measurement = store.get(&configuration.recipe).cloned();
-    // A stand-in says nothing about the size of the student that was asked for.
-    let exact = measurement.as_ref().filter(|m| m.student.exact);
-    let (mut profile, counted) = match exact {
+    let known = store.get(&configuration.recipe).cloned();
+    // A stand-in says nothing about the student that was asked for.
+    let (measurement, stand_in) = match known {
+        Some(known) if !known.student.exact => (None, Some(known)),
+        own => (own, None),
+    };
+    let (mut profile, counted) = match &measurement {
         Some(measurement) => (measurement.profile.clone(), true),
         None => (backend.predict(&configuration.recipe)?, false),
     };
     let scenario = &configuration.scenario;
-    profile.spiking = spiking.or_else(|| {
-        store
-            .spiking(&configuration.recipe, scenario.time_steps)
-            .cloned()
-    });
+    // So do the spikes of its spiking version.
+    let student = configuration.recipe.canonical().distillation.ratio < 1.0;
+    let own_spikes = store
+        .spiking(&configuration.recipe, scenario.time_steps)
+        .filter(|_| !student || measurement.is_some());
+    profile.spiking = spiking.or_else(|| own_spikes.cloned());
     let footprint = hardware::find(&scenario.hardware).and_then(|target| {
         let grid = carbon::find_grid(&scenario.region)?;
         match count {
@@ -386,6 +411,7 @@ fn figures(
         profile,
         counted,
         measurement,
+        stand_in,
         footprint,
     })
 }

@@ -147,6 +147,11 @@ impl Dialogs {
         Some((field.purpose, expand_home(text)))
     }
 
+    /// Whether the field that stands in for a dialog is open.
+    pub(super) const fn asks_for_path(&self) -> bool {
+        self.field.is_some()
+    }
+
     /// Draws the field, if it is open.
     pub(super) fn show(&mut self, ui: &mut Ui, queue: &mut Vec<Action>) {
         let Some(field) = &mut self.field else {

@@ -8,7 +8,7 @@ use wattif_core::scenario::Scenario;
 use super::App;
 use super::command::Action;
 use super::editor::Answer;
-use super::panels::errors::Tone;
+use super::notices::{Subject, Tone};
 
 /// What can be asked for of a device.
 #[derive(Debug, Clone)]
@@ -37,20 +37,27 @@ pub(super) fn describes_a_device(path: &Path) -> bool {
 impl App {
     /// Says which of the user's files hold no device.
     pub(super) fn report_broken_hardware(&mut self) {
-        for error in hardware::broken().unwrap_or_default() {
-            self.notify(
-                Tone::Note,
-                "A file of yours was left out",
-                error.to_string(),
-            );
-        }
+        let broken = hardware::broken().unwrap_or_default();
+        let texts: Vec<String> = broken.iter().map(ToString::to_string).collect();
+        let title = match texts.len() {
+            0 => {
+                self.notices.withdraw(&Subject::OwnFiles);
+                return;
+            }
+            1 => "A file of yours was left out",
+            _ => "Files of yours were left out",
+        };
+        self.notify(Subject::OwnFiles, Tone::Note, title, texts.join("\n"));
     }
 
     /// Copies a device file into the user's folder and goes to that device.
     pub(super) fn open_hardware(&mut self, path: &Path) {
         match self.install_hardware(path) {
-            Ok(target) => self.go_to(target.id),
-            Err(error) => self.fail("The hardware file was not added", &error),
+            Ok(target) => {
+                self.notices.succeeded(&Subject::Opening);
+                self.go_to(target.id);
+            }
+            Err(error) => self.fail(Subject::Opening, "The hardware file was not added", &error),
         }
     }
 
@@ -89,8 +96,9 @@ impl App {
                 self.forget_measured_machine(),
             ),
         };
-        if let Err(error) = done {
-            self.fail(title, &error);
+        match done {
+            Ok(()) => self.notices.succeeded(&Subject::Devices),
+            Err(error) => self.fail(Subject::Devices, title, &error),
         }
     }
 
@@ -117,8 +125,11 @@ impl App {
         };
         // Where it failed the editor stays open, with all that was typed.
         match done {
-            Ok(()) => self.editor.close(),
-            Err(error) => self.fail(title, &error),
+            Ok(()) => {
+                self.notices.succeeded(&Subject::Devices);
+                self.editor.close();
+            }
+            Err(error) => self.fail(Subject::Devices, title, &error),
         }
     }
 

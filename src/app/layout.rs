@@ -27,10 +27,24 @@ impl App {
         if self.listing_shortcuts {
             self.listing_shortcuts = panels::shortcuts::show(ui);
         }
+        self.show_notices(ui);
         drop_hint(ui);
         if !self.queue.is_empty() {
             ui.ctx().request_repaint();
         }
+    }
+
+    /// Draws the messages over the page, but not into a picture of it.
+    fn show_notices(&mut self, ui: &Ui) {
+        let now = ui.input(|input| input.time);
+        if self
+            .picture_asked
+            .is_some_and(|asked| now - asked < PICTURE_SECONDS)
+        {
+            return;
+        }
+        let over = self.centre.unwrap_or_else(|| ui.ctx().content_rect());
+        panels::errors::show(ui, over, self.notices.list(), &mut self.queue);
     }
 
     fn work(&mut self, ui: &mut Ui) {
@@ -87,12 +101,13 @@ impl App {
     }
 
     fn results(&mut self, ui: &mut Ui) {
-        let mut pictures = std::mem::take(&mut self.pictures);
+        let mut pictures = std::mem::take(&mut self.model.pictures);
         let mut queue = Vec::new();
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 8.0;
             panels::training::show(ui, self, &mut queue);
             panels::figures::show(ui, self);
+            panels::pins::show(ui, self, &mut queue);
             panels::savings::show(ui, self);
             panels::breakdown::show(ui, self);
             panels::measured::show(ui, self, &mut queue);
@@ -101,13 +116,13 @@ impl App {
             panels::examples::show(ui, self, &mut pictures);
             panels::beside::show(ui, self);
         });
-        self.pictures = pictures;
+        self.model.pictures = pictures;
         self.queue.append(&mut queue);
     }
 
     fn centre(&mut self, ui: &mut Ui) {
+        self.centre = Some(ui.max_rect());
         let mut queue = Vec::new();
-        panels::errors::show(ui, &self.notices, &mut queue);
         panels::errors::infeasible(ui, self, &mut queue);
         ui.horizontal_wrapped(|ui| {
             pages::tabs(ui, self, &mut queue);
@@ -136,7 +151,7 @@ impl App {
     fn draw_charts(&mut self, ui: &mut Ui) {
         let moved = self
             .charts
-            .show(ui, &self.session, &self.store, &self.derived);
+            .show(ui, &self.session, &self.model.store, &self.derived);
         if let Some(value) = moved {
             let axis = self.session.axis;
             let mut recipe = self.session.configuration.recipe;
@@ -167,10 +182,14 @@ impl App {
         self.refresh();
         CentralPanel::no_frame().frame(ground).show(ui, |ui| {
             theme::enlarge(ui);
+            self.centre = Some(ui.max_rect());
             self.draw_page(ui);
         });
     }
 }
+
+/// Longest time that a picture of the window takes to arrive; one that never does hides no messages.
+const PICTURE_SECONDS: f64 = 1.0;
 
 /// What to do with a file that hovers over the window.
 fn drop_hint(ui: &Ui) {

@@ -11,7 +11,7 @@ mod beside;
 mod calibrating;
 mod charts;
 mod command;
-mod compare;
+pub(crate) mod compare;
 mod derived;
 mod dialogs;
 mod editor;
@@ -20,10 +20,14 @@ mod export;
 mod hardware;
 mod layout;
 mod news;
+mod notices;
+mod open;
 mod outline;
 mod pages;
 mod panels;
+mod pins;
 mod power;
+mod rest;
 mod run;
 mod session;
 mod storage;
@@ -37,26 +41,25 @@ use std::sync::{Arc, Mutex};
 use egui::{Context, Ui};
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
-use wattif_core::recipe::Recipe;
 
 use calibrating::Calibrating;
 use charts::Charts;
 use command::Action;
-use derived::{Derived, Store};
+use derived::Derived;
 use dialogs::Dialogs;
 use editor::Editor;
+use notices::{Notices, Subject, Tone};
+use open::OpenModel;
 use pages::Pages;
-use panels::errors::{Notice, Tone};
-use panels::examples::Pictures;
-use panels::status::Activity;
+use rest::Rest;
 use session::{History, Step};
-use timing::Timing;
 
 pub use axis::Axis;
 pub use backend::{Backend, ModelFacts, Opener, TrainingReport, Update};
 pub use calibrating::Measurer;
 pub use command::Command;
 pub use pages::Page;
+pub use pins::{KeptFigures, PinView};
 pub use run::{Start, engine_opener, run};
 pub use session::{Configuration, DEFAULT_MODEL, Session, Settings};
 pub use theme::ThemeChoice;
@@ -77,23 +80,15 @@ pub struct Options {
 pub struct App {
     session: Session,
     history: History<Configuration>,
-    store: Store,
+    rest: Rest,
+    model: OpenModel,
     derived: Derived,
     charts: Charts,
-    backend: Option<Box<dyn Backend>>,
-    facts: Option<ModelFacts>,
     opening: Option<Opening>,
     opener: Opener,
     wake: Arc<dyn Fn() + Send + Sync>,
     queue: Vec<Action>,
-    notices: Vec<Notice>,
-    next_notice: u64,
-    activity: Activity,
-    training: Option<Training>,
-    /// Key of the recipe whose training was stopped by hand; it is not begun again by itself.
-    not_to_train: Option<String>,
-    /// Speed with packed weights on this machine.
-    timing: Timing,
+    notices: Notices,
     dialogs: Dialogs,
     editor: Editor,
     calibrating: Calibrating,
@@ -105,11 +100,12 @@ pub struct App {
     narrow: bool,
     listing_shortcuts: bool,
     preset: Option<OpenedPreset>,
-    pictures: Pictures,
     pages: Pages,
-    submitted: Option<String>,
-    filled: Option<(String, Axis, u64)>,
     picture: Picture,
+    /// When a picture was asked for that has not come yet, in seconds of the window's clock.
+    picture_asked: Option<f64>,
+    /// Where the page lies.
+    centre: Option<egui::Rect>,
     /// Watches the power sensors; absent where nobody looks at them.
     power: Option<power::PowerWatch>,
 }
@@ -131,32 +127,6 @@ enum How {
     Step(Step),
 }
 
-/// A student in training, with the losses so far.
-struct Training {
-    report: TrainingReport,
-    /// Steps and their losses, thinned to what a small curve can show.
-    losses: Vec<(u64, f64)>,
-    /// The last quality that was measured on the way.
-    quality: Option<f64>,
-}
-
-impl Training {
-    const MOST_LOSSES: usize = 400;
-
-    fn follow(&mut self, report: TrainingReport) {
-        self.losses.push((report.steps.0, report.loss));
-        if self.losses.len() > Self::MOST_LOSSES {
-            let mut place = 0;
-            self.losses.retain(|_| {
-                place += 1;
-                place % 2 == 0
-            });
-        }
-        self.quality = report.quality.or(self.quality);
-        self.report = report;
-    }
-}
-
 /// A preset that was opened, with what to know before comparing its figures.
 struct OpenedPreset {
     preset: Preset,
@@ -166,16 +136,14 @@ struct OpenedPreset {
 impl OpenedPreset {
     /// Whether the sliders still stand as the preset had them.
     fn applies(&self, configuration: &Configuration) -> bool {
-        self.preset.recipe.key() == configuration.recipe.key()
+        self.preset.model.reference == configuration.model
+            && self.preset.recipe.key() == configuration.recipe.key()
             && self.preset.scenario == configuration.scenario
     }
 }
 
 /// A picture of the charts, where to write it, once its pixels are there.
 type Picture = Arc<Mutex<Option<(PathBuf, Arc<egui::ColorImage>)>>>;
-
-/// Title of the notice of a file that was written.
-const SAVED: &str = "Saved";
 
 impl App {
     /// A window that opens what it is told to, with the settings of last time.
@@ -193,21 +161,15 @@ impl App {
             history: History::new(session.configuration.clone()),
             kept: session.clone(),
             session,
-            store: Store::default(),
+            rest: Rest::default(),
+            model: OpenModel::default(),
             derived: Derived::default(),
             charts: Charts::default(),
-            backend: None,
-            facts: None,
             opening: None,
             opener: options.opener,
             wake,
             queue: Vec::new(),
-            notices: Vec::new(),
-            next_notice: 0,
-            activity: Activity::default(),
-            training: None,
-            not_to_train: None,
-            timing: Timing::default(),
+            notices: Notices::default(),
             dialogs: Dialogs::default(),
             editor: Editor::default(),
             calibrating: Calibrating::default(),
@@ -217,15 +179,15 @@ impl App {
             narrow: false,
             listing_shortcuts: false,
             preset: None,
-            pictures: Pictures::default(),
             pages: Pages::default(),
-            submitted: None,
-            filled: None,
             picture: Picture::default(),
+            picture_asked: None,
+            centre: None,
             power: None,
         };
         if let Some(error) = complaint {
-            app.notify(Tone::Note, "Starting afresh", format!("{error:#}"));
+            let text = format!("{error:#}");
+            app.notify(Subject::Session, Tone::Note, "Starting afresh", text);
         }
         app.report_broken_hardware();
         app.apply_settings(ctx);
@@ -239,7 +201,7 @@ impl App {
             self.open_preset(&path);
         } else if let Some(reference) = start.model {
             // A model that is asked for by name opens as it is, not as the last one was compressed.
-            self.open_compressed(reference, Recipe::default());
+            self.open_model(reference);
         }
         if self.opening.is_none() {
             let configuration = self.session.configuration.clone();
@@ -255,6 +217,7 @@ impl App {
     /// The texts of the messages that wait to be read.
     pub fn messages(&self) -> Vec<String> {
         self.notices
+            .list()
             .iter()
             .map(|notice| format!("{}: {}", notice.title, notice.text))
             .collect()
@@ -263,7 +226,7 @@ impl App {
     /// What the three charts say: quality, throughput, CO2e.
     pub fn readings(&mut self) -> [String; 3] {
         self.charts
-            .get(&self.session, &self.store, &self.derived)
+            .get(&self.session, &self.model.store, &self.derived)
             .each_ref()
             .map(|chart| chart.reading.clone())
     }
@@ -271,8 +234,9 @@ impl App {
     /// Whether a model is open and nothing is left to do.
     pub fn is_idle(&self) -> bool {
         self.opening.is_none()
-            && self.facts.is_some()
-            && self.activity.idle
+            && self.model.facts.is_some()
+            && self.model.activity.idle
+            && self.rest.is_reached()
             && !self.pages.is_busy()
             && !self.calibrating.is_busy()
     }
@@ -286,7 +250,7 @@ impl App {
 
     /// A quality of the open model's kind in words.
     fn quality_words(&self, quality: f64) -> String {
-        match self.facts.as_ref().map(|facts| facts.unit) {
+        match self.model.facts.as_ref().map(|facts| facts.unit) {
             Some(wattif_core::profile::Unit::Token) => {
                 format!("{} bits per byte", crate::format::significant(quality, 3))
             }
@@ -295,36 +259,10 @@ impl App {
     }
 
     fn class_name(&self, class: usize) -> String {
-        self.backend
+        self.model
+            .backend
             .as_ref()
             .map_or_else(String::new, |backend| backend.class_name(class))
-    }
-
-    fn notify(&mut self, tone: Tone, title: &str, text: String) {
-        let id = self.next_notice;
-        self.next_notice += 1;
-        // The same failure over and over (a drag over broken ground) is one message.
-        if self
-            .notices
-            .iter()
-            .any(|n| n.title == title && n.text == text)
-        {
-            return;
-        }
-        // Of what was saved, the latest is news.
-        if title == SAVED {
-            self.notices.retain(|notice| notice.title != SAVED);
-        }
-        self.notices.push(Notice {
-            id,
-            tone,
-            title: title.to_owned(),
-            text,
-        });
-    }
-
-    fn fail(&mut self, title: &str, error: &dyn std::fmt::Display) {
-        self.notify(Tone::Failure, title, format!("{error:#}"));
     }
 
     /// Takes in news, runs commands, keeps the session. Draws nothing.
@@ -339,23 +277,31 @@ impl App {
         }
         self.finish_picture(ctx);
         self.run_queue(ctx);
-        let resting = ctx.input(|input| !input.pointer.any_down() && input.keys_down.is_empty());
-        if resting {
-            self.settle(ctx);
+        // Where a gesture begins, the one before has ended, however short ago.
+        if ctx.input(|input| input.pointer.any_pressed()) {
+            self.history.settle(&self.session.configuration);
         }
+        if self.rest.look(ctx, &self.session) {
+            self.settle();
+        }
+        self.pass_notices(ctx);
         self.refresh();
     }
 
     fn refresh(&mut self) {
-        let open = match (&self.backend, &self.facts) {
+        let open = match (&self.model.backend, &self.model.facts) {
             (Some(backend), Some(facts)) => Some((&**backend, facts.hash.as_str())),
             _ => None,
         };
-        self.derived.refresh(&self.session, &self.store, open);
+        let before = self.derived.generation;
+        self.derived.refresh(&self.session, &self.model.store, open);
+        if self.derived.generation != before {
+            self.keep_pin_figures();
+        }
     }
 
     /// The hand rests: record an undo step, measure what is around, keep the session.
-    fn settle(&mut self, _ctx: &Context) {
+    fn settle(&mut self) {
         self.history.settle(&self.session.configuration);
         self.fill();
         self.train_if_wanted();
@@ -364,7 +310,9 @@ impl App {
         {
             self.kept = self.session.clone();
             if let Err(error) = storage::save(folder, &self.session) {
-                self.fail("The session could not be kept", &error);
+                self.fail(Subject::Session, "The session could not be kept", &error);
+            } else {
+                self.notices.succeeded(&Subject::Session);
             }
         }
     }
@@ -374,9 +322,7 @@ impl App {
         if self.editor.is_open() {
             return;
         }
-        if self.presenting && ctx.input(|input| input.key_pressed(egui::Key::Escape)) {
-            self.presenting = false;
-        }
+        self.escape(ctx);
         // Ctrl+Z would also take Ctrl+Shift+Z: the shortcuts with more keys come first.
         let shifted = |command: &Command| {
             command
@@ -397,6 +343,31 @@ impl App {
         let redo = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, egui::Key::Y);
         if ctx.input_mut(|input| input.consume_shortcut(&redo)) && self.can(Command::Redo) {
             self.queue.push(Action::Run(Command::Redo));
+        }
+    }
+
+    /// Escape puts away the messages, else ends the presentation, unless something in front wants it.
+    fn escape(&mut self, ctx: &Context) {
+        let wanted = ctx.any_popup_open()
+            || ctx.text_edit_focused()
+            || self.dialogs.asks_for_path()
+            || self.calibrating.result().is_some()
+            || self.listing_shortcuts;
+        if wanted || !ctx.input(|input| input.key_pressed(egui::Key::Escape)) {
+            return;
+        }
+        if self.notices.list().is_empty() {
+            self.presenting = false;
+        } else {
+            self.notices.clear();
+        }
+    }
+
+    /// Lets messages leave that were there long enough.
+    fn pass_notices(&mut self, ctx: &Context) {
+        let (now, attended) = ctx.input(|input| (input.time, !input.events.is_empty()));
+        if let Some(left) = self.notices.pass(now, attended) {
+            ctx.request_repaint_after_secs(left as f32);
         }
     }
 
@@ -426,7 +397,7 @@ impl App {
                 "this is neither a preset or device (.ron) nor a model (.safetensors, config.json)",
                 path,
             );
-            self.fail("The file was not opened", &error);
+            self.fail(Subject::Opening, "The file was not opened", &error);
         }
     }
 }

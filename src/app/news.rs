@@ -7,32 +7,30 @@ use egui::Context;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
 use wattif_core::recipe::Recipe;
+use wattif_core::worker;
 
 use super::ModelFacts;
 use super::axis::Axis;
 use super::backend::Update;
+use super::notices::Subject;
+use super::open::{OpenModel, Training};
 use super::session::Configuration;
-use super::{App, How, OpenedPreset, Opening, Training, hardware};
+use super::{App, How, OpenedPreset, Opening, hardware};
 
 impl App {
-    /// Opens a model, to be compressed as the one before.
+    /// Opens a model as it is, whatever was done to the one before.
     pub(super) fn open_model(&mut self, reference: ModelReference) {
-        let recipe = self.session.configuration.recipe;
-        self.open_compressed(reference, recipe);
-    }
-
-    pub(super) fn open_compressed(&mut self, reference: ModelReference, recipe: Recipe) {
         let before = &self.session.configuration;
         match before.scenario_for(&reference) {
             Ok(scenario) => {
                 let configuration = Configuration {
                     model: reference,
-                    recipe,
+                    recipe: Recipe::default(),
                     scenario,
                 };
                 self.open(configuration, How::Chosen);
             }
-            Err(error) => self.fail("The model was not opened", &error),
+            Err(error) => self.fail(Subject::Opening, "The model was not opened", &error),
         }
     }
 
@@ -52,13 +50,14 @@ impl App {
                 self.open(configuration, How::Preset(Box::new(opened)));
             }
             Err(_) if hardware::describes_a_device(path) => self.open_hardware(path),
-            Err(error) => self.fail("The preset was not opened", &error),
+            Err(error) => self.fail(Subject::Opening, "The preset was not opened", &error),
         }
     }
 
     /// Goes to a configuration; if its model is another one, once that is open. Until then nothing changes.
     pub(super) fn open(&mut self, configuration: Configuration, how: How) {
         let same = self
+            .model
             .facts
             .as_ref()
             .is_some_and(|facts| facts.reference == configuration.model);
@@ -74,14 +73,18 @@ impl App {
                     how,
                 });
             }
-            Err(error) => self.fail("The model was not opened", &error),
+            Err(error) => self.fail(Subject::Opening, "The model was not opened", &error),
         }
     }
 
     fn arrive(&mut self, configuration: Configuration, how: How) {
+        self.notices.succeeded(&Subject::Opening);
         match how {
-            How::Chosen => {}
+            How::Chosen => {
+                self.history.settle(&self.session.configuration);
+            }
             How::Step(step) => {
+                self.stop_training_before(&configuration);
                 let now = &self.session.configuration;
                 // What was changed while the model opened makes this a new step.
                 if self.history.ahead(step, now) == Some(&configuration) {
@@ -89,10 +92,17 @@ impl App {
                 }
             }
             How::Preset(mut opened) => {
-                let hash = self.facts.as_ref().map_or("", |facts| facts.hash.as_str());
+                self.history.settle(&self.session.configuration);
+                let hash = self
+                    .model
+                    .facts
+                    .as_ref()
+                    .map_or("", |facts| facts.hash.as_str());
                 match opened.preset.differences(hash) {
                     Ok(differences) => opened.differences = differences,
-                    Err(error) => self.fail("The preset could not be compared", &error),
+                    Err(error) => {
+                        self.fail(Subject::Opening, "The preset could not be compared", &error)
+                    }
                 }
                 self.preset = Some(*opened);
             }
@@ -120,13 +130,14 @@ impl App {
                     self.take(ctx, update);
                 }
             } else if let Some(error) = failed {
-                self.fail("The model was not opened", &error);
+                self.fail(Subject::Opening, "The model was not opened", &error);
                 self.open_fallback(&opening.configuration.model);
             } else {
                 self.opening = Some(opening);
             }
         }
         let updates = self
+            .model
             .backend
             .as_mut()
             .map(|backend| backend.updates())
@@ -139,27 +150,18 @@ impl App {
     /// Where nothing is open and the model asked for cannot be, the bundled one is opened instead.
     fn open_fallback(&mut self, failed: &ModelReference) {
         let fallback = Configuration::default();
-        if self.facts.is_none() && *failed != fallback.model {
+        if self.model.facts.is_none() && *failed != fallback.model {
             self.open(fallback, How::Chosen);
         }
     }
 
     fn switch_to(&mut self, opening: Opening, facts: ModelFacts) {
-        let known_by_shapes = |facts: &ModelFacts| facts.source.is_some();
-        let was_outlined = self.facts.as_ref().is_some_and(known_by_shapes);
-        self.backend = Some(opening.backend);
-        self.facts = Some(facts);
-        self.store.clear();
-        self.pictures.clear();
-        self.submitted = None;
-        self.filled = None;
-        self.training = None;
-        self.not_to_train = None;
-        self.timing = super::Timing::default();
-        self.activity = super::Activity::default();
-        let first = self.derived.now.is_none();
+        let was_outlined = self.model.is_outline();
+        let first = self.model.facts.is_none();
+        self.model = OpenModel::new(opening.backend, facts);
+        self.notices.withdraw_work();
         // Where no quality is there to be lost, what most changes the cost is the batch.
-        let outlined = self.facts.as_ref().is_some_and(known_by_shapes);
+        let outlined = self.model.is_outline();
         if outlined && self.session.axis.is_recipe() {
             self.session.axis = Axis::Batch;
         } else if !outlined && was_outlined {
@@ -172,43 +174,63 @@ impl App {
         }
     }
 
+    fn work_succeeded(&mut self, what: &str) {
+        self.notices.succeeded(&Subject::Work(what.to_owned()));
+    }
+
     fn take(&mut self, ctx: &Context, update: Update) {
         match update {
             Update::Opened(_) => {}
-            Update::Measured(measurement) => self.store.add(measurement),
-            Update::Spiked(recipe, spiking) => self.store.add_spiking(&recipe, spiking),
-            Update::Timed(run) => self.timing.arrived(run),
-            Update::Progress { what, done } => {
-                if self.activity.progress.is_none() {
-                    self.activity.since = ctx.input(|input| input.time);
+            Update::Measured(measurement) => {
+                // The next try is that of the configuration in use; its surroundings are measured whatever it does.
+                if measurement.recipe.key() == self.session.configuration.recipe.key() {
+                    self.work_succeeded(worker::MEASURING);
                 }
-                self.activity.progress = Some((what, done));
+                self.model.store.add(measurement);
             }
-            Update::Training(report) => {
-                let training = self.training.get_or_insert_with(|| Training {
-                    report: report.clone(),
-                    losses: Vec::new(),
-                    quality: None,
-                });
-                training.follow(report);
+            Update::Spiked(recipe, spiking) => {
+                self.work_succeeded(worker::SPIKING);
+                self.model.store.add_spiking(&recipe, spiking);
             }
+            Update::Timed(run) => {
+                if run.is_some() {
+                    self.work_succeeded(worker::TIMING);
+                }
+                self.model.timing.arrived(run);
+            }
+            Update::Progress { what, done } => {
+                if self.model.activity.progress.is_none() {
+                    self.model.activity.since = ctx.input(|input| input.time);
+                }
+                self.model.activity.progress = Some((what, done));
+            }
+            Update::Training(report) => match &mut self.model.training {
+                Some(training) => training.follow(report),
+                none => *none = Some(Training::new(report)),
+            },
             Update::Trained(finished) => {
-                self.training = None;
+                self.model.training = None;
+                self.model.student_asked = None;
                 if finished {
-                    self.store.forget_stand_ins();
-                    self.submitted = None;
-                    self.filled = None;
+                    self.work_succeeded(worker::TRAINING);
+                    self.model.store.forget_stand_ins();
+                    self.model.submitted = None;
+                    self.model.filled = None;
                     self.submit();
                 }
             }
             Update::Failed { doing, error } => {
-                self.activity.progress = None;
-                self.fail(&doing, &error);
+                self.model.activity.progress = None;
+                if doing == worker::TRAINING {
+                    // Also where it did not even begin.
+                    self.model.student_asked = None;
+                }
+                self.fail(Subject::Work(doing.clone()), &doing, &error);
             }
-            Update::Settled => self.activity.progress = None,
+            Update::Settled => self.model.activity.progress = None,
             Update::Idle => {
-                self.activity.progress = None;
-                self.activity.idle = true;
+                self.model.activity.progress = None;
+                self.model.activity.idle = true;
             }
         }
     }

@@ -18,12 +18,13 @@ use super::command::{Action, Command};
 use super::dialogs::Purpose;
 use super::engine::EngineBackend;
 use super::hardware::HardwareAction;
+use super::notices::{Subject, Tone};
+use super::open::Filled;
 use super::outline::OutlineBackend;
 use super::pages::Page;
-use super::panels::errors::Tone;
 use super::power::PowerWatch;
 use super::session::{Configuration, Settings, Step};
-use super::{App, How, OpenedPreset, Options, SAVED, ThemeChoice, export, theme};
+use super::{App, How, OpenedPreset, Options, ThemeChoice, export, theme};
 
 /// What the window opens on.
 #[derive(Debug, Clone, Default)]
@@ -83,18 +84,18 @@ impl App {
     /// Whether a command has something to do now.
     pub fn can(&self, command: Command) -> bool {
         let configuration = &self.session.configuration;
-        let open = self.facts.is_some();
+        let open = self.model.facts.is_some();
         match command {
             Command::Undo => self.history.ahead(Step::Back, configuration).is_some(),
             Command::Redo => self.history.ahead(Step::Forward, configuration).is_some(),
             Command::Reset => !configuration.recipe.is_identity(),
             Command::ClearPins => self.session.pins.iter().any(Option::is_some),
-            Command::CancelTraining => self.training.is_some(),
+            Command::CancelTraining => self.model.training.is_some(),
             Command::MeasureSpeed => {
-                open && !self.timing.is_running() && self.obstacle(command).is_none()
+                open && !self.model.timing.is_running() && self.obstacle(command).is_none()
             }
             Command::ChangeHardware => self.derived.target.is_some(),
-            Command::MeasureMachine => self.training.is_none() && !self.calibrating.is_busy(),
+            Command::MeasureMachine => self.model.training.is_none() && !self.calibrating.is_busy(),
             Command::ExportCsv => open && self.obstacle(command).is_none(),
             Command::SavePreset | Command::ExportPng | Command::PinA | Command::PinB => open,
             Command::NormalText => self.session.settings.text_scale != 1.0,
@@ -124,19 +125,23 @@ impl App {
         match action {
             Action::Run(command) => self.run_command(ctx, command),
             Action::SetRecipe(recipe, axis) => {
+                self.begin_gesture(axis);
                 self.session.configuration.recipe = recipe;
                 self.session.axis = axis.unwrap_or(self.session.axis);
                 self.submit();
             }
             Action::SetScenario(scenario, axis) => {
+                self.begin_gesture(axis);
                 self.session.configuration.scenario = scenario;
                 self.session.axis = axis.unwrap_or(self.session.axis);
                 self.spike();
             }
             Action::SetAxis(axis) => self.session.axis = axis,
+            Action::ShowPins(view) => self.session.pin_view = view,
             Action::SetModel(reference) => self.open_model(reference),
             Action::Hardware(action) => self.do_to_hardware(action),
-            Action::Dismiss(id) => self.notices.retain(|notice| notice.id != id),
+            Action::Dismiss(id) => self.notices.dismiss(id),
+            Action::Reading(id) => self.notices.keep(id),
             Action::Path(path) => {
                 if let Some((purpose, path)) = self.dialogs.close(path) {
                     self.answered(ctx, purpose, &path);
@@ -161,14 +166,18 @@ impl App {
             Command::Undo => self.step(Step::Back),
             Command::Redo => self.step(Step::Forward),
             Command::Reset => {
+                self.begin_gesture(None);
                 self.session.configuration.recipe = Recipe::default();
                 self.submit();
             }
             Command::PinA | Command::PinB => {
                 let slot = usize::from(command == Command::PinB);
-                self.session.pins[slot] = Some(self.session.configuration.clone());
+                self.pin(slot);
             }
-            Command::ClearPins => self.session.pins = [None, None],
+            Command::ClearPins => {
+                self.session.pins = [None, None];
+                self.session.pin_figures = [None, None];
+            }
             Command::Show(page) => settings.page = page,
             Command::Present => self.presenting = !self.presenting,
             Command::SwitchTheme => {
@@ -206,10 +215,10 @@ impl App {
             }
             Command::MeasureMachine => self.do_to_hardware(HardwareAction::Measure),
             Command::CancelTraining => {
-                if let Some(backend) = &mut self.backend {
+                if let Some(backend) = &mut self.model.backend {
                     backend.cancel_training();
                 }
-                self.not_to_train = Some(self.session.configuration.recipe.student_key());
+                self.model.not_to_train = self.model.student_asked.clone();
             }
             Command::Shortcuts => self.listing_shortcuts = true,
         }
@@ -225,6 +234,13 @@ impl App {
         ctx.set_zoom_factor(settings.text_scale);
     }
 
+    /// Another knob than the last, or none: what was done before is a step of its own, however short ago.
+    fn begin_gesture(&mut self, axis: Option<Axis>) {
+        if axis != Some(self.session.axis) {
+            self.history.settle(&self.session.configuration);
+        }
+    }
+
     /// Goes a step along the history. Where it leads to another model, the step is taken once that is open.
     fn step(&mut self, step: Step) {
         let there = self.history.ahead(step, &self.session.configuration);
@@ -237,16 +253,16 @@ impl App {
     pub(super) fn submit(&mut self) {
         let recipe = self.session.configuration.recipe;
         let key = recipe.key();
-        if self.submitted.as_ref() == Some(&key) {
+        if self.model.submitted.as_ref() == Some(&key) {
             return;
         }
-        if let Some(backend) = &mut self.backend {
+        if let Some(backend) = &mut self.model.backend {
             if let Some(known) = backend.known(&recipe) {
-                self.store.add(known);
+                self.model.store.add(known);
             }
             backend.submit(recipe);
-            self.submitted = Some(key);
-            self.activity.idle = false;
+            self.model.submitted = Some(key);
+            self.model.activity.idle = false;
             self.spike();
         }
     }
@@ -260,17 +276,22 @@ impl App {
             .is_ok_and(|target| target.class == HardwareClass::Neuromorphic);
         // Attention has no spiking version.
         let classifies = self
+            .model
             .facts
             .as_ref()
             .is_some_and(|facts| facts.unit == Unit::Image && facts.source.is_none());
-        let known = self.store.spiking(recipe, scenario.time_steps).is_some();
+        let known = self
+            .model
+            .store
+            .spiking(recipe, scenario.time_steps)
+            .is_some();
         if spikes
             && classifies
             && !known
-            && let Some(backend) = &mut self.backend
+            && let Some(backend) = &mut self.model.backend
         {
             backend.spike(*recipe, scenario.time_steps);
-            self.activity.idle = false;
+            self.model.activity.idle = false;
         }
     }
 
@@ -282,7 +303,7 @@ impl App {
         }
         let axis = self.session.axis;
         let configuration = &self.session.configuration;
-        let Some(facts) = &self.facts else {
+        let Some(facts) = &self.model.facts else {
             return;
         };
         let mut recipe = configuration.recipe;
@@ -296,9 +317,12 @@ impl App {
             .filter(|pin| pin.model == configuration.model)
             .map(|pin| pin.recipe)
             .collect();
-        let pins_key: u64 = pins.iter().map(|pin| pin.key().len() as u64).sum();
-        let key = (configuration.recipe.key(), axis, pins_key);
-        if self.filled.as_ref() == Some(&key) {
+        let key = Filled {
+            recipe: configuration.recipe.key(),
+            axis,
+            pins: pins.iter().map(Recipe::key).collect(),
+        };
+        if self.model.filled.as_ref() == Some(&key) {
             return;
         }
         let mut values = match axis {
@@ -321,30 +345,46 @@ impl App {
         // All of the curve coarsely before any of it finely.
         positions.extend(along.iter().map(|recipe| (*recipe, Depth::Coarse)));
         positions.extend(along.iter().map(|recipe| (*recipe, Depth::Full)));
-        self.filled = Some(key);
-        if let Some(backend) = &mut self.backend {
+        self.model.filled = Some(key);
+        if let Some(backend) = &mut self.model.backend {
             backend.fill(positions);
-            self.activity.idle = false;
+            self.model.activity.idle = false;
         }
     }
 
     /// Begins to train a student where the slider rests between those that are ready.
     pub(super) fn train_if_wanted(&mut self) {
         let recipe = self.session.configuration.recipe;
-        if self.training.is_some() || recipe.canonical().distillation.ratio >= 1.0 {
+        if self.model.student_asked.is_some() || recipe.canonical().distillation.ratio >= 1.0 {
             return;
         }
         let key = recipe.student_key();
-        if self.not_to_train.as_ref() == Some(&key) {
+        if self.model.not_to_train.as_ref() == Some(&key) {
             return;
         }
         let missing = self
+            .model
             .store
             .get(&recipe)
             .is_some_and(|measurement| !measurement.student.exact);
-        if missing && let Some(backend) = &mut self.backend {
+        if missing && let Some(backend) = &mut self.model.backend {
             backend.train(recipe);
-            self.not_to_train = Some(key);
+            self.model.student_asked = Some(key.clone());
+            self.model.not_to_train = Some(key);
+        }
+    }
+
+    /// A step along the history leads to `there`: stops the training of a student that is of no use then. Where a step
+    /// leads back to it, it is trained again.
+    pub(super) fn stop_training_before(&mut self, there: &Configuration) {
+        let undone = self
+            .model
+            .student_asked
+            .as_ref()
+            .is_some_and(|key| *key != there.recipe.student_key());
+        if undone && let Some(backend) = &mut self.model.backend {
+            backend.cancel_training();
+            self.model.not_to_train = None;
         }
     }
 
@@ -364,6 +404,7 @@ impl App {
             Purpose::ExportPng => {
                 let (picture, wake) = (Arc::clone(&self.picture), Arc::clone(&self.wake));
                 let path = path.to_owned();
+                self.picture_asked = Some(ctx.input(|input| input.time));
                 ctx.request_screenshot(move |image| {
                     *picture.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, image));
                     wake();
@@ -375,8 +416,11 @@ impl App {
     /// Says where a file was written, or why it was not.
     fn report_saved<E: Display>(&mut self, path: &Path, failure: &str, written: Result<(), E>) {
         match written {
-            Ok(()) => self.notify(Tone::Note, SAVED, path.display().to_string()),
-            Err(error) => self.fail(failure, &error),
+            Ok(()) => {
+                let path = path.display().to_string();
+                self.notify(Subject::Saving, Tone::Done, "Saved", path);
+            }
+            Err(error) => self.fail(Subject::Saving, failure, &error),
         }
     }
 
@@ -384,7 +428,7 @@ impl App {
     fn export_table(&mut self, path: &Path) -> anyhow::Result<()> {
         let page = self.session.settings.page;
         if page == Page::WhatIf {
-            return export::csv(path, &self.session, &self.store, &self.derived);
+            return export::csv(path, &self.session, &self.model.store, &self.derived);
         }
         let mut pages = std::mem::take(&mut self.pages);
         let table = pages.table(self, page);
@@ -394,7 +438,11 @@ impl App {
 
     fn save_preset(&mut self, path: &Path) -> wattif_core::Result<()> {
         let configuration = &self.session.configuration;
-        let hash = self.facts.as_ref().map_or("", |facts| facts.hash.as_str());
+        let hash = self
+            .model
+            .facts
+            .as_ref()
+            .map_or("", |facts| facts.hash.as_str());
         let mut preset = Preset::new(
             configuration.model.clone(),
             hash,
@@ -428,6 +476,7 @@ impl App {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some((path, image)) = picture {
+            self.picture_asked = None;
             let rect = self.pages.rect.unwrap_or_else(|| ctx.content_rect());
             let written = export::png(&path, &image, rect, ctx.pixels_per_point());
             self.report_saved(&path, NOT_EXPORTED, written);

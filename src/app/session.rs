@@ -8,6 +8,7 @@ use wattif_core::scenario::Scenario;
 
 use super::axis::Axis;
 use super::pages::Page;
+use super::pins::{KeptFigures, PinView};
 use super::theme::ThemeChoice;
 
 /// What an undo step restores: the configuration that is explored.
@@ -105,6 +106,10 @@ pub struct Session {
     pub axis: Axis,
     /// Pinned configurations A and B.
     pub pins: [Option<Configuration>; 2],
+    /// What was known of them when their models were last open.
+    pub pin_figures: [Option<KeptFigures>; 2],
+    /// In which scenario they are shown.
+    pub pin_view: PinView,
     /// How the window looks.
     pub settings: Settings,
 }

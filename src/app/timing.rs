@@ -55,23 +55,35 @@ impl Timing {
 impl App {
     /// Why nothing can be timed.
     pub(super) fn timing_obstacle(&self) -> Option<&'static str> {
-        let shapes_only = self.facts.as_ref().is_some_and(|f| f.source.is_some());
+        let shapes_only = self
+            .model
+            .facts
+            .as_ref()
+            .is_some_and(|f| f.source.is_some());
         if shapes_only {
             Some("Known by its shapes only: there are no weights to run")
-        } else if self.training.is_some() {
+        } else if self.stands_in() {
+            // Its speed would be that of the student that stands in for it.
+            Some("This student is not trained: there are no weights of it to run")
+        } else if self.model.training.is_some() {
             Some("A student is in training, which would disturb the clock")
         } else {
             None
         }
     }
 
+    fn stands_in(&self) -> bool {
+        let now = self.derived.now.as_ref();
+        now.is_some_and(|now| now.stand_in.is_some())
+    }
+
     /// Asks for the current configuration to be timed.
     pub(super) fn time(&mut self) {
         let configuration = &self.session.configuration;
-        if let Some(backend) = &mut self.backend {
+        if let Some(backend) = &mut self.model.backend {
             backend.time(configuration.recipe, &configuration.scenario);
-            self.timing.asked = Some(Subject::of(configuration));
-            self.activity.idle = false;
+            self.model.timing.asked = Some(Subject::of(configuration));
+            self.model.activity.idle = false;
         }
     }
 }

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use wattif_core::carbon;
 use wattif_core::hardware;
-use wattif_core::model::ModelReference;
+use wattif_core::model::{self, ModelReference};
+use wattif_core::named::Understood;
 use wattif_core::preset::Preset;
 use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
 use wattif_core::scenario::Scenario;
@@ -16,10 +17,10 @@ use wattif_core::serving::Era;
 /// Which model, from where, and what is done to it.
 #[derive(Debug, Args)]
 pub(super) struct SourceArguments {
-    /// A bundled model (bundled:NAME), a safetensors file, or a network known by its shapes: catalogue:NAME, a
-    /// config.json or the folder of one, dense:70e9, moe:235e9:22e9
-    #[arg(long, value_name = "MODEL", required_unless_present = "preset")]
-    pub(super) model: Option<ModelReference>,
+    /// A model by name ("llama 3.1 70b"): a bundled one (bundled:NAME) or a network known by its shapes (catalogue:NAME);
+    /// or a safetensors file, a config.json or the folder of one, dense:70e9, moe:235e9:22e9
+    #[arg(long, value_name = "MODEL", required_unless_present = "preset", value_parser = model::named)]
+    pub(super) model: Option<Understood<ModelReference>>,
     /// A preset to start from; other arguments replace single values of it
     #[arg(long, value_name = "FILE")]
     pub(super) preset: Option<PathBuf>,
@@ -42,9 +43,16 @@ impl SourceArguments {
     /// Neither is there, which the argument parser has ruled out.
     pub(super) fn reference(&self, preset: Option<&Preset>) -> anyhow::Result<ModelReference> {
         self.model
-            .clone()
+            .as_ref()
+            .map(|model| model.item.clone())
             .or_else(|| preset.map(|preset| preset.model.reference.clone()))
             .context("neither --model nor --preset is given")
+    }
+
+    /// How the name of the model was understood, where it was not its own.
+    pub(super) fn understood(&self) -> Option<String> {
+        let note = self.model.as_ref()?.note.as_ref()?;
+        Some(format!("model: {note}"))
     }
 }
 
@@ -110,7 +118,7 @@ impl RecipeArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Scenario")]
 pub(super) struct ScenarioArguments {
-    /// Hardware target by identifier or name, as `wattif hardware` lists it
+    /// Hardware target by identifier, name or words of it ("h100 sxm"), as `wattif hardware` lists it
     #[arg(long, value_name = "NAME")]
     hardware: Option<String>,
     /// Devices that share the model
@@ -140,7 +148,7 @@ pub(super) struct ScenarioArguments {
     /// Units of work per day
     #[arg(long, value_name = "X")]
     demand: Option<f64>,
-    /// Electricity grid by identifier or place, as `wattif regions` lists it
+    /// Electricity grid by place, ISO code, cloud region ("eu-central-1") or identifier, as `wattif regions` lists it
     #[arg(long, value_name = "PLACE")]
     region: Option<String>,
     /// Energy of the building / energy of the machines
@@ -166,6 +174,18 @@ impl ScenarioArguments {
         self.devices.is_some()
     }
 
+    /// How the names of hardware and region were understood, where they were not their own.
+    ///
+    /// # Errors
+    /// Those of [`Self::apply`].
+    pub(super) fn understood(&self) -> wattif_core::Result<Vec<String>> {
+        let hardware = self.hardware.as_deref().map(hardware::named).transpose()?;
+        let region = self.region.as_deref().map(carbon::named_grid).transpose()?;
+        let hardware = hardware.and_then(|found| Some(format!("hardware: {}", found.note?)));
+        let region = region.and_then(|found| Some(format!("region: {}", found.note?)));
+        Ok(hardware.into_iter().chain(region).collect())
+    }
+
     /// `scenario` with the given arguments in place of its values.
     ///
     /// # Errors
@@ -173,7 +193,9 @@ impl ScenarioArguments {
     /// that is in no catalogue.
     pub(super) fn apply(&self, mut scenario: Scenario) -> wattif_core::Result<Scenario> {
         if let Some(name) = &self.hardware {
-            scenario.hardware.clone_from(&hardware::named(name)?.id);
+            scenario
+                .hardware
+                .clone_from(&hardware::named(name)?.item.id);
         }
         if let Some(devices) = self.devices {
             scenario.set_devices(devices);
@@ -191,7 +213,9 @@ impl ScenarioArguments {
         set(&mut scenario.era, self.era.map(Into::into));
         set(&mut scenario.demand_per_day, self.demand);
         if let Some(name) = &self.region {
-            scenario.region.clone_from(&carbon::named_grid(name)?.id);
+            scenario
+                .region
+                .clone_from(&carbon::named_grid(name)?.item.id);
         }
         set(&mut scenario.pue, self.pue);
         set(&mut scenario.lifetime_years, self.lifetime);

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use wattif_core::Error;
-use wattif_core::model::ModelReference;
+use wattif_core::model::{self, ModelReference};
 
 use crate::app;
 use out::{Out, complain};
@@ -134,7 +134,10 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             | Error::Compute(_)
             | Error::Cancelled,
         ) => IMPOSSIBLE,
-        Some(Error::File { .. } | Error::Unknown { .. } | Error::Ambiguous { .. }) | None => USAGE,
+        Some(
+            Error::File { .. } | Error::Unknown { .. } | Error::Ambiguous { .. } | Error::NoGrid(_),
+        )
+        | None => USAGE,
     }
 }
 
@@ -161,7 +164,10 @@ fn window(file: Option<&Path>) -> anyhow::Result<()> {
 /// What a file is by its name; whether it can be read is the window's to say, where the session goes on.
 fn start(file: &Path) -> anyhow::Result<app::Start> {
     let name = file.to_string_lossy();
-    let named: ModelReference = name.parse()?;
+    let named = match name.parse()? {
+        ModelReference::File(path) => ModelReference::File(path),
+        _ => model::named(&name)?.item,
+    };
     if named.is_outline() || matches!(named, ModelReference::Bundled(_)) {
         return Ok(app::Start {
             model: Some(named),

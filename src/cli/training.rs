@@ -184,6 +184,9 @@ struct SizeView {
 /// Everything that is said, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct View {
+    /// How names were understood that were not the identifier or name of what is meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    understood: Vec<String>,
     #[serde(flatten)]
     size: Option<SizeView>,
     hardware: Option<String>,
@@ -215,22 +218,26 @@ impl TrainingArguments {
         Ok(scenario)
     }
 
-    fn grid(&self) -> wattif_core::Result<Grid> {
+    /// The grid, and how its name was understood.
+    fn grid(&self) -> wattif_core::Result<(Grid, Option<String>)> {
         let Some(intensity) = self.intensity else {
-            return carbon::named_grid(&self.region).cloned();
+            let found = carbon::named_grid(&self.region)?;
+            let note = found.note.map(|note| format!("region: {note}"));
+            return Ok((found.item.clone(), note));
         };
         if !(0.0..3000.0).contains(&intensity) {
             return Err(wattif_core::Error::Scenario(format!(
                 "the carbon intensity is {intensity}; it must lie between 0 and 3000 gCO2e/kWh"
             )));
         }
-        Ok(Grid {
+        let given = Grid {
             id: "given".to_owned(),
             name: "as given".to_owned(),
             intensity: Range::exact(GramsPerKwh(intensity)),
             year: 0,
             source: "--intensity".to_owned(),
-        })
+        };
+        Ok((given, None))
     }
 
     /// The work by its size, if it is told so.
@@ -278,8 +285,10 @@ impl TrainingArguments {
 
     fn view(&self) -> anyhow::Result<View> {
         let scenario = self.scenario()?;
-        let grid = self.grid()?;
-        let target = self.hardware.as_deref().map(hardware::named).transpose()?;
+        let (grid, region) = self.grid()?;
+        let found = self.hardware.as_deref().map(hardware::named).transpose()?;
+        let target = found.as_ref().map(|found| found.item);
+        let device = found.and_then(|found| Some(format!("hardware: {}", found.note?)));
         let (device_time, size) = self.device_time(target)?;
         let power = match (target, self.watts.map(Watts)) {
             (Some(target), watts) => training::device_power(target, watts)?,
@@ -297,6 +306,7 @@ impl TrainingArguments {
         });
         let cost = training::cost(device_time, power, target, &scenario, &grid)?;
         Ok(View {
+            understood: device.into_iter().chain(region).collect(),
             size,
             hardware: target.map(|target| target.id.clone()),
             devices: self.devices,
@@ -325,6 +335,10 @@ pub(super) fn run(arguments: &TrainingArguments, out: &mut Out) -> anyhow::Resul
 fn lines(view: &View, explain: bool) -> anyhow::Result<Vec<String>> {
     let mut lines = aligned(&heading(view)?, &[]);
     lines.push(String::new());
+    if !view.understood.is_empty() {
+        lines.extend(view.understood.iter().cloned());
+        lines.push(String::new());
+    }
     lines.extend(aligned(&rows(view), &[false, true, true, true, false]));
     let size = view.size.as_ref();
     if let Some(needed) = size.and_then(|size| size.devices_to_hold_state)

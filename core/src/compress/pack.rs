@@ -1,9 +1,9 @@
 //! Writing the packed file that [`super::layout`] describes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use half::{bf16, f16};
 use sha2::{Digest, Sha256};
@@ -12,10 +12,11 @@ use super::layout::{self, Contents, NO_CHECKSUM, Storage, Zeros};
 use super::plan::Planner;
 use super::{Compressed, with_numbers};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::StoredFormat;
 use crate::recipe::Recipe;
 
-/// Writes compressed tensors to a file beside `path` and then moves it there. `scales` are those of each compressible
+/// Writes compressed tensors to a file. `scales` are those of each compressible
 /// layer. Returns the bytes of the file.
 pub(super) fn write(
     planner: &Planner,
@@ -24,30 +25,18 @@ pub(super) fn write(
     scales: &BTreeMap<usize, &[f16]>,
     path: &Path,
 ) -> Result<u64> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let written = write_partial(planner, recipe, compressed, scales, &partial).and_then(|bytes| {
-        match fs::rename(&partial, path) {
-            Ok(()) => Ok(bytes),
-            Err(error) => Err(Error::file(format!("cannot be written ({error})"), path)),
-        }
-    });
-    if written.is_err() {
-        // The error that matters is the first one.
-        let _ = fs::remove_file(&partial);
-    }
-    written
+    files::replace(path, |file| {
+        write_to(planner, recipe, compressed, scales, file)
+    })
 }
 
-fn write_partial(
+fn write_to(
     planner: &Planner,
     recipe: &Recipe,
     compressed: &Compressed,
     scales: &BTreeMap<usize, &[f16]>,
-    path: &Path,
-) -> Result<u64> {
-    let failed = |error: std::io::Error| Error::file(format!("cannot be written ({error})"), path);
+    file: &mut BufWriter<File>,
+) -> io::Result<u64> {
     let nonzero: Vec<u64> = compressed
         .profile
         .layers
@@ -57,18 +46,17 @@ fn write_partial(
     let entries = planner.entries(recipe, &nonzero);
     let header = layout::header(&planner.metadata(recipe), &entries);
     let mut out = Hashing {
-        file: BufWriter::new(File::create(path).map_err(failed)?),
+        file,
         hash: Sha256::new(),
         bytes: 0,
     };
-    out.put(&(header.len() as u64).to_le_bytes())
-        .map_err(failed)?;
-    out.put(header.as_bytes()).map_err(failed)?;
+    out.put(&(header.len() as u64).to_le_bytes())?;
+    out.put(header.as_bytes())?;
     for (file, entry) in planner.tensors().iter().zip(&entries) {
         let Some(tensor) = compressed.tensors.get(&file.name) else {
-            return Err(Error::Compute(format!("tensor {} is missing", file.name)));
+            return Err(compute(format!("tensor {} is missing", file.name)));
         };
-        let bytes = with_numbers(&tensor.contiguous()?, |weights| {
+        let bytes = with_numbers(&tensor.contiguous().map_err(compute)?, |weights| {
             let contents = file
                 .compressible
                 .map(|layer| (planner.contents(recipe, layer, nonzero[layer]), layer));
@@ -83,26 +71,32 @@ fn write_partial(
                     .collect(),
                 _ => weights.iter().flat_map(|w| w.to_le_bytes()).collect(),
             }
-        })?;
+        })
+        .map_err(io::Error::other)?;
         if bytes.len() as u64 != entry.bytes {
-            return Err(Error::Compute(format!(
+            return Err(compute(format!(
                 "tensor {} packs into {} bytes, planned were {}",
                 file.name,
                 bytes.len(),
                 entry.bytes
             )));
         }
-        out.put(&bytes).map_err(failed)?;
+        out.put(&bytes)?;
     }
     let digest = hex(&out.hash.finalize());
     // The placeholder is found from behind: an architecture's text comes before it.
     if let Some(at) = header.rfind(NO_CHECKSUM) {
         let at = (size_of::<u64>() + at) as u64;
-        out.file.seek(SeekFrom::Start(at)).map_err(failed)?;
-        out.file.write_all(digest.as_bytes()).map_err(failed)?;
+        out.file.seek(SeekFrom::Start(at))?;
+        out.file.write_all(digest.as_bytes())?;
     }
-    out.file.flush().map_err(failed)?;
+    out.file.flush()?;
     Ok(out.bytes)
+}
+
+/// A failed computation, through a writer that knows errors of writing only.
+fn compute(fact: impl std::fmt::Display) -> io::Error {
+    io::Error::other(Error::Compute(fact.to_string()))
 }
 
 /// A digest as lower-case hexadecimal digits.
@@ -110,13 +104,13 @@ pub(super) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-struct Hashing {
-    file: BufWriter<File>,
+struct Hashing<'a> {
+    file: &'a mut BufWriter<File>,
     hash: Sha256,
     bytes: u64,
 }
 
-impl Hashing {
+impl Hashing<'_> {
     fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;

@@ -1,6 +1,6 @@
 //! Reading a packed file back. Every byte is covered by the checksum, and every length is checked before it is used.
 
-use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::layout::{CHECKSUM_KEY, FORMAT_VERSION, Matrix, NO_CHECKSUM, PREFIX, Zeros};
 use super::pack::hex;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{Architecture, StoredFormat, Tensors, check_recipe, check_values};
 use crate::recipe::Recipe;
 
@@ -33,8 +34,11 @@ pub struct Unpacked {
 /// [`Error::File`] if it cannot be read, is not a packed file of this version, or differs in a single bit from what was
 /// written.
 pub fn unpack(path: &Path) -> Result<Unpacked> {
-    let bytes =
-        fs::read(path).map_err(|error| Error::file(format!("cannot be read ({error})"), path))?;
+    // A model has no limit; the checksum is one of all its bytes.
+    let mut bytes = Vec::new();
+    files::open_regular(path)?
+        .read_to_end(&mut bytes)
+        .map_err(|error| files::unreadable(&error, path))?;
     unpack_bytes(&bytes).map_err(|fact| Error::file(fact, path))
 }
 

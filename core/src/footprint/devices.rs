@@ -22,10 +22,21 @@ pub fn on_fewest_devices(
     grid: &Grid,
     least: u32,
 ) -> Result<(Footprint, u32)> {
+    on_fewest(scenario, least, |scenario| {
+        footprint(profile, scenario, target, grid)
+    })
+}
+
+/// What `run` gives on the fewest devices that it is feasible on, with that number, as in [`on_fewest_devices`].
+pub(super) fn on_fewest<T>(
+    scenario: &Scenario,
+    least: u32,
+    run: impl Fn(&Scenario) -> Result<T>,
+) -> Result<(T, u32)> {
     let on = |devices: u32| {
         let mut shared = scenario.clone();
         shared.set_devices(devices);
-        footprint(profile, &shared, target, grid).map(|footprint| (footprint, devices))
+        run(&shared).map(|result| (result, devices))
     };
     let refused = match on(least) {
         Err(Error::Infeasible(fact)) => Error::Infeasible(fact),

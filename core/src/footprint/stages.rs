@@ -102,7 +102,7 @@ fn the_number_asked_for_is_tried_before_the_powers_of_two_above_it() {
         devices: 3,
         ..scenario
     };
-    let savings = savings(&profile, &profile, &asked, target, grid).unwrap();
+    let savings = savings(&profile, &profile, &asked, target).unwrap();
     assert_eq!(savings.original_devices, None);
     assert_eq!(savings.energy.realised, 0.0);
 }

@@ -226,13 +226,12 @@ fn weight_only_four_bits_saves_bytes_not_operations() {
     let original = quantized(gpt(4096, 16), 16, 16);
     let four = quantized(gpt(4096, 16), 4, 32);
     let target = find("nvidia-a100-sxm4-80gb").unwrap();
-    let grid = find_grid("WORLD").unwrap();
-    let small = savings(&original, &four, &scenario(1), target, grid).unwrap();
+    let small = savings(&original, &four, &scenario(1), target).unwrap();
     assert_eq!(small.operations.realised, 0.0);
     assert!(small.size.realised > 0.74 && small.size.nominal > 0.74);
     assert!(small.time.realised > 0.4, "{small:?}");
     // Bound by arithmetic, the saving of time is gone, and unpacking even costs a little.
-    let large = savings(&original, &four, &scenario(2048), target, grid).unwrap();
+    let large = savings(&original, &four, &scenario(2048), target).unwrap();
     assert!(large.time.realised < 0.05, "{large:?}");
     assert!(large.time.nominal > 0.4, "{large:?}");
     let footprint = on(&four, "nvidia-a100-sxm4-80gb", &scenario(1)).unwrap();
@@ -245,10 +244,9 @@ fn weight_only_four_bits_saves_bytes_not_operations() {
 
 #[test]
 fn the_identity_saves_nothing_anywhere() {
-    let grid = find_grid("WORLD").unwrap();
     for target in catalogue().unwrap() {
         let model = quantized(cnn(), 2, 8);
-        let Ok(savings) = savings(&model, &model, &scenario(4), target, grid) else {
+        let Ok(savings) = savings(&model, &model, &scenario(4), target) else {
             panic!("{}", target.id)
         };
         for saving in [
@@ -332,9 +330,8 @@ fn what_cannot_run_says_by_how_much() {
 #[test]
 fn a_chip_for_eight_bits_counts_the_original_at_eight_bits_and_says_so() {
     let target = find("google-coral-edge-tpu").unwrap();
-    let grid = find_grid("WORLD").unwrap();
     let eight = quantized(cnn(), 8, 8);
-    let savings = savings(&cnn(), &eight, &scenario(1), target, grid).unwrap();
+    let savings = savings(&cnn(), &eight, &scenario(1), target).unwrap();
     assert_eq!(savings.original_bits, Some(8));
     assert_eq!(savings.time.realised, 0.0);
     assert!(savings.size.stored > 0.7);

@@ -10,12 +10,11 @@ mod safetensors;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, unreadable};
 use crate::model::{Model, ModelReference};
 pub(crate) use safetensors::{Contents, Listed, Listing};
 
@@ -31,8 +30,7 @@ const HEAD: u64 = 512;
 /// # Errors
 /// [`Error::File`] saying what the file is instead, where it is damaged, or which tensor does not fit and how.
 pub fn open(path: &Path) -> Result<Model> {
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error, path))?;
-    if metadata.is_dir() {
+    if path.is_dir() {
         let fact = if path.join("config.json").exists() {
             "this is a model folder; open the .safetensors file inside it"
         } else {
@@ -140,17 +138,8 @@ pub(crate) fn offers_for(path: &Path, parameters: u64) -> String {
 }
 
 /// A regular file that can be read, and its length.
-fn opened(path: &Path) -> Result<(File, u64)> {
+fn opened(path: &Path) -> Result<(std::fs::File, u64)> {
     let file = files::open_regular(path)?;
     let metadata = file.metadata().map_err(|error| unreadable(&error, path))?;
     Ok((file, metadata.len()))
-}
-
-fn unreadable(error: &std::io::Error, path: &Path) -> Error {
-    let fact = match error.kind() {
-        ErrorKind::NotFound => "there is no such file".to_owned(),
-        ErrorKind::PermissionDenied => "the file may not be read by this user".to_owned(),
-        _ => format!("the file cannot be read ({error})"),
-    };
-    Error::file(fact, path)
 }

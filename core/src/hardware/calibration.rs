@@ -11,6 +11,7 @@ use super::figures::plausible;
 use super::{CostModel, HardwareTarget, PackedKernels, Precision, identity};
 use crate::benchmark::Spread;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::units::{BytesPerSecond, OpsPerSecond, Seconds};
 
 /// Integer operations per single-precision operation on vector units: twice as many 16-bit products as 32-bit ones fit
@@ -77,10 +78,8 @@ impl Calibration {
     /// [`Error::File`] for a file that cannot be read or makes no sense.
     pub fn load(configuration: &Path) -> Result<Option<Self>> {
         let path = Self::path(configuration);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::file(format!("cannot be read ({error})"), path)),
+        let Some(text) = files::read_text_if_there(&path, files::LONGEST_SETTINGS)? else {
+            return Ok(None);
         };
         let calibration: Self = ron::from_str(&text)
             .map_err(|error| Error::file(format!("line {error}"), path.clone()))?;
@@ -138,8 +137,8 @@ impl Calibration {
         let text = ron::ser::to_string_pretty(self, ron::ser::PrettyConfig::new().depth_limit(1))
             .map_err(|error| Error::file(error.to_string(), path.clone()))?;
         fs::create_dir_all(configuration)
-            .and_then(|()| fs::write(&path, text + "\n"))
             .map_err(|error| Error::file(format!("cannot be written ({error})"), path.clone()))?;
+        files::replace_with(&path, text + "\n")?;
         Ok(path)
     }
 

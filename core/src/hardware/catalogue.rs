@@ -239,16 +239,6 @@ pub fn find(id: &str) -> Result<&'static HardwareTarget> {
         .ok_or_else(|| Error::unknown("hardware", id, all.iter().map(|target| target.id.as_str())))
 }
 
-/// The device that people mean: by identifier, by its name on screen, or by the beginning of one of them.
-///
-/// # Errors
-/// [`Error::Ambiguous`] where several begin so, [`Error::Unknown`] where none is called so.
-pub fn named(name: &str) -> Result<&'static HardwareTarget> {
-    crate::named::named("hardware", name, catalogue()?, |target| {
-        [&target.id, &target.name]
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! What every cost model takes and returns.
 
 use crate::error::plain;
-use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::footprint::{Bottleneck, Bound, EnergyBreakdown, LayerCost, seconds_bound_by};
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::scenario::Scenario;
 use crate::units::{Bytes, Joules, Range, Seconds, Watts};
@@ -198,14 +198,14 @@ impl Cost {
         let prompts = read.breakdown.scaled(tokens);
         self.breakdown = self.breakdown.plus(&prompts);
         self.layers.push(LayerCost {
-            layer: "prompts".to_owned(),
+            layer: PROMPTS.to_owned(),
             time: Seconds(tokens * read.time.typical.0),
             energy: prompts,
             operations: 2.0 * tokens * read.executed,
             memory_bytes: Bytes(tokens * sum(read, |layer| layer.memory_bytes)),
             on_chip_bytes: Bytes(tokens * sum(read, |layer| layer.on_chip_bytes)),
             precision: read.layers.iter().find_map(|layer| layer.precision),
-            bound: Bound::Compute,
+            bound: Bottleneck::of(&read.layers).map_or(Bound::Compute, |most| most.bound),
         });
         self.executed += tokens * read.executed;
         let share = format!(
@@ -219,13 +219,52 @@ impl Cost {
     }
 }
 
+/// Name of the part of a cost that reading prompts is.
+const PROMPTS: &str = "prompts";
+
+impl Cost {
+    /// What limits the speed, from the layers with everything that was added to them, in a clause.
+    pub(crate) fn limit(&self) -> String {
+        let Some(most) = Bottleneck::of(&self.layers) else {
+            return String::new();
+        };
+        let mut text = most.to_string();
+        if self.explanation.stretch > STRETCHED {
+            text += &format!(
+                ", and the power limit makes all of it take {:.1} times as long",
+                self.explanation.stretch
+            );
+        }
+        text
+    }
+
+    /// Whether most of the time between prompts goes to what is paid once per batch.
+    pub(crate) fn is_shared_by_batch(&self) -> bool {
+        let steps: Vec<LayerCost> = self
+            .layers
+            .iter()
+            .filter(|layer| layer.layer != PROMPTS)
+            .cloned()
+            .collect();
+        let all: f64 = self.layers.iter().map(|layer| layer.time.0).sum();
+        seconds_bound_by(&steps, Bound::Overhead) > 0.5 * all
+    }
+}
+
+/// Below this factor the power limit is not worth a word: it would be written as 1.0.
+const STRETCHED: f64 = 1.05;
+
 /// How a cost came about, in words.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Explanation {
     /// Formulas of the typical time and energy, with the values.
     pub(crate) time: String,
     pub(crate) energy: String,
-    /// What limits the speed, then what of the recipe the device could not use; clauses without full stops.
+    /// What limits the speed, a clause without full stop; empty where [`Cost::limit`] is to say it from the layers.
+    pub(crate) limit: String,
+    /// How many times as long the power limit makes everything take; 0 where that was not asked.
+    pub(crate) stretch: f64,
+    /// What of the recipe the device could not use; clauses without full stops.
     pub(crate) notes: Vec<String>,
 }
 

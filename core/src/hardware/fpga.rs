@@ -131,13 +131,15 @@ impl Fpga {
         let mut latency = [0.0; 3];
         let mut joules = [0.0; 3];
         let mut breakdown = EnergyBreakdown::default();
+        let mut stretch = 1.0;
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
-            let (time, energy) = layout.run(target, corner);
+            let (time, energy, stretched) = layout.run(target, corner);
             seconds[i] = time;
             latency[i] = time * batch;
             joules[i] = energy.total().0;
             if corner == Corner::Typical {
                 breakdown = energy;
+                stretch = stretched;
             }
         }
         let range = |[low, typical, high]: [f64; 3]| Range { low, typical, high };
@@ -151,6 +153,8 @@ impl Fpga {
             weight_bytes: layout.weight_bytes,
             executed: layout.executed,
             explanation: request.explained(|| Explanation {
+            limit: String::new(),
+            stretch,
             time: layout.time_formula(seconds[1]),
             energy: format!(
                 "arithmetic {} J + block memory {} J + board memory {} J + {} W × {:.3e} s = {} J \

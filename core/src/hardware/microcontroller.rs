@@ -46,9 +46,11 @@ const USABLE_ACTIVATION_MEMORY: f64 = 0.8;
 
 /// What one layer asks, the same at every corner.
 struct Demand {
-    /// Multiply-accumulates at 8 bits, and those in floating point.
+    /// Multiply-accumulates, counted by what they take: in those of 8 bits, and in floating point.
     macs: f64,
     float_macs: f64,
+    /// Multiply-accumulates, each as one.
+    executed: f64,
     outputs: f64,
     weight_bytes: f64,
     /// 1, or 0 where the layer is part of its neighbour.
@@ -120,13 +122,18 @@ impl Microcontroller {
         Ok(())
     }
 
-    /// Cycles of a layer at a corner.
-    fn cycles(&self, demand: &Demand, corner: Corner) -> f64 {
+    /// Cycles of the products of a layer at a corner.
+    fn product_cycles(&self, demand: &Demand, corner: Corner) -> f64 {
         let float = self
             .float_factor
             .as_ref()
             .map_or(1.0, |factor| factor.cost(corner));
         (demand.macs + demand.float_macs * float) * self.cycles_per_mac.cost(corner)
+    }
+
+    /// Cycles of a layer at a corner.
+    fn cycles(&self, demand: &Demand, corner: Corner) -> f64 {
+        self.product_cycles(demand, corner)
             + demand.outputs * self.cycles_per_output.cost(corner)
             + demand.weight_bytes * self.cycles_per_weight_byte.cost(corner)
             + demand.starts * self.cycles_per_layer.cost(corner)
@@ -175,7 +182,7 @@ impl Microcontroller {
                             static_power: idle * (cycles / total),
                             ..EnergyBreakdown::default()
                         },
-                        operations: 2.0 * (demand.macs + demand.float_macs),
+                        operations: 2.0 * demand.executed,
                         memory_bytes: Bytes(0.0),
                         on_chip_bytes: Bytes(demand.weight_bytes),
                         precision: None,
@@ -194,7 +201,7 @@ impl Microcontroller {
             layers: costs,
             devices: 1,
             weight_bytes,
-            executed: demands.iter().map(|d| d.macs + d.float_macs).sum(),
+            executed: demands.iter().map(|d| d.executed).sum(),
             explanation: request
                 .explained(|| self.explain(target, request, &demands, seconds[1], &breakdown)),
         })
@@ -203,7 +210,7 @@ impl Microcontroller {
     /// What takes most of a layer's cycles.
     fn bound(&self, demand: &Demand) -> Bound {
         let corner = Corner::Typical;
-        let products = demand.macs.max(demand.float_macs) * self.cycles_per_mac.cost(corner);
+        let products = self.product_cycles(demand, corner);
         let weights = demand.weight_bytes * self.cycles_per_weight_byte.cost(corner);
         let others = demand.outputs * self.cycles_per_output.cost(corner)
             + demand.starts * self.cycles_per_layer.cost(corner);
@@ -246,10 +253,13 @@ impl Microcontroller {
             notes.push("a batch is computed one after the other and saves nothing".to_owned());
         }
         Explanation {
+            limit: String::new(),
+            stretch: 0.0,
             time: format!(
-                "({:.3e} multiply-accumulates × {} + {:.3e} results × {} + {:.3e} bytes of weights × {} + {} layers × \
+                "({:.3e} multiply-accumulates{} × {} + {:.3e} results × {} + {:.3e} bytes of weights × {} + {} layers × \
                  {} cycles) / {:.3e} Hz = {seconds:.3e} s{}",
-                sum(|d| d.macs + d.float_macs),
+                sum(|d| d.executed),
+                weighed(sum(|d| d.macs + d.float_macs) / sum(|d| d.executed)),
                 self.cycles_per_mac.typical,
                 sum(|d| d.outputs),
                 self.cycles_per_output.typical,
@@ -279,6 +289,15 @@ impl Microcontroller {
     }
 }
 
+/// The factor of products that take longer than those of 8 bits, as a term of a formula; empty where none do.
+fn weighed(factor: f64) -> String {
+    if factor > 1.0 {
+        format!(" × {factor:.3} for 16 bits")
+    } else {
+        String::new()
+    }
+}
+
 /// Bytes of a layer in the chip: narrow weights are widened to bytes, integers above 8 bits to 16, floats to 32.
 fn held_bytes(layer: &LayerProfile) -> f64 {
     let bytes = match layer.weight_bits {
@@ -302,12 +321,12 @@ fn demand(layer: &LayerProfile, request: &Request<'_>) -> Demand {
     let ideal = request.machine == Machine::Ideal;
     let density = if ideal { 1.0 - layer.sparsity() } else { 1.0 };
     let bits = layer.weight_bits.max(layer.activation_bits);
-    let macs = request.work(&layer.layer).0 * density;
+    let executed = request.work(&layer.layer).0 * density;
     let (macs, float_macs) = match bits {
-        ..=8 if ideal => (macs * f64::from(bits) / 8.0, 0.0),
-        ..=8 => (macs, 0.0),
-        9..=16 => (macs * SIXTEEN_BIT_FACTOR, 0.0),
-        _ => (0.0, macs),
+        ..=8 if ideal => (executed * f64::from(bits) / 8.0, 0.0),
+        ..=8 => (executed, 0.0),
+        9..=16 => (executed * SIXTEEN_BIT_FACTOR, 0.0),
+        _ => (0.0, executed),
     };
     // Normalisation, activation and pooling are fused into the layer before them.
     let weighted = layer.layer.kind != LayerKind::Elementwise;
@@ -320,6 +339,7 @@ fn demand(layer: &LayerProfile, request: &Request<'_>) -> Demand {
     Demand {
         macs,
         float_macs,
+        executed,
         outputs: if weighted { layer.layer.outputs } else { 0.0 },
         weight_bytes: if weighted { fetched } else { 0.0 },
         starts: f64::from(u8::from(weighted)),

@@ -11,17 +11,19 @@ mod figures;
 mod fpga;
 mod memory;
 mod microcontroller;
+mod names;
 mod neuromorphic;
 pub mod own;
 pub(crate) mod per_operation;
 mod processor;
+pub(crate) mod share;
 mod this_cpu;
 
 #[cfg(test)]
 pub(crate) use calibration::tests::sample as sample_calibration;
 pub use calibration::{Calibration, PackedCalibration};
 pub use catalogue::{
-    THIS_MACHINE, broken, calibration, catalogue, find, named, parse, reload, this_machine,
+    THIS_MACHINE, broken, calibration, catalogue, find, parse, reload, this_machine,
 };
 pub(crate) use cost::{Cost, Explanation, Machine, Request};
 pub use figure::{Figure, Trust};
@@ -29,6 +31,7 @@ pub use figures::{ListedFigure, Part, Plausible};
 pub use fpga::Fpga;
 pub use memory::MemoryUse;
 pub use microcontroller::Microcontroller;
+pub use names::{named, search};
 pub use neuromorphic::Neuromorphic;
 pub use processor::{Link, Memory, PackedKernels, Precision, Processor, Roofline, WeightStorage};
 pub use this_cpu::identity;
@@ -151,17 +154,25 @@ const EMBODIED_PER_WATT: Range<f64> = Range {
 impl HardwareTarget {
     /// Time and energy of one unit of work, prompts shared out over the tokens written. Every figure of it is finite.
     pub(crate) fn cost(&self, request: &Request<'_>) -> Result<Cost> {
-        let cost = self.unchecked_cost(request)?;
-        match cost.nonsense(request.machine) {
-            Some(fact) => Err(Error::Infeasible(format!(
+        let mut cost = self.whole_cost(request)?;
+        if let Some(fact) = cost.nonsense(request.machine) {
+            return Err(Error::Infeasible(format!(
                 "{fact} on {}; its constants or the size of the network lie beyond what can be modelled",
                 self.name
-            ))),
-            None => Ok(cost),
+            )));
         }
+        if request.explain && cost.explanation.limit.is_empty() {
+            cost.explanation.limit = cost.limit();
+            let batches = matches!(self.model, CostModel::Processor(_) | CostModel::Fpga(_));
+            if batches && cost.is_shared_by_batch() {
+                let note = "a larger batch shares the overhead out".to_owned();
+                cost.explanation.notes.insert(0, note);
+            }
+        }
+        Ok(cost)
     }
 
-    fn unchecked_cost(&self, request: &Request<'_>) -> Result<Cost> {
+    fn whole_cost(&self, request: &Request<'_>) -> Result<Cost> {
         if request.scenario.stages > 1 && !matches!(self.model, CostModel::Processor(_)) {
             return Err(Error::Infeasible(format!(
                 "pipeline stages are modelled for processors only, not for {}; use 1 stage",

@@ -252,10 +252,11 @@ impl Neuromorphic {
                 self.active_power.typical.0,
                 synapses_total * activity * steps * HOROWITZ_45NM.accumulate().0,
             ),
+            limit: format!(
+                "{steps} time steps per unit set the speed of all layers, whatever the size of the weights"
+            ),
+            stretch: 0.0,
             notes: vec![
-                format!(
-                    "{steps} time steps per unit bound the speed, whatever the size of the weights"
-                ),
                 format!(
                     "the network fills {cores:.0} cores on {chips} chip(s); {activity:.2} spikes per synapse and step \
                      are {}",

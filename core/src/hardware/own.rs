@@ -10,6 +10,7 @@ use self::identifier::check_id;
 use super::catalogue::{find, options, parse};
 use super::{CostModel, HardwareTarget};
 use crate::error::{Error, Result};
+use crate::files::{self, LONGEST_SETTINGS};
 
 /// Ending of the files.
 const EXTENSION: &str = "ron";
@@ -78,8 +79,11 @@ fn same_name(targets: &[HardwareTarget], id: &str) -> bool {
 /// # Errors
 /// [`Error::File`] with line and field where it breaks the schema, and where its identifier cannot be used.
 pub fn check(path: &Path) -> Result<HardwareTarget> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable(&error, path))?;
-    let target = parse(&text, path)?;
+    read_device(&files::read_text(path, LONGEST_SETTINGS)?, path)
+}
+
+fn read_device(text: &str, path: &Path) -> Result<HardwareTarget> {
+    let target = parse(text, path)?;
     check_id(&target.id).map_err(|fact| Error::file(fact, path))?;
     Ok(HardwareTarget {
         yours: true,
@@ -91,21 +95,17 @@ fn unreadable(error: &std::io::Error, path: &Path) -> Error {
     Error::file(format!("cannot be read ({error})"), path)
 }
 
-fn unwritable(error: &std::io::Error, path: &Path) -> Error {
-    Error::file(format!("cannot be written ({error})"), path)
-}
-
 /// Copies a device file into the folder of the own devices, under the name of its identifier.
 ///
 /// # Errors
 /// Those of [`check`]; a file of that name with other contents is there already; the folder cannot be written.
 pub fn install(path: &Path, folder: &Path) -> Result<HardwareTarget> {
-    let target = check(path)?;
-    let text = fs::read_to_string(path).map_err(|error| unreadable(&error, path))?;
+    let text = files::read_text(path, LONGEST_SETTINGS)?;
+    let target = read_device(&text, path)?;
     let place = path_of(&target.id, folder);
-    match fs::read_to_string(&place) {
-        Ok(there) if there == text => {}
-        Ok(_) => {
+    match files::read_text_if_there(&place, LONGEST_SETTINGS)? {
+        Some(there) if there == text => {}
+        Some(_) => {
             return Err(Error::file(
                 format!(
                     "your folder already holds another device '{}'; edit or remove that file first",
@@ -114,7 +114,10 @@ pub fn install(path: &Path, folder: &Path) -> Result<HardwareTarget> {
                 place,
             ));
         }
-        Err(_) => write(&text, &place)?,
+        None => {
+            create_folder(folder)?;
+            files::create_with(&place, text)?;
+        }
     }
     Ok(target)
 }
@@ -169,7 +172,9 @@ fn path_of(id: &str, folder: &Path) -> PathBuf {
 pub fn add(target: &HardwareTarget, folder: &Path) -> Result<PathBuf> {
     let place = path_of(&target.id, folder);
     check_new_id(&target.id, folder).map_err(|fact| Error::file(fact, &place))?;
-    write(&checked_text(target, &place)?, &place)?;
+    let text = checked_text(target, &place)?;
+    create_folder(folder)?;
+    files::create_with(&place, text)?;
     Ok(place)
 }
 
@@ -181,8 +186,9 @@ pub fn add(target: &HardwareTarget, folder: &Path) -> Result<PathBuf> {
 pub fn replace(target: &HardwareTarget, folder: &Path) -> Result<PathBuf> {
     let place = file_of(&target.id, folder)?;
     let text = checked_text(target, &place)?;
-    fs::copy(&place, backup(&place)).map_err(|error| unwritable(&error, &backup(&place)))?;
-    write(&text, &place)?;
+    let old = files::read_bytes(&place, LONGEST_SETTINGS)?;
+    files::replace_with(&backup(&place), old)?;
+    files::replace_with(&place, text)?;
     Ok(place)
 }
 
@@ -193,7 +199,7 @@ pub fn replace(target: &HardwareTarget, folder: &Path) -> Result<PathBuf> {
 pub fn remove(id: &str, folder: &Path) -> Result<PathBuf> {
     let place = file_of(id, folder)?;
     let kept = backup(&place);
-    fs::rename(&place, &kept).map_err(|error| unwritable(&error, &kept))?;
+    files::rename(&place, &kept)?;
     Ok(kept)
 }
 
@@ -244,15 +250,9 @@ fn to_text(target: &HardwareTarget) -> Result<String> {
     ))
 }
 
-/// Writes a file beside its place and then moves it there, so that a half-written device is never read.
-fn write(text: &str, place: &Path) -> Result<()> {
-    let failed = |error: std::io::Error| unwritable(&error, place);
-    if let Some(folder) = place.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let beside = place.with_extension("part");
-    fs::write(&beside, text).map_err(failed)?;
-    fs::rename(&beside, place).map_err(failed)
+fn create_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)
+        .map_err(|error| Error::file(format!("cannot be written ({error})"), folder))
 }
 
 #[cfg(test)]

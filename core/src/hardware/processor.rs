@@ -4,6 +4,7 @@
 //! on-chip traffic, plus the cost of starting it and of exchanging its result. See METHODS.md.
 
 mod check;
+mod notes;
 mod packed;
 mod plan;
 mod roofline;
@@ -216,7 +217,8 @@ impl Demand<'_> {
 #[derive(Default)]
 struct Total {
     seconds: f64,
-    by_bound: [f64; 4],
+    /// How many times as long the power limit makes it take.
+    stretch: f64,
     breakdown: EnergyBreakdown,
 }
 
@@ -296,10 +298,10 @@ impl Processor {
                     });
                 }
             }
-            let stretch = total.finish(&rates, plan.standing());
+            total.finish(&rates, plan.standing());
             if corner == Corner::Typical {
                 for layer in &mut layers {
-                    layer.time = layer.time * stretch;
+                    layer.time = layer.time * total.stretch;
                     let power = Watts(rates.static_power * f64::from(devices));
                     layer.energy.static_power = power * layer.time;
                 }
@@ -328,7 +330,9 @@ impl Processor {
                 time: time_formula(self, &demands, &typical, &plan),
                 energy: energy_formula(&demands, &typical, target, &plan)
                     + &quoted_elsewhere(target, request),
-                notes: plan.notes(&typical),
+                limit: String::new(),
+                stretch: typical.stretch,
+                notes: plan.notes(),
             }),
             layers,
             devices: u64::from(devices),
@@ -431,20 +435,15 @@ impl Processor {
             static_power: Joules(0.0),
             interconnect: Joules(demand.link_bytes * rates.energy_link),
         };
-        let bound = [
-            Bound::Compute,
-            Bound::Memory,
-            Bound::Overhead,
-            Bound::Interconnect,
-        ]
-        .into_iter()
-        .zip(terms)
-        .fold((Bound::Compute, 0.0), |best, (bound, term)| {
-            if term > best.1 { (bound, term) } else { best }
-        })
-        .0;
+        let largest = |best: (Bound, f64), next: (Bound, f64)| {
+            if next.1 > best.1 { next } else { best }
+        };
+        let bound = Bound::ALL
+            .into_iter()
+            .zip(terms)
+            .fold((Bound::Compute, 0.0), largest)
+            .0;
         total.seconds += time;
-        total.by_bound[bound as usize] += time;
         total.breakdown = total.breakdown.plus(&breakdown);
         (time, breakdown, bound)
     }
@@ -455,8 +454,8 @@ impl Total {
         self.breakdown.total().0
     }
 
-    /// Adds static power, and stretches the time where the power limit would be exceeded. Returns by which factor.
-    fn finish(&mut self, rates: &Rates, n: f64) -> f64 {
+    /// Adds static power, and stretches the time where the power limit would be exceeded.
+    fn finish(&mut self, rates: &Rates, n: f64) {
         let dynamic = self.energy();
         let unlimited = self.seconds;
         let headroom = (rates.power_limit - rates.static_power) * n;
@@ -465,23 +464,10 @@ impl Total {
         }
         let energy = Watts(rates.static_power * n) * Seconds(self.seconds);
         self.breakdown.static_power = energy;
-        if unlimited > 0.0 {
+        self.stretch = if unlimited > 0.0 {
             self.seconds / unlimited
         } else {
             1.0
-        }
-    }
-
-    fn bound(&self) -> Bound {
-        let bounds = [
-            Bound::Compute,
-            Bound::Memory,
-            Bound::Overhead,
-            Bound::Interconnect,
-        ];
-        bounds
-            .into_iter()
-            .max_by(|a, b| self.by_bound[*a as usize].total_cmp(&self.by_bound[*b as usize]))
-            .unwrap_or(Bound::Compute)
+        };
     }
 }

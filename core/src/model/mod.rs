@@ -18,6 +18,7 @@ pub mod bundled;
 mod cnn;
 mod gpt;
 mod inference;
+mod names;
 
 pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
@@ -25,6 +26,7 @@ pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use inference::PackedFormat;
 pub(crate) use inference::{LayerRun, Network, PackedMatrix, PackedNetwork};
+pub use names::{named, search};
 
 /// Tensors by name; f32, contiguous, on the CPU.
 pub type Tensors = BTreeMap<String, Tensor>;

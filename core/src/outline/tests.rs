@@ -260,7 +260,6 @@ fn four_bits_save_energy_at_a_small_batch_and_their_saving_shrinks_with_it() {
             &outline.predict(&with_bits(4, 16)).unwrap(),
             &scenario,
             find(&scenario.hardware).unwrap(),
-            find_grid(&scenario.region).unwrap(),
         )
         .unwrap()
         .energy

@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 use crate::measurement::{Interval, Metric};
 use crate::recipe::{Group, Pattern};
@@ -90,7 +92,10 @@ fn saving_over_a_preset_replaces_it_and_a_failed_save_leaves_it() {
     let error = changed.save(&nowhere).unwrap_err().to_string();
     assert_eq!(
         error,
-        format!("cannot write: there is no such file: {}", nowhere.display())
+        format!(
+            "cannot be written (there is no such folder): {}",
+            nowhere.display()
+        )
     );
     assert_eq!(Preset::load(&path).unwrap().title, "Changed");
 }
@@ -295,11 +300,11 @@ fn what_is_not_a_preset_file_is_told_by_its_kind() {
     fs::write(folder.path().join("large.ron"), vec![b' '; 2 << 20]).unwrap();
     fs::write(folder.path().join("cut.ron"), "(version: 1,").unwrap();
     assert_eq!(message("missing.ron"), "there is no such file");
-    assert_eq!(message("folder"), "this is a folder, not a preset");
+    assert_eq!(message("folder"), "this is a folder, not a file");
     assert_eq!(message("binary.ron"), "this is not a text file (byte 1)");
     assert_eq!(
         message("large.ron"),
-        "2097152 bytes are too many for a preset"
+        "the file has 2097152 bytes, and files of this kind are read up to 1048576 bytes"
     );
     assert_eq!(
         message("cut.ron"),

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::architecture::{Architecture, Experts, LatentAttention, Shape, Transformer, Window};
 use super::denoiser::UNet;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::unique;
 use keys::{Keys, most, shown};
 
@@ -18,9 +19,9 @@ use keys::{Keys, most, shown};
 /// # Errors
 /// [`Error::File`] when the file cannot be read, is not a configuration, or lacks a key; the key is named.
 pub fn open(path: &Path) -> Result<Architecture> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::file(format!("cannot be read ({error})"), path))?;
-    parse(&text, path)
+    /// Those of published classifiers name thousands of classes and have hundreds of kilobytes.
+    const LONGEST: u64 = 16 << 20;
+    parse(&files::read_text(path, LONGEST)?, path)
 }
 
 /// Reads the shapes of a network from the text of its configuration.

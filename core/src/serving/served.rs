@@ -1,6 +1,7 @@
 //! From the serving model to a footprint: networks known by their shape on devices that published measurements cover.
 
 mod images;
+mod notes;
 mod parts;
 mod words;
 
@@ -20,7 +21,7 @@ use crate::recipe::Pattern;
 use crate::scenario::Scenario;
 use crate::units::{Bytes, Joules, Range, Seconds};
 
-use parts::{by_layer, language_parts};
+use parts::{CACHE, by_layer, language_parts};
 use words::{language_energy, language_time};
 
 /// Answers longer than this are counted as less than half written on average; see [`Serving::work`].
@@ -152,6 +153,8 @@ struct Part<'a> {
     memory_bytes: f64,
     energy: EnergyBreakdown,
     bound: Bound,
+    /// The format of its arithmetic.
+    precision: Precision,
 }
 
 impl<'a> Part<'a> {
@@ -159,6 +162,7 @@ impl<'a> Part<'a> {
         Self {
             name,
             seconds,
+            precision: Precision::Fp16,
             operations: 0.0,
             memory_bytes: 0.0,
             energy: EnergyBreakdown {
@@ -200,8 +204,7 @@ impl Served<'_> {
             device.fp16 = device.fp16.max(device.int8 * INT8_PEAK);
         }
         let mut work = serving.work(network);
-        let skipped = self.two_of_four();
-        if let Some(speedup) = skipped {
+        if let Some(speedup) = self.two_of_four() {
             let bits = main_layer(self.request.profile).map_or(16.0, |l| f64::from(l.weight_bits));
             let kept = 0.5 * (bits + INDEX_BITS) / bits;
             work.body_bytes *= kept;
@@ -220,11 +223,22 @@ impl Served<'_> {
             seconds,
             time.host,
         );
-        let parts = language_parts(&time, &energy, &work.scaled(serving.busy()), &device);
+        let mut parts = language_parts(&time, &energy, &work.scaled(serving.busy()), &device);
+        let precision = match format {
+            WeightFormat::Fp8 => Precision::Fp8,
+            WeightFormat::Int8 if both_quantised => Precision::Int8,
+            _ => Precision::Fp16,
+        };
+        // Attention stays in 16 bit.
+        for part in parts.iter_mut().filter(|part| part.name != CACHE) {
+            part.precision = self.in_hardware(precision);
+        }
         let explanation = self.request.explained(|| Explanation {
             time: language_time(&serving, &work, &time, self),
             energy: language_energy(&serving, &energy, self),
-            notes: self.notes(&parts, format, skipped.is_some()),
+            limit: String::new(),
+            stretch: 0.0,
+            notes: self.notes(format, both_quantised),
         });
         self.cost(
             seconds,
@@ -265,7 +279,7 @@ impl Served<'_> {
                 operations: part.operations * all,
                 memory_bytes: Bytes(part.memory_bytes * all),
                 on_chip_bytes: Bytes(0.0),
-                precision: Some(Precision::Fp16),
+                precision: (part.operations > 0.0).then_some(part.precision),
                 bound: part.bound,
             })
             .collect();
@@ -292,9 +306,17 @@ impl Served<'_> {
     /// How much faster arithmetic on the 2:4 pattern is here, where the weights have it.
     fn two_of_four(&self) -> Option<f64> {
         let layer = main_layer(self.request.profile)?;
-        let pattern = layer.pattern == Some(Pattern::TwoOfFour) && layer.sparsity() > 0.49;
         let speedup = self.processor.two_of_four.as_ref()?;
-        pattern.then_some(speedup.typical)
+        half_zero(layer).then_some(speedup.typical)
+    }
+
+    /// A format where the device's file has it, else 16 bit, so that layers can be drawn under its peak.
+    fn in_hardware(&self, format: Precision) -> Precision {
+        if self.processor.peak.contains_key(&format) {
+            format
+        } else {
+            Precision::Fp16
+        }
     }
 
     fn fitted_to(&self) -> String {
@@ -307,70 +329,6 @@ impl Served<'_> {
             )
         }
     }
-
-    fn notes(&self, parts: &[Part<'_>], format: WeightFormat, skipped: bool) -> Vec<String> {
-        let mut notes = vec![longest(parts)];
-        let profile = self.request.profile;
-        if let Some(layer) = main_layer(profile) {
-            if layer.sparsity() > 0.0 && !skipped {
-                notes.push(match layer.pattern {
-                    Some(Pattern::TwoOfFour) => {
-                        "this GPU has no 2:4 arithmetic, so the zeros give it nothing".to_owned()
-                    }
-                    _ => {
-                        "unstructured zeros give this GPU nothing: it multiplies by them".to_owned()
-                    }
-                });
-            }
-            let both = layer.activation_bits <= 8;
-            if mxfp4_experts(profile) {
-                notes.push(
-                    "experts are stored in 4 bits and computed in 16: fewer bytes, no fewer operations"
-                        .to_owned(),
-                );
-            }
-            notes.extend(match format {
-                WeightFormat::Half => None,
-                WeightFormat::Fp8 => Some(
-                    "weights and activations are FP8; quantising activations costs time in every layer, which only \
-                     large batches pay back"
-                        .to_owned(),
-                ),
-                WeightFormat::Int8 if both => {
-                    Some("weights and activations are computed as 8-bit integers".to_owned())
-                }
-                WeightFormat::Int8 => Some(
-                    "8-bit weights are computed in 16 bit: fewer bytes, no fewer operations".to_owned(),
-                ),
-                WeightFormat::Packed(bits) => Some(format!(
-                    "{bits}-bit weights are computed in 16 bit: fewer bytes, no fewer operations, and unpacking them \
-                     costs energy"
-                )),
-            });
-        }
-        notes
-    }
-}
-
-/// What takes the longest, in a clause.
-fn longest(parts: &[Part<'_>]) -> String {
-    let total: f64 = parts.iter().map(|part| part.seconds).sum();
-    parts
-        .iter()
-        .max_by(|a, b| a.seconds.total_cmp(&b.seconds))
-        .map_or_else(String::new, |part| {
-            let share = 100.0 * part.seconds / total.max(f64::MIN_POSITIVE);
-            let limit = match part.bound {
-                Bound::Compute => "arithmetic",
-                Bound::Memory => "memory bandwidth",
-                Bound::Overhead => "overhead",
-                Bound::Interconnect => "the link",
-            };
-            format!(
-                "{share:.0} % of the time goes to {}, bound by {limit}",
-                part.name
-            )
-        })
 }
 
 /// The compressible layer with the most multiply-accumulates outside the experts.
@@ -380,6 +338,11 @@ fn main_layer(profile: &ModelProfile) -> Option<&LayerProfile> {
         .iter()
         .filter(|layer| layer.layer.compressible && layer.layer.execution.experts.is_none())
         .max_by(|a, b| a.layer.macs.total_cmp(&b.layer.macs))
+}
+
+/// Whether two of every four weights of a layer are zeros.
+fn half_zero(layer: &LayerProfile) -> bool {
+    layer.pattern == Some(Pattern::TwoOfFour) && layer.sparsity() > 0.49
 }
 
 /// Whether experts are stored in 4 bits and the rest in more.

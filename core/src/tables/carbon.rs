@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::devices;
 use super::read::Identified;
 use super::small::number;
-use crate::carbon::{self, Grid};
+use crate::carbon;
 use crate::serving::{ComparedFigure, SkippedRow, ValidatedRow};
 use crate::units::{GramsCo2e, GramsPerKwh, Range};
 
@@ -35,47 +35,8 @@ impl Identified for CarbonRow {
     }
 }
 
-/// Codes of three letters (ISO 3166-1), or names where the grid has another, and the code of the grid.
-const CODES: [(&str, &str); 38] = [
-    ("WOR", "WORLD"),
-    ("ARG", "AR"),
-    ("AUS", "AU"),
-    ("AUT", "AT"),
-    ("BEL", "BE"),
-    ("BRA", "BR"),
-    ("CAN", "CA"),
-    ("CHE", "CH"),
-    ("CHL", "CL"),
-    ("CHN", "CN"),
-    ("CZE", "CZ"),
-    ("DEU", "DE"),
-    ("DNK", "DK"),
-    ("ESP", "ES"),
-    ("FIN", "FI"),
-    ("FRA", "FR"),
-    ("GBR", "GB"),
-    ("GRC", "GR"),
-    ("HUN", "HU"),
-    ("IND", "IN"),
-    ("IRL", "IE"),
-    ("ISL", "IS"),
-    ("ITA", "IT"),
-    ("JPN", "JP"),
-    ("KOR", "KR"),
-    ("MEX", "MX"),
-    ("NLD", "NL"),
-    ("NOR", "NO"),
-    ("NZL", "NZ"),
-    ("POL", "PL"),
-    ("PRT", "PT"),
-    ("SGP", "SG"),
-    ("SWE", "SE"),
-    ("TUR", "TR"),
-    ("USA", "US"),
-    ("ZAF", "ZA"),
-    ("United Kingdom", "GB"),
-    ("India", "IN"),
-];
+/// What the world is called where countries have codes of three letters (Our World in Data).
+const WORLD: (&str, &str) = ("WOR", "WORLD");
 
 /// Compares a row, or says why not.
 pub(crate) fn validate(row: &CarbonRow) -> Result<ValidatedRow, SkippedRow> {
@@ -115,15 +76,11 @@ pub(crate) fn validate(row: &CarbonRow) -> Result<ValidatedRow, SkippedRow> {
 type Compared = Result<(ComparedFigure, &'static str), String>;
 
 fn intensity(row: &CarbonRow) -> Compared {
-    let grids = carbon::grids().map_err(|error| error.to_string())?;
-    let code = CODES.iter().find(|(code, _)| *code == row.item);
-    let named = |grid: &&Grid| {
-        grid.name.eq_ignore_ascii_case(&row.item) || code.is_some_and(|(_, id)| grid.id == *id)
-    };
-    let grid = grids
-        .iter()
-        .find(named)
-        .ok_or_else(|| format!("no grid is called '{}'", row.item))?;
+    let (theirs, ours) = WORLD;
+    let name = if row.item == theirs { ours } else { &row.item };
+    let grid = carbon::named_grid(name)
+        .map_err(|error| error.to_string())?
+        .item;
     let measured = number(&row.value).ok_or_else(|| format!("'{}' is not a number", row.value))?;
     Ok((
         ComparedFigure {

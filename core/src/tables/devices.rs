@@ -6,6 +6,7 @@ use super::read::Identified;
 use super::small::number;
 use crate::error::Error;
 use crate::hardware::{self, CostModel, Figure, HardwareTarget, Precision};
+use crate::named::words;
 use crate::serving::{ComparedFigure, SkippedRow, ValidatedRow};
 use crate::units::Range;
 
@@ -46,16 +47,35 @@ impl Identified for DeviceRow {
 /// Sheets and tables print two or three digits.
 const ROUNDING: f64 = 0.01;
 
-/// The device of the catalogue that a published name means: the longest of which all words are in it; the maker may be
-/// missing where a word of the device itself is there.
+/// Words that make another device of one whose words are all there: "RTX 4090 Laptop".
+const OTHER_DEVICE: [&str; 6] = ["laptop", "mobile", "ti", "d", "nvl", "maxq"];
+
+/// The device of the catalogue that a published name means: what it is called there, else the longest of which all words
+/// are in it; the maker may be missing where a word of the device itself is there. `None` where several could be meant.
 pub(crate) fn named(name: &str) -> Result<Option<&'static HardwareTarget>, Error> {
-    let plain = |text: &str| -> String {
-        text.to_lowercase()
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .collect()
+    match hardware::named(name) {
+        Ok(found) => return Ok(Some(found.item)),
+        Err(Error::Unknown { .. } | Error::Ambiguous { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let name = words(name);
+    if name
+        .iter()
+        .any(|word| OTHER_DEVICE.contains(&word.as_str()))
+    {
+        return Ok(None);
+    }
+    // "SXM5" is "SXM"; "L40" is not "L4".
+    let has = |word: &str| {
+        name.iter().any(|there| match there.strip_prefix(word) {
+            Some("") => true,
+            Some(rest) => {
+                let letters = word.chars().all(char::is_alphabetic);
+                letters && rest.chars().all(|digit| digit.is_ascii_digit())
+            }
+            None => false,
+        })
     };
-    let name = plain(name);
     Ok(hardware::catalogue()?
         .iter()
         .filter(|target| {
@@ -65,9 +85,7 @@ pub(crate) fn named(name: &str) -> Result<Option<&'static HardwareTarget>, Error
             let telling = rest
                 .iter()
                 .any(|word| word.len() > 1 && word.contains(|c: char| c.is_ascii_alphabetic()));
-            !rest.is_empty()
-                && (telling || name.contains(maker))
-                && rest.iter().all(|word| name.contains(word))
+            !rest.is_empty() && (telling || has(maker)) && rest.iter().all(|word| has(word))
         })
         .max_by_key(|target| target.id.len()))
 }
@@ -196,6 +214,12 @@ mod tests {
             ("NVIDIA H100 80GB SXM", Some("nvidia-h100-sxm")),
             ("SpiNNaker 1", Some("spinnaker-1")),
             ("Cerebras WSE-2", None),
+            // Letters of another name are no device.
+            ("NVIDIA T400", None),
+            ("NVIDIA RTX A4000", None),
+            ("NVIDIA L40", None),
+            ("NVIDIA RTX 4090 Laptop GPU", None),
+            ("NVIDIA H100", None),
         ] {
             assert_eq!(
                 named(name).unwrap().map(|target| target.id.as_str()),

@@ -1,7 +1,7 @@
 //! After how many units of work a saving has paid an expense of energy back.
 
 use crate::error::{Error, Result};
-use crate::footprint::{self, Estimate};
+use crate::footprint::{Baseline, Estimate};
 use crate::hardware::{HardwareTarget, Machine, Request};
 use crate::measurement::Provenance;
 use crate::profile::ModelProfile;
@@ -23,8 +23,8 @@ pub struct Payback {
 /// equals `spent`, both at the machine.
 ///
 /// Both models are costed with the same constants at the favourable, typical and unfavourable end: the range of the
-/// saving is that of these three differences. Where the device cannot hold the original's widths, the original is
-/// counted at the widest that it can, as in [`footprint::savings`].
+/// saving is that of these three differences. The original is counted as in [`crate::footprint::savings`]: at the widest
+/// bits that the device holds, on the devices that it needs.
 ///
 /// # Errors
 /// [`Error::Scenario`] for a scenario out of range; [`Error::Infeasible`] when the hardware cannot run the compressed
@@ -37,7 +37,7 @@ pub fn payback(
     target: &HardwareTarget,
 ) -> Result<Payback> {
     scenario.validate()?;
-    let cost = |profile: &ModelProfile| {
+    let cost = |profile: &ModelProfile, scenario: &Scenario| {
         target
             .cost(&Request {
                 profile,
@@ -48,9 +48,10 @@ pub fn payback(
             })
             .map(|cost| cost.energy)
     };
-    let after = cost(compressed)?;
-    let narrowed = footprint::comparable(original, target);
-    let before = match cost(narrowed.as_ref().map_or(original, |(_, profile)| profile)) {
+    let after = cost(compressed, scenario)?;
+    let before = match Baseline::new(original, scenario, target)
+        .and_then(|baseline| cost(&baseline.profile, &baseline.scenario))
+    {
         Ok(before) => before,
         Err(Error::Infeasible(fact)) => {
             return Ok(never(format!(

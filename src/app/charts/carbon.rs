@@ -58,7 +58,8 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             .chain(extra),
     );
     (chart.scale, chart.bounds) = (scale, bounds);
-    chart.curve = stretches(axis, &derived.curve.values, &ranges, scale);
+    chart.apart = axis.is_apart(&session.configuration.recipe);
+    chart.curve = stretches(axis, &derived.curve.values, &ranges, scale, chart.apart);
     chart.baseline = if original_ranges.is_empty() {
         original.map_or_else(Vec::new, |r| level(axis, scale.place(r.typical)))
     } else {
@@ -67,6 +68,7 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             &derived.original_curve.values,
             &original_ranges,
             scale,
+            chart.apart,
         )
     };
     let point = |value: f64, range: Range<f64>| Point {
@@ -78,13 +80,16 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
     let configuration = &session.configuration;
     let value = axis.get(&configuration.recipe, &configuration.scenario);
     chart.current = current.map(|range| (point(value, range), now.counted));
-    for (slot, (pin, figures)) in session.pins.iter().zip(&derived.pins).enumerate() {
-        if let (Some(pin), Some(range)) = (pin, figures.as_ref().and_then(emissions)) {
-            chart.pins[slot] = Some(point(axis.get(&pin.recipe, &pin.scenario), range));
-        }
+    for (place, pin) in chart.pins.iter_mut().zip(&derived.pins) {
+        *place = pin.as_ref().and_then(|pin| {
+            let configuration = &pin.configuration;
+            let value = axis.get(&configuration.recipe, &configuration.scenario);
+            Some(point(value, emissions(&pin.figures)?))
+        });
     }
     read(&mut chart, now, derived, work);
-    chart.caption = format!("modelled, band is low to high{}", scale.note());
+    let drawn = if chart.apart { "bars are" } else { "band is" };
+    chart.caption = format!("modelled, {drawn} low to high{}", scale.note());
     let demand = configuration.scenario.demand_per_day;
     if !daily && demand > 0.0 {
         chart.right = Some((demand, Unit::Grams));
@@ -124,9 +129,9 @@ fn comparison(now: Range<f64>, original: Range<f64>) -> String {
     let saved = 1.0 - now.typical / original.typical;
     against_original(now, original, "the same as the original", || {
         if saved > 0.0 {
-            format!("{} below the original", format::percent(saved, 0))
+            format!("{} below the original", format::magnitude(saved))
         } else {
-            format!("{} above the original", format::percent(-saved, 0))
+            format!("{} above the original", format::magnitude(saved))
         }
     })
 }

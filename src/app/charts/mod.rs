@@ -5,6 +5,8 @@ pub(super) mod plane;
 mod plot;
 mod quality;
 mod scale;
+#[cfg(test)]
+mod tests;
 mod throughput;
 
 use egui::{Align, Layout, RichText, Stroke, Ui, vec2};
@@ -15,7 +17,7 @@ use super::derived::{Curve, Derived, Store};
 use super::session::Session;
 use super::{theme, widgets};
 
-pub(super) use quality::value_text as quality_text;
+pub(super) use quality::{change_of as change_text, owner, value_text as quality_text};
 pub(super) use scale::{Scale, ticks};
 
 /// A point that was measured.
@@ -25,7 +27,8 @@ pub(super) struct Point {
     pub(super) x: f64,
     /// Value on the scale of the chart.
     pub(super) y: f64,
-    /// Ends of its interval on the scale of the chart, equal to `y` where it has none.
+    /// Ends of its interval on the scale of the chart, equal to `y` where it has none; of a quality, the interval of the
+    /// change from the original, drawn from the original's level.
     pub(super) interval: [f64; 2],
     /// How much data is behind it; `None` where it is calculated.
     pub(super) depth: Option<Depth>,
@@ -63,6 +66,10 @@ pub(super) struct Chart {
     pub(super) right: Option<(f64, Unit)>,
     /// The what-if curve; drawn as a band with a line.
     pub(super) curve: Vec<Stretch>,
+    /// Whether there is nothing between its places, so that they are drawn one by one.
+    pub(super) apart: bool,
+    /// The level of the original, where intervals are those of the change from it.
+    pub(super) level: Option<f64>,
     /// The uncompressed model: a level or a curve of its own.
     pub(super) baseline: Vec<Stretch>,
     /// Measured points.
@@ -107,6 +114,8 @@ impl Chart {
             unit,
             right: None,
             curve: Vec::new(),
+            apart: false,
+            level: None,
             baseline: Vec::new(),
             points: Vec::new(),
             join: false,
@@ -169,6 +178,7 @@ impl Charts {
         let room = ui.available_height() - 2.0 * gap - bare * BARE_HEIGHT - footer;
         let each = room / (charts.len() as f32 - bare);
         let hovered = self.hovered.take();
+        let cursor = hovered.and_then(|place| snapped(charts, axis, &derived.curve, place));
         let mut next_hovered = None;
         let mut moved = None;
         ui.spacing_mut().item_spacing.y = gap;
@@ -185,7 +195,7 @@ impl Charts {
                         obstacle(ui, reason);
                     } else {
                         let last = place == 2;
-                        let answer = plot::show(ui, chart, axis, last, hovered);
+                        let answer = plot::show(ui, chart, axis, last, cursor);
                         next_hovered = next_hovered.or(answer.hovered);
                         moved = moved.or(answer.moved);
                     }
@@ -202,6 +212,20 @@ impl Charts {
         self.hovered = next_hovered;
         moved.map(|place| axis.value_at(place))
     }
+}
+
+/// The place that all charts show the figures of: the nearest to the pointer that was calculated or is set now.
+fn snapped(charts: &[Chart], axis: Axis, curve: &Curve, pointer: f64) -> Option<f64> {
+    let calculated = curve.values.iter().map(|value| axis.place(*value));
+    let set = charts.iter().flat_map(|chart| {
+        chart
+            .waiting
+            .into_iter()
+            .chain(chart.current.iter().map(|(p, _)| p.x))
+    });
+    calculated
+        .chain(set)
+        .min_by(|a, b| (a - pointer).abs().total_cmp(&(b - pointer).abs()))
 }
 
 /// Height of a line under the charts.
@@ -311,12 +335,13 @@ pub(super) fn axis_title(axis: Axis) -> String {
     }
 }
 
-/// Splits a curve where it has gaps and puts it on a scale.
+/// Splits a curve where it has gaps, or everywhere where there is nothing between its places, and puts it on a scale.
 fn stretches(
     axis: Axis,
     values: &[f64],
     ranges: &[Option<wattif_core::units::Range<f64>>],
     scale: Scale,
+    apart: bool,
 ) -> Vec<Stretch> {
     let mut all = Vec::new();
     let mut open = Stretch::default();
@@ -332,8 +357,10 @@ fn stretches(
                     list.push(scale.place(v));
                 }
             }
-            None if !open.x.is_empty() => all.push(std::mem::take(&mut open)),
             None => {}
+        }
+        if (apart || range.is_none()) && !open.x.is_empty() {
+            all.push(std::mem::take(&mut open));
         }
     }
     if !open.x.is_empty() {

@@ -1,12 +1,15 @@
 //! Draws one chart: axes, grid and curves by `egui_plot`, markers and the read-out on top.
 
-use egui::{Align2, Color32, FontId, Id, Painter, Pos2, Rect, Sense, Stroke, Ui, pos2, vec2};
+use egui::{
+    Align2, Color32, FontId, Id, Painter, Pos2, Rect, Sense, Shape, Stroke, Ui, pos2, vec2,
+};
 use egui_plot::{
     AxisHints, FilledArea, GridMark, HPlacement, Line, LineStyle, Plot, PlotPoint, PlotPoints,
     PlotTransform,
 };
 use wattif_core::measurement::Depth;
 
+use super::quality::{QUALITY, change_text};
 use super::scale::{tick_label, tick_text, ticks, written};
 use super::{Chart, Point, Stretch, Unit, axis_title};
 use crate::app::axis::Axis;
@@ -26,13 +29,13 @@ pub(super) struct Answer {
 const LEFT_AXIS: f32 = 58.0;
 const RIGHT_AXIS: f32 = 58.0;
 
-/// Draws the chart over the rest of the room; `hovered` is the place under the pointer on any of the charts.
+/// Draws the chart over the rest of the room; `cursor` is the place whose figures all charts show.
 pub(super) fn show(
     ui: &mut Ui,
     chart: &Chart,
     axis: Axis,
     is_last: bool,
-    hovered: Option<f64>,
+    cursor: Option<f64>,
 ) -> Answer {
     let palette = theme::palette(ui.visuals());
     let (first, last) = axis.places();
@@ -61,7 +64,7 @@ pub(super) fn show(
     {
         answer.moved = Some(transform.value_from_position(pointer).x.clamp(first, last));
     }
-    if let Some(place) = hovered {
+    if let Some(place) = cursor {
         read_out(&painter, chart, axis, place, &transform, &small, palette);
     }
     name(ui, response.response.id, chart);
@@ -208,6 +211,11 @@ fn curves<'a>(plot: &mut egui_plot::PlotUi<'a>, chart: &'a Chart, palette: &Pale
     }
 }
 
+/// Low, typical and high values.
+fn slices(stretch: &Stretch) -> [&[f64]; 3] {
+    stretch.y.each_ref().map(Vec::as_slice)
+}
+
 fn markers(
     painter: &Painter,
     chart: &Chart,
@@ -217,24 +225,38 @@ fn markers(
 ) {
     let at = |x: f64, y: f64| transform.position_from_point(&PlotPoint::new(x, y));
     let frame = *transform.frame();
+    // Nothing is known there, so nothing has a height.
     for x in &chart.pending {
-        let center = pos2(at(*x, 0.0).x, frame.bottom() - 5.0);
-        painter.circle(
-            center,
-            2.5,
-            palette.surface,
-            Stroke::new(1.0, palette.baseline),
-        );
+        let x = at(*x, 0.0).x;
+        let ends = [pos2(x, frame.top()), pos2(x, frame.bottom())];
+        let stroke = Stroke::new(1.0, theme::faint(palette.baseline, 0.6));
+        painter.extend(Shape::dotted_line(&ends, stroke.color, 5.0, 0.75));
     }
     if let Some(x) = chart.waiting {
-        let center = pos2(at(x, 0.0).x, frame.bottom() - 7.0);
-        current_line(painter, center.x, frame, palette);
-        painter.circle(
-            center,
-            6.0,
-            palette.surface,
-            Stroke::new(2.0, palette.accent),
-        );
+        let x = at(x, 0.0).x;
+        current_line(painter, x, frame, palette);
+        let beside = pos2(x, frame.center().y);
+        label(painter, frame, beside, "Not measured yet", small, palette);
+    }
+    for stretch in &chart.curve {
+        if let ([x], [[low], [typical], [high]]) = (stretch.x.as_slice(), slices(stretch)) {
+            let point = Point {
+                x: *x,
+                y: *typical,
+                interval: [*low, *high],
+                depth: None,
+            };
+            let bar = Stroke::new(4.0, theme::faint(palette.accent, 0.3));
+            interval(painter, &at, &point, bar, 2.0);
+            painter.circle_filled(at(*x, *typical), 2.75, palette.accent);
+        }
+    }
+    for stretch in &chart.baseline {
+        if let ([x], [_, [typical], _]) = (stretch.x.as_slice(), slices(stretch)) {
+            let center = at(*x, *typical);
+            let stroke = Stroke::new(1.5, palette.baseline);
+            painter.hline((center.x - 5.0)..=(center.x + 5.0), center.y, stroke);
+        }
     }
     for point in &chart.points {
         let strong = point.depth == Some(Depth::Full);
@@ -316,7 +338,49 @@ fn interval(
     }
 }
 
-/// The value under the pointer: at the nearest calculated place, or at the nearest measured point.
+/// Low, typical and high at a place: calculated or measured there, or of what is set now.
+fn known(chart: &Chart, axis: Axis, place: f64) -> Option<[f64; 3]> {
+    let here = |x: f64| (x - place).abs() < 1e-9;
+    let of = |point: &Point| [point.interval[0], point.y, point.interval[1]];
+    let calculated = chart.curve.iter().find_map(|stretch| {
+        let at = stretch.x.iter().position(|x| here(*x))?;
+        Some(stretch.y.each_ref().map(|values| values[at]))
+    });
+    // What is not in the recipe leaves quality alone.
+    let anywhere = chart.level.is_some() && !axis.is_recipe();
+    let current = chart.current.as_ref().map(|(point, _)| point);
+    calculated
+        .or_else(|| chart.points.iter().find(|p| here(p.x)).map(of))
+        .or_else(|| current.filter(|p| anywhere || here(p.x)).map(of))
+}
+
+/// What a chart says of a place.
+pub(super) fn words_at(chart: &Chart, axis: Axis, place: f64) -> String {
+    let position = axis.value_text(axis.value_near(place));
+    let Some([low, typical, high]) = known(chart, axis, place) else {
+        let missing = if chart.id == QUALITY {
+            "not measured"
+        } else {
+            "cannot run here"
+        };
+        return format!("{position}: {missing}");
+    };
+    let text = format!(
+        "{position}: {}",
+        written(chart.scale.value(typical), chart.unit)
+    );
+    let bare = |y: f64| tick_text(chart.scale.value(y), chart.unit);
+    match chart.level {
+        Some(level) => match change_text(chart.unit, low - level, high - level) {
+            Some(change) => format!("{text}  (change {change})"),
+            None => text,
+        },
+        None if high > low => format!("{text}  ({} to {})", bare(low), bare(high)),
+        None => text,
+    }
+}
+
+/// The figures at a place, on a line that all charts draw at the same one.
 fn read_out(
     painter: &Painter,
     chart: &Chart,
@@ -327,41 +391,20 @@ fn read_out(
     palette: &Palette,
 ) {
     let frame = *transform.frame();
-    let nearest = |places: &mut dyn Iterator<Item = (f64, [f64; 3])>| {
-        places.min_by(|a, b| (a.0 - place).abs().total_cmp(&(b.0 - place).abs()))
+    let at = |y: f64| transform.position_from_point(&PlotPoint::new(place, y));
+    let x = at(0.0).x;
+    painter.vline(x, frame.y_range(), Stroke::new(1.0, palette.muted));
+    let beside = match known(chart, axis, place) {
+        Some([_, typical, _]) => {
+            let point = at(typical);
+            let edge = Stroke::new(1.5, palette.strong);
+            painter.circle(point, 3.5, palette.surface, edge);
+            point
+        }
+        None => pos2(x, frame.center().y),
     };
-    let calculated =
-        nearest(&mut chart.curve.iter().flat_map(|s| {
-            (0..s.x.len()).map(move |i| (s.x[i], [s.y[0][i], s.y[1][i], s.y[2][i]]))
-        }));
-    let measured = nearest(
-        &mut chart
-            .points
-            .iter()
-            .map(|p| (p.x, [p.interval[0], p.y, p.interval[1]])),
-    );
-    let Some((x, [low, typical, high])) = calculated.or(measured) else {
-        return;
-    };
-    let write = |y: f64| written(chart.scale.value(y), chart.unit);
-    let bare = |y: f64| tick_text(chart.scale.value(y), chart.unit);
-    let mut text = format!(
-        "{}: {}",
-        axis.value_text(axis.value_near(x)),
-        write(typical)
-    );
-    if high > low {
-        text += &format!("  ({} to {})", bare(low), bare(high));
-    }
-    let point = transform.position_from_point(&PlotPoint::new(x, typical));
-    painter.vline(point.x, frame.y_range(), Stroke::new(1.0, palette.muted));
-    painter.circle(
-        point,
-        3.5,
-        palette.surface,
-        Stroke::new(1.5, palette.strong),
-    );
-    label(painter, frame, point, &text, small, palette);
+    let text = words_at(chart, axis, place);
+    label(painter, frame, beside, &text, small, palette);
 }
 
 /// A small note beside a point, kept inside the frame.

@@ -1,12 +1,16 @@
 //! The chart of quality: measured points only, never a guessed curve.
 
 use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
+use wattif_core::profile::Unit as Work;
 
 use super::{Chart, Point, Unit, level};
 use crate::app::axis::Axis;
 use crate::app::derived::{Derived, Store};
-use crate::app::session::Session;
+use crate::app::session::{Configuration, Session};
 use crate::format;
+
+/// Identifier of the chart.
+pub(super) const QUALITY: &str = "quality";
 
 pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Chart {
     let axis = session.axis;
@@ -16,14 +20,18 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         .original
         .as_ref()
         .and_then(|f| f.measurement.as_ref());
-    let metric = current
-        .or(original)
-        .map_or(Metric::Accuracy, |m| m.quality.metric);
+    let spoken = derived.now.as_ref().map(|now| now.profile.unit);
+    let metric = match current.or(original) {
+        Some(measurement) => measurement.quality.metric,
+        // Before anything is measured, what will be.
+        None if spoken == Some(Work::Token) => Metric::BitsPerByte,
+        None => Metric::Accuracy,
+    };
     let unit = match metric {
         Metric::Accuracy => Unit::Percent,
         Metric::BitsPerByte => Unit::Plain,
     };
-    let mut chart = Chart::empty("quality", caption(metric), unit);
+    let mut chart = Chart::empty(QUALITY, caption(metric), unit);
     if derived.now.is_none() {
         chart.reading = "Quality".to_owned();
         return chart;
@@ -35,70 +43,98 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         return chart;
     }
     let here = axis.get(&configuration.recipe, &configuration.scenario);
+    // Points stand off the original by their change, so the level of the original carries them all.
+    let Some(level_of_original) = original
+        .map(|m| m.quality.value)
+        .or(current.map(|m| m.quality.baseline))
+    else {
+        chart.waiting = Some(axis.place(here));
+        chart.pending = places_to_fill(axis, configuration, &chart);
+        chart.reading = format!("{} not measured yet", metric.name());
+        return chart;
+    };
+    chart.level = Some(level_of_original);
+    let point = |value: f64, m: &Measurement| point(axis, value, m, level_of_original);
     if axis.is_recipe() {
         chart.points = store
             .along(axis, &configuration.recipe)
             .filter(|(_, m)| m.student.exact)
-            .map(|(value, m)| point(axis, value, m))
+            .map(|(value, m)| point(value, m))
             .collect();
         chart.points.sort_by(|a, b| a.x.total_cmp(&b.x));
-        chart.join = true;
-        chart.pending = axis
-            .fill_values(&configuration.recipe)
-            .into_iter()
-            .map(|value| axis.place(value))
-            .filter(|x| !chart.points.iter().any(|p| (p.x - x).abs() < 1e-9))
-            .collect();
+        // Another ratio is another network, trained or not: there is none on the way from one to the next.
+        chart.join = axis != Axis::Ratio && !axis.is_apart(&configuration.recipe);
+        chart.pending = places_to_fill(axis, configuration, &chart);
     }
-    chart.current = current.map(|m| (point(axis, here, m), m.student.exact));
+    chart.current = current.map(|m| (point(here, m), true));
     if chart.current.is_none() {
         chart.waiting = Some(axis.place(here));
     }
-    if let Some(original) = original {
-        chart.baseline = level(axis, original.quality.value);
-    }
-    for (slot, (pin, figures)) in session.pins.iter().zip(&derived.pins).enumerate() {
-        let measured = figures.as_ref().and_then(|f| f.measurement.as_ref());
-        if let (Some(pin), Some(measurement)) = (pin, measured) {
-            let value = axis.get(&pin.recipe, &pin.scenario);
-            chart.pins[slot] = Some(point(axis, value, measurement));
-        }
+    chart.baseline = level(axis, level_of_original);
+    for (place, pin) in chart.pins.iter_mut().zip(&derived.pins) {
+        *place = pin.as_ref().and_then(|pin| {
+            let measurement = pin.figures.measurement.as_ref()?;
+            let configuration = &pin.configuration;
+            let value = axis.get(&configuration.recipe, &configuration.scenario);
+            Some(point(value, measurement))
+        });
     }
     chart.bounds = bounds(&chart, metric);
     match current {
         Some(measurement) => {
-            chart.reading = reading(measurement);
+            chart.reading = reading(measurement, level_of_original);
             chart.provenance = Some(Provenance::Measured {
                 n: measurement.quality.n,
             });
         }
         None => {
-            chart.reading = match original {
-                Some(original) => format!(
+            let stand_in = derived.now.as_ref().and_then(|f| f.stand_in.as_ref());
+            chart.reading = match (stand_in, original) {
+                (Some(stand_in), _) => format!(
+                    "{} not measured yet; the {} has {}",
+                    metric.name(),
+                    owner(stand_in),
+                    value_text(metric, stand_in.quality.value, half(&stand_in.quality))
+                ),
+                (None, Some(original)) => format!(
                     "{} not measured yet; the original has {}",
                     metric.name(),
                     value_text(metric, original.quality.value, half(&original.quality))
                 ),
-                None => format!("{} not measured yet", metric.name()),
+                (None, None) => format!("{} not measured yet", metric.name()),
             };
         }
+    }
+    if !chart.pending.is_empty() {
+        chart.caption += "; dotted: still to be measured";
     }
     chart
 }
 
 fn caption(metric: Metric) -> String {
-    match metric {
-        Metric::Accuracy => "measured, bars are 95 % intervals".to_owned(),
-        Metric::BitsPerByte => "lower is better; measured, bars are 95 % intervals".to_owned(),
-    }
+    let better = match metric {
+        Metric::Accuracy => "",
+        Metric::BitsPerByte => "lower is better; ",
+    };
+    format!("{better}measured; bars: 95 % interval of the change from the original, paired")
 }
 
-fn point(axis: Axis, value: f64, measurement: &Measurement) -> Point {
-    let quality = &measurement.quality;
+/// Places where quality is measured when there is nothing else to do, and is not yet.
+fn places_to_fill(axis: Axis, configuration: &Configuration, chart: &Chart) -> Vec<f64> {
+    axis.fill_values(&configuration.recipe)
+        .into_iter()
+        .map(|value| axis.place(value))
+        .filter(|x| !chart.points.iter().any(|p| (p.x - x).abs() < 1e-9))
+        .collect()
+}
+
+/// A point that stands off the original's `level` by the change that was measured on the same samples.
+fn point(axis: Axis, value: f64, measurement: &Measurement, level: f64) -> Point {
+    let change = &measurement.quality.change;
     Point {
         x: axis.place(value),
-        y: quality.value,
-        interval: [quality.low, quality.high],
+        y: level + change.value,
+        interval: [level + change.low, level + change.high],
         depth: Some(measurement.depth),
     }
 }
@@ -121,8 +157,8 @@ fn bounds(chart: &Chart, metric: Metric) -> [f64; 2] {
         high = high.max(y);
     }
     let least = match metric {
-        Metric::Accuracy => 0.08,
-        Metric::BitsPerByte => 0.4,
+        Metric::Accuracy => 0.03,
+        Metric::BitsPerByte => 0.08,
     };
     if low > high {
         return [0.0, 1.0];
@@ -152,17 +188,19 @@ pub(in crate::app) fn value_text(metric: Metric, value: f64, half: f64) -> Strin
     }
 }
 
-/// "Accuracy 89.7 ± 0.6 %, 1.2 points below the original".
-pub(in crate::app) fn reading(measurement: &Measurement) -> String {
+/// "Accuracy 89.7 ± 0.6 %, 1.2 ± 0.4 points below the original": the level with its own interval, as it is drawn above the
+/// original's `level`, and the change with the interval of the pairs.
+fn reading(measurement: &Measurement, level: f64) -> String {
+    let value = level + measurement.quality.change.value;
     let quality = &measurement.quality;
     let half = half(quality);
     let metric = quality.metric;
-    let value = match metric {
+    let words = match metric {
         Metric::Accuracy => {
             let decimals = accuracy_decimals(half);
             format!(
                 "Accuracy {} ± {} %",
-                format::signed_text(quality.value * 100.0, decimals),
+                format::signed_text(value * 100.0, decimals),
                 format::signed_text(half * 100.0, decimals),
             )
         }
@@ -170,19 +208,12 @@ pub(in crate::app) fn reading(measurement: &Measurement) -> String {
             let decimals = format::decimals_for(half, 3).max(2);
             format!(
                 "{} bits per byte ± {}",
-                format::signed_text(quality.value, decimals),
+                format::signed_text(value, decimals),
                 format::signed_text(half, decimals),
             )
         }
     };
-    let mut text = if measurement.student.exact {
-        value
-    } else {
-        format!(
-            "{value} with the {} student",
-            format::percent(measurement.student.actual, 0)
-        )
-    };
+    let mut text = words;
     if !measurement.recipe.is_identity() {
         text += &comparison(quality);
     }
@@ -190,6 +221,16 @@ pub(in crate::app) fn reading(measurement: &Measurement) -> String {
         text += " so far";
     }
     text
+}
+
+/// Whose measurement a stand-in is: "50 % student", or "original" where no student is nearer.
+pub(in crate::app) fn owner(stand_in: &Measurement) -> String {
+    let actual = stand_in.student.actual;
+    if actual >= 1.0 {
+        "original".to_owned()
+    } else {
+        format!("{} student", format::percent(actual, 0))
+    }
 }
 
 /// How the change reads; a change whose interval holds zero is a tie.
@@ -202,23 +243,50 @@ fn comparison(quality: &Quality) -> String {
         change.value.abs(),
         if change.value < 0.0 { "below" } else { "above" },
     );
-    let half = (change.high - change.low) / 2.0;
-    match quality.metric {
-        Metric::Accuracy => {
-            let decimals = accuracy_decimals(half);
-            format!(
-                ", {} points {direction} the original",
-                format::signed_text(size * 100.0, decimals)
-            )
-        }
-        Metric::BitsPerByte => {
-            let decimals = format::decimals_for(half, 3).max(2);
-            format!(
-                ", {} {direction} the original",
-                format::signed_text(size, decimals)
-            )
-        }
+    let (scale, counted) = match quality.metric {
+        Metric::Accuracy => (100.0, "points "),
+        Metric::BitsPerByte => (1.0, ""),
+    };
+    let half = scale * (change.high - change.low) / 2.0;
+    let decimals = change_decimals(quality.metric, half);
+    let size = format::signed_text(scale * size, decimals);
+    let half = format::signed_text(half, decimals);
+    format!(", {size} ± {half} {counted}{direction} the original")
+}
+
+/// Decimals of a change, in points or bits per byte, whose interval has this half width.
+fn change_decimals(metric: Metric, half: f64) -> usize {
+    match metric {
+        Metric::Accuracy => format::decimals_for(half, 2).max(1),
+        Metric::BitsPerByte => format::decimals_for(half, 4).max(2),
     }
+}
+
+/// From where to where a quality changed, paired; `None` where nothing did.
+pub(in crate::app) fn change_of(quality: &Quality) -> Option<String> {
+    let unit = match quality.metric {
+        Metric::Accuracy => Unit::Percent,
+        Metric::BitsPerByte => Unit::Plain,
+    };
+    change_text(unit, quality.change.low, quality.change.high)
+}
+
+/// From where to where a change goes, with signs: "−1.6 to −0.8 points"; `None` where it is exact.
+pub(super) fn change_text(unit: Unit, low: f64, high: f64) -> Option<String> {
+    let (scale, counted, metric) = match unit {
+        Unit::Percent => (100.0, " points", Metric::Accuracy),
+        _ => (1.0, "", Metric::BitsPerByte),
+    };
+    let decimals = change_decimals(metric, scale * (high - low) / 2.0);
+    let signed = |value: f64| {
+        let text = format::signed_text(scale * value, decimals);
+        if value > 0.0 {
+            format!("+{text}")
+        } else {
+            text
+        }
+    };
+    (high > low).then(|| format!("{} to {}{counted}", signed(low), signed(high)))
 }
 
 #[cfg(test)]
@@ -261,7 +329,7 @@ mod tests {
         };
         assert_eq!(
             comparison(&quality(0.897, 0.891, 0.903, worse)),
-            ", 1.2 points below the original"
+            ", 1.2 ± 0.4 points below the original"
         );
     }
 }

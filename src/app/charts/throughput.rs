@@ -47,12 +47,13 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             .chain(extra),
     );
     (chart.scale, chart.bounds) = (scale, bounds);
-    chart.curve = stretches(axis, &curve.values, &curve.throughput, scale);
+    chart.apart = axis.is_apart(&session.configuration.recipe);
+    chart.curve = stretches(axis, &curve.values, &curve.throughput, scale, chart.apart);
     chart.baseline = if derived.original_curve.values.is_empty() {
         original.map_or_else(Vec::new, |r| level(axis, scale.place(r.typical)))
     } else {
         let curve = &derived.original_curve;
-        stretches(axis, &curve.values, &curve.throughput, scale)
+        stretches(axis, &curve.values, &curve.throughput, scale, chart.apart)
     };
     let configuration = &session.configuration;
     let point = |value: f64, range: Range<f64>| Point {
@@ -63,11 +64,12 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
     };
     let value = axis.get(&configuration.recipe, &configuration.scenario);
     chart.current = current.map(|range| (point(value, range), now.counted));
-    for (slot, (pin, figures)) in session.pins.iter().zip(&derived.pins).enumerate() {
-        if let (Some(pin), Some(range)) = (pin, figures.as_ref().and_then(rate)) {
-            let value = axis.get(&pin.recipe, &pin.scenario);
-            chart.pins[slot] = Some(point(value, range));
-        }
+    for (place, pin) in chart.pins.iter_mut().zip(&derived.pins) {
+        *place = pin.as_ref().and_then(|pin| {
+            let configuration = &pin.configuration;
+            let value = axis.get(&configuration.recipe, &configuration.scenario);
+            Some(point(value, rate(&pin.figures)?))
+        });
     }
     match &now.footprint {
         Ok(footprint) => {
@@ -86,7 +88,8 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             }
         }
     }
-    chart.caption = format!("modelled, band is low to high{}", scale.note());
+    let drawn = if chart.apart { "bars are" } else { "band is" };
+    chart.caption = format!("modelled, {drawn} low to high{}", scale.note());
     chart
 }
 

@@ -49,7 +49,7 @@ impl Figures {
             })
             .collect();
         Some(Self {
-            model: app.facts.as_ref()?.name.clone(),
+            model: app.model.facts.as_ref()?.name.clone(),
             unit: profile.unit.name(),
             units: profile.unit.plural(),
             edited: on(&draft.target, profile, scenario, grid),

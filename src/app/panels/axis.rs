@@ -17,7 +17,11 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         .selected_text(RichText::new(chosen.name()).text_style(theme::emphasis()))
         .width(140.0)
         .show_ui(ui, |ui| {
-            let tokens = app.facts.as_ref().is_some_and(|f| f.unit == Unit::Token);
+            let tokens = app
+                .model
+                .facts
+                .as_ref()
+                .is_some_and(|f| f.unit == Unit::Token);
             for axis in Axis::ALL {
                 if axis == Axis::Context && !tokens {
                     continue;

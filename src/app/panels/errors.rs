@@ -1,67 +1,71 @@
-//! Messages that stay until they are read.
+//! Messages, and why the hardware cannot run the model.
 
-use egui::{Align, Frame, Layout, RichText, Stroke, Ui};
+use egui::{Align, Frame, Layout, Rect, RichText, Stroke, Ui, vec2};
 
 use crate::app::command::Action;
+use crate::app::notices::{Notice, Tone};
 use crate::app::{App, theme};
 use wattif_core::error::Error;
 use wattif_core::hardware;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
-/// How a message is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::app) enum Tone {
-    /// Something did not work.
-    Failure,
-    /// Something worth knowing.
-    Note,
+/// Most room that a message takes.
+const WIDTH: f32 = 520.0;
+
+/// Draws the messages over the foot of the charts, newest last. They take no room from anything.
+pub(in crate::app) fn show(ui: &Ui, over: Rect, notices: &[Notice], queue: &mut Vec<Action>) {
+    if notices.is_empty() {
+        return;
+    }
+    let foot = over.center_bottom() - vec2(0.0, MARGIN);
+    egui::Area::new(egui::Id::unique("messages"))
+        .order(egui::Order::Foreground)
+        .pivot(egui::Align2::CENTER_BOTTOM)
+        .fixed_pos(foot)
+        .constrain_to(ui.ctx().content_rect())
+        .show(ui.ctx(), |ui| {
+            ui.set_width(WIDTH.min(over.width() - 2.0 * MARGIN));
+            for notice in notices {
+                message(ui, notice, queue);
+            }
+        });
 }
 
-/// A message.
-#[derive(Debug, Clone)]
-pub(in crate::app) struct Notice {
-    /// Tells it from the others.
-    pub(in crate::app) id: u64,
-    /// How it is meant.
-    pub(in crate::app) tone: Tone,
-    /// What was being done.
-    pub(in crate::app) title: String,
-    /// What happened.
-    pub(in crate::app) text: String,
-}
+/// Room around the messages.
+const MARGIN: f32 = 12.0;
 
-/// Draws the messages, newest last.
-pub(in crate::app) fn show(ui: &mut Ui, notices: &[Notice], queue: &mut Vec<Action>) {
+fn message(ui: &mut Ui, notice: &Notice, queue: &mut Vec<Action>) {
     let palette = theme::palette(ui.visuals());
-    for notice in notices {
-        let (ground, edge, sign) = match notice.tone {
-            Tone::Failure => (palette.error_ground, palette.error, "!"),
-            Tone::Note => (palette.surface, palette.accent, "i"),
-        };
-        Frame::new()
-            .fill(ground)
-            .stroke(Stroke::new(1.0, edge))
-            .corner_radius(theme::CARD_RADIUS)
-            .inner_margin(theme::CARD_MARGIN)
-            .show(ui, |ui| {
-                ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
-                    if ui.button("Dismiss").clicked() {
-                        queue.push(Action::Dismiss(notice.id));
-                    }
-                    ui.with_layout(Layout::left_to_right(Align::TOP), |ui| {
-                        ui.label(RichText::new(sign).text_style(theme::reading()).color(edge));
-                        ui.vertical(|ui| {
-                            ui.label(
-                                RichText::new(&notice.title)
-                                    .text_style(theme::emphasis())
-                                    .color(palette.strong),
-                            );
-                            ui.add(egui::Label::new(&notice.text).wrap().selectable(true));
-                        });
+    let (ground, edge, sign) = match notice.tone {
+        Tone::Failure => (palette.error_ground, palette.error, "!"),
+        Tone::Note | Tone::Done => (palette.surface, palette.accent, "i"),
+    };
+    let frame = Frame::new()
+        .fill(ground)
+        .stroke(Stroke::new(1.0, edge))
+        .corner_radius(theme::CARD_RADIUS)
+        .inner_margin(theme::CARD_MARGIN)
+        .show(ui, |ui| {
+            ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
+                if ui.button("Dismiss").clicked() {
+                    queue.push(Action::Dismiss(notice.id));
+                }
+                ui.with_layout(Layout::left_to_right(Align::TOP), |ui| {
+                    ui.label(RichText::new(sign).text_style(theme::reading()).color(edge));
+                    ui.vertical(|ui| {
+                        ui.label(
+                            RichText::new(&notice.title)
+                                .text_style(theme::emphasis())
+                                .color(palette.strong),
+                        );
+                        ui.add(egui::Label::new(&notice.text).wrap().selectable(true));
                     });
                 });
             });
+        });
+    if frame.response.contains_pointer() {
+        queue.push(Action::Reading(notice.id));
     }
 }
 

@@ -2,9 +2,9 @@
 
 use egui::{ColorImage, RichText, TextureHandle, TextureOptions, Ui, vec2};
 use std::collections::HashMap;
-use wattif_core::measurement::{Depth, Example};
+use wattif_core::measurement::{Depth, Example, Metric};
 
-use crate::app::{App, theme, widgets};
+use crate::app::{App, charts, theme, widgets};
 
 /// Pictures already handed to the graphics card, by index in the evaluation set.
 pub(in crate::app) type Pictures = HashMap<usize, TextureHandle>;
@@ -17,7 +17,15 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, pictures: &mut Pictures) {
     let palette = theme::palette(ui.visuals());
     let muted = |text: &str| RichText::new(text.to_owned()).color(palette.muted);
     widgets::card(ui, "What it does now", |ui| {
-        let Some(measurement) = &now.measurement else {
+        if let Some(stand_in) = &now.stand_in {
+            let text = format!(
+                "Of the {}: this student is not trained",
+                charts::owner(stand_in)
+            );
+            ui.label(RichText::new(text).text_style(theme::emphasis()));
+        }
+        let known = now.measurement.as_ref().or(now.stand_in.as_ref());
+        let Some(measurement) = known else {
             ui.label(muted(if app.session.configuration.model.is_outline() {
                 "Nothing to run: no weights are loaded"
             } else {
@@ -25,6 +33,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, pictures: &mut Pictures) {
             }));
             return;
         };
+        let writes = measurement.quality.metric == Metric::BitsPerByte;
         if measurement.recipe.is_identity() {
             ui.label(muted(
                 "This is the original; move a slider to see what changes",
@@ -32,7 +41,10 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, pictures: &mut Pictures) {
             return;
         }
         if measurement.examples.is_empty() {
-            ui.label(muted(if measurement.depth == Depth::Full {
+            ui.label(muted(if writes {
+                // Texts are written once the quality is known.
+                "Its texts come after the full measurement…"
+            } else if measurement.depth == Depth::Full {
                 "It answers every held-out image that the original answers rightly"
             } else {
                 "Comes with the full measurement…"
@@ -124,7 +136,7 @@ fn picture(ui: &Ui, app: &App, index: usize, pictures: &mut Pictures) -> Option<
     if let Some(texture) = pictures.get(&index) {
         return Some(texture.id());
     }
-    let (pixels, width) = app.backend.as_ref()?.image(index)?;
+    let (pixels, width) = app.model.backend.as_ref()?.image(index)?;
     let colors = pixels.iter().map(|&value| theme::shade(value)).collect();
     let image = ColorImage::new([width, pixels.len() / width.max(1)], colors);
     let texture =

@@ -2,8 +2,7 @@
 
 use egui::{Align, Response, RichText, Ui};
 use wattif_core::footprint::{Estimate, Footprint};
-use wattif_core::measurement::Depth;
-use wattif_core::measurement::{Metric, Provenance};
+use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
 use wattif_core::preset::Measured;
 use wattif_core::profile::Unit;
 use wattif_core::units::{GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
@@ -27,7 +26,7 @@ enum Source<'a> {
 /// One entry.
 struct Entry {
     text: String,
-    /// Low to high, in words.
+    /// Low to high in words, or why there is nothing.
     range: Option<String>,
     /// Where it comes from.
     provenance: Option<Provenance>,
@@ -57,14 +56,17 @@ impl Entry {
 
     /// Adds its range and where it comes from to the tooltip of its text.
     fn explain(&self, response: Response) {
-        if let Some(provenance) = &self.provenance {
-            response.on_hover_ui(|ui| {
-                if let Some(range) = &self.range {
-                    ui.label(range);
-                }
-                widgets::describe_provenance(ui, provenance);
-            });
+        if self.provenance.is_none() && self.range.is_none() {
+            return;
         }
+        response.on_hover_ui(|ui| {
+            if let Some(range) = &self.range {
+                ui.label(range);
+            }
+            if let Some(provenance) = &self.provenance {
+                widgets::describe_provenance(ui, provenance);
+            }
+        });
     }
 }
 
@@ -91,7 +93,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         if let Some(pin) = pin {
             columns.push(Column {
                 title,
-                source: Source::Figures(pin),
+                source: Source::Figures(&pin.figures),
             });
         }
     }
@@ -112,7 +114,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         table(ui, &columns, now.profile.unit);
         super::verdicts::show(ui, app);
         if let Some(measured) = beside {
-            in_one_line(ui, measured, now.profile.unit);
+            in_one_line(ui, "Saved", measured, now.profile.unit);
         }
         if let Some(preset) = saved {
             verdict(ui, preset, now);
@@ -157,7 +159,10 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
     let metric = columns
         .iter()
         .find_map(|column| match &column.source {
-            Source::Figures(f) => f.measurement.as_ref().map(|m| m.quality.metric),
+            Source::Figures(f) => {
+                let known = f.measurement.as_ref().or(f.stand_in.as_ref());
+                known.map(|m| m.quality.metric)
+            }
             Source::Saved(saved) => saved.quality.map(|quality| quality.metric),
         })
         .map_or("Quality", Metric::name);
@@ -210,15 +215,23 @@ fn help(row: &str, unit: Unit) -> &'static str {
     }
 }
 
-/// The saved figures below the table, where it has no room for another column.
-fn in_one_line(ui: &mut Ui, measured: &Measured, unit: Unit) {
+/// Kept figures below a name, each with its unit, where there is no column for them.
+pub(super) fn in_one_line(ui: &mut Ui, name: &str, measured: &Measured, unit: Unit) {
     let palette = theme::palette(ui.visuals());
     let source = Source::Saved(measured);
     let entries = std::iter::once(quality(&source, unit))
-        .chain(ROWS.iter().map(|(_, entry)| entry(&source, unit)))
+        .chain(ROWS.iter().map(|(row, entry)| {
+            let mut entry = entry(&source, unit);
+            if matches!(*row, "Energy" | "CO₂e") && entry.text != NONE {
+                entry.text += &format!("/{}", unit.name());
+            }
+            entry
+        }))
         .filter(|entry| entry.text != NONE);
     ui.horizontal_wrapped(|ui| {
-        ui.label(RichText::new("Saved").color(palette.muted));
+        if !name.is_empty() {
+            ui.label(RichText::new(name).color(palette.muted));
+        }
         for entry in entries {
             // A number stays on one line with its unit.
             entry.explain(ui.label(entry.text.replace(' ', "\u{a0}")));
@@ -230,16 +243,42 @@ const NONE: &str = "–";
 
 fn quality(source: &Source<'_>, _: Unit) -> Entry {
     let quality = match source {
+        Source::Figures(Figures {
+            stand_in: Some(stand_in),
+            ..
+        }) => return borrowed(stand_in),
         Source::Figures(figures) => figures.measurement.as_ref().map(|m| m.quality),
         Source::Saved(saved) => saved.quality,
     };
     quality.map_or_else(Entry::none, |quality| {
         let half = (quality.high - quality.low) / 2.0;
-        Entry::new(
-            charts::quality_text(quality.metric, quality.value, half),
-            Some(Provenance::Measured { n: quality.n }),
-        )
+        let text = |value| charts::quality_text(quality.metric, value, half);
+        let mut range = format!("{} to {}", text(quality.low), text(quality.high));
+        if let Some(change) = charts::change_text(&quality) {
+            range += &format!("; {change} against the original, paired");
+        }
+        Entry {
+            range: Some(range),
+            ..Entry::new(
+                text(quality.value),
+                Some(Provenance::Measured { n: quality.n }),
+            )
+        }
     })
+}
+
+/// A dash for a student that is not trained, and what is known of the network nearest to it.
+fn borrowed(stand_in: &Measurement) -> Entry {
+    let quality = &stand_in.quality;
+    let half = (quality.high - quality.low) / 2.0;
+    Entry {
+        range: Some(format!(
+            "Not measured: this student is not trained; the {} has {}",
+            charts::owner(stand_in),
+            charts::quality_text(quality.metric, quality.value, half)
+        )),
+        ..Entry::none()
+    }
 }
 
 fn size(source: &Source<'_>, _: Unit) -> Entry {
@@ -330,6 +369,12 @@ fn calculated_again(saved: &Measured, now: &Figures) -> String {
     }
 }
 
+/// Whether two qualities agree: their levels, and their changes from the original, whose intervals are narrower.
+fn holds(now: &Quality, saved: &Quality) -> bool {
+    let levels = now.low <= saved.high && saved.low <= now.high;
+    levels && now.change.low <= saved.change.high && saved.change.low <= now.change.high
+}
+
 /// Whether the saved figures hold, once the configuration is measured again.
 fn verdict(ui: &mut Ui, preset: &crate::app::OpenedPreset, now: &Figures) {
     let palette = theme::palette(ui.visuals());
@@ -343,8 +388,7 @@ fn verdict(ui: &mut Ui, preset: &crate::app::OpenedPreset, now: &Figures) {
     let text = match (&now.measurement, &saved.quality) {
         (_, None) => calculated_again(saved, now),
         (Some(measurement), Some(b)) if measurement.depth == Depth::Full => {
-            let a = &measurement.quality;
-            if a.low <= b.high && b.low <= a.high {
+            if holds(&measurement.quality, b) {
                 "Measured again: the saved quality holds".to_owned()
             } else {
                 "Measured again: the saved quality does not hold".to_owned()

@@ -63,7 +63,7 @@ fn this_machine(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             .text_style(TextStyle::Small)
             .color(palette.muted),
     );
-    let training = app.training.is_some();
+    let training = app.model.training.is_some();
     ui.horizontal_wrapped(|ui| {
         let words = "Measure this machine (about 10 s)";
         let button = ui

@@ -23,10 +23,10 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     let muted = |text: &str| RichText::new(text).color(palette.muted);
     widgets::card(ui, "Measured on this machine", |ui| {
         theme::tighten(ui);
-        let last = app.timing.last(&app.session.configuration);
+        let last = app.model.timing.last(&app.session.configuration);
         let status = if let Some(reason) = app.obstacle(Command::MeasureSpeed) {
             reason
-        } else if app.timing.is_running() {
+        } else if app.model.timing.is_running() {
             "Running it with packed weights…"
         } else if last.is_none() {
             "Not measured yet"

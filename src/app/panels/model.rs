@@ -24,7 +24,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     combo
         .response
         .widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Model"));
-    let line = match &app.facts {
+    let line = match &app.model.facts {
         Some(facts) => format!(
             "{}, {} parameters",
             facts.family,
@@ -37,7 +37,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             .text_style(egui::TextStyle::Small)
             .color(palette.muted),
     );
-    let Some(facts) = &app.facts else {
+    let Some(facts) = &app.model.facts else {
         return;
     };
     line.on_hover_text(format!(

@@ -34,6 +34,7 @@ pub(in crate::app) fn slider(
     let (mut recipe, mut scenario) = (configuration.recipe, configuration.scenario.clone());
     let marks: Vec<f64> = match axis {
         Axis::Ratio => app
+            .model
             .facts
             .as_ref()
             .map(|facts| facts.ratios.clone())
@@ -43,7 +44,7 @@ pub(in crate::app) fn slider(
         _ => Vec::new(),
     };
     let value = axis.get(&recipe, &scenario);
-    let published = app.facts.as_ref().and_then(|facts| facts.published);
+    let published = app.model.facts.as_ref().and_then(|facts| facts.published);
     let write = |value: f64| match published {
         Some(published) => as_published(axis, value, published),
         None => axis.value_text(value),

@@ -74,7 +74,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             .now
             .as_ref()
             .and_then(|now| now.footprint.as_ref().ok())
-            .and_then(|footprint| footprint.explanation.split("; ").next());
+            .map(|footprint| footprint.limit.as_str());
         let sentence = |name: &str, saving: &Saving| {
             if tied(app, name) {
                 return Some(format!("{name}: {TIED}"));
@@ -117,7 +117,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         }
         if let (Some(text), Some(why)) = (sentence("Energy", &savings.energy), why) {
             ui.label(
-                RichText::new(format!("{text}: {}", format::lower_first(why)))
+                RichText::new(format!("{text}; {}", format::lower_first(why)))
                     .text_style(egui::TextStyle::Small)
                     .color(palette.muted),
             );

@@ -20,7 +20,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     super::hardware::show(ui, app, queue);
     region(ui, app, queue);
     let served = |facts: &ModelFacts| facts.source.is_some() && facts.unit == Unit::Token;
-    if app.facts.as_ref().is_some_and(served) {
+    if app.model.facts.as_ref().is_some_and(served) {
         era(ui, app, queue);
     }
     ui.spacing_mut().item_spacing.y = 3.0;
@@ -28,7 +28,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     slider(ui, app, Axis::Devices, Room::Line, queue);
     super::stages::show(ui, app, queue);
     let answers = app.session.configuration.scenario.answer_tokens > 0;
-    match app.facts.as_ref().map(|facts| facts.unit) {
+    match app.model.facts.as_ref().map(|facts| facts.unit) {
         Some(Unit::Token) if answers => {
             slider(ui, app, Axis::Prompt, Room::Line, queue);
             slider(ui, app, Axis::Answer, Room::Line, queue);

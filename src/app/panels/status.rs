@@ -31,11 +31,12 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     };
     let now = ui.input(|input| input.time);
     let has_weights = app
+        .model
         .facts
         .as_ref()
         .is_none_or(|facts| facts.source.is_none());
     ui.horizontal_centered(|ui| {
-        if let Some(training) = &app.training {
+        if let Some(training) = &app.model.training {
             let report = &training.report;
             let share = report.steps.0 as f64 / report.steps.1.max(1) as f64;
             ui.label(small(&format!(
@@ -50,8 +51,8 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             }
             ui.separator();
         }
-        if let Some((what, done)) = &app.activity.progress {
-            let waited = now - app.activity.since;
+        if let Some((what, done)) = &app.model.activity.progress {
+            let waited = now - app.model.activity.since;
             if waited >= PATIENCE_SECONDS {
                 ui.label(small(what));
                 bar(ui, *done);
@@ -61,18 +62,18 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             }
         } else if app.opening().is_some() {
             ui.label(small("Opening the model"));
-        } else if app.activity.idle {
-            let ready = match app.store.len() {
+        } else if app.model.activity.idle {
+            let ready = match app.model.store.len() {
                 // Without weights there is nothing to measure.
                 _ if !has_weights => "Ready".to_owned(),
                 1 => "Ready, 1 configuration measured".to_owned(),
                 count => format!("Ready, {count} configurations measured"),
             };
             ui.label(small(&ready));
-        } else if app.facts.is_some() {
+        } else if app.model.facts.is_some() {
             ui.label(small("Measuring the rest of the chart"));
         }
-        let busy = !app.activity.idle || app.training.is_some();
+        let busy = !app.model.activity.idle || app.model.training.is_some();
         if let Some(sources) = app.power.as_ref().and_then(|power| power.latest(busy)) {
             let (line, details) = power::in_words(&sources);
             ui.label(small(&line)).on_hover_text(details);

@@ -4,12 +4,13 @@ use egui::{Align, Layout, RichText, Sense, Shape, Stroke, Ui, pos2, vec2};
 use wattif_core::training::{self, Effort};
 
 use crate::app::command::{Action, Command};
-use crate::app::{App, Training, TrainingReport, theme, widgets};
+use crate::app::open::Training;
+use crate::app::{App, TrainingReport, theme, widgets};
 use crate::format;
 
 /// Draws the card while a student is trained.
 pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
-    let Some(training) = &app.training else {
+    let Some(training) = &app.model.training else {
         return;
     };
     let palette = theme::palette(ui.visuals());

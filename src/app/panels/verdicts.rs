@@ -7,6 +7,7 @@ use wattif_core::footprint::Footprint;
 
 use crate::app::compare::{self, SAME_CONSTANTS, Verdict};
 use crate::app::pages::Quantity;
+use crate::app::pins::differences;
 use crate::app::{App, theme};
 
 /// What the side with the smaller cost does, and what both do where it is the same.
@@ -37,15 +38,23 @@ pub(super) fn show(ui: &mut Ui, app: &App) {
     let [Some(a), Some(b)] = &app.derived.pins else {
         return;
     };
-    let (Ok(a), Ok(b)) = (&a.footprint, &b.footprint) else {
+    let (in_a, in_b) = (&a.configuration.scenario, &b.configuration.scenario);
+    let (Ok(a), Ok(b)) = (&a.figures.footprint, &b.figures.footprint) else {
         return;
     };
-    let [Some(pin_a), Some(pin_b)] = &app.session.pins else {
-        return;
-    };
-    let shared = compare::share_constants(&pin_a.scenario, &pin_b.scenario);
-    let same_place = pin_a.scenario.region == pin_b.scenario.region;
+    let shared = compare::share_constants(in_a, in_b);
+    let same_place = in_a.region == in_b.region;
     let palette = theme::palette(ui.visuals());
+    let differs = differences(in_a, in_b);
+    if !differs.is_empty() {
+        // What follows is then not only a matter of what was done to the model.
+        let text = format!("A is pinned elsewhere than B: {}", differs.join(", "));
+        ui.label(
+            RichText::new(text)
+                .text_style(egui::TextStyle::Small)
+                .color(palette.muted),
+        );
+    }
     for quantity in Quantity::ALL {
         let shared = shared && (same_place || quantity != Quantity::Co2e);
         ui.label(

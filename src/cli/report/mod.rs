@@ -201,7 +201,7 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
         Ok((original, _)) => (Some(original.into()), None),
         Err(reason) => (None, Some(reason)),
     };
-    let savings = feasible(footprint::savings(plain, profile, scenario, target, grid))?
+    let savings = feasible(footprint::savings(plain, profile, scenario, target))?
         .ok()
         .map(SavingsView::from);
     let record = subject.record;
@@ -213,6 +213,7 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
         compressed: profile,
     };
     Ok(Report {
+        understood: Vec::new(),
         training: record.as_ref().map(|r| run.training(r)).transpose()?,
         storage: run.storage(record.as_ref())?,
         water: run.water(cost.energy_per_unit.range),
@@ -327,6 +328,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         measurement.profile.spiking = Some(Arc::new(spiking));
     }
     let mut report = compute(&engine, &scenario, &measurement)?;
+    report.understood = understood(arguments)?;
     if arguments.measure_speed {
         report.packed = Some(packed::measure(&engine, &recipe, &scenario, &progress)?);
     }
@@ -340,6 +342,12 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         }
     }
     save(arguments, &engine, base, &measurement, &scenario)
+}
+
+/// How names were understood that were not the identifier or name of what is reported on.
+fn understood(arguments: &ReportArguments) -> wattif_core::Result<Vec<String>> {
+    let model = arguments.source.understood().into_iter();
+    Ok(model.chain(arguments.scenario.understood()?).collect())
 }
 
 /// The figures of the preset that was opened, if the question is still the same.
@@ -387,6 +395,7 @@ fn outlined(
         scenario.set_devices(outline.devices_for(recipe, &scenario)?);
     }
     let mut report = compute_outline(&outline, recipe, &scenario)?;
+    report.understood = understood(arguments)?;
     report.saved = saved(arguments, base, recipe, &scenario, "")?;
     let (target, grid) = place(&scenario)?;
     notes::without_effect(&arguments.scenario, &outline.predict(recipe)?, target)?;

@@ -13,6 +13,7 @@ use super::quality::{Shown, measured, spiking_lines};
 use super::usage;
 use super::words::recipe;
 use super::{FootprintView, Report, SavedView, SavingsView};
+use crate::app::compare::{Verdict, verdict};
 use crate::format::{
     amount, bytes, count, lower_first, percent, realised, saving, si, si_range, significant,
 };
@@ -25,6 +26,10 @@ pub(super) fn lines(
     explain: bool,
 ) -> Vec<String> {
     let mut lines = heading(report, target, grid);
+    if !report.understood.is_empty() {
+        lines.push(String::new());
+        lines.extend(report.understood.iter().cloned());
+    }
     lines.push(String::new());
     lines.extend(measured(report));
     lines.push(String::new());
@@ -40,12 +45,17 @@ pub(super) fn lines(
     }
     if let Some(savings) = &report.savings {
         lines.push(String::new());
-        lines.extend(savings_table(savings));
+        let ties = Ties::of(report);
+        lines.extend(savings_table(savings, ties));
         let (nominal, actual) = (savings.nominal.energy, savings.realised.energy);
-        if let Some(text) = realised("energy", nominal, actual) {
-            let why = report.footprint.explanation.split("; ").next();
-            let why = lower_first(why.unwrap_or_default());
-            lines.extend(wrapped(&format!("{text}: {why}.")));
+        let text = if ties.energy {
+            Some("Energy: tied with the original within the ranges".to_owned())
+        } else {
+            realised("energy", nominal, actual)
+        };
+        if let Some(text) = text {
+            let why = lower_first(&report.footprint.limit);
+            lines.extend(wrapped(&format!("{text}; {why}.")));
         }
     }
     if let Some(view) = &report.packed {
@@ -278,11 +288,38 @@ fn rate_line(range: Range<f64>, unit: &str) -> Vec<String> {
     cells
 }
 
-fn savings_table(savings: &SavingsView) -> Vec<String> {
+/// Of which costs the ranges leave open whether anything is saved.
+#[derive(Clone, Copy)]
+struct Ties {
+    time: bool,
+    energy: bool,
+}
+
+impl Ties {
+    fn of(report: &Report) -> Self {
+        let tied = |of: fn(&FootprintView) -> Range<f64>| {
+            let original = report.original.as_ref().map(of);
+            // Both stand in the same scenario.
+            original.is_some_and(|original| {
+                verdict(of(&report.footprint), original, true) == Verdict::Tied
+            })
+        };
+        Self {
+            time: tied(|f| f.throughput.range.map_decreasing(|rate| 1.0 / rate.0)),
+            energy: tied(|f| f.energy_j_per_unit.range.map(|x| x.0)),
+        }
+    }
+}
+
+fn savings_table(savings: &SavingsView, ties: Ties) -> Vec<String> {
     let kinds = [&savings.nominal, &savings.stored, &savings.realised];
     let line = |name: &str, value: fn(&super::SavingView) -> f64| {
         let mut cells = vec![format!("  {name}")];
         cells.extend(kinds.map(|kind| saving(value(kind))));
+        let tied = (name == "Time" && ties.time) || (name == "Energy" && ties.energy);
+        if tied && let Some(last) = cells.last_mut() {
+            "tied".clone_into(last);
+        }
         cells
     };
     let mut lines = aligned(
@@ -306,7 +343,7 @@ fn savings_table(savings: &SavingsView) -> Vec<String> {
     }
     if let Some(bits) = savings.original_bits {
         lines.extend(wrapped(&format!(
-            "This hardware has no 32-bit arithmetic: time and energy compare with the original at {bits} bits."
+            "The original is counted at {bits} bits, the widest that this hardware holds, in what is realised here."
         )));
     }
     lines

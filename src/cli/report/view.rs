@@ -17,6 +17,9 @@ use super::usage::Usage;
 /// Everything that a report says, as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// How names were understood that were not the identifier or name of what is reported on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub understood: Vec<String>,
     /// The original model.
     pub model: ModelView,
     /// How it was compressed, with every knob that has no effect at its default.
@@ -130,6 +133,9 @@ pub struct FootprintView {
     pub co2e_g_per_day: Estimate<GramsCo2e>,
     /// Devices that the demand takes.
     pub devices_for_demand: u64,
+    /// What limits the speed.
+    #[serde(skip)]
+    pub limit: String,
     /// What limits the speed, and what of the recipe this hardware cannot use.
     pub explanation: String,
 }
@@ -183,6 +189,7 @@ impl From<Footprint> for FootprintView {
             embodied_g_per_unit: footprint.embodied_per_unit,
             co2e_g_per_day: footprint.co2e_per_day,
             devices_for_demand: footprint.devices_for_demand,
+            limit: footprint.limit,
             explanation: footprint.explanation,
         }
     }

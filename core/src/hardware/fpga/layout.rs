@@ -14,6 +14,23 @@ use crate::units::{Bytes, BytesPerSecond, Joules, Seconds};
 /// Part of the block memory that holds weights; the rest buffers activations. Assumed.
 const MEMORY_FOR_WEIGHTS: f64 = 0.75;
 
+/// Seconds of a unit of work by what takes them: weights are streamed while the rest goes on.
+struct Terms {
+    cycles: f64,
+    start: f64,
+    streaming: f64,
+}
+
+impl Terms {
+    fn seconds(&self) -> f64 {
+        (self.cycles + self.start).max(self.streaming)
+    }
+
+    fn is_streaming(&self) -> bool {
+        self.streaming > self.cycles + self.start
+    }
+}
+
 /// A network placed on the device.
 pub(super) struct Layout<'a> {
     fpga: &'a Fpga,
@@ -164,17 +181,29 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    pub(super) fn run(&self, target: &HardwareTarget, corner: Corner) -> (f64, EnergyBreakdown) {
+    /// What a unit of work takes, each by itself.
+    fn terms(&self, corner: Corner) -> Terms {
         let fpga = self.fpga;
         let batch = f64::from(self.request.scenario.batch);
-        let compute = self.cycles_per_unit() / (fpga.clock.gain(corner) * self.efficiency(corner))
-            + fpga.start.cost(corner).0 / batch;
         let bandwidth = |m: &Memory| -> BytesPerSecond { m.bandwidth.gain(corner) };
-        let streaming = fpga
-            .memory
-            .as_ref()
-            .map_or(0.0, |m| (Bytes(self.streamed_bytes) / bandwidth(m)).0);
-        let time = compute.max(streaming);
+        Terms {
+            cycles: self.cycles_per_unit() / (fpga.clock.gain(corner) * self.efficiency(corner)),
+            start: fpga.start.cost(corner).0 / batch,
+            streaming: fpga
+                .memory
+                .as_ref()
+                .map_or(0.0, |m| (Bytes(self.streamed_bytes) / bandwidth(m)).0),
+        }
+    }
+
+    /// Seconds and joules of a unit of work, and how many times as long the power limit makes it take.
+    pub(super) fn run(
+        &self,
+        target: &HardwareTarget,
+        corner: Corner,
+    ) -> (f64, EnergyBreakdown, f64) {
+        let fpga = self.fpga;
+        let unlimited = self.terms(corner).seconds();
         let units = self.soft_units + self.hard_units;
         let luts = (self.soft_units * self.soft.luts + self.hard_units * self.hard.luts) / units;
         let dsps = (self.soft_units * self.soft.dsps + self.hard_units * self.hard.dsps) / units;
@@ -197,12 +226,12 @@ impl<'a> Layout<'a> {
         let static_power = target.static_power.cost(corner).0;
         let headroom = target.power_limit.range().high.0 - static_power;
         let time = if headroom > 0.0 {
-            time.max(energy.total().0 / headroom)
+            unlimited.max(energy.total().0 / headroom)
         } else {
-            time
+            unlimited
         };
         energy.static_power = Joules(static_power * time);
-        (time, energy)
+        (time, energy, time / unlimited)
     }
 
     /// Cycles per unit of work: the first result of a batch waits for the whole pipeline, the others follow it.
@@ -231,7 +260,8 @@ impl<'a> Layout<'a> {
             * bytes
     }
 
-    /// Shares of the whole: arithmetic and what follows from it by multiply-accumulates, traffic by bytes.
+    /// Shares of the whole: arithmetic and what follows from it by multiply-accumulates, traffic by bytes; what it takes to
+    /// hand the batch over by itself, where the weights that are streamed meanwhile do not hide it.
     pub(super) fn layers(&self, seconds: f64, energy: &EnergyBreakdown) -> Vec<LayerCost> {
         let layers = &self.request.profile.layers;
         let density = |l: &LayerProfile| match self.skips_zeros {
@@ -248,12 +278,31 @@ impl<'a> Layout<'a> {
             layers.iter().map(quantity).sum::<f64>()
         };
         let totals = (all(&work), all(&weights), all(&on_chip));
-        let streaming = self.streamed_bytes > 0.0 && !self.compute_bound();
+        let terms = self.terms(Corner::Typical);
+        let streaming = terms.is_streaming();
+        let start = if streaming {
+            0.0
+        } else {
+            of(terms.start, terms.seconds())
+        };
+        let handing_over = LayerCost {
+            layer: "handing the batch over".to_owned(),
+            time: Seconds(seconds * start),
+            energy: EnergyBreakdown {
+                static_power: energy.static_power * start,
+                ..EnergyBreakdown::default()
+            },
+            operations: 0.0,
+            memory_bytes: Bytes(0.0),
+            on_chip_bytes: Bytes(0.0),
+            precision: None,
+            bound: Bound::Overhead,
+        };
         layers
             .iter()
             .map(|l| {
                 let (by_work, by_weights) = (of(work(l), totals.0), of(weights(l), totals.1));
-                let by_time = if streaming { by_weights } else { by_work };
+                let by_time = (1.0 - start) * if streaming { by_weights } else { by_work };
                 LayerCost {
                     layer: l.layer.name.clone(),
                     time: Seconds(seconds * by_time),
@@ -275,18 +324,8 @@ impl<'a> Layout<'a> {
                     },
                 }
             })
+            .chain((start > 0.0).then_some(handing_over))
             .collect()
-    }
-
-    fn compute_bound(&self) -> bool {
-        let compute =
-            self.cycles_per_unit() / (self.fpga.clock.typical * self.efficiency(Corner::Typical));
-        let bandwidth = self
-            .fpga
-            .memory
-            .as_ref()
-            .map_or(f64::INFINITY, |m| m.bandwidth.typical.0);
-        compute >= self.streamed_bytes / bandwidth
     }
 
     pub(super) fn time_formula(&self, seconds: f64) -> String {
@@ -312,20 +351,22 @@ impl<'a> Layout<'a> {
     pub(super) fn notes(&self) -> Vec<String> {
         let units = self.soft_units + self.hard_units;
         let (w, a) = self.widths;
-        let mut notes = vec![if self.streamed_bytes > 0.0 && !self.compute_bound() {
-            "weights do not fit in block memory, and streaming them bounds the speed".to_owned()
-        } else if self.unfolded {
+        let mut notes = vec![if self.unfolded {
             format!(
                 "every weight has its own {w} × {a}-bit multiplier, the most parallel layout there is"
             )
         } else {
-            format!(
-                "{units:.0} multipliers of {w} × {a} bits fit, and their number bounds the speed"
-            )
+            format!("{units:.0} multipliers of {w} × {a} bits fit")
         }];
+        if self.streamed_bytes > 0.0 {
+            notes.push(
+                "weights do not fit in block memory and are streamed, once per batch".to_owned(),
+            );
+        }
         let pruned = self.request.profile.nonzero_weights() < self.request.profile.weights();
         if pruned && self.unfolded {
-            notes.push("zeros need no multiplier, so they save all their energy".to_owned());
+            notes
+                .push("zeros need no multiplier, so they save its logic and its energy".to_owned());
         } else if pruned {
             notes.push(
                 "zeros are multiplied like other weights, because the multipliers are shared"

@@ -3,7 +3,6 @@
 
 use super::{Demand, Precision, Processor, Total, WeightStorage};
 use crate::error::{Error, Result};
-use crate::footprint::Bound;
 use crate::hardware::cost::{Machine, Request};
 use crate::hardware::figure::{Corner, Figure};
 use crate::hardware::{HardwareClass, HardwareTarget, MemoryUse};
@@ -21,10 +20,10 @@ const TWO_OF_FOUR_INDEX_BITS: f64 = 2.0;
 
 /// How one model lies on the device: widths, what stays on the chip.
 pub(super) struct Plan<'a> {
-    processor: &'a Processor,
+    pub(super) processor: &'a Processor,
     pub(super) request: &'a Request<'a>,
     target_name: &'a str,
-    class: HardwareClass,
+    pub(super) class: HardwareClass,
     /// Units of work that go through all layers together.
     pub(super) batch: f64,
     /// Parts of equal size into which the batch is cut, one after another.
@@ -202,7 +201,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    fn precision(&self, layer: &LayerProfile) -> Result<Precision> {
+    pub(super) fn precision(&self, layer: &LayerProfile) -> Result<Precision> {
         if layer.layer.kind.multiplies_weights() {
             self.precision_for(needed_bits(layer), &layer.layer.name)
         } else {
@@ -211,7 +210,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether the zeros of a layer lie where this device can skip them.
-    fn sparse(&self, layer: &LayerProfile) -> bool {
+    pub(super) fn sparse(&self, layer: &LayerProfile) -> bool {
         self.processor.two_of_four.is_some()
             && layer.pattern == Some(Pattern::TwoOfFour)
             && layer.layer.kind.multiplies_weights()
@@ -220,7 +219,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The rate of the kernels that multiply a layer's weights as they are packed, where the device has such.
-    fn packed_rate(
+    pub(super) fn packed_rate(
         &self,
         layer: &LayerProfile,
         precision: Precision,
@@ -234,8 +233,13 @@ impl<'a> Plan<'a> {
             .and_then(|kernels| kernels.rate(stored))
     }
 
+    /// The format in which activations lie in memory.
+    pub(super) fn moved_as(&self, computed: Precision, packed: bool) -> Precision {
+        if packed { self.ambient } else { computed }
+    }
+
     /// Bits that one weight takes in the device's memory.
-    fn storage_bits(&self, layer: &LayerProfile) -> Result<f64> {
+    pub(super) fn storage_bits(&self, layer: &LayerProfile) -> Result<f64> {
         let stored = layer.weight_bits;
         if self.processor.weight_storage == WeightStorage::Packed
             || self.request.machine != Machine::Real
@@ -250,7 +254,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Bytes of a layer's weights as they lie in the device's memory.
-    fn weight_bytes(&self, layer: &LayerProfile) -> Result<f64> {
+    pub(super) fn weight_bytes(&self, layer: &LayerProfile) -> Result<f64> {
         let weights = layer.layer.weights() as f64;
         let others = layer.layer.other_parameters as f64 * f64::from(self.ambient.bits()) / 8.0;
         let bits = self.storage_bits(layer)?;
@@ -271,10 +275,7 @@ impl<'a> Plan<'a> {
         let precision = self.precision(layer)?;
         let storage_bits = self.storage_bits(layer)?;
         let packed = self.packed_rate(layer, precision, storage_bits);
-        let native = match packed {
-            Some(_) => f64::from(self.ambient.bits()) / 8.0,
-            None => f64::from(precision.bits()) / 8.0,
-        };
+        let native = f64::from(self.moved_as(precision, packed.is_some()).bits()) / 8.0;
         let mut ops = 2.0 * macs * self.batch * self.padding(layer);
         // What the batch reads of the weights: the experts that it visits, again in every pass.
         let execution = &shape.execution;
@@ -391,79 +392,6 @@ impl<'a> Plan<'a> {
             activations: Bytes(self.activation_bytes),
             capacity: capacity.typical * self.devices,
         }
-    }
-
-    pub(super) fn notes(&self, total: &Total) -> Vec<String> {
-        let class = self.class.name();
-        let share = |bound: Bound| {
-            100.0 * total.by_bound[bound as usize] / total.seconds.max(f64::MIN_POSITIVE)
-        };
-        let bound = total.bound();
-        let share = share(bound).min(100.0);
-        let mut notes = vec![match bound {
-            Bound::Compute => format!("arithmetic bounds {share:.0} % of the time"),
-            Bound::Memory if self.weights_on_chip => {
-                format!("on-chip memory bandwidth bounds {share:.0} % of the time")
-            }
-            Bound::Memory => format!("memory bandwidth bounds {share:.0} % of the time"),
-            Bound::Overhead => format!(
-                "starting layers takes {share:.0} % of the time, so smaller weights change little; a larger batch would"
-            ),
-            Bound::Interconnect => {
-                format!("the link between devices takes {share:.0} % of the time")
-            }
-        }];
-        let layers = || {
-            self.request
-                .profile
-                .layers
-                .iter()
-                .filter(|l| l.layer.compressible)
-        };
-        // A table lookup multiplies nothing: zeros in it are neither used nor lost.
-        let multiplied = || layers().filter(|l| l.layer.macs > 0.0);
-        if multiplied().any(|l| l.pattern.is_some() && l.sparsity() > 0.0 && !self.sparse(l)) {
-            let two_of_four = layers().any(|l| l.pattern == Some(Pattern::TwoOfFour));
-            notes.push(if two_of_four {
-                format!("this {class} has no 2:4 arithmetic, so the zeros give it nothing")
-            } else {
-                format!("unstructured zeros give this {class} nothing: it multiplies by them")
-            });
-        }
-        let main = layers().max_by(|a, b| a.layer.macs.total_cmp(&b.layer.macs));
-        if let Some(layer) = main
-            && let (Ok(precision), Ok(stored)) = (self.precision(layer), self.storage_bits(layer))
-        {
-            let name = precision.name();
-            let (weights, width) = (f64::from(layer.weight_bits), f64::from(precision.bits()));
-            if stored < width {
-                let fewer = 100.0 * (1.0 - stored / width);
-                notes.push(format!(
-                    "{stored}-bit weights are computed as {name}: {fewer:.0} % fewer bytes than {name}, no fewer \
-                     operations"
-                ));
-            } else if weights < width {
-                notes.push(format!(
-                    "{weights}-bit weights are stored and computed as {name} here"
-                ));
-            } else if weights > width {
-                notes.push(format!(
-                    "{weights}-bit weights are rounded to {name}, its widest format"
-                ));
-            }
-            if self.packed_rate(layer, precision, stored).is_some() {
-                notes.push(
-                    "weights are unpacked in every product, which its rate includes".to_owned(),
-                );
-            }
-            if layer.activation_bits < precision.bits() {
-                notes.push(format!(
-                    "{}-bit activations travel as {name}",
-                    layer.activation_bits
-                ));
-            }
-        }
-        notes
     }
 }
 

@@ -22,6 +22,21 @@ pub(super) fn time_formula(
         .filter(|d| d.packed.is_none())
         .map(|d| d.unpack_ops)
         .sum();
+    let skipping: f64 = demands.iter().filter(|d| d.sparse).map(|d| d.ops).sum();
+    let speedup = processor.two_of_four.as_ref().map_or(1.0, |s| s.typical);
+    let skipping = if skipping > 0.0 {
+        format!(", {skipping:.3e} of them with 2:4 zeros {speedup} times as fast")
+    } else {
+        String::new()
+    };
+    let stretched = if total.stretch > 1.0 {
+        format!(
+            ", which the power limit makes {:.3} times as long: {:.3e} s",
+            total.stretch, total.seconds
+        )
+    } else {
+        String::new()
+    };
     let unpacking = if unpack > 0.0 {
         format!(" and {unpack:.3e} to unpack weights at the widest format's peak")
     } else {
@@ -53,11 +68,11 @@ pub(super) fn time_formula(
         });
     format!(
         "{}: Σ over {} layers of max(operations / (peak × efficiency), bytes / (bandwidth × \
-         efficiency)) + launch = {:.3e} s, with {ops:.3e} operations at {peak:.3e}/s {}{kernels} × {efficiency:.3}{unpacking}, {memory:.3e} bytes \
-         at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {} device(s)",
+         efficiency)) + launch = {:.3e} s{stretched}, with {ops:.3e} operations at {peak:.3e}/s {}{kernels} × \
+         {efficiency:.3}{skipping}{unpacking}, {memory:.3e} bytes at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {} device(s)",
         plan.words(),
         demands.len(),
-        total.seconds,
+        total.seconds / total.stretch,
         precision.name(),
         processor.bandwidth_efficiency.typical,
         processor.launch.typical.0,
@@ -73,7 +88,7 @@ pub(super) fn energy_formula(
     plan: &Plan<'_>,
 ) -> String {
     let b = &total.breakdown;
-    let ops: f64 = demands.iter().map(|d| d.ops).sum();
+    let ops: f64 = demands.iter().map(Demand::executed).sum();
     let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
     format!(
         "{}: {ops:.3e} operations → {} J + on-chip traffic {} J + {} bytes of \

@@ -1,9 +1,11 @@
 //! Image and video generation on one device as a cost per image or video.
 
+use super::notes::narrow_activations;
 use super::words::images_time;
-use super::{Part, Served, longest, main_layer, with_standing};
+use super::{Part, Served, main_layer, with_standing};
 use crate::footprint::Bound;
-use crate::hardware::{Cost, Explanation};
+use crate::hardware::share::with_zeros;
+use crate::hardware::{Cost, Explanation, Precision};
 use crate::profile::ModelProfile;
 use crate::serving::architecture::Shape;
 use crate::serving::device::Device;
@@ -46,6 +48,12 @@ impl Served<'_> {
             part
         };
         let mut denoise = computing("denoising", time.denoise, denoising);
+        let narrow = match generating.linear {
+            LinearFormat::Fp8 => Precision::Fp8,
+            LinearFormat::Int8 => Precision::Int8,
+            LinearFormat::Half => Precision::Fp16,
+        };
+        denoise.precision = self.in_hardware(narrow);
         // In 16 bit, once per step.
         denoise.memory_bytes = 2.0 * generating.pass.parameters * generating.steps / devices;
         let mut exchange = Part::new(
@@ -80,18 +88,20 @@ impl Served<'_> {
                 energy.operations,
                 self.fitted_to(),
             ),
-            notes: self.image_notes(&parts, &generating),
+            limit: String::new(),
+            stretch: 0.0,
+            notes: self.image_notes(&generating),
         });
         Some(self.cost(time.total, &parts, spread, explanation))
     }
 
     /// What image generation makes of a recipe.
-    fn image_notes(&self, parts: &[Part<'_>], generating: &Generating) -> Vec<String> {
-        let mut notes = vec![longest(parts)];
+    fn image_notes(&self, generating: &Generating) -> Vec<String> {
+        let mut notes = Vec::new();
         let Some(layer) = main_layer(self.request.profile) else {
             return notes;
         };
-        if layer.sparsity() > 0.0 {
+        if with_zeros(self.request).next().is_some() {
             notes.push("zeros are multiplied like any number, so they save nothing".to_owned());
         }
         let narrow = layer.weight_bits < 16;
@@ -115,6 +125,11 @@ impl Served<'_> {
             ),
             LinearFormat::Half => None,
         });
+        let computed = match generating.linear {
+            LinearFormat::Half => 16,
+            LinearFormat::Fp8 | LinearFormat::Int8 => 8,
+        };
+        notes.extend(narrow_activations(layer.activation_bits, computed));
         notes
     }
 }

@@ -7,6 +7,9 @@ use crate::serving::device::Device;
 use crate::serving::step::{StepEnergy, StepTime, Work};
 use crate::units::Joules;
 
+/// Name of the part that attention takes.
+pub(super) const CACHE: &str = "keys and values";
+
 /// The parts of a step; the first is what the weights take.
 pub(super) fn language_parts<'a>(
     time: &StepTime,
@@ -15,12 +18,12 @@ pub(super) fn language_parts<'a>(
     device: &Device,
 ) -> [Part<'a>; 6] {
     let weight_bytes = work.body_bytes + work.expert_bytes;
-    let bound = if work.operations / device.fp16 > weight_bytes / device.bandwidth {
+    let products = work.operations + work.padding;
+    let bound = if products / device.fp16 > weight_bytes / device.bandwidth {
         Bound::Compute
     } else {
         Bound::Memory
     };
-    let products = work.operations + work.padding;
     let operations = products + work.attention + work.prompt;
     let per_operation = energy.arithmetic / operations.max(f64::MIN_POSITIVE);
     let part = |name, seconds, operations: f64, bytes, joules: f64, bound| {
@@ -54,7 +57,7 @@ pub(super) fn language_parts<'a>(
                 bound,
             ),
             part(
-                "keys and values",
+                CACHE,
                 time.cache,
                 work.attention,
                 work.cache_bytes,
@@ -127,6 +130,7 @@ pub(super) fn by_layer<'a>(
                 static_power: Joules(weights.energy.static_power.0 * of_time),
                 ..EnergyBreakdown::default()
             },
+            precision: weights.precision,
             bound: if operations / device.fp16 > own / device.bandwidth {
                 Bound::Compute
             } else {

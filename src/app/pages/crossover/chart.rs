@@ -87,19 +87,30 @@ fn color(series: &Series, palette: &Palette) -> egui::Color32 {
 
 fn draw(plane: &Plane, x: &[f64], series: &Series, palette: &Palette) {
     let color = color(series, palette);
-    let known: Vec<(f64, Range<f64>)> = x
-        .iter()
-        .zip(&series.energy)
-        .filter_map(|(x, range)| Some((*x, (*range)?)))
-        .collect();
-    let band: Vec<(f64, f64, f64)> = known.iter().map(|(x, r)| (*x, r.low, r.high)).collect();
-    plane.band(
-        &band,
-        theme::faint(color, if series.current { 0.16 } else { 0.05 }),
-    );
-    let line: Vec<(f64, f64)> = known.iter().map(|(x, r)| (*x, r.typical)).collect();
     let width = if series.current { 2.0 } else { 1.0 };
-    plane.line(&line, Stroke::new(width, color), false);
+    let shade = theme::faint(color, if series.current { 0.16 } else { 0.05 });
+    let places: Vec<(f64, Option<Range<f64>>)> = x
+        .iter()
+        .copied()
+        .zip(series.energy.iter().copied())
+        .collect();
+    let mut line: Vec<(f64, f64)> = Vec::new();
+    // No line over batches that the device cannot run.
+    for stretch in places.split(|(_, range)| range.is_none()) {
+        let known = || {
+            stretch
+                .iter()
+                .filter_map(|(x, range)| Some((*x, (*range)?)))
+        };
+        let band: Vec<(f64, f64, f64)> = known().map(|(x, r)| (x, r.low, r.high)).collect();
+        plane.band(&band, shade);
+        let own: Vec<(f64, f64)> = known().map(|(x, r)| (x, r.typical)).collect();
+        plane.line(&own, Stroke::new(width, color), false);
+        if let [(x, low, high)] = band[..] {
+            plane.interval(x, low, high, Stroke::new(width, color));
+        }
+        line.extend(own);
+    }
     // A sign on every second place keeps curves apart that lie on each other.
     for (x, y) in line.iter().step_by(if x.len() > 20 { 6 } else { 2 }) {
         let edge = Stroke::new(1.0, palette.surface);

@@ -170,7 +170,7 @@ impl Sweep {
 fn over_batch(app: &App, inputs: &Inputs, target: &HardwareTarget, grid: &Grid) -> Sweep {
     let x: Vec<f64> = (0..=MOST_DOUBLINGS).map(|i| 2_f64.powi(i)).collect();
     // Nothing is made wider than it is published.
-    let published = app.facts.as_ref().and_then(|facts| facts.published);
+    let published = app.model.facts.as_ref().and_then(|facts| facts.published);
     let widest = published.map_or(u8::MAX, |published| published.weights);
     let own = inputs.recipe.quantization.weight_bits.min(widest);
     let mut widths = WIDTHS.to_vec();
@@ -187,7 +187,8 @@ fn over_batch(app: &App, inputs: &Inputs, target: &HardwareTarget, grid: &Grid) 
         } else {
             let mut recipe: Recipe = inputs.recipe;
             recipe.quantization.weight_bits = bits;
-            app.backend
+            app.model
+                .backend
                 .as_ref()
                 .and_then(|backend| backend.predict(&recipe))
         };

@@ -44,13 +44,16 @@ pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
                 return format!("All widths take the same energy per {unit}, as far as they fit");
             }
             if rest.is_empty() {
-                let gain = gain_at(sweep, first.curve, batch).map_or_else(String::new, |gain| {
-                    let batch = format::count(batch);
-                    let gain = format::percent(gain, 0);
-                    format!(", at batch {batch} {gain} less than the most")
-                });
+                let gain =
+                    gain_at(sweep, first.curve, batch).map_or_else(String::new, |(batch, gain)| {
+                        let batch = format::count(batch);
+                        let gain = format::percent(gain, 0);
+                        format!(", at batch {batch} {gain} less than the most")
+                    });
+                let everywhere = sweep.series[first.curve].energy.iter().all(Option::is_some);
+                let fits = if everywhere { "" } else { " that fits" };
                 return format!(
-                    "{} take the least energy per {unit} at every batch{gain}{SAME_CONSTANTS}",
+                    "{} take the least energy per {unit} at every batch{fits}{gain}{SAME_CONSTANTS}",
                     equals(sweep, first.curve)
                 );
             }
@@ -116,13 +119,13 @@ fn equals(sweep: &Sweep, best: usize) -> String {
     }
 }
 
-/// By how much a curve lies below the highest at a batch.
-fn gain_at(sweep: &Sweep, best: usize, batch: f64) -> Option<f64> {
+/// By how much a curve lies below the highest at the calculated batch that is nearest to one, and that batch.
+fn gain_at(sweep: &Sweep, best: usize, batch: f64) -> Option<(f64, f64)> {
     let place = nearest_place(&sweep.x, batch)?;
     let at = |curve: &Series| curve.energy[place].map(|range| range.typical);
     let most = sweep.series.iter().filter_map(at).fold(0.0, f64::max);
     let gain = 1.0 - at(&sweep.series[best])? / most;
-    (gain > 0.005).then_some(gain)
+    (gain > 0.005).then_some((sweep.x[place], gain))
 }
 
 fn activity_reading(sweep: &Sweep, unit: &str) -> String {

@@ -5,7 +5,6 @@ use egui::{
 };
 use wattif_core::footprint::{EnergyBreakdown, Footprint, LayerCost};
 
-use super::bound_words;
 use crate::app::panels::breakdown;
 use crate::app::theme;
 use crate::app::widgets::{self, cell};
@@ -126,7 +125,7 @@ fn row(ui: &mut Ui, layer: &LayerCost, before: Option<&LayerCost>, lanes: &Lanes
         .response;
     response.on_hover_ui(|ui| {
         ui.label(RichText::new(&layer.layer).text_style(theme::emphasis()));
-        ui.label(format!("Bound by {}", bound_words(layer.bound)));
+        ui.label(format!("Bound by {}", layer.bound.words()));
         let lines = [(Some(layer), "Now"), (before, "Original")];
         for (layer, words) in lines {
             let Some(layer) = layer else { continue };

@@ -69,23 +69,6 @@ fn note(ui: &mut Ui, text: &str) {
     ui.add_space(4.0);
 }
 
-const BOUNDS: [Bound; 4] = [
-    Bound::Compute,
-    Bound::Memory,
-    Bound::Overhead,
-    Bound::Interconnect,
-];
-
-/// What bounds a layer, in words.
-const fn bound_words(bound: Bound) -> &'static str {
-    match bound {
-        Bound::Compute => "arithmetic",
-        Bound::Memory => "memory",
-        Bound::Overhead => "overhead",
-        Bound::Interconnect => "links",
-    }
-}
-
 const fn bound_sign(bound: Bound) -> Sign {
     match bound {
         Bound::Compute => Sign::Circle,
@@ -95,14 +78,11 @@ const fn bound_sign(bound: Bound) -> Sign {
     }
 }
 
-/// "81 % of the time goes to layers bound by arithmetic; the longest, conv2, takes 55 %".
+/// What limits the speed, as everywhere, and the longest layer: "81 % of the time goes to layers bound by arithmetic; the
+/// longest, conv2, takes 55 %".
 fn reading(footprint: &Footprint, target: &HardwareTarget) -> String {
     let layers = &footprint.layers;
     let total: f64 = layers.iter().map(|layer| layer.time.0).sum();
-    let share_of = |bound: Bound| -> f64 {
-        let bounded = layers.iter().filter(|layer| layer.bound == bound);
-        bounded.map(|layer| layer.time.0).sum::<f64>() / total
-    };
     let longest = layers
         .iter()
         .max_by(|a, b| a.time.0.total_cmp(&b.time.0))
@@ -124,17 +104,7 @@ fn reading(footprint: &Footprint, target: &HardwareTarget) -> String {
             )
         });
     }
-    let (bound, share) = BOUNDS
-        .into_iter()
-        .map(|bound| (bound, share_of(bound)))
-        .fold((Bound::Compute, 0.0), |best, next| {
-            if next.1 > best.1 { next } else { best }
-        });
-    let share = format::percent(share, 0);
-    format!(
-        "{share} of the time goes to layers bound by {}{slow}",
-        bound_words(bound)
-    )
+    footprint.limit.clone() + &slow
 }
 
 /// Why there is no table of this page.
@@ -173,7 +143,7 @@ pub(super) fn table(app: &App) -> Vec<Vec<String>> {
             let mut row = vec![
                 name.to_owned(),
                 layer.layer.clone(),
-                bound_words(layer.bound).to_owned(),
+                layer.bound.words().to_owned(),
                 layer.precision.map_or("", Precision::name).to_owned(),
             ];
             let numbers = [

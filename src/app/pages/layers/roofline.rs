@@ -1,10 +1,10 @@
 //! The layers as points under the roofs of the device.
 
 use egui::{Align2, Rect, RichText, Sense, Stroke, TextStyle, Ui, vec2};
-use wattif_core::footprint::{Footprint, LayerCost};
+use wattif_core::footprint::{Bound, Footprint, LayerCost};
 use wattif_core::hardware::{Precision, Processor, Roofline};
 
-use super::{BOUNDS, bound_sign, bound_words};
+use super::bound_sign;
 use crate::app::charts::plane::{self, Plane, Side, Sign};
 use crate::app::theme::{self, Palette};
 use crate::format;
@@ -214,7 +214,7 @@ fn label_longest(plane: &Plane, points: &[Point<'_>], palette: &Palette) {
 fn describe(ui: &mut Ui, point: &Point<'_>) {
     let layer = point.layer;
     ui.label(RichText::new(&layer.layer).text_style(theme::emphasis()));
-    ui.label(format!("Bound by {}", bound_words(layer.bound)));
+    ui.label(format!("Bound by {}", layer.bound.words()));
     let precision = layer.precision.map_or("", Precision::name);
     ui.label(format!(
         "{} {precision} operations in {}: {}",
@@ -245,7 +245,7 @@ fn legend(ui: &mut Ui, points: &[Point<'_>]) {
     };
     ui.horizontal_wrapped(|ui| {
         ui.label(small("Bound by"));
-        for bound in BOUNDS {
+        for bound in Bound::ALL {
             if points.iter().any(|point| point.layer.bound == bound) {
                 let (rect, _) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
                 let edge = Stroke::NONE;
@@ -257,7 +257,7 @@ fn legend(ui: &mut Ui, points: &[Point<'_>]) {
                     palette.accent,
                     edge,
                 );
-                ui.label(small(bound_words(bound)));
+                ui.label(small(bound.words()));
             }
         }
         let (rect, _) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
