@@ -601,6 +601,24 @@ fn a_preset_dropped_on_the_window_is_opened() {
 }
 
 #[test]
+fn a_model_of_another_program_dropped_on_the_window_says_what_can_be_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resnet50.pth");
+    std::fs::write(&path, b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8").unwrap();
+    let mut window = Setup::default().open();
+    let file = std::sync::Arc::new(Dropped(path));
+    window.harness.input_mut().dropped_files.push(file);
+    window.harness.run();
+    // It was tried as a model, whose opener then says what it is.
+    let messages = window.app().messages();
+    assert!(!messages.is_empty());
+    assert!(
+        messages.iter().all(|message| !message.contains("neither a preset")),
+        "{messages:?}"
+    );
+}
+
+#[test]
 fn a_device_dropped_on_the_window_is_kept_and_chosen() {
     let folder = tempfile::tempdir().unwrap();
     let dropped = folder.path().join("from a friend.ron");

@@ -275,3 +275,106 @@ fn sizes_of_a_training_are_written_like_those_of_models() {
     assert_eq!(code, 2);
     assert!(error.contains("write 8e9 or 8B"), "{error}");
 }
+
+/// A safetensors file of zeros with these tensors in 16 bits.
+fn weights(tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
+    let mut header = serde_json::Map::new();
+    let mut end = 0;
+    for (name, shape) in tensors {
+        let start = end;
+        end += 2 * shape.iter().product::<usize>();
+        let entry = json!({"dtype": "BF16", "shape": shape, "data_offsets": [start, end]});
+        header.insert(name.clone(), entry);
+    }
+    let text = Value::Object(header).to_string();
+    let mut file = (text.len() as u64).to_le_bytes().to_vec();
+    file.extend(text.as_bytes());
+    file.extend(vec![0; end]);
+    file
+}
+
+/// Tensors named as Llama's: width 64, 3 blocks, 100 words, four heads of which two have keys.
+fn llama() -> Vec<(String, Vec<usize>)> {
+    let mut tensors = vec![
+        ("model.embed_tokens.weight".to_owned(), vec![100, 64]),
+        ("model.norm.weight".to_owned(), vec![64]),
+    ];
+    for block in 0..3 {
+        for (name, shape) in [
+            ("self_attn.q_proj", vec![64, 64]),
+            ("self_attn.k_proj", vec![32, 64]),
+            ("self_attn.v_proj", vec![32, 64]),
+            ("self_attn.o_proj", vec![64, 64]),
+            ("mlp.gate_proj", vec![160, 64]),
+            ("mlp.up_proj", vec![160, 64]),
+            ("mlp.down_proj", vec![64, 160]),
+            ("input_layernorm", vec![64]),
+            ("post_attention_layernorm", vec![64]),
+        ] {
+            tensors.push((format!("model.layers.{block}.{name}.weight"), shape));
+        }
+    }
+    tensors
+}
+
+#[test]
+fn a_foreign_safetensors_is_known_by_its_shapes_whatever_it_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let tensors = llama();
+    let path = folder.path().join("mine.bin");
+    std::fs::write(&path, weights(&tensors)).unwrap();
+    let file = path.to_str().unwrap();
+    let (code, _, stderr) = wattif(&["report", "--model", file]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(
+        stderr.starts_with(
+            "wattif: these are the tensors of a Llama-like network, but the number of attention heads cannot be told from \
+             shapes and no config.json is beside them; "
+        ),
+        "{stderr}"
+    );
+    assert!(stderr.trim_end().ends_with(file), "{stderr}");
+    let config = json!({
+        "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 160, "vocab_size": 100, "tie_word_embeddings": true
+    });
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let (report, _) = report(&[file]);
+    let sum: usize = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    assert_eq!(number(&report, "/model/parameters"), sum as f64);
+    assert!(report.pointer("/quality").is_none_or(Value::is_null), "{report}");
+}
+
+#[test]
+fn models_of_other_programs_say_what_they_are_and_what_can_be_done() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, what, offer) in [
+        (
+            "resnet50.pth",
+            b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8".as_slice(),
+            "this is a Python pickle",
+            "wattif report --model catalogue:resnet-50",
+        ),
+        (
+            "llama-2-7b.Q4_K_M.gguf",
+            b"GGUF\x03\0\0\0\x10\0\0\0\0\0\0\0",
+            "this is a GGUF file",
+            "wattif report --model catalogue:llama-2-7b",
+        ),
+        (
+            "unknown.tflite",
+            b"\x1c\0\0\0TFL3\x14\0 \0",
+            "this is a TensorFlow Lite file",
+            "wattif models",
+        ),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let file = path.to_str().unwrap();
+        let (code, _, stderr) = wattif(&["report", "--model", file]);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.starts_with(&format!("wattif: {what}")), "{stderr}");
+        assert!(stderr.contains(offer), "{stderr}");
+        assert!(stderr.trim_end().ends_with(file), "{stderr}");
+    }
+}

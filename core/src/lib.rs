@@ -43,3 +43,13 @@ pub use error::{Error, Result};
 
 /// Version of the formulas in METHODS.md. It changes whenever the same inputs would give other numbers.
 pub const METHOD_VERSION: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_methods_are_of_the_version_of_the_code() {
+        let methods = include_str!("../../METHODS.md");
+        let stated = format!("Version {} of the formulas", crate::METHOD_VERSION);
+        assert!(methods.contains(&stated), "METHODS.md does not say: {stated}");
+    }
+}
