@@ -613,7 +613,9 @@ fn a_model_of_another_program_dropped_on_the_window_says_what_can_be_done() {
     let messages = window.app().messages();
     assert!(!messages.is_empty());
     assert!(
-        messages.iter().all(|message| !message.contains("neither a preset")),
+        messages
+            .iter()
+            .all(|message| !message.contains("neither a preset")),
         "{messages:?}"
     );
 }

@@ -340,9 +340,15 @@ fn a_foreign_safetensors_is_known_by_its_shapes_whatever_it_is_called() {
     });
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     let (report, _) = report(&[file]);
-    let sum: usize = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    let sum: usize = tensors
+        .iter()
+        .map(|(_, shape)| shape.iter().product::<usize>())
+        .sum();
     assert_eq!(number(&report, "/model/parameters"), sum as f64);
-    assert!(report.pointer("/quality").is_none_or(Value::is_null), "{report}");
+    assert!(
+        report.pointer("/quality").is_none_or(Value::is_null),
+        "{report}"
+    );
 }
 
 #[test]

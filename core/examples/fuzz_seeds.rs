@@ -2,6 +2,11 @@
 //! folders are taken by the beginnings of their names: `packed-…`, `config-…`, `hardware-…`, `preset-…`, `session-…`,
 //! `student-…`, `safetensors-…`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a command for developers, whose own data are right"
+)]
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,8 +43,14 @@ fn main() {
     for (i, architecture) in architectures().iter().enumerate() {
         models(&corpus, i, architecture);
     }
+    keep(&corpus, "safetensors", "foreign", &foreign());
     for (i, text) in CONFIGURATIONS.iter().enumerate() {
-        keep(&corpus, "configuration", &format!("small-{i}"), text.as_bytes());
+        keep(
+            &corpus,
+            "configuration",
+            &format!("small-{i}"),
+            text.as_bytes(),
+        );
     }
     for folder in std::env::args_os().skip(1) {
         hostile(&corpus, Path::new(&folder));
@@ -48,7 +59,10 @@ fn main() {
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+        .collect()
 }
 
 fn name(path: &Path) -> String {
@@ -84,12 +98,51 @@ fn architectures() -> [Architecture; 2] {
     ]
 }
 
+/// Tensors named as Qwen 3's, which tell all their shapes.
+fn foreign() -> Vec<u8> {
+    let block = "model.layers.0.";
+    let tensors: Vec<(String, Vec<usize>)> = [
+        ("model.embed_tokens.weight".to_owned(), vec![10, 8]),
+        ("model.norm.weight".to_owned(), vec![8]),
+    ]
+    .into_iter()
+    .chain(
+        [
+            ("self_attn.q_proj.weight", vec![8, 8]),
+            ("self_attn.k_proj.weight", vec![4, 8]),
+            ("self_attn.v_proj.weight", vec![4, 8]),
+            ("self_attn.o_proj.weight", vec![8, 8]),
+            ("self_attn.q_norm.weight", vec![4]),
+            ("self_attn.k_norm.weight", vec![4]),
+            ("mlp.gate_proj.weight", vec![12, 8]),
+            ("mlp.up_proj.weight", vec![12, 8]),
+            ("mlp.down_proj.weight", vec![8, 12]),
+        ]
+        .map(|(name, shape)| (format!("{block}{name}"), shape)),
+    )
+    .collect();
+    let zeros = vec![0; 2 * 100];
+    let views = tensors.iter().map(|(name, shape)| {
+        let bytes = &zeros[..2 * shape.iter().product::<usize>()];
+        (
+            name,
+            TensorView::new(Dtype::BF16, shape.clone(), bytes).unwrap(),
+        )
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
 fn models(corpus: &Path, i: usize, architecture: &Architecture) {
     let tensors = architecture.initial_tensors(1).unwrap();
     let json = serde_json::to_string(architecture).unwrap();
     let plain = HashMap::from([(Architecture::METADATA_KEY.to_owned(), json.clone())]);
     let file = format!("small-{i}");
-    keep(corpus, "safetensors", &file, &written(&tensors, plain.clone()));
+    keep(
+        corpus,
+        "safetensors",
+        &file,
+        &written(&tensors, plain.clone()),
+    );
     let record = r#"{"teacher":"00","ratio":0.5,"temperature":2.0,"seed":1,"description":"narrower","steps":10,
         "macs":1e6,"seconds":1.0,"data":"8,000 Fashion-MNIST training images"}"#;
     let mut student = plain;
@@ -115,7 +168,12 @@ fn models(corpus: &Path, i: usize, architecture: &Architecture) {
         let mut compressor = Compressor::new(planner.unwrap(), &tensors).unwrap();
         let path = std::env::temp_dir().join(format!("wattif-seed-{}", std::process::id()));
         compressor.export(&recipe, &path).unwrap();
-        keep(corpus, "packed", &format!("{file}-{bits}"), &fs::read(&path).unwrap());
+        keep(
+            corpus,
+            "packed",
+            &format!("{file}-{bits}"),
+            &fs::read(&path).unwrap(),
+        );
         fs::remove_file(&path).unwrap();
     }
 }
@@ -125,12 +183,18 @@ fn written(tensors: &Tensors, metadata: HashMap<String, String>) -> Vec<u8> {
         .iter()
         .map(|(name, tensor)| {
             let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let bytes = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
             (name, tensor.dims().to_vec(), bytes)
         })
         .collect();
     let views = bytes.iter().map(|(name, shape, bytes)| {
-        (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+        (
+            *name,
+            TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap(),
+        )
     });
     safetensors::serialize(views, Some(metadata)).unwrap()
 }

@@ -50,6 +50,9 @@ mod tests {
     fn the_methods_are_of_the_version_of_the_code() {
         let methods = include_str!("../../METHODS.md");
         let stated = format!("Version {} of the formulas", crate::METHOD_VERSION);
-        assert!(methods.contains(&stated), "METHODS.md does not say: {stated}");
+        assert!(
+            methods.contains(&stated),
+            "METHODS.md does not say: {stated}"
+        );
     }
 }

@@ -11,7 +11,11 @@ fuzz_target!(|bytes: &[u8]| {
     };
     sound_tensors(&student.architecture, &student.tensors);
     let record = student.record;
-    assert!(record.ratio > 0.0 && record.ratio <= 1.0, "{}", record.ratio);
+    assert!(
+        record.ratio > 0.0 && record.ratio <= 1.0,
+        "{}",
+        record.ratio
+    );
     assert!(record.temperature.is_finite() && record.temperature > 0.0);
     assert!(record.macs.is_finite() && record.macs >= 0.0);
     assert!(record.seconds.is_finite() && record.seconds >= 0.0);

@@ -15,12 +15,22 @@ fuzz_target!(|text: &str| {
             };
             let validation = tables::validate(&[table], options).unwrap();
             for row in &validation.rows {
-                for range in [row.predicted_energy_j, row.predicted_throughput].into_iter().flatten() {
+                for range in [row.predicted_energy_j, row.predicted_throughput]
+                    .into_iter()
+                    .flatten()
+                {
                     let values = [range.low, range.typical, range.high];
-                    assert!(values.iter().all(|value| value.is_finite()), "{}: {values:?}", row.id);
+                    assert!(
+                        values.iter().all(|value| value.is_finite()),
+                        "{}: {values:?}",
+                        row.id
+                    );
                     assert!(range.low <= range.typical && range.typical <= range.high);
                 }
-                for measured in [row.measured_energy_j, row.measured_throughput].into_iter().flatten() {
+                for measured in [row.measured_energy_j, row.measured_throughput]
+                    .into_iter()
+                    .flatten()
+                {
                     assert!(measured.is_finite(), "{}: {measured}", row.id);
                 }
             }

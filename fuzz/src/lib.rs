@@ -21,7 +21,10 @@ pub fn path() -> &'static Path {
 /// A refusal says a fact and then the path.
 pub fn refused(error: &Error) {
     let text = error.to_string();
-    assert!(text.ends_with(": folder/input") || text.contains("folder/"), "{text}");
+    assert!(
+        text.ends_with(": folder/input") || text.contains("folder/"),
+        "{text}"
+    );
     assert!(!text.starts_with(':'), "{text}");
 }
 
@@ -60,8 +63,14 @@ pub fn sound_footprint(cost: &Footprint) {
     ];
     for (what, range) in ranges {
         let values = [range.low, range.typical, range.high];
-        assert!(values.iter().all(|value| value.is_finite()), "{what}: {values:?}");
-        assert!(range.low <= range.typical && range.typical <= range.high, "{what}: {values:?}");
+        assert!(
+            values.iter().all(|value| value.is_finite()),
+            "{what}: {values:?}"
+        );
+        assert!(
+            range.low <= range.typical && range.typical <= range.high,
+            "{what}: {values:?}"
+        );
         assert!(range.typical > 0.0, "{what}: {values:?}");
     }
 }

@@ -128,6 +128,15 @@ pub(crate) fn list(path: &Path) -> Result<Listing> {
     safetensors::list(&mut file, len).map_err(|problem| refused(problem, path))
 }
 
+/// The same for the bytes of a file.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) fn list_bytes(bytes: &[u8], path: &Path) -> Result<Listing> {
+    safetensors::list(&mut Cursor::new(bytes), bytes.len() as u64)
+        .map_err(|problem| refused(problem, path))
+}
+
 /// What can be done with a network of so many parameters that cannot be opened, as the end of a sentence.
 pub(crate) fn offers_for(path: &Path, parameters: u64) -> String {
     let clues = offers::Clues {

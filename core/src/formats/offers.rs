@@ -67,7 +67,10 @@ pub(super) fn offers(path: &Path, clues: &Clues) -> String {
 fn nearest(path: &Path, clues: &Clues) -> Option<(&'static Architecture, &'static str)> {
     let all = serving::architectures().ok()?;
     if let Some(network) = all.iter().find(|network| has_shapes(network, clues)) {
-        return Some((network, "take the network of the catalogue with its shapes,"));
+        return Some((
+            network,
+            "take the network of the catalogue with its shapes,",
+        ));
     }
     let apart = |network: &Architecture| {
         clues
@@ -79,7 +82,11 @@ fn nearest(path: &Path, clues: &Clues) -> Option<(&'static Architecture, &'stati
         .iter()
         .map(String::as_str)
         .chain(path.file_stem().and_then(|stem| stem.to_str()))
-        .chain(path.parent().and_then(Path::file_name).and_then(|name| name.to_str()))
+        .chain(
+            path.parent()
+                .and_then(Path::file_name)
+                .and_then(|name| name.to_str()),
+        )
         .map(words)
         .collect();
     let named = all
@@ -94,13 +101,21 @@ fn nearest(path: &Path, clues: &Clues) -> Option<(&'static Architecture, &'stati
         })
         .max_by_key(|(length, _)| *length);
     if let Some((_, network)) = named {
-        return Some((network, "take the network of the catalogue that has its name,"));
+        return Some((
+            network,
+            "take the network of the catalogue that has its name,",
+        ));
     }
     all.iter()
         .filter_map(|network| Some((apart(network)?, network)))
         .filter(|(apart, _)| *apart < ALIKE.ln_1p())
         .min_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, network)| (network, "take the network of the catalogue nearest in size,"))
+        .map(|(_, network)| {
+            (
+                network,
+                "take the network of the catalogue nearest in size,",
+            )
+        })
 }
 
 fn has_shapes(network: &Architecture, clues: &Clues) -> bool {
@@ -115,7 +130,9 @@ fn has_shapes(network: &Architecture, clues: &Clues) -> bool {
         && same(clues.layers, shape.layers)
         && clues.heads.is_none_or(|heads| heads == shape.heads)
         && clues.kv_heads.is_none_or(|heads| heads == shape.kv_heads)
-        && clues.vocabulary.is_none_or(|words| words == shape.vocabulary)
+        && clues
+            .vocabulary
+            .is_none_or(|words| words == shape.vocabulary)
 }
 
 /// The identifier and the published names of a network as [`words`]; the maker is no part of a name.
@@ -232,7 +249,10 @@ mod tests {
     #[test]
     fn every_network_of_the_catalogue_is_found_by_its_own_names() {
         for network in serving::architectures().unwrap() {
-            let found = nearest(Path::new(&format!("{}.gguf", network.id)), &Clues::default());
+            let found = nearest(
+                Path::new(&format!("{}.gguf", network.id)),
+                &Clues::default(),
+            );
             assert_eq!(found.unwrap().0.id, network.id);
         }
     }

@@ -1,5 +1,7 @@
 //! The table of broken files: each with the exact message it gets.
 
+mod foreign;
+
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
@@ -152,102 +154,6 @@ fn a_file_of_another_kind_is_named() {
     ] {
         assert_eq!(message(open_bytes(bytes)), fact);
     }
-}
-
-/// A zip archive as far as the name of its first file.
-fn archive(name: &str) -> Vec<u8> {
-    let mut bytes = b"PK\x03\x04".to_vec();
-    bytes.extend([0; 22]);
-    bytes.extend((name.len() as u16).to_le_bytes());
-    bytes.extend([0; 2]);
-    bytes.extend(name.as_bytes());
-    bytes
-}
-
-#[test]
-fn a_model_of_another_program_is_named_with_what_can_be_done() {
-    const PICKLE: &str = "which could run code and is never opened; save its tensors as safetensors, or take ";
-    for (bytes, facts) in [
-        (
-            gguf::tests::sample(),
-            [
-                "this is a GGUF file of a 'llama' network with 525 million parameters, whose weights cannot be run here; take ",
-                "wattif report --model ",
-            ],
-        ),
-        (
-            b"GGUF\x03\0\0\0\x10\0\0\0\0\0\0\0".to_vec(),
-            ["this is a GGUF file, whose weights cannot be run here; take ", "wattif models"],
-        ),
-        (
-            onnx::tests::sample(),
-            [
-                "this is an ONNX file with 3035 parameters, whose weights cannot be run here; take ",
-                "wattif report --model dense:3.04e3",
-            ],
-        ),
-        (
-            b"\x08\x08\x12\x07pytorch\x1a\x052.4.0:".to_vec(),
-            ["this is an ONNX file, whose weights cannot be run here; take ", "wattif models"],
-        ),
-        (
-            archive("archive/data.pkl"),
-            ["this is a PyTorch file, whose pickle could run code and is never opened; ", "config.json"],
-        ),
-        (
-            b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8".to_vec(),
-            ["this is a Python pickle, as old PyTorch files are, ", PICKLE],
-        ),
-        (
-            b"\x80\x04\x95\x10\0\0\0".to_vec(),
-            ["this is a Python pickle, as old PyTorch files are, ", PICKLE],
-        ),
-        (
-            b"\x1c\0\0\0TFL3\x14\0 \0".to_vec(),
-            ["this is a TensorFlow Lite file, whose weights cannot be run here; take ", "wattif models"],
-        ),
-        (
-            b"\x89HDF\r\n\x1a\n\0\0\0\0\0\x08".to_vec(),
-            ["this is an HDF5 file, as Keras writes (.h5); save its tensors", "or take "],
-        ),
-        (
-            archive("metadata.json"),
-            ["this is a Keras archive (.keras); save its tensors", "or take "],
-        ),
-        (
-            archive("weight.npy"),
-            ["this holds NumPy arrays (.npy, .npz); save its tensors", "or take "],
-        ),
-        (
-            b"\x93NUMPY\x01\0v\0{'descr': '<f4'".to_vec(),
-            ["this holds NumPy arrays (.npy, .npz); save its tensors", "or take "],
-        ),
-    ] {
-        let message = message(open_bytes(&bytes));
-        assert!(message.starts_with(facts[0]), "{message}");
-        assert!(message.contains(facts[1]), "{message}");
-    }
-}
-
-#[test]
-fn what_a_file_is_follows_from_its_bytes_and_what_can_be_done_from_its_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("resnet50.safetensors");
-    std::fs::write(&path, archive("resnet50/data.pkl")).unwrap();
-    assert!(is_model(&path));
-    let fact = open(&path).unwrap_err().to_string();
-    assert!(fact.starts_with("this is a PyTorch file"), "{fact}");
-    assert!(fact.contains("(wattif report --model catalogue:resnet-50)"), "{fact}");
-    let config = folder.path().join("config.json");
-    std::fs::write(&config, "{}").unwrap();
-    let fact = open(&path).unwrap_err().to_string();
-    let offer = format!(
-        "take the shapes from the config.json beside it (wattif report --model {})",
-        config.display()
-    );
-    assert!(fact.contains(&offer), "{fact}");
-    assert!(!is_model(&config));
-    assert!(!is_model(folder.path()));
 }
 
 #[test]

@@ -139,6 +139,16 @@ impl Outline {
         Ok(Self::of(reference.clone(), network))
     }
 
+    /// Reads the shapes of a network that cannot be run from the bytes of its safetensors file; `path` stands for the file.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the tensors alone do not tell the network.
+    pub fn read_weights(bytes: &[u8], path: &Path) -> Result<Self> {
+        let counted = tensors::read(bytes, path)?;
+        let reference = ModelReference::File(path.to_owned());
+        Ok(Self::of(reference, counted.network).with_parameters(counted.parameters))
+    }
+
     /// The outline of a network whose shapes are known already.
     pub fn of(reference: ModelReference, network: Architecture) -> Self {
         Self {

@@ -84,6 +84,19 @@ pub(super) fn open(path: &Path) -> Result<Counted> {
         let Listing { tensors: found, .. } = formats::list(&part)?;
         tensors.extend(found);
     }
+    told(tensors, path, configuration(path).as_deref())
+}
+
+/// The network of a file of weights in memory, with no configuration beside it.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Counted> {
+    told(formats::list_bytes(bytes, path)?.tensors, path, None)
+}
+
+/// The network that tensors and a configuration tell.
+fn told(mut tensors: Vec<Listed>, path: &Path, beside: Option<&Path>) -> Result<Counted> {
     tensors.retain(|tensor| !is_buffer(tensor));
     let parameters = tensors.iter().map(elements).sum();
     let refuse = |fact: String| {
@@ -92,8 +105,8 @@ pub(super) fn open(path: &Path) -> Result<Counted> {
     };
     check_once(&tensors).map_err(refuse)?;
     let weight_bits = width(&tensors).map_err(refuse)?;
-    let network = match configuration(path) {
-        Some(beside) => configured(&tensors, parameters, &beside).map_err(|fact| match fact {
+    let network = match beside {
+        Some(beside) => configured(&tensors, parameters, beside).map_err(|fact| match fact {
             Misfit::Fact(fact) => refuse(fact),
             Misfit::Configuration(error) => error,
         })?,
@@ -200,9 +213,7 @@ fn configured(
         ))
     };
     let mut family = "tensors";
-    if let (Some(seen), Shape::Transformer(shape)) =
-        (families::seen(tensors), &mut network.shape)
-    {
+    if let (Some(seen), Shape::Transformer(shape)) = (families::seen(tensors), &mut network.shape) {
         let seen = seen.map_err(Misfit::Fact)?;
         if let Some(fact) = disagreement(&seen, shape) {
             return Err(other(fact));
@@ -239,8 +250,16 @@ fn disagreement(seen: &Seen, shape: &Transformer) -> Option<String> {
     [
         ("hidden width", seen.hidden.into(), shape.hidden.into()),
         ("number of layers", seen.layers.into(), shape.layers.into()),
-        ("vocabulary", seen.vocabulary.into(), shape.vocabulary.into()),
-        ("width of the queries", seen.queries.into(), wide(shape.heads)),
+        (
+            "vocabulary",
+            seen.vocabulary.into(),
+            shape.vocabulary.into(),
+        ),
+        (
+            "width of the queries",
+            seen.queries.into(),
+            wide(shape.heads),
+        ),
         ("width of the keys", seen.keys.into(), wide(shape.kv_heads)),
         (
             "inner width of feed-forward layers",
@@ -370,7 +389,8 @@ fn listed_in_catalogue(tensors: &[Listed]) -> std::result::Result<Option<Archite
 
 /// The name of a file, or of its folder where the file is called as most are.
 fn name(path: &Path) -> String {
-    let text = |name: Option<&std::ffi::OsStr>| name.map(|name| name.to_string_lossy().into_owned());
+    let text =
+        |name: Option<&std::ffi::OsStr>| name.map(|name| name.to_string_lossy().into_owned());
     let stem = text(path.file_stem()).unwrap_or_default();
     let is_common = stem == "model" || stem.starts_with("model-") || stem.starts_with("model.");
     text(path.parent().and_then(Path::file_name))

@@ -23,8 +23,9 @@ pub(crate) fn is_index(path: &Path) -> bool {
 
 /// Whether a file is one of several that hold a model, by its name.
 pub(super) fn is_part(path: &Path) -> bool {
-    path.file_name()
-        .is_some_and(|name| numbered(&name.to_string_lossy()).is_some_and(|(_, count, _)| count > 1))
+    path.file_name().is_some_and(|name| {
+        numbered(&name.to_string_lossy()).is_some_and(|(_, count, _)| count > 1)
+    })
 }
 
 /// All files of the model that a file is, is a part of, or lists.
@@ -103,7 +104,9 @@ fn siblings(path: &Path) -> Result<Vec<String>> {
     };
     if count > MOST_PARTS {
         return Err(Error::file(
-            format!("its name says that it is one of {count} files; more than {MOST_PARTS} are not read"),
+            format!(
+                "its name says that it is one of {count} files; more than {MOST_PARTS} are not read"
+            ),
             path,
         ));
     }
@@ -121,5 +124,7 @@ fn numbered(name: &str) -> Option<(&str, u32, usize)> {
         return None;
     }
     let (part, all): (u32, u32) = (part.parse().ok()?, count.parse().ok()?);
-    (1..=all).contains(&part).then_some((stem, all, count.len()))
+    (1..=all)
+        .contains(&part)
+        .then_some((stem, all, count.len()))
 }

@@ -38,14 +38,20 @@ fn write(path: &Path, tensors: &[Tensor]) {
 }
 
 fn total(tensors: &[Tensor]) -> u64 {
-    let elements = tensors.iter().map(|(_, _, shape)| shape.iter().product::<usize>());
+    let elements = tensors
+        .iter()
+        .map(|(_, _, shape)| shape.iter().product::<usize>());
     elements.sum::<usize>() as u64
 }
 
 /// Four heads of 16, two of keys; width 64, 3 blocks, 100 words.
 fn llama(format: &'static str) -> Vec<Tensor> {
     let mut tensors = vec![
-        ("model.embed_tokens.weight".to_owned(), format, vec![100, 64]),
+        (
+            "model.embed_tokens.weight".to_owned(),
+            format,
+            vec![100, 64],
+        ),
         ("lm_head.weight".to_owned(), format, vec![100, 64]),
         ("model.norm.weight".to_owned(), format, vec![64]),
     ];
@@ -144,7 +150,8 @@ fn open(path: &Path) -> Result<Outline, String> {
     Outline::open(&reference).map_err(|error| {
         let text = error.to_string();
         let fact = text.strip_suffix(&format!(": {}", path.display()));
-        fact.unwrap_or_else(|| panic!("does not end with the path: {text}")).to_owned()
+        fact.unwrap_or_else(|| panic!("does not end with the path: {text}"))
+            .to_owned()
     })
 }
 
@@ -230,9 +237,21 @@ fn heads_come_from_the_normalisation_of_queries_or_the_configuration_or_the_file
 #[test]
 fn a_configuration_of_another_network_is_refused_with_both_values() {
     for (key, value, fact) in [
-        ("num_hidden_layers", json!(4), "its number of layers is 4, the tensors' 3"),
-        ("vocab_size", json!(99), "its vocabulary is 99, the tensors' 100"),
-        ("num_key_value_heads", json!(4), "its width of the keys is 64, the tensors' 32"),
+        (
+            "num_hidden_layers",
+            json!(4),
+            "its number of layers is 4, the tensors' 3",
+        ),
+        (
+            "vocab_size",
+            json!(99),
+            "its vocabulary is 99, the tensors' 100",
+        ),
+        (
+            "num_key_value_heads",
+            json!(4),
+            "its width of the keys is 64, the tensors' 32",
+        ),
         (
             "intermediate_size",
             json!(128),
@@ -255,12 +274,17 @@ fn a_configuration_of_another_network_is_refused_with_both_values() {
         .map(|(name, format, shape)| (name.replace("model.layers", "blocks"), format, shape))
         .collect();
     assert_eq!(
-        open(&folder.file("renamed.safetensors", &foreign)).unwrap().parameters(),
+        open(&folder.file("renamed.safetensors", &foreign))
+            .unwrap()
+            .parameters(),
         total(&foreign)
     );
     let half = &foreign[..foreign.len() / 2];
     let refused = open(&folder.file("half.safetensors", half)).unwrap_err();
-    assert!(refused.contains("parameters, the tensors have"), "{refused}");
+    assert!(
+        refused.contains("parameters, the tensors have"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -293,7 +317,10 @@ fn tensors_that_do_not_fit_together_are_named() {
     });
     assert!(far.starts_with("there is a block 4000000000"), "{far}");
     let packed = broken(|tensors| tensors.iter_mut().for_each(|t| t.1 = "I32"));
-    assert!(packed.contains("is of type I32: weights that another program packed"), "{packed}");
+    assert!(
+        packed.contains("is of type I32: weights that another program packed"),
+        "{packed}"
+    );
     let mixed = broken(|tensors| {
         for (name, format, _) in tensors {
             if name.contains("mlp") {
@@ -325,7 +352,9 @@ fn a_model_in_several_files_is_one() {
         .into_iter()
         .flat_map(|(tensors, path)| {
             let file = path.file_name().unwrap().to_string_lossy().into_owned();
-            tensors.iter().map(move |tensor| (tensor.0.clone(), json!(file)))
+            tensors
+                .iter()
+                .map(move |tensor| (tensor.0.clone(), json!(file)))
         })
         .collect();
     fs::write(&index, json!({"weight_map": map}).to_string()).unwrap();
@@ -345,7 +374,9 @@ fn a_model_in_several_files_is_one() {
 
 #[test]
 fn a_convolutional_network_of_the_catalogue_is_found_by_its_weights() {
-    let Shape::Layers(list) = &crate::serving::architecture("mlperf-tiny-resnet-8").unwrap().shape
+    let Shape::Layers(list) = &crate::serving::architecture("mlperf-tiny-resnet-8")
+        .unwrap()
+        .shape
     else {
         panic!("no list of layers");
     };
