@@ -80,7 +80,7 @@ fn listed(candidates: &[String]) -> String {
     const SHOWN: usize = 8;
     let candidates: Vec<_> = candidates.iter().map(|name| one_line(name)).collect();
     match &candidates[..] {
-        [only] => only.clone(),
+        [only] => only.to_string(),
         [all @ .., last] if !all.is_empty() && all.len() < SHOWN => {
             format!("{} or {last}", all.join(", "))
         }
