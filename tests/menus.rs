@@ -29,7 +29,12 @@ fn catalogue(name: &str) -> Window {
 
 /// Button, field, something that is found by words in any order, what Enter then takes, and what nothing has.
 const MENUS: [[&str; 4]; 3] = [
-    ["Model", "Search models", "70b LLAMA 3.1", "catalogue:llama-3-1-70b"],
+    [
+        "Model",
+        "Search models",
+        "70b LLAMA 3.1",
+        "catalogue:llama-3-1-70b",
+    ],
     ["Hardware", "Search hardware", "sxm h100", "nvidia-h100-sxm"],
     ["Region", "Search regions", "korea south", "KR"],
 ];
@@ -110,7 +115,11 @@ fn a_menu_keeps_its_height_and_forgets_the_search_when_it_closes() {
         assert!(!window.is_open(field), "{menu}");
         window.open_menu(menu);
         let text = window.harness.get_by_role_and_label(Role::TextInput, field);
-        assert_eq!(text.accesskit_node().value().unwrap_or_default(), "", "{menu}");
+        assert_eq!(
+            text.accesskit_node().value().unwrap_or_default(),
+            "",
+            "{menu}"
+        );
         assert!(window.menu_height() > 300.0, "{menu}");
         window.press(Modifiers::NONE, Key::Escape);
     }

@@ -136,14 +136,15 @@ impl Menu {
                 if self.cursor == Some(item) {
                     let stroke = Stroke::new(1.5, accent);
                     let rect = response.rect;
-                    ui.painter().rect_stroke(rect, 3.0, stroke, StrokeKind::Inside);
+                    ui.painter()
+                        .rect_stroke(rect, 3.0, stroke, StrokeKind::Inside);
                 }
                 if response.clicked() {
                     clicked = Some(item);
                 }
             }
         });
-        self.state.offset = output.state.offset.y;
+        self.state.offset = output.state.offset().y;
         let (id, state) = (self.id, self.state);
         ui.data_mut(|data| data.insert_temp(id, state));
         clicked

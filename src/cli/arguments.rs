@@ -193,7 +193,9 @@ impl ScenarioArguments {
     /// that is in no catalogue.
     pub(super) fn apply(&self, mut scenario: Scenario) -> wattif_core::Result<Scenario> {
         if let Some(name) = &self.hardware {
-            scenario.hardware.clone_from(&hardware::named(name)?.item.id);
+            scenario
+                .hardware
+                .clone_from(&hardware::named(name)?.item.id);
         }
         if let Some(devices) = self.devices {
             scenario.set_devices(devices);
@@ -211,7 +213,9 @@ impl ScenarioArguments {
         set(&mut scenario.era, self.era.map(Into::into));
         set(&mut scenario.demand_per_day, self.demand);
         if let Some(name) = &self.region {
-            scenario.region.clone_from(&carbon::named_grid(name)?.item.id);
+            scenario
+                .region
+                .clone_from(&carbon::named_grid(name)?.item.id);
         }
         set(&mut scenario.pue, self.pue);
         set(&mut scenario.lifetime_years, self.lifetime);

@@ -135,10 +135,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             | Error::Cancelled,
         ) => IMPOSSIBLE,
         Some(
-            Error::File { .. }
-            | Error::Unknown { .. }
-            | Error::Ambiguous { .. }
-            | Error::NoGrid(_),
+            Error::File { .. } | Error::Unknown { .. } | Error::Ambiguous { .. } | Error::NoGrid(_),
         )
         | None => USAGE,
     }

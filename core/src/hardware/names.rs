@@ -12,7 +12,15 @@ const FILE: &str = include_str!("../../../assets/hardware_names.ron");
 
 /// Words that say nothing about which device is meant.
 const IDLE: [&str; 9] = [
-    "gpu", "gpus", "graphics", "card", "accelerator", "tensor", "core", "chip", "board",
+    "gpu",
+    "gpus",
+    "graphics",
+    "card",
+    "accelerator",
+    "tensor",
+    "core",
+    "chip",
+    "board",
 ];
 
 /// Other names of the devices that ship, by identifier.
@@ -35,7 +43,11 @@ fn index(all: &[HardwareTarget]) -> Result<Index> {
         let names = others.get(&target.id).into_iter().flatten();
         Entry::new(&target.id, &target.name, names.map(String::as_str))
     };
-    Ok(Index::new("hardware", all.iter().map(entry).collect(), &IDLE))
+    Ok(Index::new(
+        "hardware",
+        all.iter().map(entry).collect(),
+        &IDLE,
+    ))
 }
 
 /// The device that people mean: by identifier, by its name on screen or another of its names, or by some of their words
@@ -191,7 +203,11 @@ mod tests {
 
     #[test]
     fn a_search_has_what_would_be_understood_first() {
-        for (text, first) in [("t4", "nvidia-t4"), ("l4", "nvidia-l4"), ("sxm h100", "nvidia-h100-sxm")] {
+        for (text, first) in [
+            ("t4", "nvidia-t4"),
+            ("l4", "nvidia-l4"),
+            ("sxm h100", "nvidia-h100-sxm"),
+        ] {
             assert_eq!(search(text).unwrap()[0].id, first, "{text}");
         }
         assert_eq!(search("").unwrap().len(), catalogue().unwrap().len());

@@ -23,8 +23,9 @@ pub use architecture::Architecture;
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use inference::PackedFormat;
-pub use names::{named, search};
 pub(crate) use inference::{LayerRun, Network, PackedMatrix, PackedNetwork};
+pub(crate) use names::known_by_shapes;
+pub use names::{named, search};
 
 /// Tensors by name; f32, contiguous, on the CPU.
 pub type Tensors = BTreeMap<String, Tensor>;

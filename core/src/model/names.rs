@@ -6,11 +6,19 @@ use std::sync::OnceLock;
 use super::{ModelReference, bundled};
 use crate::error::{Error, Result};
 use crate::named::{Entry, Index, Understood, note};
+use crate::serving::architecture::Architecture;
 use crate::serving::{self, architectures};
 
 /// Words that say how a network was trained on, not how large it is.
 const IDLE: [&str; 8] = [
-    "instruct", "chat", "it", "base", "hf", "model", "pretrained", "bf16",
+    "instruct",
+    "chat",
+    "it",
+    "base",
+    "hf",
+    "model",
+    "pretrained",
+    "bf16",
 ];
 
 /// All models that have a name, and these names.
@@ -29,7 +37,11 @@ fn names() -> Result<&'static Names> {
     static NAMES: OnceLock<Result<Names>> = OnceLock::new();
     let read = || {
         let networks = architectures()?;
-        let ours = || bundled::all().iter().map(|model| Entry::new(model.name, model.title, []));
+        let ours = || {
+            bundled::all()
+                .iter()
+                .map(|model| Entry::new(model.name, model.title, []))
+        };
         let shapes = || {
             networks.iter().map(|network| {
                 let names = network.names.iter().map(String::as_str);
@@ -56,7 +68,14 @@ fn names() -> Result<&'static Names> {
 
 /// Endings of files that models are in, so that one that is missing is called a missing file.
 const ENDINGS: [&str; 8] = [
-    "safetensors", "json", "gguf", "ggml", "bin", "pt", "pth", "onnx",
+    "safetensors",
+    "json",
+    "gguf",
+    "ggml",
+    "bin",
+    "pt",
+    "pth",
+    "onnx",
 ];
 
 /// Whether a text can only be meant as a path.
@@ -65,7 +84,9 @@ fn is_path(text: &str) -> bool {
     let ending = path.extension().unwrap_or_default().to_string_lossy();
     path.is_file()
         || path.join("config.json").is_file()
-        || ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+        || ENDINGS
+            .iter()
+            .any(|known| ending.eq_ignore_ascii_case(known))
         || text.starts_with(['.', '/', '~'])
         || text.contains('\\')
 }
@@ -112,6 +133,17 @@ fn of_catalogue(name: &str) -> Result<Understood<ModelReference>> {
     Ok(names.catalogue.find(name)?.map(of))
 }
 
+/// The network of the catalogue that people mean.
+///
+/// # Errors
+/// As [`named`].
+pub(crate) fn known_by_shapes(name: &str) -> Result<&'static Architecture> {
+    match of_catalogue(name)?.item {
+        ModelReference::Catalogue(id) => serving::architecture(&id),
+        other => serving::architecture(&other.to_string()),
+    }
+}
+
 /// The models that a search through their names finds: what [`named`] would take first. All for an empty search.
 ///
 /// # Errors
@@ -141,11 +173,20 @@ mod tests {
             ("70b llama 3.1", "catalogue:llama-3-1-70b"),
             ("llama3.1-70b", "catalogue:llama-3-1-70b"),
             ("Llama 3.1 70B Instruct", "catalogue:llama-3-1-70b"),
-            ("meta-llama/Llama-3.1-70B-Instruct", "catalogue:llama-3-1-70b"),
-            ("catalogue:meta-llama/Llama-3.1-70B-Instruct", "catalogue:llama-3-1-70b"),
+            (
+                "meta-llama/Llama-3.1-70B-Instruct",
+                "catalogue:llama-3-1-70b",
+            ),
+            (
+                "catalogue:meta-llama/Llama-3.1-70B-Instruct",
+                "catalogue:llama-3-1-70b",
+            ),
             ("catalogue:Llama 3.1 70B", "catalogue:llama-3-1-70b"),
             ("Llama-3.3-70B", "catalogue:llama-3-1-70b"),
-            ("meta-llama/Llama-3.1-405B-Instruct-FP8", "catalogue:llama-3-1-405b"),
+            (
+                "meta-llama/Llama-3.1-405B-Instruct-FP8",
+                "catalogue:llama-3-1-405b",
+            ),
             ("qwen2.5-7b-instruct", "catalogue:qwen2-5-7b"),
             ("Qwen 2.5 7B", "catalogue:qwen2-5-7b"),
             ("Qwen/Qwen3-32B", "catalogue:qwen3-32b"),
@@ -177,9 +218,21 @@ mod tests {
 
     #[test]
     fn what_could_be_several_models_lists_them_and_what_is_none_is_no_other() {
-        for name in ["llama 70b", "llama", "qwen3", "mixtral", "bert", "gemma 27b", "resnet", "llama 70"] {
+        for name in [
+            "llama 70b",
+            "llama",
+            "qwen3",
+            "mixtral",
+            "bert",
+            "gemma 27b",
+            "resnet",
+            "llama 70",
+        ] {
             let found = named(name);
-            assert!(matches!(found, Err(Error::Ambiguous { .. })), "{name}: {found:?}");
+            assert!(
+                matches!(found, Err(Error::Ambiguous { .. })),
+                "{name}: {found:?}"
+            );
         }
         for name in [
             "DeepSeek-R1-Distill-Llama-70B",
@@ -191,7 +244,10 @@ mod tests {
             "",
         ] {
             let found = named(name);
-            assert!(matches!(found, Err(Error::Unknown { .. })), "{name}: {found:?}");
+            assert!(
+                matches!(found, Err(Error::Unknown { .. })),
+                "{name}: {found:?}"
+            );
         }
     }
 
@@ -227,7 +283,11 @@ mod tests {
     #[test]
     fn searches_take_words_in_any_order_whatever_stands_between_them() {
         let ids = |text: &str| -> Vec<String> {
-            search(text).unwrap().iter().map(ToString::to_string).collect()
+            search(text)
+                .unwrap()
+                .iter()
+                .map(ToString::to_string)
+                .collect()
         };
         assert!(ids("llama 70b").contains(&"catalogue:llama-3-1-70b".to_owned()));
         assert!(ids("70b llama").contains(&"catalogue:llama-2-70b".to_owned()));

@@ -52,7 +52,12 @@ impl Entry {
             if known.any(|known| known == word) {
                 continue;
             }
-            if !self.words.iter().flatten().any(|known| known.starts_with(word)) {
+            if !self
+                .words
+                .iter()
+                .flatten()
+                .any(|known| known.starts_with(word))
+            {
                 return None;
             }
             long &= word.chars().count() >= BEGINNING && word.chars().all(char::is_alphabetic);

@@ -100,7 +100,12 @@ mod tests {
     #[test]
     fn words_may_be_written_together_or_apart_and_in_any_order() {
         let name = [words("NVIDIA Jetson AGX Orin 64 GB")];
-        for wanted in ["orin 64gb", "64 GB jetson", "jetsonagx orin", "nvidia-jetson"] {
+        for wanted in [
+            "orin 64gb",
+            "64 GB jetson",
+            "jetsonagx orin",
+            "nvidia-jetson",
+        ] {
             assert!(all_in(&words(wanted), &name), "{wanted}");
         }
         for wanted in ["ori", "orin 32", "jetson orin nano", "agx64"] {

@@ -264,8 +264,9 @@ impl Places {
         let wanted = wanted.trim();
         if is_code(wanted) {
             let together = squashed(wanted);
-            let begins =
-                |(name, _): &&(String, String)| !together.is_empty() && squashed(name).starts_with(&together);
+            let begins = |(name, _): &&(String, String)| {
+                !together.is_empty() && squashed(name).starts_with(&together)
+            };
             let near = self.shown.iter().filter(begins).take(3);
             return Error::Unknown {
                 what: "region",
@@ -369,7 +370,10 @@ impl Builder {
         self.called(code, meaning);
         let meaning = meaning.clone();
         let code = code.to_lowercase();
-        self.places.codes.entry(code).or_insert(Code { meaning, of });
+        self.places
+            .codes
+            .entry(code)
+            .or_insert(Code { meaning, of });
     }
 
     /// The identifier of a cloud region. Its letters without hyphens are another provider's with others: `us-east-1` of
@@ -423,9 +427,8 @@ impl Builder {
 
     fn finish(mut self) -> Places {
         let shown = self.places.shown.iter().zip(&self.called);
-        let entries = shown.map(|((name, id), called)| {
-            Entry::new(id, name, called.iter().map(String::as_str))
-        });
+        let entries = shown
+            .map(|((name, id), called)| Entry::new(id, name, called.iter().map(String::as_str)));
         self.places.index = Index::new("region", entries.collect(), &[]);
         self.places
     }

@@ -17,7 +17,12 @@ fn every_code_of_iso_3166_is_its_country_or_says_that_there_is_no_grid() {
     let mut with_grid = 0;
     for (alpha2, alpha3, name, _) in &file.countries {
         assert_eq!((alpha2.len(), alpha3.len()), (2, 3), "{name}");
-        for code in [alpha2, alpha3, &alpha2.to_lowercase(), &alpha3.to_lowercase()] {
+        for code in [
+            alpha2,
+            alpha3,
+            &alpha2.to_lowercase(),
+            &alpha3.to_lowercase(),
+        ] {
             match find_grid(alpha2) {
                 Ok(grid) => {
                     let found = named_grid(code).unwrap();
@@ -81,7 +86,10 @@ fn codes_are_never_the_beginning_of_a_name() {
         assert_eq!(id(code), Ok(expected), "{code}");
     }
     for code in ["LIE", "MCO", "AND", "VAT", "SMR", "LI", "EU"] {
-        assert!(id(code).unwrap_err().starts_with("no grid data for"), "{code}");
+        assert!(
+            id(code).unwrap_err().starts_with("no grid data for"),
+            "{code}"
+        );
     }
     assert_eq!(
         id("Ger").unwrap_err(),
@@ -111,12 +119,16 @@ fn every_name_of_a_country_is_its_grid() {
             let found = id(name);
             match find_grid(&alpha2) {
                 Ok(grid) => {
-                    let choice = found.as_ref().is_err_and(|error| error.contains("could be"));
+                    let choice = found
+                        .as_ref()
+                        .is_err_and(|error| error.contains("could be"));
                     let choice = choice && ["GE", "CG", "VI"].contains(&alpha2.as_str());
                     assert!(choice || found == Ok(&grid.id), "{name}: {found:?}");
                 }
                 Err(_) => assert!(
-                    found.as_ref().is_err_and(|error| error.starts_with("no grid data")),
+                    found
+                        .as_ref()
+                        .is_err_and(|error| error.starts_with("no grid data")),
                     "{name}: {found:?}"
                 ),
             }
@@ -132,7 +144,11 @@ fn every_grid_is_found_by_its_identifier_and_its_name_without_a_note() {
         match named_grid(&grid.name.to_uppercase()) {
             Ok(found) => assert_eq!((&found.item.id, found.note), (&grid.id, None)),
             Err(Error::Ambiguous { candidates, .. }) => {
-                assert!(["GE", "CG", "VI"].contains(&grid.id.as_str()), "{}", grid.id);
+                assert!(
+                    ["GE", "CG", "VI"].contains(&grid.id.as_str()),
+                    "{}",
+                    grid.id
+                );
                 assert!(candidates.iter().any(|name| name.contains(&grid.id)));
             }
             Err(error) => panic!("{}: {error}", grid.name),
@@ -218,7 +234,10 @@ fn places_are_found_by_what_people_call_them() {
 #[test]
 fn what_could_be_several_places_says_which() {
     for (name, parts) in [
-        ("California", vec!["US-CAL-CISO", "US-CAL-LDWP", "US-CAL-BANC"]),
+        (
+            "California",
+            vec!["US-CAL-CISO", "US-CAL-LDWP", "US-CAL-BANC"],
+        ),
         ("US-CA", vec!["US-CAL-CISO", "US-CAL-LDWP"]),
         ("Georgia", vec!["(GE)", "US-SE-SOCO"]),
         ("Congo", vec!["(CG)", "(CD)"]),
@@ -234,18 +253,41 @@ fn what_could_be_several_places_says_which() {
             panic!("{name}: {error}");
         };
         for part in parts {
-            assert!(candidates.iter().any(|one| one.contains(part)), "{name}: {error}");
+            assert!(
+                candidates.iter().any(|one| one.contains(part)),
+                "{name}: {error}"
+            );
         }
     }
 }
 
 #[test]
 fn what_is_no_place_is_no_other_place() {
-    for name in ["", " ", "-", "Atlantis", "Frnce", "us-east-9", "Borneo", "TX", "South Island", "eu-west-1x"] {
+    for name in [
+        "",
+        " ",
+        "-",
+        "Atlantis",
+        "Frnce",
+        "us-east-9",
+        "Borneo",
+        "TX",
+        "South Island",
+        "eu-west-1x",
+    ] {
         let found = named_grid(name);
-        assert!(matches!(found, Err(Error::Unknown { .. })), "{name}: {found:?}");
+        assert!(
+            matches!(found, Err(Error::Unknown { .. })),
+            "{name}: {found:?}"
+        );
     }
-    for name in ["Europe", "European Union", "Liechtenstein", "Monaco", "Africa"] {
+    for name in [
+        "Europe",
+        "European Union",
+        "Liechtenstein",
+        "Monaco",
+        "Africa",
+    ] {
         let found = named_grid(name);
         assert!(matches!(found, Err(Error::NoGrid(_))), "{name}: {found:?}");
     }
@@ -271,7 +313,10 @@ fn every_cloud_region_is_the_grid_beside_it_whatever_is_written_around_it() {
                 let found = named_grid(&written).unwrap();
                 assert_eq!(found.item.id, *zone, "{written}");
                 let note = found.note.unwrap_or_default();
-                assert!(note.contains(&cloud.provider) && note.contains(zone), "{note}");
+                assert!(
+                    note.contains(&cloud.provider) && note.contains(zone),
+                    "{note}"
+                );
             }
         }
     }

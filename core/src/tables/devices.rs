@@ -59,7 +59,10 @@ pub(crate) fn named(name: &str) -> Result<Option<&'static HardwareTarget>, Error
         Err(error) => return Err(error),
     }
     let name = words(name);
-    if name.iter().any(|word| OTHER_DEVICE.contains(&word.as_str())) {
+    if name
+        .iter()
+        .any(|word| OTHER_DEVICE.contains(&word.as_str()))
+    {
         return Ok(None);
     }
     // "SXM5" is "SXM"; "L40" is not "L4".

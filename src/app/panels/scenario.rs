@@ -129,12 +129,11 @@ fn device(ui: &mut Ui, target: &HardwareTarget, chosen: &str) -> egui::Response 
     } else {
         target.class.name()
     };
-    let button = egui::Button::selectable(target.id == chosen, target.name.as_str())
-        .right_text(
-            RichText::new(kind)
-                .text_style(egui::TextStyle::Small)
-                .color(palette.muted),
-        );
+    let button = egui::Button::selectable(target.id == chosen, target.name.as_str()).right_text(
+        RichText::new(kind)
+            .text_style(egui::TextStyle::Small)
+            .color(palette.muted),
+    );
     let row = ui.horizontal(|ui| {
         widgets::class_shape(ui, target.class);
         let button = button.min_size(egui::vec2(ui.available_width(), 0.0));

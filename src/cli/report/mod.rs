@@ -410,7 +410,12 @@ fn outlined(
     };
     let profile = outline.predict(recipe)?;
     let cost = footprint::footprint(&profile, &scenario, target, grid)?;
-    let mut preset = Preset::new(outline.reference().clone(), "", recipe.canonical(), scenario)?;
+    let mut preset = Preset::new(
+        outline.reference().clone(),
+        "",
+        recipe.canonical(),
+        scenario,
+    )?;
     name_preset(&mut preset, arguments, base);
     preset.measured = Some(Measured::of_shapes(&profile, &cost));
     Ok(preset.save(path)?)
