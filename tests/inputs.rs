@@ -85,6 +85,139 @@ fn places_and_devices_are_called_by_name() {
     );
 }
 
+#[test]
+fn what_was_understood_is_said_wherever_the_words_were_not_the_name() {
+    let asked = [
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "--region",
+        "germanywestcentral",
+        "--hardware",
+        "h100 sxm",
+    ];
+    let (found, _) = report(&asked);
+    assert_eq!(
+        found["understood"],
+        json!([
+            "model: llama-3-1-8b, understood from 'meta-llama/Llama-3.1-8B-Instruct'",
+            "hardware: NVIDIA H100 SXM5 80 GB (nvidia-h100-sxm), understood from 'h100 sxm'",
+            "region: Germany (DE), understood from 'germanywestcentral' (Azure region, Frankfurt)",
+        ])
+    );
+    assert_eq!(found["model"]["reference"], "catalogue:llama-3-1-8b");
+    assert_eq!(found["scenario"]["region"], "DE");
+    let (code, text, _) = wattif(&[&["report", "--model"], &asked[..]].concat());
+    assert_eq!(code, 0);
+    assert!(
+        text.contains("\nregion: Germany (DE), understood from 'germanywestcentral'"),
+        "{text}"
+    );
+    let plain = [
+        "catalogue:gpt2",
+        "--region",
+        "de",
+        "--hardware",
+        "nvidia l4",
+    ];
+    assert!(report(&plain).0.get("understood").is_none());
+    let training = [
+        "training",
+        "--json",
+        "--device-hours",
+        "10",
+        "--hardware",
+        "a100 pcie",
+        "--region",
+        "CHE",
+    ];
+    let (found, _) = read(&training);
+    assert_eq!(found["grid"]["id"], "CH");
+    assert_eq!(found["understood"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_could_be_several_or_has_no_data_exits_with_two_and_is_never_guessed() {
+    for (arguments, message) in [
+        (
+            ["llama 70b", "--region", "DE"],
+            "wattif: the model 'llama 70b' could be llama-3-1-70b or llama-2-70b",
+        ),
+        (
+            ["gpt2", "--hardware", "H100"],
+            "wattif: the hardware 'H100' could be NVIDIA H100",
+        ),
+        (
+            ["gpt2", "--region", "California"],
+            "wattif: the region 'California' could be United States: CAISO (US-CAL-CISO)",
+        ),
+        (
+            ["gpt2", "--region", "Liechtenstein"],
+            "wattif: no grid data for Liechtenstein (LI)",
+        ),
+        (
+            ["gpt2", "--region", "XYZ"],
+            "wattif: no region is called 'XYZ'",
+        ),
+        (
+            ["gpt-5", "--region", "DE"],
+            "wattif: no model is called 'gpt-5'",
+        ),
+    ] {
+        let (code, stdout, error) = wattif(&[&["report", "--model"], &arguments[..]].concat());
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {error}");
+        assert!(error.contains(message), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_saved_preset_has_identifiers_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.ron");
+    let path = file.to_str().unwrap();
+    let asked = [
+        "Llama-3.1-8B",
+        "--hardware",
+        "h100 sxm",
+        "--region",
+        "eu-west-3",
+        "--save",
+        path,
+    ];
+    report(&asked);
+    let text = std::fs::read_to_string(&file).unwrap();
+    for part in [
+        "\"catalogue:llama-3-1-8b\"",
+        "\"nvidia-h100-sxm\"",
+        "\"FR\"",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    std::fs::write(&file, text.replace("\"FR\"", "\"France\"")).unwrap();
+    let (code, _, error) = wattif(&["report", "--preset", path]);
+    assert_eq!(code, 2);
+    assert!(
+        error.contains("no region is called 'France'; did you mean FR?"),
+        "{error}"
+    );
+}
+
+#[test]
+fn tables_call_models_and_devices_as_the_arguments_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [("1000", "0.7")];
+    let plain = table(",", &rows);
+    let spoken = plain
+        .replace("Qwen/Qwen3-14B", "14B qwen 3")
+        .replace("NVIDIA B200 SXM", "b200sxm");
+    assert_ne!(plain, spoken);
+    let figures = |text: &str| {
+        let (code, stdout, stderr) = validate(folder.path(), text);
+        assert_eq!(code, 0, "{stderr}");
+        let found: Value = serde_json::from_str(&stdout).unwrap();
+        number(&found, "/rows/0/predicted_energy_j")
+    };
+    near(figures(&spoken), figures(&plain));
+}
+
 const HEADER: &str = "id,model,hardware,precision,batch_size,output_tokens,throughput,energy_j";
 
 /// Rows of Qwen3 14B on a B200 with this throughput and energy, below a header.

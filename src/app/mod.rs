@@ -19,6 +19,7 @@ mod engine;
 mod export;
 mod hardware;
 mod layout;
+mod menu;
 mod news;
 mod notices;
 mod open;

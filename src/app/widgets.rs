@@ -250,30 +250,6 @@ pub(super) fn card<R>(ui: &mut Ui, title: &str, contents: impl FnOnce(&mut Ui) -
         .inner
 }
 
-/// A field to search a menu with, ready to type in when the menu opens. Returns what was typed, in lower case; it is kept
-/// under `id`.
-pub(super) fn search(ui: &mut Ui, id: egui::Id, name: &str, hint: &str) -> String {
-    let mut text: String = ui.data(|data| data.get_temp(id)).unwrap_or_default();
-    let field = ui.add(
-        egui::TextEdit::singleline(&mut text)
-            .hint_text(hint)
-            .desired_width(f32::INFINITY),
-    );
-    field.widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::TextInput, true, name));
-    // Not drawn in the pass before: the menu has just opened.
-    let pass = ui.ctx().cumulative_pass_nr();
-    let drawn: Option<u64> = ui.data(|data| data.get_temp(id));
-    if drawn.is_none_or(|drawn| drawn + 1 < pass) {
-        field.request_focus();
-    }
-    let wanted = text.trim().to_lowercase();
-    ui.data_mut(|data| {
-        data.insert_temp(id, text);
-        data.insert_temp(id, pass);
-    });
-    wanted
-}
-
 /// Adds where a number comes from to its tooltip.
 pub(super) fn with_provenance(response: Response, provenance: &Provenance) -> Response {
     response.on_hover_ui(|ui| describe_provenance(ui, provenance))

@@ -19,8 +19,8 @@ use wattif_core::serving::Era;
 pub(super) struct SourceArguments {
     /// A model by name ("llama 3.1 70b"): a bundled one (bundled:NAME) or a network known by its shapes (catalogue:NAME);
     /// or a safetensors file, a config.json or the folder of one, dense:70e9, moe:235e9:22e9
-    #[arg(long, value_name = "MODEL", required_unless_present = "preset", value_parser = model::named)]
-    pub(super) model: Option<Understood<ModelReference>>,
+    #[arg(long, value_name = "MODEL", required_unless_present = "preset", value_parser = model_name)]
+    pub(super) model: Option<String>,
     /// A preset to start from; other arguments replace single values of it
     #[arg(long, value_name = "FILE")]
     pub(super) preset: Option<PathBuf>,
@@ -40,19 +40,19 @@ impl SourceArguments {
     /// The model that is meant: the argument, else the preset's.
     ///
     /// # Errors
-    /// Neither is there, which the argument parser has ruled out.
-    pub(super) fn reference(&self, preset: Option<&Preset>) -> anyhow::Result<ModelReference> {
-        self.model
-            .as_ref()
-            .map(|model| model.item.clone())
-            .or_else(|| preset.map(|preset| preset.model.reference.clone()))
-            .context("neither --model nor --preset is given")
-    }
-
-    /// How the name of the model was understood, where it was not its own.
-    pub(super) fn understood(&self) -> Option<String> {
-        let note = self.model.as_ref()?.note.as_ref()?;
-        Some(format!("model: {note}"))
+    /// No model or several are called so; or neither is there, which the argument parser has ruled out.
+    pub(super) fn reference(
+        &self,
+        preset: Option<&Preset>,
+    ) -> anyhow::Result<Understood<ModelReference>> {
+        if let Some(name) = &self.model {
+            return Ok(model::named(name)?);
+        }
+        let preset = preset.context("neither --model nor --preset is given")?;
+        Ok(Understood {
+            item: preset.model.reference.clone(),
+            note: None,
+        })
     }
 }
 
@@ -284,6 +284,11 @@ impl From<EraName> for Era {
             EraName::Y2025 => Self::Y2025,
         }
     }
+}
+
+/// A size that is no number is wrong usage; names are looked up later.
+fn model_name(text: &str) -> wattif_core::Result<String> {
+    text.parse::<ModelReference>().map(|_| text.to_owned())
 }
 
 fn group(text: &str) -> Result<Group, String> {

@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &ExportArguments, out: &mut Out) -> anyhow::Result<
     )?;
     let progress = Progress::new();
     progress.show("Opening the model", None);
-    let engine = Engine::open(&arguments.source.reference(preset.as_ref())?)?;
+    let engine = Engine::open(&arguments.source.reference(preset.as_ref())?.item)?;
     notes::left_out(&engine);
     train_missing_student(&engine, &recipe, &progress)?;
     progress.show("Writing", None);

@@ -26,6 +26,7 @@ pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use inference::PackedFormat;
 pub(crate) use inference::{LayerRun, Network, PackedMatrix, PackedNetwork};
+pub(crate) use names::known_by_shapes;
 pub use names::{named, search};
 
 /// Tensors by name; f32, contiguous, on the CPU.

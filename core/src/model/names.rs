@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use super::{ModelReference, bundled};
 use crate::error::{Error, Result};
 use crate::named::{Entry, Index, Understood, note};
+use crate::serving::architecture::Architecture;
 use crate::serving::{self, architectures};
 
 /// Words that say how a network was trained on, not how large it is.
@@ -130,6 +131,17 @@ fn of_catalogue(name: &str) -> Result<Understood<ModelReference>> {
     let names = names()?;
     let of = |item: usize| names.references[bundled::all().len() + item].clone();
     Ok(names.catalogue.find(name)?.map(of))
+}
+
+/// The network of the catalogue that people mean.
+///
+/// # Errors
+/// As [`named`].
+pub(crate) fn known_by_shapes(name: &str) -> Result<&'static Architecture> {
+    match of_catalogue(name)?.item {
+        ModelReference::Catalogue(id) => serving::architecture(&id),
+        other => serving::architecture(&other.to_string()),
+    }
 }
 
 /// The models that a search through their names finds: what [`named`] would take first. All for an empty search.

@@ -346,7 +346,12 @@ impl Builder {
             let shown = (grid.name.clone(), grid.id.clone());
             builder.places.shown.push(shown);
             builder.places.names.insert(squashed(&grid.name), item);
-            builder.name(&grid.name, &meaning);
+            if grid.name.contains(": ") {
+                // "Canad" is Canada and none of its parts.
+                builder.whole(&grid.name, &meaning);
+            } else {
+                builder.name(&grid.name, &meaning);
+            }
             builder.code(&grid.id, &meaning, String::new());
             if let Some(part) = part(&grid.name) {
                 builder.name(part, &meaning);
@@ -385,9 +390,14 @@ impl Builder {
             self.code(name, meaning, String::new());
             return;
         }
-        self.called(name, meaning);
+        self.whole(name, meaning);
         let others = self.places.others.entry(squashed(name)).or_default();
         others.push(meaning.clone());
+    }
+
+    /// A name that is never cut short.
+    fn whole(&mut self, name: &str, meaning: &Meaning) {
+        self.called(name, meaning);
         let sorted = self.places.sorted.entry(sorted(name)).or_default();
         sorted.push(meaning.clone());
     }

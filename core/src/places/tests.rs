@@ -224,6 +224,7 @@ fn places_are_found_by_what_people_call_them() {
         ("DK1", "DK-DK1"),
         ("world", "WORLD"),
         ("Germ", "DE"),
+        ("Canad", "CA"),
         ("Nether", "NL"),
     ] {
         assert_eq!(id(name), Ok(expected), "{name}");

@@ -296,6 +296,11 @@ pub(crate) fn device(name: &str) -> Result<&'static Device> {
         .filter(|(_, words)| words.iter().all(|word| wanted.contains(word)))
         .max_by_key(|(_, words)| words.len())
         .map(|(device, _)| device)
+        .or_else(|| {
+            // As the command line understands it: "h100sxm".
+            let id = &hardware::named(name).ok()?.item.id;
+            all.iter().find(|d| d.hardware.as_ref() == Some(id))
+        })
         .ok_or_else(|| {
             Error::unknown(
                 "device with serving constants",

@@ -293,6 +293,10 @@ fn network(row: &Row, models: Option<&Path>) -> std::result::Result<Architecture
         Err(Error::Unknown { .. }) => {}
         Err(error) => return Err(error.to_string()),
     }
+    // As the command line understands it: "llama 3.1 70b".
+    if let Ok(network) = crate::model::known_by_shapes(&row.model) {
+        return Ok(network.clone());
+    }
     if let Some(folder) = models {
         let path = folder.join(&row.model).join("config.json");
         if path.is_file() {

@@ -1,11 +1,12 @@
 //! Which model is open.
 
-use egui::{Button, ComboBox, RichText, ScrollArea, Ui};
-use wattif_core::model::{ModelReference, bundled};
+use egui::{Button, ComboBox, RichText, Ui};
+use wattif_core::model::{self, ModelReference, bundled};
 use wattif_core::serving;
 
 use crate::app::command::{Action, Command};
-use crate::app::{App, theme, widgets};
+use crate::app::menu::Menu;
+use crate::app::{App, theme};
 use crate::format;
 
 /// Draws the choice of model and a line about it.
@@ -16,11 +17,12 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         Some(reference) => format!("Opening {}…", name_of(reference)),
         None => name_of(chosen),
     };
+    let search_id = ui.make_persistent_id("model search");
     let combo = ComboBox::from_id_salt("model")
         .selected_text(RichText::new(title).text_style(theme::emphasis()))
         .width(ui.available_width())
         .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
-        .show_ui(ui, |ui| menu(ui, chosen, queue));
+        .show_ui(ui, |ui| models(ui, search_id, chosen, queue));
     combo
         .response
         .widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Model"));
@@ -65,101 +67,72 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     }
 }
 
-fn menu(ui: &mut Ui, chosen: &ModelReference, queue: &mut Vec<Action>) {
-    ui.set_min_width(300.0);
-    let palette = theme::palette(ui.visuals());
-    let heading = |ui: &mut Ui, text: &str| {
-        ui.label(
-            RichText::new(text)
-                .text_style(egui::TextStyle::Small)
-                .color(palette.muted),
-        );
-    };
-    let search_id = ui.make_persistent_id("model search");
+/// The menu of models: the bundled ones and those known by their shapes, or what a search finds, best first.
+fn models(ui: &mut Ui, id: egui::Id, chosen: &ModelReference, queue: &mut Vec<Action>) {
+    ui.set_min_width(320.0);
     let hint = "Search models, or a size: dense:70B";
-    let wanted = widgets::search(ui, search_id, "Search models", hint);
-    let mut pick = |ui: &mut Ui, reference: ModelReference| {
-        queue.push(Action::SetModel(reference));
-        ui.data_mut(|data| data.remove::<String>(search_id));
-        ui.close();
+    let mut menu = Menu::open(ui, id, "Search models", hint);
+    let text = menu.text().to_lowercase();
+    let items = if text.starts_with("dense:") || text.starts_with("moe:") {
+        text.parse().map(|sized| vec![sized])
+    } else {
+        model::search(&text)
     };
-    // Enter takes the first that is listed.
-    let mut entered = !wanted.is_empty() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-    heading(ui, "Compressed and measured here");
-    for model in bundled::all() {
-        if !model.title.to_lowercase().contains(&wanted) && !model.name.contains(&wanted) {
-            continue;
-        }
-        let reference = ModelReference::Bundled(model.name.to_owned());
-        if std::mem::take(&mut entered) {
-            pick(ui, reference);
-            return;
-        }
-        let response = ui
-            .selectable_label(*chosen == reference, model.title)
-            .on_hover_text(model.summary);
-        if response.clicked() {
-            pick(ui, reference);
-        }
-    }
+    let items: Vec<ModelReference> = items.unwrap_or_default();
+    let entered = menu.choose(items.len(), (!text.is_empty()).then_some(0));
     if ui.button(Command::OpenModel.title()).clicked() {
         queue.push(Action::Run(Command::OpenModel));
         ui.close();
         return;
     }
-    ui.separator();
-    heading(ui, "Known by their shapes: speed, energy and CO₂e only");
-    if (wanted.starts_with("dense:") || wanted.starts_with("moe:"))
-        && let Ok(reference) = wanted.parse::<ModelReference>()
-    {
-        if ui.selectable_label(false, name_of(&reference)).clicked() || entered {
-            pick(ui, reference);
-        }
-        return;
-    }
-    let Ok(networks) = serving::architectures() else {
-        return;
+    let palette = theme::palette(ui.visuals());
+    let line = if items.is_empty() {
+        "No network has that in its name"
+    } else {
+        "With a number of parameters: known by their shapes, speed, energy and CO₂e only"
     };
-    let matching: Vec<_> = networks
-        .iter()
-        .filter(|network| {
-            network.id.contains(&wanted)
-                || network
-                    .names
-                    .iter()
-                    .any(|name| name.to_lowercase().contains(&wanted))
-        })
-        .collect();
-    match matching.first() {
-        None => {
-            ui.label("No network has that in its name");
-        }
-        Some(network) if entered => {
-            pick(ui, ModelReference::Catalogue(network.id.clone()));
-            return;
-        }
-        Some(_) => {}
+    ui.label(
+        RichText::new(line)
+            .text_style(egui::TextStyle::Small)
+            .color(palette.muted),
+    );
+    let clicked = menu.list(ui, items.len(), |ui, item| row(ui, &items[item], chosen));
+    if let Some(item) = entered.or(clicked) {
+        queue.push(Action::SetModel(items[item].clone()));
+        ui.close();
     }
-    let row = ui.spacing().interact_size.y;
-    ScrollArea::vertical()
-        .max_height(340.0)
-        .show_rows(ui, row, matching.len(), |ui, rows| {
-            for network in &matching[rows] {
-                let reference = ModelReference::Catalogue(network.id.clone());
-                let size = RichText::new(format::amount(network.parameters)).color(palette.muted);
-                let button = Button::selectable(*chosen == reference, network.id.as_str())
-                    .right_text(size)
-                    .min_size(egui::vec2(ui.available_width(), 0.0));
-                let response = ui.add(button).on_hover_ui(|ui| {
-                    for line in network.names.iter().chain([&network.source]) {
-                        ui.label(line);
-                    }
-                });
-                if response.clicked() {
-                    pick(ui, reference);
-                }
+}
+
+/// Draws a model.
+fn row(ui: &mut Ui, reference: &ModelReference, chosen: &ModelReference) -> egui::Response {
+    let palette = theme::palette(ui.visuals());
+    let bundled = |name: &String| bundled::find(name).ok();
+    let shapes = |name: &String| serving::architecture(name).ok();
+    let (ours, network) = match reference {
+        ModelReference::Bundled(name) => (bundled(name), None),
+        ModelReference::Catalogue(name) => (None, shapes(name)),
+        ModelReference::Sized { .. } | ModelReference::File(_) => (None, None),
+    };
+    let right = match network {
+        Some(network) => format::amount(network.parameters),
+        None if ours.is_some() => "measured here".to_owned(),
+        None => String::new(),
+    };
+    let button = Button::selectable(chosen == reference, name_of(reference))
+        .right_text(RichText::new(right).color(palette.muted))
+        .min_size(egui::vec2(ui.available_width(), 0.0));
+    let mut response = ui.add(button);
+    if let Some(ours) = ours {
+        response = response.on_hover_text(ours.summary);
+    }
+    if let Some(network) = network {
+        response = response.on_hover_ui(|ui| {
+            for line in network.names.iter().chain([&network.source]) {
+                ui.label(line);
             }
         });
+    }
+    response
 }
 
 /// The name of a model on screen.

@@ -1,6 +1,6 @@
 //! Where the model runs and what electricity feeds it.
 
-use egui::{ComboBox, RichText, ScrollArea, Ui};
+use egui::{ComboBox, RichText, Ui};
 use wattif_core::carbon;
 use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
 use wattif_core::profile::Unit;
@@ -10,6 +10,7 @@ use wattif_core::serving::Era;
 use super::recipe::slider;
 use crate::app::axis::Axis;
 use crate::app::command::Action;
+use crate::app::menu::Menu;
 use crate::app::widgets::{self, Room};
 use crate::app::{App, ModelFacts, theme};
 use crate::format;
@@ -85,67 +86,61 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             .width(ui.available_width())
             .truncate()
             .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
-            .show_ui(ui, |ui| {
-                ui.set_min_width(270.0);
-                let wanted = widgets::search(ui, search_id, "Search hardware", "Search hardware");
-                let Ok(all) = hardware::catalogue() else {
-                    return;
-                };
-                let matches = |t: &HardwareTarget| {
-                    t.name.to_lowercase().contains(&wanted) || t.id.contains(&wanted)
-                };
-                // Enter takes the first that is listed.
-                let mut entered =
-                    !wanted.is_empty() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-                if !all.iter().any(matches) {
-                    ui.label("No hardware has that in its name");
-                }
-                for class in HardwareClass::ALL {
-                    let mut of_class = all
-                        .iter()
-                        .filter(|t| t.class == class && matches(t))
-                        .peekable();
-                    if of_class.peek().is_none() {
-                        continue;
-                    }
-                    let palette = theme::palette(ui.visuals());
-                    ui.horizontal(|ui| {
-                        widgets::class_shape(ui, class);
-                        ui.label(
-                            RichText::new(class.name())
-                                .text_style(egui::TextStyle::Small)
-                                .color(palette.muted),
-                        );
-                    });
-                    for target in of_class {
-                        if device(ui, target, &scenario.hardware) || std::mem::take(&mut entered) {
-                            let scenario = Scenario {
-                                hardware: target.id.clone(),
-                                ..scenario.clone()
-                            };
-                            queue.push(Action::SetScenario(scenario, None));
-                            ui.data_mut(|data| data.remove::<String>(search_id));
-                            ui.close();
-                        }
-                    }
-                }
-            })
+            .show_ui(ui, |ui| devices(ui, search_id, scenario, queue))
     });
     combo.inner.response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Hardware")
     });
 }
 
-/// Draws a device. Returns whether it was chosen.
-fn device(ui: &mut Ui, target: &HardwareTarget, chosen: &str) -> bool {
-    let mut button = egui::Button::selectable(target.id == chosen, target.name.as_str());
-    if target.yours {
-        let palette = theme::palette(ui.visuals());
-        button = button
-            .right_text(RichText::new("yours").color(palette.muted))
-            .min_size(egui::vec2(ui.available_width(), 0.0));
+/// The menu of devices: by class, or what a search finds, best first.
+fn devices(ui: &mut Ui, id: egui::Id, scenario: &Scenario, queue: &mut Vec<Action>) {
+    ui.set_min_width(320.0);
+    let mut menu = Menu::open(ui, id, "Search hardware", "Search hardware");
+    let Ok(mut items) = hardware::search(menu.text()) else {
+        return;
+    };
+    let typed = !menu.text().is_empty();
+    if !typed {
+        items.sort_by_key(|target| target.class);
     }
-    let response = ui.add(button).on_hover_ui(|ui| {
+    let entered = menu.choose(items.len(), typed.then_some(0));
+    if items.is_empty() {
+        ui.label("No hardware has that in its name");
+    }
+    let clicked = menu.list(ui, items.len(), |ui, item| {
+        device(ui, items[item], &scenario.hardware)
+    });
+    if let Some(item) = entered.or(clicked) {
+        let scenario = Scenario {
+            hardware: items[item].id.clone(),
+            ..scenario.clone()
+        };
+        queue.push(Action::SetScenario(scenario, None));
+        ui.close();
+    }
+}
+
+/// Draws a device.
+fn device(ui: &mut Ui, target: &HardwareTarget, chosen: &str) -> egui::Response {
+    let palette = theme::palette(ui.visuals());
+    let kind = if target.yours {
+        "yours"
+    } else {
+        target.class.name()
+    };
+    let button = egui::Button::selectable(target.id == chosen, target.name.as_str()).right_text(
+        RichText::new(kind)
+            .text_style(egui::TextStyle::Small)
+            .color(palette.muted),
+    );
+    let row = ui.horizontal(|ui| {
+        widgets::class_shape(ui, target.class);
+        let button = button.min_size(egui::vec2(ui.available_width(), 0.0));
+        ui.add(button)
+    });
+    let response = row.inner;
+    response.on_hover_ui(|ui| {
         ui.label(RichText::new(&target.name).text_style(theme::emphasis()));
         ui.label(format!(
             "{}, {}, at most {}",
@@ -156,8 +151,7 @@ fn device(ui: &mut Ui, target: &HardwareTarget, chosen: &str) -> bool {
         if !target.notes.is_empty() {
             ui.label(&target.notes);
         }
-    });
-    response.clicked()
+    })
 }
 
 fn region(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
@@ -171,65 +165,56 @@ fn region(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         .selected_text(RichText::new(title).text_style(theme::emphasis()))
         .width(ui.available_width())
         .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
-        .show_ui(ui, |ui| {
-            ui.set_min_width(280.0);
-            let wanted = widgets::search(ui, search_id, "Search regions", "Search regions");
-            let Ok(grids) = carbon::grids() else {
-                return;
-            };
-            let matching: Vec<&carbon::Grid> = grids
-                .iter()
-                .filter(|grid| {
-                    grid.name.to_lowercase().contains(&wanted) || grid.id.to_lowercase() == wanted
-                })
-                .collect();
-            if matching.is_empty() {
-                ui.label("No region has that in its name");
-            }
-            let row = ui.spacing().interact_size.y;
-            ScrollArea::vertical().max_height(320.0).show_rows(
-                ui,
-                row,
-                matching.len(),
-                |ui, rows| {
-                    for grid in &matching[rows] {
-                        place(ui, grid, app, search_id, queue);
-                    }
-                },
-            );
-        });
+        .show_ui(ui, |ui| places(ui, search_id, scenario, queue));
     combo
         .response
         .widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Region"));
 }
 
-fn place(
-    ui: &mut Ui,
-    grid: &carbon::Grid,
-    app: &App,
-    search_id: egui::Id,
-    queue: &mut Vec<Action>,
-) {
-    let scenario = &app.session.configuration.scenario;
+/// The menu of places: by name, or what a search finds, best first.
+fn places(ui: &mut Ui, id: egui::Id, scenario: &Scenario, queue: &mut Vec<Action>) {
+    ui.set_min_width(320.0);
+    let hint = "Search by name, code or cloud region";
+    let mut menu = Menu::open(ui, id, "Search regions", hint);
+    let Ok(hits) = carbon::search_grids(menu.text()) else {
+        return;
+    };
+    let items = hits.items;
+    // Enter never takes another place than the one that was named.
+    let first = (!menu.text().is_empty() && hits.notice.is_none()).then_some(0);
+    let entered = menu.choose(items.len(), first);
+    if let Some(notice) = hits.notice {
+        ui.label(notice);
+    } else if items.is_empty() {
+        ui.label("No region has that in its name");
+    }
+    let clicked = menu.list(ui, items.len(), |ui, item| {
+        place(ui, items[item], &scenario.region)
+    });
+    if let Some(item) = entered.or(clicked) {
+        let scenario = Scenario {
+            region: items[item].id.clone(),
+            ..scenario.clone()
+        };
+        queue.push(Action::SetScenario(scenario, None));
+        ui.close();
+    }
+}
+
+/// Draws a place.
+fn place(ui: &mut Ui, grid: &carbon::Grid, chosen: &str) -> egui::Response {
     let palette = theme::palette(ui.visuals());
     let value =
         RichText::new(format!("{:.0} g/kWh", grid.intensity.typical.0)).color(palette.muted);
-    let button = egui::Button::selectable(grid.id == scenario.region, grid.name.as_str())
+    let button = egui::Button::selectable(grid.id == chosen, grid.name.as_str())
         .right_text(value)
         .min_size(egui::vec2(ui.available_width(), 0.0));
-    let response = ui.add(button).on_hover_ui(|ui| {
+    ui.add(button).on_hover_ui(|ui| {
         ui.label(RichText::new("Published").text_style(theme::emphasis()));
         ui.label(format!(
             "{:.0} gCO₂e/kWh in {} ({:.0} to {:.0})",
             grid.intensity.typical.0, grid.year, grid.intensity.low.0, grid.intensity.high.0
         ));
         ui.label(&grid.source);
-    });
-    if response.clicked() {
-        let mut scenario = scenario.clone();
-        scenario.region.clone_from(&grid.id);
-        queue.push(Action::SetScenario(scenario, None));
-        ui.data_mut(|data| data.remove::<String>(search_id));
-        ui.close();
-    }
+    })
 }

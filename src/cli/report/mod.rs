@@ -19,6 +19,7 @@ use wattif_core::footprint;
 use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
 use wattif_core::measurement::{Depth, Measurement, Provenance, StudentNote};
 use wattif_core::model::ModelReference;
+use wattif_core::named::Understood;
 use wattif_core::outline::Outline;
 use wattif_core::preset::{self, Measured, Preset};
 use wattif_core::profile::ModelProfile;
@@ -303,15 +304,15 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         .recipe
         .apply(base.map_or_else(Recipe::default, |preset| preset.recipe))?;
     let reference = arguments.source.reference(base)?;
-    if reference.is_outline() {
-        return outlined(arguments, base, &reference, &recipe, out);
+    if reference.item.is_outline() {
+        return outlined(arguments, base, reference, &recipe, out);
     }
     let scenario = arguments
         .scenario
         .apply(base.map_or_else(Scenario::default, |preset| preset.scenario.clone()))?;
     let progress = Progress::new();
     progress.show("Opening the model", None);
-    let engine = Engine::open(&reference)?;
+    let engine = Engine::open(&reference.item)?;
     notes::left_out(&engine);
     // What the hardware cannot run is said before the minutes of a training, not after.
     let (target, grid) = place(&scenario)?;
@@ -328,7 +329,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         measurement.profile.spiking = Some(Arc::new(spiking));
     }
     let mut report = compute(&engine, &scenario, &measurement)?;
-    report.understood = understood(arguments)?;
+    report.understood = understood(arguments, reference)?;
     if arguments.measure_speed {
         report.packed = Some(packed::measure(&engine, &recipe, &scenario, &progress)?);
     }
@@ -345,9 +346,13 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
 }
 
 /// How names were understood that were not the identifier or name of what is reported on.
-fn understood(arguments: &ReportArguments) -> wattif_core::Result<Vec<String>> {
-    let model = arguments.source.understood().into_iter();
-    Ok(model.chain(arguments.scenario.understood()?).collect())
+fn understood(
+    arguments: &ReportArguments,
+    reference: Understood<ModelReference>,
+) -> wattif_core::Result<Vec<String>> {
+    let model = reference.note.map(|note| format!("model: {note}"));
+    let rest = arguments.scenario.understood()?;
+    Ok(model.into_iter().chain(rest).collect())
 }
 
 /// The figures of the preset that was opened, if the question is still the same.
@@ -375,17 +380,18 @@ fn saved(
 fn outlined(
     arguments: &ReportArguments,
     base: Option<&Preset>,
-    reference: &ModelReference,
+    reference: Understood<ModelReference>,
     recipe: &Recipe,
     out: &mut Out,
 ) -> anyhow::Result<()> {
     if arguments.measure_speed {
         return Err(wattif_core::Error::Infeasible(format!(
-            "{reference} is known by its shapes only: there are no weights to run, so its speed cannot be measured here"
+            "{} is known by its shapes only: there are no weights to run, so its speed cannot be measured here",
+            reference.item
         ))
         .into());
     }
-    let outline = Outline::open(reference)?;
+    let outline = Outline::open(&reference.item)?;
     let first = match base {
         Some(preset) => preset.scenario.clone(),
         None => outline.scenario()?,
@@ -395,7 +401,7 @@ fn outlined(
         scenario.set_devices(outline.devices_for(recipe, &scenario)?);
     }
     let mut report = compute_outline(&outline, recipe, &scenario)?;
-    report.understood = understood(arguments)?;
+    report.understood = understood(arguments, reference)?;
     report.saved = saved(arguments, base, recipe, &scenario, "")?;
     let (target, grid) = place(&scenario)?;
     notes::without_effect(&arguments.scenario, &outline.predict(recipe)?, target)?;
@@ -411,7 +417,12 @@ fn outlined(
     };
     let profile = outline.predict(recipe)?;
     let cost = footprint::footprint(&profile, &scenario, target, grid)?;
-    let mut preset = Preset::new(reference.clone(), "", recipe.canonical(), scenario)?;
+    let mut preset = Preset::new(
+        outline.reference().clone(),
+        "",
+        recipe.canonical(),
+        scenario,
+    )?;
     name_preset(&mut preset, arguments, base);
     preset.measured = Some(Measured::of_shapes(&profile, &cost));
     Ok(preset.save(path)?)
