@@ -122,7 +122,6 @@ impl App {
     fn draw_page(&mut self, ui: &mut Ui) {
         let page = self.session.settings.page;
         if page == Page::WhatIf {
-            self.pages.rect = Some(ui.available_rect_before_wrap());
             self.draw_charts(ui);
             return;
         }

@@ -23,6 +23,7 @@ mod news;
 mod outline;
 mod pages;
 mod panels;
+mod picture;
 mod power;
 mod run;
 mod session;
@@ -32,7 +33,7 @@ mod timing;
 mod widgets;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use egui::{Context, Ui};
 use wattif_core::model::ModelReference;
@@ -99,6 +100,8 @@ pub struct App {
     calibrating: Calibrating,
     system_dialogs: bool,
     folder: Option<PathBuf>,
+    /// Whether the session may be written to the folder.
+    keeps_session: bool,
     kept: Session,
     presenting: bool,
     /// Whether controls and results do not both fit beside the charts.
@@ -109,7 +112,6 @@ pub struct App {
     pages: Pages,
     submitted: Option<String>,
     filled: Option<(String, Axis, u64)>,
-    picture: Picture,
     /// Watches the power sensors; absent where nobody looks at them.
     power: Option<power::PowerWatch>,
 }
@@ -171,9 +173,6 @@ impl OpenedPreset {
     }
 }
 
-/// A picture of the charts, where to write it, once its pixels are there.
-type Picture = Arc<Mutex<Option<(PathBuf, Arc<egui::ColorImage>)>>>;
-
 /// Title of the notice of a file that was written.
 const SAVED: &str = "Saved";
 
@@ -183,12 +182,11 @@ impl App {
         theme::install(ctx);
         let wake_ctx = ctx.clone();
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || wake_ctx.request_repaint());
-        let loaded = options.folder.as_deref().map(storage::load);
-        let (session, complaint) = match loaded {
-            None => (Session::default(), None),
-            Some(Ok(session)) => (session, None),
-            Some(Err(error)) => (Session::default(), Some(error)),
-        };
+        let loaded = options
+            .folder
+            .as_deref()
+            .map_or_else(storage::Loaded::default, storage::load);
+        let session = loaded.session;
         let mut app = Self {
             history: History::new(session.configuration.clone()),
             kept: session.clone(),
@@ -213,6 +211,7 @@ impl App {
             calibrating: Calibrating::default(),
             system_dialogs: options.system_dialogs,
             folder: options.folder,
+            keeps_session: loaded.keep,
             presenting: false,
             narrow: false,
             listing_shortcuts: false,
@@ -221,11 +220,10 @@ impl App {
             pages: Pages::default(),
             submitted: None,
             filled: None,
-            picture: Picture::default(),
             power: None,
         };
-        if let Some(error) = complaint {
-            app.notify(Tone::Note, "Starting afresh", format!("{error:#}"));
+        if let Some((title, text)) = loaded.complaint {
+            app.notify(Tone::Note, title, text);
         }
         app.report_broken_hardware();
         app.apply_settings(ctx);
@@ -337,7 +335,6 @@ impl App {
         if let Some((purpose, path)) = self.dialogs.poll(now) {
             self.answered(ctx, purpose, &path);
         }
-        self.finish_picture(ctx);
         self.run_queue(ctx);
         let resting = ctx.input(|input| !input.pointer.any_down() && input.keys_down.is_empty());
         if resting {
@@ -360,6 +357,7 @@ impl App {
         self.fill();
         self.train_if_wanted();
         if self.session != self.kept
+            && self.keeps_session
             && let Some(folder) = &self.folder
         {
             self.kept = self.session.clone();
@@ -439,6 +437,7 @@ impl eframe::App for App {
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
         self.history.settle(&self.session.configuration);
         if let Some(folder) = &self.folder
+            && self.keeps_session
             && self.session != self.kept
         {
             // The window is gone: there is nobody left to tell that the session could not be kept.

@@ -11,8 +11,8 @@ use super::super::packed;
 use super::lifecycle;
 use super::quality::{Shown, measured, spiking_lines};
 use super::usage;
-use super::words::recipe;
 use super::{FootprintView, Report, SavedView, SavingsView};
+use crate::words::recipe;
 use crate::format::{
     amount, bytes, count, lower_first, percent, realised, saving, si, si_range, significant,
 };
