@@ -55,9 +55,14 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The lines of a file but those of its tests, which stand at its end.
 fn lines_of_program(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
-    text[..end]
-        .lines()
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = |pair: &[&str]| {
+        pair[0] == "#[cfg(test)]" && pair[1].contains("mod ") && pair[1].ends_with('{')
+    };
+    let end = lines.windows(2).position(tests).unwrap_or(lines.len());
+    lines
+        .into_iter()
+        .take(end)
         .enumerate()
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }

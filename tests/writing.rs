@@ -40,7 +40,7 @@ const KINDS: [Kind; 4] = [
         arguments: |path, other| {
             let bits = if other { "4" } else { "8" };
             let path = path.to_str().unwrap();
-            strings(["report", "--model", "dense:7e9", "--weight-bits", bits, "--hardware", "nvidia-a100-80gb", "--save", path])
+            strings(["report", "--model", "dense:7e9", "--weight-bits", bits, "--hardware", "nvidia-a100-sxm4-80gb", "--save", path])
         },
         is_whole: |path| Preset::load(path).is_ok(),
     },

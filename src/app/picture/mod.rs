@@ -68,7 +68,7 @@ impl App {
         let mut primitives = Vec::new();
         for pass in 0..PASSES {
             let output = ctx.run_ui(input(pass), |ui| self.draw_picture(ui, &mut charts));
-            textures.apply(&output.textures_delta);
+            textures.apply(output.textures_delta);
             if pass + 1 == PASSES {
                 primitives = ctx.tessellate(output.shapes, output.pixels_per_point);
             }
