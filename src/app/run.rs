@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use egui::Context;
 use wattif_core::hardware::{self, HardwareClass};
@@ -24,7 +24,7 @@ use super::outline::OutlineBackend;
 use super::pages::Page;
 use super::power::PowerWatch;
 use super::session::{Configuration, Settings, Step};
-use super::{App, How, OpenedPreset, Options, ThemeChoice, export, theme};
+use super::{App, How, OpenedPreset, Options, ThemeChoice, export, picture, theme};
 
 /// What the window opens on.
 #[derive(Debug, Clone, Default)]
@@ -228,6 +228,10 @@ impl App {
     pub(super) fn apply_settings(&mut self, ctx: &Context) {
         let settings = &mut self.session.settings;
         let (least, most) = Settings::TEXT_SCALES;
+        // Not a number stays one between any two ends.
+        if !settings.text_scale.is_finite() {
+            settings.text_scale = 1.0;
+        }
         // Ten steps of 0.1 must lead back to exactly 1.
         settings.text_scale = ((settings.text_scale * 10.0).round() / 10.0).clamp(least, most);
         ctx.set_theme(settings.theme.preference());
@@ -402,13 +406,8 @@ impl App {
                 self.report_saved(path, NOT_EXPORTED, written);
             }
             Purpose::ExportPng => {
-                let (picture, wake) = (Arc::clone(&self.picture), Arc::clone(&self.wake));
-                let path = path.to_owned();
-                self.picture_asked = Some(ctx.input(|input| input.time));
-                ctx.request_screenshot(move |image| {
-                    *picture.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, image));
-                    wake();
-                });
+                let written = picture::png(path, &self.picture(ctx.theme()));
+                self.report_saved(path, NOT_EXPORTED, written);
             }
         }
     }
@@ -433,7 +432,9 @@ impl App {
         let mut pages = std::mem::take(&mut self.pages);
         let table = pages.table(self, page);
         self.pages = pages;
-        export::table(path, &table)
+        // Published rows are of other models and devices than the sliders say.
+        let configuration = (page != Page::Validation).then_some(&self.session.configuration);
+        export::table(path, &table, configuration)
     }
 
     fn save_preset(&mut self, path: &Path) -> wattif_core::Result<()> {
@@ -466,21 +467,6 @@ impl App {
             differences: Vec::new(),
         });
         Ok(())
-    }
-
-    /// Writes the picture that was asked for, once its pixels are there.
-    pub(super) fn finish_picture(&mut self, ctx: &Context) {
-        let picture = self
-            .picture
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some((path, image)) = picture {
-            self.picture_asked = None;
-            let rect = self.pages.rect.unwrap_or_else(|| ctx.content_rect());
-            let written = export::png(&path, &image, rect, ctx.pixels_per_point());
-            self.report_saved(&path, NOT_EXPORTED, written);
-        }
     }
 }
 
