@@ -193,8 +193,8 @@ fn rows(session: &Session, store: &Store, derived: &Derived) -> Vec<Vec<Cell>> {
     let single = [
         ("now", Some(now), &derived.now),
         ("original", Some(&original), &derived.original),
-        ("pin A", a.as_ref(), &derived.pins[0]),
-        ("pin B", b.as_ref(), &derived.pins[1]),
+        ("pin A", a.as_ref(), &derived.as_pinned[0]),
+        ("pin B", b.as_ref(), &derived.as_pinned[1]),
     ];
     for (series, configuration, figures) in single {
         let Some(configuration) = configuration else {

@@ -122,6 +122,8 @@ struct Opening {
 enum How {
     /// By choosing it.
     Chosen,
+    /// For want of another: what was asked for could not be opened, or nothing was.
+    Instead,
     /// By a preset.
     Preset(Box<OpenedPreset>),
     /// By a step along the history.
@@ -200,7 +202,7 @@ impl App {
         }
         if self.opening.is_none() {
             let configuration = self.session.configuration.clone();
-            self.open(configuration, How::Chosen);
+            self.open(configuration, How::Instead);
         }
     }
 
@@ -275,8 +277,9 @@ impl App {
         if ctx.input(|input| input.pointer.any_pressed()) {
             self.history.settle(&self.session.configuration);
         }
-        if self.rest.look(ctx, &self.session) {
-            self.settle();
+        if self.rest.look(ctx, &self.session) && self.settle() {
+            // Some answers are there at once.
+            ctx.request_repaint();
         }
         self.pass_notices(ctx);
         self.refresh();
@@ -294,11 +297,10 @@ impl App {
         }
     }
 
-    /// The hand rests: record an undo step, measure what is around, keep the session.
-    fn settle(&mut self) {
+    /// The hand rests: record an undo step, measure what is around, keep the session. Returns whether work was asked for.
+    fn settle(&mut self) -> bool {
         self.history.settle(&self.session.configuration);
-        self.fill();
-        self.train_if_wanted();
+        let asked = self.fill() | self.train_if_wanted();
         if self.session != self.kept
             && self.keeps_session
             && let Some(folder) = &self.folder
@@ -310,6 +312,7 @@ impl App {
                 self.notices.succeeded(&Subject::Session);
             }
         }
+        asked
     }
 
     fn shortcuts(&mut self, ctx: &Context) {

@@ -299,16 +299,17 @@ impl App {
         }
     }
 
-    /// Says what to measure when nothing else is to do: nearest places of the axis first, and the pins.
-    pub(super) fn fill(&mut self) {
+    /// Says what to measure when nothing else is to do: nearest places of the axis first, and the pins. Returns
+    /// whether there was something to say.
+    pub(super) fn fill(&mut self) -> bool {
         // Both would be slower, and the measurement of the machine wrong.
         if self.calibrating.is_busy() {
-            return;
+            return false;
         }
         let axis = self.session.axis;
         let configuration = &self.session.configuration;
         let Some(facts) = &self.model.facts else {
-            return;
+            return false;
         };
         let mut recipe = configuration.recipe;
         let mut scenario = configuration.scenario.clone();
@@ -327,7 +328,7 @@ impl App {
             pins: pins.iter().map(Recipe::key).collect(),
         };
         if self.model.filled.as_ref() == Some(&key) {
-            return;
+            return false;
         }
         let mut values = match axis {
             Axis::Ratio => facts.ratios.clone(),
@@ -354,17 +355,18 @@ impl App {
             backend.fill(positions);
             self.model.activity.idle = false;
         }
+        true
     }
 
-    /// Begins to train a student where the slider rests between those that are ready.
-    pub(super) fn train_if_wanted(&mut self) {
+    /// Begins to train a student where the slider rests between those that are ready. Returns whether it did.
+    pub(super) fn train_if_wanted(&mut self) -> bool {
         let recipe = self.session.configuration.recipe;
         if self.model.student_asked.is_some() || recipe.canonical().distillation.ratio >= 1.0 {
-            return;
+            return false;
         }
         let key = recipe.student_key();
         if self.model.not_to_train.as_ref() == Some(&key) {
-            return;
+            return false;
         }
         let missing = self
             .model
@@ -375,7 +377,9 @@ impl App {
             backend.train(recipe);
             self.model.student_asked = Some(key.clone());
             self.model.not_to_train = Some(key);
+            return true;
         }
+        false
     }
 
     /// A step along the history leads to `there`: stops the training of a student that is of no use then. Where a step

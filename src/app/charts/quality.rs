@@ -91,10 +91,11 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
             let stand_in = derived.now.as_ref().and_then(|f| f.stand_in.as_ref());
             chart.reading = match (stand_in, original) {
                 (Some(stand_in), _) => format!(
-                    "{} not measured yet; the {} has {}",
+                    "{} not measured yet; the {} has {}{}",
                     metric.name(),
                     owner(stand_in),
-                    value_text(metric, stand_in.quality.value, half(&stand_in.quality))
+                    value_text(metric, stand_in.quality.value, half(&stand_in.quality)),
+                    so_far(stand_in)
                 ),
                 (None, Some(original)) => format!(
                     "{} not measured yet; the original has {}",
@@ -217,10 +218,16 @@ fn reading(measurement: &Measurement, level: f64) -> String {
     if !measurement.recipe.is_identity() {
         text += &comparison(quality);
     }
-    if measurement.depth != Depth::Full {
-        text += " so far";
+    text + so_far(measurement)
+}
+
+/// What is added while more of the held-out data is to come.
+fn so_far(measurement: &Measurement) -> &'static str {
+    if measurement.depth == Depth::Full {
+        ""
+    } else {
+        " so far"
     }
-    text
 }
 
 /// Whose measurement a stand-in is: "50 % student", or "original" where no student is nearer.
