@@ -11,6 +11,7 @@ mod throughput;
 
 use egui::{Align, Layout, RichText, Stroke, Ui, vec2};
 use wattif_core::measurement::{Depth, Provenance};
+use wattif_core::units::Range;
 
 use super::axis::Axis;
 use super::derived::{Curve, Derived, Store};
@@ -217,9 +218,12 @@ impl Charts {
 /// The place that all charts show the figures of: the nearest to the pointer that was calculated or is set now.
 fn snapped(charts: &[Chart], axis: Axis, curve: &Curve, pointer: f64) -> Option<f64> {
     let calculated = curve.values.iter().map(|value| axis.place(*value));
-    let set = charts
-        .iter()
-        .flat_map(|chart| chart.waiting.into_iter().chain(chart.current.iter().map(|(p, _)| p.x)));
+    let set = charts.iter().flat_map(|chart| {
+        chart
+            .waiting
+            .into_iter()
+            .chain(chart.current.iter().map(|(p, _)| p.x))
+    });
     calculated
         .chain(set)
         .min_by(|a, b| (a - pointer).abs().total_cmp(&(b - pointer).abs()))
@@ -336,7 +340,7 @@ pub(super) fn axis_title(axis: Axis) -> String {
 fn stretches(
     axis: Axis,
     values: &[f64],
-    ranges: &[Option<wattif_core::units::Range<f64>>],
+    ranges: &[Option<Range<f64>>],
     scale: Scale,
     apart: bool,
 ) -> Vec<Stretch> {
@@ -364,6 +368,26 @@ fn stretches(
         all.push(open);
     }
     all
+}
+
+/// The original: a curve of its own over an axis of the scenario, else a level.
+fn baseline(
+    axis: Axis,
+    (curve, ranges): (&Curve, &[Option<Range<f64>>]),
+    original: Option<Range<f64>>,
+    scale: Scale,
+) -> Vec<Stretch> {
+    if ranges.is_empty() {
+        original.map_or_else(Vec::new, |r| level(axis, scale.place(r.typical)))
+    } else {
+        stretches(axis, &curve.values, ranges, scale, false)
+    }
+}
+
+/// What to know about a modelled quantity.
+fn modelled(chart: &Chart) -> String {
+    let drawn = if chart.apart { "bars are" } else { "band is" };
+    format!("modelled, {drawn} low to high{}", chart.scale.note())
 }
 
 /// A level over the whole axis.

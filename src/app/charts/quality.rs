@@ -74,22 +74,18 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         }
     }
     chart.bounds = bounds(&chart, metric);
-    match current {
-        Some(measurement) => {
-            chart.reading = reading(measurement, level_of_original);
-            chart.provenance = Some(Provenance::Measured {
-                n: measurement.quality.n,
-            });
-        }
-        None => {
+    chart.provenance = current.map(|m| Provenance::Measured { n: m.quality.n });
+    chart.reading = match (current, original) {
+        (Some(measurement), _) => reading(measurement, level_of_original),
+        (None, original) => {
             let half = original.map_or(0.0, |m| half(&m.quality));
-            chart.reading = format!(
-                "{} not measured yet; the original has {}",
-                metric.name(),
-                value_text(metric, level_of_original, half)
-            );
+            let level = value_text(metric, level_of_original, half);
+            format!(
+                "{} not measured yet; the original has {level}",
+                metric.name()
+            )
         }
-    }
+    };
     if !chart.pending.is_empty() {
         chart.caption += "; dotted: still to be measured";
     }
@@ -262,7 +258,11 @@ pub(super) fn change_text(unit: Unit, low: f64, high: f64) -> Option<String> {
     let decimals = change_decimals(metric, scale * (high - low) / 2.0);
     let signed = |value: f64| {
         let text = format::signed_text(scale * value, decimals);
-        if value > 0.0 { format!("+{text}") } else { text }
+        if value > 0.0 {
+            format!("+{text}")
+        } else {
+            text
+        }
     };
     (high > low).then(|| format!("{} to {}{counted}", signed(low), signed(high)))
 }

@@ -3,7 +3,6 @@
 use super::plot::words_at;
 use super::*;
 use wattif_core::recipe::{Pattern, Recipe};
-use wattif_core::units::Range;
 
 fn range(typical: f64) -> Range<f64> {
     Range {
@@ -25,13 +24,7 @@ fn curve(values: &[f64], throughput: Vec<Option<Range<f64>>>) -> Curve {
 fn charts(curve: &Curve) -> [Chart; 2] {
     let axis = Axis::Sparsity;
     let mut speed = Chart::empty("throughput", "", Unit::Rate("images"));
-    speed.curve = stretches(
-        axis,
-        &curve.values,
-        &curve.throughput,
-        Scale::Linear,
-        false,
-    );
+    speed.curve = stretches(axis, &curve.values, &curve.throughput, Scale::Linear, false);
     let mut quality = Chart::empty(quality::QUALITY, "", Unit::Percent);
     quality.level = Some(0.9);
     quality.points = vec![Point {
@@ -59,10 +52,7 @@ fn all_charts_and_their_words_are_about_the_same_place() {
         assert!((place - pointer).abs() < 0.006, "{pointer}: {place}");
     }
     let at = |place: f64| charts.each_ref().map(|chart| words_at(chart, axis, place));
-    assert_eq!(
-        at(0.5)[1],
-        "50 %: 88.8 %  (change −1.6 to −0.8 points)"
-    );
+    assert_eq!(at(0.5)[1], "50 %: 88.8 %  (change −1.6 to −0.8 points)");
     assert_eq!(at(0.51)[1], "51 %: not measured");
 }
 
@@ -89,7 +79,9 @@ fn no_line_joins_places_with_nothing_between() {
     let ranges = [Some(range(1.0)), None, Some(range(2.0)), Some(range(3.0))];
     let split = |axis: Axis, values: &[f64], apart: bool| {
         let all = stretches(axis, values, &ranges, Scale::Linear, apart);
-        all.iter().map(|stretch| stretch.x.len()).collect::<Vec<_>>()
+        all.iter()
+            .map(|stretch| stretch.x.len())
+            .collect::<Vec<_>>()
     };
     let bits = [1.0, 2.0, 3.0, 4.0];
     assert_eq!(split(Axis::WeightBits, &bits, true), [1, 1, 1]);

@@ -37,7 +37,9 @@ impl Plan<'_> {
                     format!("in {}, ", LayerShare::new(layers, self.request))
                 };
                 let clauses = self.of_widths(widths, layers);
-                clauses.into_iter().map(move |clause| about.clone() + &clause)
+                clauses
+                    .into_iter()
+                    .map(move |clause| about.clone() + &clause)
             }))
             .collect()
     }

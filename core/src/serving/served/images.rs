@@ -1,10 +1,10 @@
 //! Image and video generation on one device as a cost per image or video.
 
-use super::words::images_time;
 use super::notes::narrow_activations;
+use super::words::images_time;
 use super::{Part, Served, main_layer, with_standing};
-use crate::hardware::share::with_zeros;
 use crate::footprint::Bound;
+use crate::hardware::share::with_zeros;
 use crate::hardware::{Cost, Explanation, Precision};
 use crate::profile::ModelProfile;
 use crate::serving::architecture::Shape;
@@ -102,7 +102,9 @@ impl Served<'_> {
             return notes;
         };
         if with_zeros(self.request).next().is_some() {
-            notes.push("zeros are multiplied like any number, so they save nothing".to_owned());
+            notes.push(
+                "zeros are multiplied like any number: they save no time and no energy".to_owned(),
+            );
         }
         let narrow = layer.weight_bits < 16;
         notes.extend(match generating.linear {

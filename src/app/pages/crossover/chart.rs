@@ -89,12 +89,19 @@ fn draw(plane: &Plane, x: &[f64], series: &Series, palette: &Palette) {
     let color = color(series, palette);
     let width = if series.current { 2.0 } else { 1.0 };
     let shade = theme::faint(color, if series.current { 0.16 } else { 0.05 });
-    let places: Vec<(f64, Option<Range<f64>>)> =
-        x.iter().copied().zip(series.energy.iter().copied()).collect();
+    let places: Vec<(f64, Option<Range<f64>>)> = x
+        .iter()
+        .copied()
+        .zip(series.energy.iter().copied())
+        .collect();
     let mut line: Vec<(f64, f64)> = Vec::new();
     // No line over batches that the device cannot run.
     for stretch in places.split(|(_, range)| range.is_none()) {
-        let known = || stretch.iter().filter_map(|(x, range)| Some((*x, (*range)?)));
+        let known = || {
+            stretch
+                .iter()
+                .filter_map(|(x, range)| Some((*x, (*range)?)))
+        };
         let band: Vec<(f64, f64, f64)> = known().map(|(x, r)| (x, r.low, r.high)).collect();
         plane.band(&band, shade);
         let own: Vec<(f64, f64)> = known().map(|(x, r)| (x, r.typical)).collect();

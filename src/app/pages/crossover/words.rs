@@ -44,11 +44,12 @@ pub(super) fn reading(sweep: &Sweep, unit: &str, batch: f64) -> String {
                 return format!("All widths take the same energy per {unit}, as far as they fit");
             }
             if rest.is_empty() {
-                let gain = gain_at(sweep, first.curve, batch).map_or_else(String::new, |(batch, gain)| {
-                    let batch = format::count(batch);
-                    let gain = format::percent(gain, 0);
-                    format!(", at batch {batch} {gain} less than the most")
-                });
+                let gain =
+                    gain_at(sweep, first.curve, batch).map_or_else(String::new, |(batch, gain)| {
+                        let batch = format::count(batch);
+                        let gain = format::percent(gain, 0);
+                        format!(", at batch {batch} {gain} less than the most")
+                    });
                 let everywhere = sweep.series[first.curve].energy.iter().all(Option::is_some);
                 let fits = if everywhere { "" } else { " that fits" };
                 return format!(
