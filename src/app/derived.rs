@@ -261,8 +261,8 @@ impl Derived {
                 .filter(|pin| pin.model == session.configuration.model)
                 .and_then(|pin| figures(pin, store, backend, None, Count::Chosen))
         });
-        self.savings = match (&self.now, &self.original, self.target, self.grid) {
-            (Some(now), Some(original), Some(target), Some(grid)) => {
+        self.savings = match (&self.now, &self.original, self.target) {
+            (Some(now), Some(original), Some(target)) => {
                 footprint::savings(&original.profile, &now.profile, scenario, target).ok()
             }
             _ => None,
