@@ -88,8 +88,14 @@ fn plot<'a>(
             .label_spacing(1.0..=2.0)
     };
     let written = |factor: f64, unit: Unit| {
+        // Before anything is measured no height has a value.
+        let known = chart.id != QUALITY || chart.level.is_some();
         move |mark: GridMark, _: &std::ops::RangeInclusive<f64>| {
-            tick_label(chart.scale.value(mark.value) * factor, unit)
+            if known {
+                tick_label(chart.scale.value(mark.value) * factor, unit)
+            } else {
+                String::new()
+            }
         }
     };
     let left = hint(AxisHints::new_y())
@@ -417,7 +423,7 @@ fn read_out(
             painter.circle(point, 3.5, palette.surface, edge);
             point
         }
-        None => pos2(x, frame.center().y),
+        None => pos2(x, frame.top()),
     };
     let text = words_at(chart, axis, place);
     label(painter, frame, beside, &text, small, palette);

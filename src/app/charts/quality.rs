@@ -2,6 +2,8 @@
 
 use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
 
+use wattif_core::profile::Unit as Work;
+
 use super::{Chart, Point, Unit, level};
 use crate::app::axis::Axis;
 use crate::app::derived::{Derived, Store};
@@ -11,6 +13,9 @@ use crate::format;
 /// Identifier of the chart.
 pub(super) const QUALITY: &str = "quality";
 
+/// What marks of places without a measurement mean.
+const STILL_TO_COME: &str = "dotted: still to be measured";
+
 pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Chart {
     let axis = session.axis;
     let configuration = &session.configuration;
@@ -19,9 +24,11 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         .original
         .as_ref()
         .and_then(|f| f.measurement.as_ref());
-    let metric = current
-        .or(original)
-        .map_or(Metric::Accuracy, |m| m.quality.metric);
+    let planned = match derived.now.as_ref().map(|now| now.profile.unit) {
+        Some(Work::Token) => Metric::BitsPerByte,
+        _ => Metric::Accuracy,
+    };
+    let metric = current.or(original).map_or(planned, |m| m.quality.metric);
     let unit = match metric {
         Metric::Accuracy => Unit::Percent,
         Metric::BitsPerByte => Unit::Plain,
@@ -46,6 +53,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         chart.waiting = Some(axis.place(here));
         chart.pending = places_to_fill(axis, configuration, &chart);
         chart.reading = format!("{} not measured yet", metric.name());
+        chart.caption = STILL_TO_COME.to_owned();
         return chart;
     };
     chart.level = Some(level_of_original);
@@ -87,7 +95,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         }
     };
     if !chart.pending.is_empty() {
-        chart.caption += "; dotted: still to be measured";
+        chart.caption += &format!("; {STILL_TO_COME}");
     }
     chart
 }
@@ -97,7 +105,7 @@ fn caption(metric: Metric) -> String {
         Metric::Accuracy => "",
         Metric::BitsPerByte => "lower is better; ",
     };
-    format!("{better}measured; bars: 95 % interval of the change from the original, paired")
+    format!("{better}measured, bars are 95 % intervals of the change")
 }
 
 /// Places where quality is measured when there is nothing else to do, and is not yet.
