@@ -129,6 +129,13 @@ impl Chart {
     }
 }
 
+impl Chart {
+    /// Whether a height means a value: not before anything of a quality is measured.
+    fn has_heights(&self) -> bool {
+        self.id != quality::QUALITY || self.level.is_some()
+    }
+}
+
 /// The charts, kept until what they show changes, and where the pointer is on them.
 #[derive(Default)]
 pub(super) struct Charts {

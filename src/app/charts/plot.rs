@@ -88,14 +88,9 @@ fn plot<'a>(
             .label_spacing(1.0..=2.0)
     };
     let written = |factor: f64, unit: Unit| {
-        // Before anything is measured no height has a value.
-        let known = chart.id != QUALITY || chart.level.is_some();
         move |mark: GridMark, _: &std::ops::RangeInclusive<f64>| {
-            if known {
-                tick_label(chart.scale.value(mark.value) * factor, unit)
-            } else {
-                String::new()
-            }
+            let label = || tick_label(chart.scale.value(mark.value) * factor, unit);
+            chart.has_heights().then(label).unwrap_or_default()
         }
     };
     let left = hint(AxisHints::new_y())

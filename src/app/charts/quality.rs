@@ -1,7 +1,6 @@
 //! The chart of quality: measured points only, never a guessed curve.
 
 use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
-
 use wattif_core::profile::Unit as Work;
 
 use super::{Chart, Point, Unit, level};
@@ -24,11 +23,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         .original
         .as_ref()
         .and_then(|f| f.measurement.as_ref());
-    let planned = match derived.now.as_ref().map(|now| now.profile.unit) {
-        Some(Work::Token) => Metric::BitsPerByte,
-        _ => Metric::Accuracy,
-    };
-    let metric = current.or(original).map_or(planned, |m| m.quality.metric);
+    let metric = metric(derived);
     let unit = match metric {
         Metric::Accuracy => Unit::Percent,
         Metric::BitsPerByte => Unit::Plain,
@@ -98,6 +93,18 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         chart.caption += &format!("; {STILL_TO_COME}");
     }
     chart
+}
+
+/// The metric of the model, also before anything is measured.
+fn metric(derived: &Derived) -> Metric {
+    let figures = [&derived.now, &derived.original].into_iter().flatten();
+    let measured = figures.clone().find_map(|f| f.measurement.as_ref());
+    let text = figures.clone().any(|f| f.profile.unit == Work::Token);
+    match measured {
+        Some(measurement) => measurement.quality.metric,
+        None if text => Metric::BitsPerByte,
+        None => Metric::Accuracy,
+    }
 }
 
 fn caption(metric: Metric) -> String {
