@@ -12,6 +12,9 @@ use crate::format;
 /// Identifier of the chart.
 pub(super) const QUALITY: &str = "quality";
 
+/// What marks of places without a measurement mean.
+const STILL_TO_COME: &str = "dotted: still to be measured";
+
 pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Chart {
     let axis = session.axis;
     let configuration = &session.configuration;
@@ -20,13 +23,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         .original
         .as_ref()
         .and_then(|f| f.measurement.as_ref());
-    let spoken = derived.now.as_ref().map(|now| now.profile.unit);
-    let metric = match current.or(original) {
-        Some(measurement) => measurement.quality.metric,
-        // Before anything is measured, what will be.
-        None if spoken == Some(Work::Token) => Metric::BitsPerByte,
-        None => Metric::Accuracy,
-    };
+    let metric = metric(derived);
     let unit = match metric {
         Metric::Accuracy => Unit::Percent,
         Metric::BitsPerByte => Unit::Plain,
@@ -51,6 +48,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         chart.waiting = Some(axis.place(here));
         chart.pending = places_to_fill(axis, configuration, &chart);
         chart.reading = format!("{} not measured yet", metric.name());
+        chart.caption = STILL_TO_COME.to_owned();
         return chart;
     };
     chart.level = Some(level_of_original);
@@ -80,36 +78,40 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         });
     }
     chart.bounds = bounds(&chart, metric);
-    match current {
-        Some(measurement) => {
-            chart.reading = reading(measurement, level_of_original);
-            chart.provenance = Some(Provenance::Measured {
-                n: measurement.quality.n,
-            });
-        }
-        None => {
-            let stand_in = derived.now.as_ref().and_then(|f| f.stand_in.as_ref());
-            chart.reading = match (stand_in, original) {
-                (Some(stand_in), _) => format!(
-                    "{} not measured yet; the {} has {}{}",
-                    metric.name(),
-                    owner(stand_in),
-                    value_text(metric, stand_in.quality.value, half(&stand_in.quality)),
-                    so_far(stand_in)
-                ),
-                (None, Some(original)) => format!(
-                    "{} not measured yet; the original has {}",
-                    metric.name(),
-                    value_text(metric, original.quality.value, half(&original.quality))
-                ),
-                (None, None) => format!("{} not measured yet", metric.name()),
-            };
-        }
-    }
+    chart.provenance = current.map(|m| Provenance::Measured { n: m.quality.n });
+    let stand_in = derived.now.as_ref().and_then(|f| f.stand_in.as_ref());
+    chart.reading = match (current, stand_in, original) {
+        (Some(measurement), _, _) => reading(measurement, level_of_original),
+        (None, Some(stand_in), _) => format!(
+            "{} not measured yet; the {} has {}{}",
+            metric.name(),
+            owner(stand_in),
+            value_text(metric, stand_in.quality.value, half(&stand_in.quality)),
+            so_far(stand_in)
+        ),
+        (None, None, Some(original)) => format!(
+            "{} not measured yet; the original has {}",
+            metric.name(),
+            value_text(metric, original.quality.value, half(&original.quality))
+        ),
+        (None, None, None) => format!("{} not measured yet", metric.name()),
+    };
     if !chart.pending.is_empty() {
-        chart.caption += "; dotted: still to be measured";
+        chart.caption += &format!("; {STILL_TO_COME}");
     }
     chart
+}
+
+/// The metric of the model, also before anything is measured.
+fn metric(derived: &Derived) -> Metric {
+    let figures = [&derived.now, &derived.original].into_iter().flatten();
+    let measured = figures.clone().find_map(|f| f.measurement.as_ref());
+    let text = figures.clone().any(|f| f.profile.unit == Work::Token);
+    match measured {
+        Some(measurement) => measurement.quality.metric,
+        None if text => Metric::BitsPerByte,
+        None => Metric::Accuracy,
+    }
 }
 
 fn caption(metric: Metric) -> String {
@@ -117,7 +119,7 @@ fn caption(metric: Metric) -> String {
         Metric::Accuracy => "",
         Metric::BitsPerByte => "lower is better; ",
     };
-    format!("{better}measured; bars: 95 % interval of the change from the original, paired")
+    format!("{better}measured, bars are 95 % intervals of the change")
 }
 
 /// Places where quality is measured when there is nothing else to do, and is not yet.
