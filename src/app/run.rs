@@ -218,7 +218,9 @@ impl App {
                 if let Some(backend) = &mut self.model.backend {
                     backend.cancel_training();
                 }
-                self.model.not_to_train = self.model.student_asked.clone();
+                if let Some(key) = &self.model.student_asked {
+                    self.model.not_to_train = Some(key.clone());
+                }
             }
             Command::Shortcuts => self.listing_shortcuts = true,
         }

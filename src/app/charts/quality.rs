@@ -1,5 +1,7 @@
 //! The chart of quality: measured points only, never a guessed curve.
 
+use std::sync::Arc;
+
 use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
 use wattif_core::profile::Unit as Work;
 
@@ -79,27 +81,33 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
     }
     chart.bounds = bounds(&chart, metric);
     chart.provenance = current.map(|m| Provenance::Measured { n: m.quality.n });
-    let stand_in = derived.now.as_ref().and_then(|f| f.stand_in.as_ref());
-    chart.reading = match (current, stand_in, original) {
-        (Some(measurement), _, _) => reading(measurement, level_of_original),
-        (None, Some(stand_in), _) => format!(
-            "{} not measured yet; the {} has {}{}",
-            metric.name(),
-            owner(stand_in),
-            value_text(metric, stand_in.quality.value, half(&stand_in.quality)),
-            so_far(stand_in)
-        ),
-        (None, None, Some(original)) => format!(
-            "{} not measured yet; the original has {}",
-            metric.name(),
-            value_text(metric, original.quality.value, half(&original.quality))
-        ),
-        (None, None, None) => format!("{} not measured yet", metric.name()),
+    chart.reading = match current {
+        Some(measurement) => reading(measurement, level_of_original),
+        None => {
+            let stand_in = derived.now.as_ref().and_then(|f| f.stand_in.as_ref());
+            unmeasured(metric, stand_in.map(Arc::as_ref), original.map(Arc::as_ref))
+        }
     };
     if !chart.pending.is_empty() {
         chart.caption += &format!("; {STILL_TO_COME}");
     }
     chart
+}
+
+/// What is said before the configuration is measured: the quality of the network nearest to it, with its name.
+fn unmeasured(
+    metric: Metric,
+    stand_in: Option<&Measurement>,
+    original: Option<&Measurement>,
+) -> String {
+    let text = format!("{} not measured yet", metric.name());
+    let Some(nearest) = stand_in.or(original) else {
+        return text;
+    };
+    let owner = stand_in.map_or_else(|| "original".to_owned(), owner);
+    let value = value_text(metric, nearest.quality.value, half(&nearest.quality));
+    let more = stand_in.map_or("", so_far);
+    format!("{text}; the {owner} has {value}{more}")
 }
 
 /// The metric of the model, also before anything is measured.
