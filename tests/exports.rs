@@ -17,7 +17,11 @@ use wattif::app::{Page, Session};
 
 type Row = HashMap<String, String>;
 
-fn export(window: &mut Window, modifiers: Modifiers, name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+fn export(
+    window: &mut Window,
+    modifiers: Modifiers,
+    name: &str,
+) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     window.press(modifiers, Key::E);
@@ -52,9 +56,24 @@ fn every_row_of_the_table_says_under_which_conditions_it_holds() {
     let version = wattif_core::METHOD_VERSION.to_string();
     for row in &rows {
         for column in [
-            "model", "hardware", "hardware_name", "region", "region_name", "series", "sparsity", "weight_bits",
-            "activation_bits", "distillation_ratio", "devices", "batch", "demand_units_per_day", "pue",
-            "grid_typical_g_per_kwh", "grid_source", "hardware_sources", "program_version",
+            "model",
+            "hardware",
+            "hardware_name",
+            "region",
+            "region_name",
+            "series",
+            "sparsity",
+            "weight_bits",
+            "activation_bits",
+            "distillation_ratio",
+            "devices",
+            "batch",
+            "demand_units_per_day",
+            "pue",
+            "grid_typical_g_per_kwh",
+            "grid_source",
+            "hardware_sources",
+            "program_version",
         ] {
             assert_ne!(row[column], "", "{column} of {row:?}");
         }
@@ -73,7 +92,10 @@ fn every_row_of_the_table_says_under_which_conditions_it_holds() {
     };
     let number = |row: &Row, column: &str| row[column].parse::<f64>().unwrap();
     let (now, pin) = (of("now", "modelled"), of("pin A", "modelled"));
-    assert_eq!((now["sparsity"].as_str(), pin["sparsity"].as_str()), ("0.5", "0"));
+    assert_eq!(
+        (now["sparsity"].as_str(), pin["sparsity"].as_str()),
+        ("0.5", "0")
+    );
     assert_eq!(of("original", "modelled")["sparsity"], "0");
     for row in [now, pin] {
         assert!(number(row, "energy_typical_j_per_unit") > 0.0);
@@ -98,7 +120,14 @@ fn the_table_of_every_page_says_what_the_sliders_say() {
         assert!(!rows.is_empty(), "{page:?}");
         for row in rows {
             assert_eq!(row["set_sparsity"], "0.5", "{page:?}");
-            for column in ["set_model", "set_hardware", "set_region", "set_batch", "set_pue", "method_version"] {
+            for column in [
+                "set_model",
+                "set_hardware",
+                "set_region",
+                "set_batch",
+                "set_pue",
+                "method_version",
+            ] {
                 assert_ne!(row[column], "", "{column} of {page:?}");
             }
         }
@@ -131,18 +160,29 @@ fn the_picture_has_its_own_size_and_words_on_every_page() {
             .get_by_role_and_label(Role::Tab, page.name())
             .click();
         window.harness.run();
-        let (_folder, path) = export(&mut window, Modifiers::COMMAND | Modifiers::SHIFT, "page.png");
+        let (_folder, path) = export(
+            &mut window,
+            Modifiers::COMMAND | Modifiers::SHIFT,
+            "page.png",
+        );
         let picture = image::open(&path).unwrap().to_rgba8();
         assert_eq!(picture.dimensions(), (2400, 1800));
         let colours: HashSet<_> = picture.pixels().map(|pixel| pixel.0).collect();
         assert!(colours.len() > 50, "{} colours on {page:?}", colours.len());
         // Title on top, sources below, the page between them: none of them is empty or a blank sheet.
-        for (part, y) in [("title", (0.0, 0.08)), ("page", (0.2, 0.9)), ("sources", (0.95, 1.0))] {
+        for (part, y) in [
+            ("title", (0.0, 0.08)),
+            ("page", (0.2, 0.9)),
+            ("sources", (0.95, 1.0)),
+        ] {
             let share = drawn(&picture, (0.0, 1.0), y);
             assert!(share > 0.005, "{part} of {page:?}: {share}");
         }
         let edge = drawn(&picture, (0.0, 0.01), (0.0, 1.0));
-        assert!(edge < 0.001, "something touches the edge of {page:?}: {edge}");
+        assert!(
+            edge < 0.001,
+            "something touches the edge of {page:?}: {edge}"
+        );
     }
 }
 
@@ -159,8 +199,9 @@ fn a_session_with_a_text_size_that_is_no_number_opens_and_says_so() {
     let messages = window.app().messages();
     assert_eq!(messages.len(), 1, "{messages:?}");
     assert!(
-        messages[0].starts_with("Part of the last session was left out: the text size NaN is not between 0.7 and 2.5")
-            && messages[0].ends_with("session.damaged-1.ron"),
+        messages[0].starts_with(
+            "Part of the last session was left out: the text size NaN is not between 0.7 and 2.5"
+        ) && messages[0].ends_with("session.damaged-1.ron"),
         "{messages:?}"
     );
     let settings = &window.app().session().settings;

@@ -32,10 +32,22 @@ const PAST_FILES: [&str; 16] = [
 /// Files that may, and why.
 const MAY: [(&str, &str); 5] = [
     ("core/src/files.rs", "the one place"),
-    ("core/src/power/mod.rs", "sensors below /sys, which have no length"),
-    ("core/src/power/rapl.rs", "sensors below /sys, which have no length"),
-    ("core/src/hardware/this_cpu.rs", "what /proc says of the processor"),
-    ("src/cli/bench.rs", "what /proc says of the program's own memory"),
+    (
+        "core/src/power/mod.rs",
+        "sensors below /sys, which have no length",
+    ),
+    (
+        "core/src/power/rapl.rs",
+        "sensors below /sys, which have no length",
+    ),
+    (
+        "core/src/hardware/this_cpu.rs",
+        "what /proc says of the processor",
+    ),
+    (
+        "src/cli/bench.rs",
+        "what /proc says of the program's own memory",
+    ),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -78,7 +90,11 @@ fn files_are_opened_and_written_in_one_place() {
     let mut seen = Vec::new();
     let mut wrong = Vec::new();
     for path in found {
-        let name = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
+        let name = path
+            .strip_prefix(root)
+            .unwrap()
+            .to_string_lossy()
+            .replace('\\', "/");
         let text = std::fs::read_to_string(&path).unwrap();
         for (place, line) in lines_of_program(&text) {
             if !PAST_FILES.iter().any(|way| line.contains(way)) {
@@ -91,8 +107,15 @@ fn files_are_opened_and_written_in_one_place() {
             }
         }
     }
-    assert!(wrong.is_empty(), "use wattif_core::files instead:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "use wattif_core::files instead:\n{}",
+        wrong.join("\n")
+    );
     for (file, reason) in MAY {
-        assert!(seen.iter().any(|name| name == file), "{file} need not be allowed: {reason}");
+        assert!(
+            seen.iter().any(|name| name == file),
+            "{file} need not be allowed: {reason}"
+        );
     }
 }

@@ -40,7 +40,17 @@ const KINDS: [Kind; 4] = [
         arguments: |path, other| {
             let bits = if other { "4" } else { "8" };
             let path = path.to_str().unwrap();
-            strings(["report", "--model", "dense:7e9", "--weight-bits", bits, "--hardware", "nvidia-a100-sxm4-80gb", "--save", path])
+            strings([
+                "report",
+                "--model",
+                "dense:7e9",
+                "--weight-bits",
+                bits,
+                "--hardware",
+                "nvidia-a100-sxm4-80gb",
+                "--save",
+                path,
+            ])
         },
         is_whole: |path| Preset::load(path).is_ok(),
     },
@@ -49,7 +59,15 @@ const KINDS: [Kind; 4] = [
         arguments: |path, other| {
             let bits = if other { "4" } else { "8" };
             let path = path.to_str().unwrap();
-            strings(["export", "--model", "bundled:fashion-cnn", "--weight-bits", bits, "--output", path])
+            strings([
+                "export",
+                "--model",
+                "bundled:fashion-cnn",
+                "--weight-bits",
+                bits,
+                "--output",
+                path,
+            ])
         },
         is_whole: |path| compress::unpack(path).is_ok(),
     },
@@ -60,7 +78,9 @@ const KINDS: [Kind; 4] = [
             let (path, table) = (path.to_str().unwrap(), table.to_str().unwrap());
             strings(["calibrate", "--against", table, "--output", path])
         },
-        is_whole: |path| std::fs::read_to_string(path).is_ok_and(|text| text.trim_end().ends_with(')')),
+        is_whole: |path| {
+            std::fs::read_to_string(path).is_ok_and(|text| text.trim_end().ends_with(')'))
+        },
     },
     Kind {
         name: "a device",
@@ -149,10 +169,18 @@ fn a_program_that_is_killed_loses_nothing_and_leaves_nothing() {
                 std::fs::remove_file(&file).unwrap();
             }
             // Files are written at the end: most moments lie there.
-            let share: f64 = if trial % 4 == 0 { random.random_range(0.0..1.0) } else { random.random_range(0.8..1.1) };
+            let share: f64 = if trial % 4 == 0 {
+                random.random_range(0.0..1.0)
+            } else {
+                random.random_range(0.8..1.1)
+            };
             let output = place
                 .command("timeout")
-                .args(["-s", "KILL", &format!("{:.4}", whole.mul_f64(share).as_secs_f64())])
+                .args([
+                    "-s",
+                    "KILL",
+                    &format!("{:.4}", whole.mul_f64(share).as_secs_f64()),
+                ])
                 .arg(EXE)
                 .args((kind.arguments)(&file, trial % 2 == 0))
                 .output()
@@ -170,7 +198,10 @@ fn a_program_that_is_killed_loses_nothing_and_leaves_nothing() {
         assert_eq!(place.leftovers(), Vec::<PathBuf>::new(), "{}", kind.name);
     }
     eprintln!("{killed} of {TRIALS} runs were killed, {found} drafts seen on the way");
-    assert!(killed > TRIALS / 4, "only {killed} of {TRIALS} runs were killed");
+    assert!(
+        killed > TRIALS / 4,
+        "only {killed} of {TRIALS} runs were killed"
+    );
 }
 
 #[test]
@@ -179,7 +210,10 @@ fn of_two_programs_that_write_a_file_one_wins_and_it_is_whole() {
     const ROUNDS: usize = 60;
     let place = Place::new();
     // Fits are slow and write as presets do.
-    let kinds: Vec<&Kind> = KINDS.iter().filter(|kind| kind.name != "constants").collect();
+    let kinds: Vec<&Kind> = KINDS
+        .iter()
+        .filter(|kind| kind.name != "constants")
+        .collect();
     for round in 0..ROUNDS {
         let kind = kinds[round % kinds.len()];
         let file = place.file(kind);
@@ -196,7 +230,10 @@ fn of_two_programs_that_write_a_file_one_wins_and_it_is_whole() {
                 .unwrap()
         });
         let outputs = writers.map(|writer| writer.wait_with_output().unwrap());
-        let done = outputs.iter().filter(|output| output.status.success()).count();
+        let done = outputs
+            .iter()
+            .filter(|output| output.status.success())
+            .count();
         // A new device has one name and one author; the other two take what came last.
         let expected = if kind.name == "a device" { 1 } else { 2 };
         assert_eq!(done, expected, "{}: {outputs:?}", kind.name);
@@ -256,7 +293,10 @@ fn a_disk_that_is_really_full_leaves_the_old_file() {
         return;
     }
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("cannot be written (No space left on device"), "{said}");
+    assert!(
+        said.contains("cannot be written (No space left on device"),
+        "{said}"
+    );
 }
 
 fn refused(kind: &Kind, output: &Output) {
@@ -276,7 +316,10 @@ fn ends(place: &Place, arguments: &[&str]) -> (i32, String) {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let code = output.status.code();
-    (code.unwrap_or_else(|| panic!("{arguments:?} waits: {said}")), said)
+    (
+        code.unwrap_or_else(|| panic!("{arguments:?} waits: {said}")),
+        said,
+    )
 }
 
 #[test]
@@ -285,7 +328,13 @@ fn no_command_waits_for_a_pipe_or_reads_a_device_to_its_end() {
     let folder = place.folder();
     let pipe = |name: &str| {
         let path = folder.join(name);
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(
+            Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
         path.to_str().unwrap().to_owned()
     };
     let zero = |name: &str| {
@@ -299,9 +348,22 @@ fn no_command_waits_for_a_pipe_or_reads_a_device_to_its_end() {
     pipe("this-machine.ron");
     let (code, said) = ends(&place, &["hardware"]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("this is a pipe") && said.contains("this is a device"), "{said}");
-    let pipes = [pipe("a.ron"), pipe("a.safetensors"), pipe("a.csv"), pipe("a.json")];
-    let zeros = [zero("z.ron"), zero("z.safetensors"), zero("z.csv"), zero("z.json")];
+    assert!(
+        said.contains("this is a pipe") && said.contains("this is a device"),
+        "{said}"
+    );
+    let pipes = [
+        pipe("a.ron"),
+        pipe("a.safetensors"),
+        pipe("a.csv"),
+        pipe("a.json"),
+    ];
+    let zeros = [
+        zero("z.ron"),
+        zero("z.safetensors"),
+        zero("z.csv"),
+        zero("z.json"),
+    ];
     for ([preset, model, table, config], fact) in [
         (&pipes, "this is a pipe, not a regular file"),
         (&zeros, "this is a device, not a regular file"),
@@ -315,7 +377,13 @@ fn no_command_waits_for_a_pipe_or_reads_a_device_to_its_end() {
             vec!["validate", "--against", table],
             vec!["calibrate", "--against", table],
             vec!["hardware", "check", preset],
-            vec!["export", "--model", "bundled:fashion-cnn", "--output", table],
+            vec![
+                "export",
+                "--model",
+                "bundled:fashion-cnn",
+                "--output",
+                table,
+            ],
             vec!["report", "--model", "dense:7e9", "--save", preset],
             vec!["calibrate", "--output", preset],
         ] {
@@ -336,7 +404,10 @@ fn a_file_that_is_too_long_is_refused_before_it_is_read() {
     ];
     for (name, length, mut arguments) in cases {
         let path = place.folder().join(name);
-        std::fs::File::create(&path).unwrap().set_len(length).unwrap();
+        std::fs::File::create(&path)
+            .unwrap()
+            .set_len(length)
+            .unwrap();
         arguments.push(path.to_str().unwrap());
         let (code, said) = ends(&place, &arguments);
         assert_eq!(code, 2, "{said}");

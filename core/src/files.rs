@@ -149,10 +149,12 @@ pub fn set_aside(path: &Path) -> Result<PathBuf> {
         // Whoever creates the name has it; moving the file there takes nothing from anybody.
         match File::create_new(&place) {
             Ok(_) => {
-                return rename(path, &place).map(|()| place.clone()).inspect_err(|_| {
-                    // The first error is the one that matters.
-                    let _ = fs::remove_file(&place);
-                });
+                return rename(path, &place)
+                    .map(|()| place.clone())
+                    .inspect_err(|_| {
+                        // The first error is the one that matters.
+                        let _ = fs::remove_file(&place);
+                    });
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(unwritable(&error, &place)),
@@ -211,7 +213,9 @@ fn write<T>(
     over: bool,
 ) -> Result<T> {
     let failed = |error: io::Error| {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        let inner = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Error>());
         inner.cloned().unwrap_or_else(|| unwritable(&error, path))
     };
     if path.file_name().is_none() {

@@ -217,7 +217,8 @@ impl Preset {
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut preset = self.clone();
         if let ModelReference::File(model) = &mut preset.model.reference
-            && let (Ok(full), Ok(folder)) = (model.canonicalize(), files::folder_of(path).canonicalize())
+            && let (Ok(full), Ok(folder)) =
+                (model.canonicalize(), files::folder_of(path).canonicalize())
         {
             *model = full
                 .strip_prefix(&folder)

@@ -1,23 +1,20 @@
 //! What the window shows as tables for spreadsheets. Every row carries the conditions that it holds under, so that it can
 //! be sorted, filtered and copied elsewhere without losing them.
 
+mod conditions;
+
 use std::path::Path;
 
 use anyhow::Result;
-use wattif_core::carbon;
 use wattif_core::files;
 use wattif_core::footprint::{self, Footprint};
-use wattif_core::hardware::{self, HardwareTarget};
 use wattif_core::measurement::{Depth, Measurement, Metric};
-use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
-use wattif_core::scenario::Scenario;
+use wattif_core::recipe::Recipe;
 use wattif_core::units::Range;
 
+use self::conditions::{Cell, conditions, identity, versions};
 use super::derived::{Curve, Derived, Figures, Store};
 use super::session::{Configuration, Session};
-
-/// A column's name and a value in it.
-type Cell = (&'static str, String);
 
 /// Writes one row per place of the curves and per measured point, and one for each configuration: the sliders', the
 /// original's and the pins'.
@@ -26,11 +23,14 @@ type Cell = (&'static str, String);
 /// The file cannot be written.
 pub(super) fn csv(path: &Path, session: &Session, store: &Store, derived: &Derived) -> Result<()> {
     let rows = rows(session, store, derived);
-    let heading = rows
-        .first()
-        .map_or_else(Vec::new, |row| row.iter().map(|(name, _)| (*name).to_owned()).collect());
+    let heading = rows.first().map_or_else(Vec::new, |row| {
+        row.iter().map(|(name, _)| (*name).to_owned()).collect()
+    });
     let lines: Vec<Vec<String>> = std::iter::once(heading)
-        .chain(rows.into_iter().map(|row| row.into_iter().map(|(_, value)| value).collect()))
+        .chain(
+            rows.into_iter()
+                .map(|row| row.into_iter().map(|(_, value)| value).collect()),
+        )
         .collect();
     write(path, &lines)
 }
@@ -47,13 +47,18 @@ pub(super) fn table(
     let mut more: Vec<(String, String)> = Vec::new();
     if let Some(configuration) = configuration {
         // Rows of a page may be of other devices, batches or widths; these columns say what the sliders say.
-        let set = identity(configuration).into_iter().chain(conditions(configuration));
+        let set = identity(configuration)
+            .into_iter()
+            .chain(conditions(configuration));
         more.extend(set.map(|(name, value)| (format!("set_{name}"), value)));
     }
     more.extend(versions().map(|(name, value)| (name.to_owned(), value)));
     let mut lines = rows.to_vec();
     for (place, line) in lines.iter_mut().enumerate() {
-        line.extend(more.iter().map(|(name, value)| if place == 0 { name } else { value }.clone()));
+        line.extend(
+            more.iter()
+                .map(|(name, value)| if place == 0 { name } else { value }.clone()),
+        );
     }
     write(path, &lines)
 }
@@ -132,19 +137,33 @@ fn rows(session: &Session, store: &Store, derived: &Derived) -> Vec<Vec<Cell>> {
     let now = &session.configuration;
     for (series, curve, recipe) in [
         ("what if", &derived.curve, now.recipe),
-        ("original along the axis", &derived.original_curve, Recipe::default()),
+        (
+            "original along the axis",
+            &derived.original_curve,
+            Recipe::default(),
+        ),
     ] {
-        let base = Configuration { recipe, ..now.clone() };
+        let base = Configuration {
+            recipe,
+            ..now.clone()
+        };
         for (place, &value) in curve.values.iter().enumerate() {
             let mut configuration = base.clone();
-            let Configuration { recipe, scenario, .. } = &mut configuration;
+            let Configuration {
+                recipe, scenario, ..
+            } = &mut configuration;
             session.axis.set(value, recipe, scenario);
             push(&Row {
                 series,
                 configuration: &configuration,
                 costs: Some(Costs::at(curve, place)),
                 quality: None,
-                reason: curve.obstacles.get(place).cloned().flatten().unwrap_or_default(),
+                reason: curve
+                    .obstacles
+                    .get(place)
+                    .cloned()
+                    .flatten()
+                    .unwrap_or_default(),
             });
         }
     }
@@ -153,7 +172,9 @@ fn rows(session: &Session, store: &Store, derived: &Derived) -> Vec<Vec<Cell>> {
         measured.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (value, measurement) in measured {
             let mut configuration = now.clone();
-            let Configuration { recipe, scenario, .. } = &mut configuration;
+            let Configuration {
+                recipe, scenario, ..
+            } = &mut configuration;
             session.axis.set(value, recipe, scenario);
             push(&Row {
                 series: "measured along the axis",
@@ -213,7 +234,10 @@ fn both<'a>(
     let (costs, reason) = match figures.map(|figures| &figures.footprint) {
         Some(Ok(footprint)) => (Costs::of(footprint), String::new()),
         Some(Err(error)) => (Costs::default(), error.to_string()),
-        None => (Costs::default(), "of another model than the one that is open".to_owned()),
+        None => (
+            Costs::default(),
+            "of another model than the one that is open".to_owned(),
+        ),
     };
     let quality = figures.and_then(|figures| figures.measurement.as_deref());
     let modelled = Row {
@@ -240,38 +264,68 @@ fn cells(row: &Row<'_>, session: &Session, unit: &str) -> Vec<Cell> {
     cells.extend([
         ("unit_of_work", unit.to_owned()),
         ("axis", axis.name().to_owned()),
-        ("value", axis.get(&configuration.recipe, &configuration.scenario).to_string()),
+        (
+            "value",
+            axis.get(&configuration.recipe, &configuration.scenario)
+                .to_string(),
+        ),
         ("value_counted_in", axis.counted_in().to_owned()),
     ]);
     let none = Costs::default();
     let costs = row.costs.as_ref().unwrap_or(&none);
     let named = [
         (
-            ["throughput_low_units_per_s", "throughput_typical_units_per_s", "throughput_high_units_per_s"],
+            [
+                "throughput_low_units_per_s",
+                "throughput_typical_units_per_s",
+                "throughput_high_units_per_s",
+            ],
             costs.throughput,
         ),
-        (["latency_low_s", "latency_typical_s", "latency_high_s"], costs.latency),
         (
-            ["energy_low_j_per_unit", "energy_typical_j_per_unit", "energy_high_j_per_unit"],
+            ["latency_low_s", "latency_typical_s", "latency_high_s"],
+            costs.latency,
+        ),
+        (
+            [
+                "energy_low_j_per_unit",
+                "energy_typical_j_per_unit",
+                "energy_high_j_per_unit",
+            ],
             costs.energy,
         ),
         (
-            ["co2e_low_g_per_unit", "co2e_typical_g_per_unit", "co2e_high_g_per_unit"],
+            [
+                "co2e_low_g_per_unit",
+                "co2e_typical_g_per_unit",
+                "co2e_high_g_per_unit",
+            ],
             costs.co2e_unit,
         ),
         (
-            ["co2e_low_g_per_day", "co2e_typical_g_per_day", "co2e_high_g_per_day"],
+            [
+                "co2e_low_g_per_day",
+                "co2e_typical_g_per_day",
+                "co2e_high_g_per_day",
+            ],
             costs.co2e_day,
         ),
     ];
     for (names, range) in named {
         let values = range.map(|range| [range.low, range.typical, range.high]);
         for (place, name) in names.into_iter().enumerate() {
-            cells.push((name, values.map_or_else(String::new, |v| v[place].to_string())));
+            cells.push((
+                name,
+                values.map_or_else(String::new, |v| v[place].to_string()),
+            ));
         }
     }
     cells.extend(quality(row.quality));
-    let provenance = if row.quality.is_some() { "measured" } else { "modelled" };
+    let provenance = if row.quality.is_some() {
+        "measured"
+    } else {
+        "modelled"
+    };
     cells.extend([
         ("provenance", provenance.to_owned()),
         ("series", row.series.to_owned()),
@@ -285,19 +339,27 @@ fn cells(row: &Row<'_>, session: &Session, unit: &str) -> Vec<Cell> {
 fn quality(measurement: Option<&Measurement>) -> [Cell; 8] {
     let of = |text: &dyn Fn(&Measurement) -> String| measurement.map_or_else(String::new, text);
     [
-        ("quality_metric", of(&|m| m.quality.metric.name().to_owned())),
-        ("quality_counted_in", of(&|m| counted_in(m.quality.metric).to_owned())),
+        (
+            "quality_metric",
+            of(&|m| m.quality.metric.name().to_owned()),
+        ),
+        (
+            "quality_counted_in",
+            of(&|m| counted_in(m.quality.metric).to_owned()),
+        ),
         ("quality", of(&|m| m.quality.value.to_string())),
         ("quality_low", of(&|m| m.quality.low.to_string())),
         ("quality_high", of(&|m| m.quality.high.to_string())),
         ("quality_n", of(&|m| m.quality.n.to_string())),
         (
             "quality_depth",
-            of(&|m| match m.depth {
-                Depth::Coarse | Depth::Partial => "part of the data",
-                Depth::Full => "all of the data",
-            }
-            .to_owned()),
+            of(&|m| {
+                match m.depth {
+                    Depth::Coarse | Depth::Partial => "part of the data",
+                    Depth::Full => "all of the data",
+                }
+                .to_owned()
+            }),
         ),
         (
             "measured_network_ratio",
@@ -312,108 +374,6 @@ const fn counted_in(metric: Metric) -> &'static str {
         Metric::Accuracy => "fraction",
         Metric::BitsPerByte => "bits per byte",
     }
-}
-
-/// Which model, where.
-fn identity(configuration: &Configuration) -> Vec<Cell> {
-    let Configuration { model, scenario, .. } = configuration;
-    vec![
-        ("model", model.to_string()),
-        ("hardware", scenario.hardware.clone()),
-        ("region", scenario.region.clone()),
-    ]
-}
-
-/// Everything else that the figures of a configuration follow from.
-fn conditions(configuration: &Configuration) -> Vec<Cell> {
-    let Configuration { recipe, scenario, .. } = configuration;
-    let (pruning, quantization) = (&recipe.pruning, &recipe.quantization);
-    let mut cells = vec![
-        ("sparsity", pruning.sparsity.to_string()),
-        (
-            "sparsity_pattern",
-            match pruning.pattern {
-                Pattern::Unstructured => "unstructured",
-                Pattern::TwoOfFour => "2:4",
-            }
-            .to_owned(),
-        ),
-        (
-            "sparsity_scope",
-            match pruning.scope {
-                Scope::Layer => "layer",
-                Scope::Global => "global",
-            }
-            .to_owned(),
-        ),
-        ("weight_bits", quantization.weight_bits.to_string()),
-        (
-            "weights_per_scale",
-            match quantization.group {
-                Group::Channel => "channel".to_owned(),
-                Group::Size(size) => size.to_string(),
-            },
-        ),
-        ("activation_bits", quantization.activation_bits.to_string()),
-        ("distillation_ratio", recipe.distillation.ratio.to_string()),
-        ("distillation_temperature", recipe.distillation.temperature.to_string()),
-        ("seed", recipe.seed.to_string()),
-    ];
-    cells.extend(place(scenario));
-    cells
-}
-
-/// Where and how a configuration runs, with the sources of its constants.
-fn place(scenario: &Scenario) -> Vec<Cell> {
-    let target = hardware::find(&scenario.hardware).ok();
-    let grid = carbon::find_grid(&scenario.region).ok();
-    let given = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    let intensity = |end: fn(&Range<f64>) -> f64| {
-        given(grid.map(|grid| end(&grid.intensity.map(|intensity| intensity.0))))
-    };
-    vec![
-        ("hardware_name", target.map_or_else(String::new, |target| target.name.clone())),
-        ("devices", scenario.devices.to_string()),
-        ("pipeline_stages", scenario.stages.to_string()),
-        ("batch", scenario.batch.to_string()),
-        ("context_tokens", scenario.context.to_string()),
-        ("prompt_tokens", scenario.prompt_tokens.to_string()),
-        ("answer_tokens", scenario.answer_tokens.to_string()),
-        ("time_steps", scenario.time_steps.to_string()),
-        ("serving_software", scenario.era.name().to_owned()),
-        ("demand_units_per_day", scenario.demand_per_day.to_string()),
-        ("pue", scenario.pue.to_string()),
-        ("lifetime_years", scenario.lifetime_years.to_string()),
-        ("utilization", scenario.utilization.to_string()),
-        ("wue_l_per_kwh", given(scenario.wue)),
-        ("grid_water_l_per_kwh", given(scenario.grid_water)),
-        ("region_name", grid.map_or_else(String::new, |grid| grid.name.clone())),
-        ("grid_low_g_per_kwh", intensity(|range| range.low)),
-        ("grid_typical_g_per_kwh", intensity(|range| range.typical)),
-        ("grid_high_g_per_kwh", intensity(|range| range.high)),
-        ("grid_source", grid.map_or_else(String::new, |grid| format!("{} ({})", grid.source, grid.year))),
-        ("hardware_sources", target.map_or_else(String::new, sources)),
-    ]
-}
-
-/// Where the constants of a device come from: each source once, with how far it can be trusted.
-fn sources(target: &HardwareTarget) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for listed in target.figures() {
-        let text = format!("{} ({})", listed.figure.source, listed.figure.trust.name());
-        if !texts.contains(&text) {
-            texts.push(text);
-        }
-    }
-    texts.join("; ")
-}
-
-/// By which formulas, and which program.
-fn versions() -> [Cell; 2] {
-    [
-        ("method_version", wattif_core::METHOD_VERSION.to_string()),
-        ("program_version", env!("CARGO_PKG_VERSION").to_owned()),
-    ]
 }
 
 #[cfg(test)]

@@ -32,8 +32,7 @@ pub(super) enum HardwareAction {
 
 /// Whether a file was meant to describe a device, broken or not: every device has a power limit, no preset has.
 pub(super) fn describes_a_device(path: &Path) -> bool {
-    files::read_text(path, files::LONGEST_SETTINGS)
-        .is_ok_and(|text| text.contains("power_limit"))
+    files::read_text(path, files::LONGEST_SETTINGS).is_ok_and(|text| text.contains("power_limit"))
 }
 
 impl App {

@@ -24,7 +24,9 @@ pub(super) fn write(
     scales: &BTreeMap<usize, &[f16]>,
     path: &Path,
 ) -> Result<u64> {
-    files::replace(path, |file| write_to(planner, recipe, compressed, scales, file))
+    files::replace(path, |file| {
+        write_to(planner, recipe, compressed, scales, file)
+    })
 }
 
 fn write_to(

@@ -31,9 +31,15 @@ fn a_file_is_read_up_to_its_limit_and_told_by_both_sizes() {
         "the file has 5 bytes, and files of this kind are read up to 4 bytes"
     );
     fs::write(&path, [b'a', 0xff]).unwrap();
-    assert_eq!(fact(read_text(&path, 5), &path), "this is not a text file (byte 1)");
+    assert_eq!(
+        fact(read_text(&path, 5), &path),
+        "this is not a text file (byte 1)"
+    );
     let missing = folder.path().join("missing");
-    assert_eq!(fact(read_text(&missing, 5), &missing), "there is no such file");
+    assert_eq!(
+        fact(read_text(&missing, 5), &missing),
+        "there is no such file"
+    );
     assert_eq!(read_text_if_there(&missing, 5).unwrap(), None);
 }
 
@@ -53,7 +59,10 @@ fn what_is_no_regular_file_is_neither_read_nor_written_and_nobody_waits() {
         (pipe, "this is a pipe, not a regular file"),
         (socket, "this is a socket, not a regular file"),
         (folder.path().to_owned(), "this is a folder, not a file"),
-        (PathBuf::from("/dev/zero"), "this is a device, not a regular file"),
+        (
+            PathBuf::from("/dev/zero"),
+            "this is a device, not a regular file",
+        ),
         (link, "this is a device, not a regular file"),
     ];
     let before = names(folder.path());
@@ -91,16 +100,25 @@ fn a_replaced_file_keeps_its_mode_and_a_link_stays_a_link() {
     replace_with(&link, "new").unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read_to_string(&real).unwrap(), "new");
-    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(
+        fs::metadata(&real).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
     let dangling = folder.path().join("dangling");
     std::os::unix::fs::symlink("later", &dangling).unwrap();
     replace_with(&dangling, "there").unwrap();
-    assert_eq!(fs::read_to_string(folder.path().join("later")).unwrap(), "there");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("later")).unwrap(),
+        "there"
+    );
     let round = folder.path().join("round");
     std::os::unix::fs::symlink("round", &round).unwrap();
     let message = fact(replace_with(&round, "x"), &round);
     assert!(message.starts_with("cannot be written"), "{message}");
-    assert_eq!(names(folder.path()), ["dangling", "later", "link", "real", "round"]);
+    assert_eq!(
+        names(folder.path()),
+        ["dangling", "later", "link", "real", "round"]
+    );
     // A new file is for whom the mask says, as any other program's.
     let plain = folder.path().join("plain");
     fs::write(&plain, "").unwrap();
@@ -123,7 +141,10 @@ fn a_failed_writing_leaves_the_old_file_and_nothing_else() {
     let own = Error::Infeasible("a reason of one's own".to_owned());
     let failed = replace(&path, |_| Err::<(), _>(io::Error::other(own.clone())));
     assert_eq!(failed.unwrap_err(), own);
-    assert_eq!(fact(create_with(&path, "x"), &path), "a file of that name is there already");
+    assert_eq!(
+        fact(create_with(&path, "x"), &path),
+        "a file of that name is there already"
+    );
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     assert_eq!(names(folder.path()), ["a"]);
     let nowhere = folder.path().join("no/such");
@@ -158,7 +179,10 @@ fn what_is_set_aside_takes_the_place_of_nothing() {
         fs::write(&path, text).unwrap();
         set_aside(&path).unwrap();
     }
-    assert_eq!(names(folder.path()), ["session.damaged-1.ron", "session.damaged-2.ron"]);
+    assert_eq!(
+        names(folder.path()),
+        ["session.damaged-1.ron", "session.damaged-2.ron"]
+    );
     let first = folder.path().join("session.damaged-1.ron");
     assert_eq!(fs::read_to_string(first).unwrap(), "first");
 }

@@ -27,10 +27,7 @@ const SCALE: f32 = 2.0;
 const PASSES: usize = 4;
 
 /// The picture's width and height in pixels.
-pub(super) const PIXELS: [usize; 2] = [
-    (POINTS[0] * SCALE) as usize,
-    (POINTS[1] * SCALE) as usize,
-];
+pub(super) const PIXELS: [usize; 2] = [(POINTS[0] * SCALE) as usize, (POINTS[1] * SCALE) as usize];
 
 /// Writes a picture as PNG.
 ///
@@ -280,7 +277,11 @@ impl Mark {
         let ends = [rect.left_center(), rect.right_center()];
         match self {
             Self::Curve => {
-                painter.rect_filled(rect.shrink2(vec2(0.0, 2.0)), 0.0, theme::faint(palette.accent, 0.16));
+                painter.rect_filled(
+                    rect.shrink2(vec2(0.0, 2.0)),
+                    0.0,
+                    theme::faint(palette.accent, 0.16),
+                );
                 painter.line_segment(ends, Stroke::new(2.0, palette.accent));
             }
             Self::Original => {
@@ -289,13 +290,27 @@ impl Mark {
             }
             Self::Measured => {
                 painter.circle_filled(center, 2.75, palette.accent);
-                painter.vline(center.x, rect.y_range(), Stroke::new(1.0, theme::faint(palette.accent, 0.7)));
+                painter.vline(
+                    center.x,
+                    rect.y_range(),
+                    Stroke::new(1.0, theme::faint(palette.accent, 0.7)),
+                );
             }
             Self::Now => {
-                painter.circle(center, 6.0, palette.accent, Stroke::new(2.0, palette.surface));
+                painter.circle(
+                    center,
+                    6.0,
+                    palette.accent,
+                    Stroke::new(2.0, palette.surface),
+                );
             }
             Self::NowModelled => {
-                painter.circle(center, 6.0, palette.surface, Stroke::new(2.0, palette.accent));
+                painter.circle(
+                    center,
+                    6.0,
+                    palette.surface,
+                    Stroke::new(2.0, palette.accent),
+                );
             }
         }
     }

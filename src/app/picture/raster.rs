@@ -109,7 +109,10 @@ impl<'a> Triangle<'a> {
         let ends = |of: fn(&Vec2) -> f32, low: f32, high: f32, most: usize| {
             let values = self.at.each_ref().map(of);
             let least = values.into_iter().fold(f32::INFINITY, f32::min).max(low);
-            let last = values.into_iter().fold(f32::NEG_INFINITY, f32::max).min(high);
+            let last = values
+                .into_iter()
+                .fold(f32::NEG_INFINITY, f32::max)
+                .min(high);
             // Saturating casts: what lies outside ends at the edge.
             (least.floor() as usize)..(last.ceil() as usize).min(most)
         };

@@ -55,7 +55,13 @@ fn a_session_is_found_again() {
 
 #[test]
 fn a_session_that_cannot_be_used_is_set_aside_and_said() {
-    let damaged = ["", "(configuration: (", "\u{0}", "[1, 2]", "(configuration: (), configuration: ())"];
+    let damaged = [
+        "",
+        "(configuration: (",
+        "\u{0}",
+        "[1, 2]",
+        "(configuration: (), configuration: ())",
+    ];
     for text in damaged {
         let (loaded, names, folder) = load_text(text);
         assert_eq!(loaded.session, Session::default(), "{text}");
@@ -76,7 +82,10 @@ fn a_session_that_is_no_file_is_set_aside_as_well() {
     std::os::unix::fs::symlink("/dev/zero", folder.path().join(FILE)).unwrap();
     let (title, said) = load(folder.path()).complaint.unwrap();
     assert_eq!(title, AFRESH);
-    assert!(said.starts_with("this is a device, not a regular file"), "{said}");
+    assert!(
+        said.starts_with("this is a device, not a regular file"),
+        "{said}"
+    );
     save(folder.path(), &sample()).unwrap();
     assert_eq!(load(folder.path()).session, sample());
 }
@@ -84,17 +93,45 @@ fn a_session_that_is_no_file_is_set_aside_as_well() {
 #[test]
 fn what_is_wrong_in_a_session_is_left_out_and_the_rest_kept() {
     let cases = [
-        ("text_scale: 1.3", "text_scale: NaN", "the text size NaN is not between 0.7 and 2.5"),
+        (
+            "text_scale: 1.3",
+            "text_scale: NaN",
+            "the text size NaN is not between 0.7 and 2.5",
+        ),
         ("text_scale: 1.3", "text_scale: inf", "the text size inf"),
         ("text_scale: 1.3", "text_scale: 9", "the text size 9"),
-        ("text_scale: 1.3", "text_scale: \"big\"", "the text size cannot be read"),
+        (
+            "text_scale: 1.3",
+            "text_scale: \"big\"",
+            "the text size cannot be read",
+        ),
         ("theme: Dark", "theme: Purple", "the theme cannot be read"),
         ("page: WhatIf", "page: Lunch", "the page cannot be read"),
-        ("axis: Demand", "axis: Lunch", "the axis of the charts cannot be read"),
-        ("weight_bits: 4", "weight_bits: 99", "the recipe of the configuration: "),
-        ("batch: 8", "batch: 0", "the scenario of the configuration: "),
-        ("batch: 8", "batch: -3", "the scenario of the configuration cannot be read"),
-        ("wue: Some(1.5)", "wue: Some(NaN)", "the scenario of the configuration: "),
+        (
+            "axis: Demand",
+            "axis: Lunch",
+            "the axis of the charts cannot be read",
+        ),
+        (
+            "weight_bits: 4",
+            "weight_bits: 99",
+            "the recipe of the configuration: ",
+        ),
+        (
+            "batch: 8",
+            "batch: 0",
+            "the scenario of the configuration: ",
+        ),
+        (
+            "batch: 8",
+            "batch: -3",
+            "the scenario of the configuration cannot be read",
+        ),
+        (
+            "wue: Some(1.5)",
+            "wue: Some(NaN)",
+            "the scenario of the configuration: ",
+        ),
     ];
     for (from, to, fact) in cases {
         let text = text_of(&sample());
@@ -121,7 +158,10 @@ fn a_pin_that_is_wrong_does_not_take_the_other() {
     // The pins come after the configuration, whose recipe and scenario read the same.
     let text = text_of(&sample());
     let at = text.find("pins:").unwrap();
-    for (from, to) in [("sparsity: 0.0", "sparsity: NaN"), ("batch: 32", "batch: 0")] {
+    for (from, to) in [
+        ("sparsity: 0.0", "sparsity: NaN"),
+        ("batch: 32", "batch: 0"),
+    ] {
         let (head, tail) = text.split_at(at);
         assert!(tail.contains(from), "{from} is not in {tail}");
         let (loaded, _, _folder) = load_text(&(head.to_owned() + &tail.replacen(from, to, 1)));
@@ -146,7 +186,9 @@ fn no_number_of_a_session_is_trusted() {
         if !value.starts_with(|c: char| c.is_ascii_digit()) {
             continue;
         }
-        for nonsense in ["NaN", "inf", "-inf", "-1", "1e300", "1e400", "\"x\"", "None", "()"] {
+        for nonsense in [
+            "NaN", "inf", "-inf", "-1", "1e300", "1e400", "\"x\"", "None", "()",
+        ] {
             let changed = format!("{name}: {nonsense},");
             let mut lines = lines.clone();
             lines[place] = &changed;

@@ -12,10 +12,10 @@ use super::lifecycle;
 use super::quality::{Shown, measured, spiking_lines};
 use super::usage;
 use super::{FootprintView, Report, SavedView, SavingsView};
-use crate::words::recipe;
 use crate::format::{
     amount, bytes, count, lower_first, percent, realised, saving, si, si_range, significant,
 };
+use crate::words::recipe;
 
 /// The report as lines.
 pub(super) fn lines(
