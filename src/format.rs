@@ -1,34 +1,12 @@
 //! Numbers as text: SI prefixes, units always, and no more digits than the number deserves.
 
+pub use wattif_core::digits::{
+    MINUS, amount, count, many, si, signed_text, significant, trimmed,
+};
+pub(crate) use wattif_core::digits::PREFIXES;
+use wattif_core::digits::{prefixed, round_significant};
 use wattif_core::measurement::Metric;
 use wattif_core::units::Range;
-
-/// Prefixes of units by powers of 1000, from 10^-18 to 10^24.
-pub(crate) const PREFIXES: [&str; 15] = [
-    "a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T", "P", "E", "Z", "Y",
-];
-
-/// The minus sign, as wide as a plus.
-pub const MINUS: &str = "−";
-
-/// From this size on, and below the other, numbers are written with a power of ten.
-const POWERS_FROM: f64 = 1e15;
-const POWERS_BELOW: f64 = 1e-12;
-
-/// A value with an SI prefix and three significant digits: `si(0.00123, "J")` is "1.23 mJ".
-pub fn si(value: f64, unit: &str) -> String {
-    if value == 0.0 {
-        return format!("0 {unit}");
-    }
-    if !value.is_finite() {
-        return "–".to_owned();
-    }
-    let (scaled, prefix) = prefixed(value);
-    if !(1e-3..1e6).contains(&scaled.abs()) {
-        return format!("{} {unit}", significant(value, 3));
-    }
-    format!("{} {prefix}{unit}", significant(scaled, 3))
-}
 
 /// Three values under the prefix of the middle one, and the unit with that prefix, for columns.
 pub fn si_range(range: Range<f64>, unit: &str) -> ([String; 3], String) {
@@ -42,15 +20,6 @@ pub fn si_range(range: Range<f64>, unit: &str) -> ([String; 3], String) {
         [range.low, range.typical, range.high].map(|value| significant(value / factor.0, 3)),
         format!("{}{unit}", factor.1),
     )
-}
-
-/// A value divided by the power of 1000 that leaves it between 1 and 1000, and the prefix for that power.
-fn prefixed(value: f64) -> (f64, &'static str) {
-    let rounded = round_significant(value.abs(), 3);
-    let power = (rounded.log10() / 3.0).floor().clamp(-6.0, 8.0);
-    // The clamp keeps the index within the table.
-    let index = (power + 6.0) as usize;
-    (value / 1000_f64.powf(power), PREFIXES[index])
 }
 
 /// A count per second without a prefix below one, where "m" would be read as metres or millions: "0.2", "12.3 k".
@@ -103,37 +72,6 @@ pub fn bytes(value: f64) -> String {
     }
 }
 
-/// A large round number in words people say: "1 million", "250 k" stays "250,000".
-pub fn amount(value: f64) -> String {
-    let words = [(1e12, "trillion"), (1e9, "billion"), (1e6, "million")];
-    for (size, word) in words {
-        if value >= size * 0.9995 && value < POWERS_FROM {
-            return format!("{} {word}", trimmed(value / size, 3));
-        }
-    }
-    count(value)
-}
-
-/// A whole number with its thousands apart: "1,234,567"; from 10¹⁵ on with a power of ten.
-pub fn count(value: f64) -> String {
-    if value.abs() >= POWERS_FROM {
-        return power_of_ten(value, 3);
-    }
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    if value <= -0.5 {
-        format!("{MINUS}{text}")
-    } else {
-        text
-    }
-}
-
 /// A value with three digits, from a thousand on with four and its thousands apart: "12.3", "1,287".
 pub fn grouped(value: f64) -> String {
     if value.abs() < 999.5 {
@@ -152,31 +90,6 @@ pub fn roughly(value: Option<f64>) -> String {
     }
 }
 
-/// A value with this many significant digits, with a power of ten only where it would have many zeros.
-pub fn significant(value: f64, digits: i32) -> String {
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    if !(POWERS_BELOW..POWERS_FROM).contains(&value.abs()) {
-        return power_of_ten(value, digits);
-    }
-    let rounded = round_significant(value, digits);
-    let magnitude = rounded.abs().log10().floor() as i32;
-    let decimals = usize::try_from(digits - 1 - magnitude).unwrap_or(0);
-    signed_text(rounded, decimals)
-}
-
-/// A value as digits and a power of ten: "1.00e300".
-fn power_of_ten(value: f64, digits: i32) -> String {
-    let decimals = usize::try_from(digits - 1).unwrap_or(0);
-    let text = format!("{:.decimals$e}", value.abs());
-    if value < 0.0 {
-        format!("{MINUS}{text}")
-    } else {
-        text
-    }
-}
-
 /// "1.50 mg" as "1.5 mg": ticks are round.
 pub fn shorten(text: &str) -> String {
     match text.split_once(' ') {
@@ -185,30 +98,6 @@ pub fn shorten(text: &str) -> String {
             format!("{number} {unit}").trim_end().to_owned()
         }
         _ => text.trim_end().to_owned(),
-    }
-}
-
-/// Like [`significant`], without zeros at the end.
-pub fn trimmed(value: f64, digits: i32) -> String {
-    let text = significant(value, digits);
-    if text.contains('.') && !text.contains('e') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
-}
-
-/// A value with fixed decimals and a real minus sign.
-pub fn signed_text(value: f64, decimals: usize) -> String {
-    if value.abs() >= POWERS_FROM {
-        return power_of_ten(value, 3);
-    }
-    let text = format!("{:.decimals$}", value.abs());
-    let zero = text.chars().all(|c| matches!(c, '0' | '.'));
-    if value < 0.0 && !zero {
-        format!("{MINUS}{text}")
-    } else {
-        text
     }
 }
 
@@ -295,14 +184,6 @@ pub fn decimals_for(half: f64, most: usize) -> usize {
     }
 }
 
-fn round_significant(value: f64, digits: i32) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return value;
-    }
-    let scale = 10_f64.powi(digits - 1 - value.abs().log10().floor() as i32);
-    (value * scale).round() / scale
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,11 +244,11 @@ mod tests {
 
     #[test]
     fn extreme_numbers_have_a_power_of_ten_and_few_digits() {
-        assert_eq!(significant(1e300, 2), "1.0e300");
-        assert_eq!(significant(-2.5e-200, 3), "−2.50e-200");
-        assert_eq!(si(1e300, "m"), "1.00e300 m");
-        assert_eq!(si(1e-300, "J"), "1.00e-300 J");
-        assert_eq!(amount(1e18), "1.00e18");
+        assert_eq!(significant(1e300, 2), "1.0 × 10³⁰⁰");
+        assert_eq!(significant(-2.5e-200, 3), "−2.50 × 10⁻²⁰⁰");
+        assert_eq!(si(1e300, "m"), "1.00 × 10³⁰⁰ m");
+        assert_eq!(si(1e-300, "J"), "1.00 × 10⁻³⁰⁰ J");
+        assert_eq!(amount(1e18), "1.00 × 10¹⁸");
         for text in [
             count(f64::MAX),
             percent(1e300, 1),
@@ -377,7 +258,7 @@ mod tests {
             trimmed(5e-324, 3),
             rate(1e300, "images"),
         ] {
-            assert!(text.len() < 20, "{text}");
+            assert!(text.chars().count() < 24, "{text}");
         }
     }
 

@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 pub use devices::on_fewest_devices;
 
 use crate::carbon::{self, Grid};
+use crate::digits::{many, si, trimmed};
 use crate::error::{Error, Result};
 use crate::hardware::{Cost, HardwareTarget, Machine, Precision, Request};
 use crate::measurement::Provenance;
 use crate::profile::ModelProfile;
 use crate::scenario::Scenario;
-use crate::units::{Bytes, Exponent, GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
+use crate::units::{Bytes, GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
 
 /// A range together with where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -190,22 +191,22 @@ pub fn footprint(
         None => "not published; assumed by power limit",
     };
     let embodied_formula = format!(
-        "{:.0} kg × {} device(s) ({known}) × {:.3e} s / ({} years × {} busy) = {} g",
-        per_device.typical.0 / 1e3,
+        "{} × {} device(s) ({known}) × {} / ({} years × {} busy) = {}",
+        si(per_device.typical.0, "g"),
         cost.devices,
-        cost.time.typical.0,
+        si(cost.time.typical.0, "s"),
         scenario.lifetime_years,
         scenario.utilization,
-        Exponent(embodied.typical.0),
+        si(embodied.typical.0, "g"),
     );
     let co2e_formula = format!(
-        "{:.3e} J per {unit} × PUE {} / 3.6e6 J per kWh × {:.1} g/kWh ({}, {}) = {} g; embodied {embodied_formula}",
-        cost.energy.typical.0,
+        "{} per {unit} × PUE {} / 3.6 MJ per kWh × {} g/kWh ({}, {}) = {}; embodied {embodied_formula}",
+        si(cost.energy.typical.0, "J"),
         scenario.pue,
-        grid.intensity.typical.0,
+        trimmed(grid.intensity.typical.0, 3),
         grid.name,
         grid.year,
-        Exponent(operational.typical.0),
+        si(operational.typical.0, "g"),
     );
     let rate = cost
         .time
@@ -240,8 +241,9 @@ pub fn footprint(
         co2e_per_day: Estimate {
             range: co2e * scenario.demand_per_day,
             provenance: modelled(format!(
-                "{:.3e} g per {unit} × {:.3e} per day",
-                co2e.typical.0, scenario.demand_per_day
+                "{} per {unit} × {} per day",
+                si(co2e.typical.0, "g"),
+                many(scenario.demand_per_day)
             )),
         },
         devices_for_demand: groups as u64 * cost.devices,

@@ -15,6 +15,7 @@ mod neuromorphic;
 pub mod own;
 pub(crate) mod per_operation;
 mod processor;
+mod relations;
 mod this_cpu;
 
 #[cfg(test)]
@@ -258,9 +259,6 @@ impl HardwareTarget {
         }
         self.power_limit.check("power_limit")?;
         self.static_power.check("static_power")?;
-        if self.static_power.typical >= self.power_limit.typical {
-            return Err("static_power is not below power_limit".to_owned());
-        }
         if let Some(embodied) = &self.embodied {
             embodied.check("embodied")?;
         }
@@ -269,6 +267,10 @@ impl HardwareTarget {
             CostModel::Fpga(fpga) => fpga.check(),
             CostModel::Microcontroller(chip) => chip.check(),
             CostModel::Neuromorphic(chip) => chip.check(),
+        }?;
+        match self.broken_relations().into_iter().next() {
+            Some(broken) => Err(broken.fact),
+            None => Ok(()),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use super::plan::Plan;
 use super::{Demand, Precision, Processor, Total};
+use crate::digits::{many, si, trimmed};
 use crate::hardware::cost::Request;
 use crate::hardware::per_operation::keras_spiking_cpu;
 use crate::hardware::{HardwareClass, HardwareTarget};
-use crate::units::Exponent;
 
 /// The typical time with the values in it.
 pub(super) fn time_formula(
@@ -23,7 +23,10 @@ pub(super) fn time_formula(
         .map(|d| d.unpack_ops)
         .sum();
     let unpacking = if unpack > 0.0 {
-        format!(" and {unpack:.3e} to unpack weights at the widest format's peak")
+        format!(
+            " and {} to unpack weights at the widest format's peak",
+            many(unpack)
+        )
     } else {
         String::new()
     };
@@ -35,8 +38,8 @@ pub(super) fn time_formula(
             rate.typical.0,
             packed.efficiency.typical,
             format!(
-                " (the kernels for packed weights, unpacking included; {:.2e} s to start each)",
-                packed.launch.typical.0
+                " (the kernels for packed weights, unpacking included; {} to start each)",
+                si(packed.launch.typical.0, "s")
             ),
         ),
         None => (
@@ -53,14 +56,20 @@ pub(super) fn time_formula(
         });
     format!(
         "{}: Σ over {} layers of max(operations / (peak × efficiency), bytes / (bandwidth × \
-         efficiency)) + launch = {:.3e} s, with {ops:.3e} operations at {peak:.3e}/s {}{kernels} × {efficiency:.3}{unpacking}, {memory:.3e} bytes \
-         at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {} device(s)",
+         efficiency)) + launch = {}, with {} operations at {} {}{kernels} × {}{unpacking}, {} at {} × {}, {} launches of \
+         {}, {} device(s)",
         plan.words(),
         demands.len(),
-        total.seconds,
+        si(total.seconds, "s"),
+        many(ops),
+        si(peak, "op/s"),
         precision.name(),
-        processor.bandwidth_efficiency.typical,
-        processor.launch.typical.0,
+        trimmed(efficiency, 3),
+        si(memory, "B"),
+        si(bandwidth, "B/s"),
+        trimmed(processor.bandwidth_efficiency.typical, 3),
+        many(launches),
+        si(processor.launch.typical.0, "s"),
         plan.group,
     )
 }
@@ -76,20 +85,20 @@ pub(super) fn energy_formula(
     let ops: f64 = demands.iter().map(|d| d.ops).sum();
     let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
     format!(
-        "{}: {ops:.3e} operations → {} J + on-chip traffic {} J + {} bytes of \
-         memory traffic → {} J + {} device(s) × {} W × {:.3e} s = {} J static + links {} J; capped at {} W \
-         per device; of the device alone: no host, no fans, no losses of a power supply",
+        "{}: {} operations → {} + on-chip traffic {} + {} of memory traffic → {} + {} device(s) × {} × {} = {} static + \
+         links {}; capped at {} per device; of the device alone: no host, no fans, no losses of a power supply",
         plan.words(),
-        Exponent(b.compute.0),
-        Exponent(b.on_chip.0),
-        Exponent(memory),
-        Exponent(b.memory.0),
+        many(ops),
+        si(b.compute.0, "J"),
+        si(b.on_chip.0, "J"),
+        si(memory, "B"),
+        si(b.memory.0, "J"),
         plan.standing(),
-        target.static_power.typical.0,
-        total.seconds,
-        Exponent(b.static_power.0),
-        Exponent(b.interconnect.0),
-        target.power_limit.range().high.0,
+        si(target.static_power.typical.0, "W"),
+        si(total.seconds, "s"),
+        si(b.static_power.0, "J"),
+        si(b.interconnect.0, "J"),
+        si(target.power_limit.range().high.0, "W"),
     )
 }
 
@@ -123,6 +132,7 @@ pub(super) fn quoted_elsewhere(target: &HardwareTarget, request: &Request<'_>) -
     let neurons: f64 = layers.iter().map(|l| l.layer.outputs).sum();
     let energy = keras_spiking_cpu(synapses, neurons).0;
     format!(
-        "; KerasSpiking's 8.6 nJ per operation of a 2013 CPU would give {energy:.3e} J per unit"
+        "; KerasSpiking's 8.6 nJ per operation of a 2013 CPU would give {} per unit",
+        si(energy, "J")
     )
 }

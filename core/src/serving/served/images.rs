@@ -2,6 +2,7 @@
 
 use super::words::images_time;
 use super::{Part, Served, longest, main_layer, with_standing};
+use crate::digits::si;
 use crate::footprint::Bound;
 use crate::hardware::{Cost, Explanation};
 use crate::profile::ModelProfile;
@@ -71,13 +72,12 @@ impl Served<'_> {
         let explanation = self.request.explained(|| Explanation {
             time: images_time(&generating, &time, self),
             energy: format!(
-                "per batch of {}: {devices} device(s) at {:.0} W of at most {:.0} W for {:.3e} s, of which {:.3e} J \
-                 operations; fitted to published measurements of {}",
+                "per batch of {}: {devices} device(s) at {} of at most {} for {}, of which {} operations; fitted to published measurements of {}",
                 scenario.batch,
-                joules / time.total,
-                self.device.power_limit,
-                time.total,
-                energy.operations,
+                si(joules / time.total, "W"),
+                si(self.device.power_limit, "W"),
+                si(time.total, "s"),
+                si(energy.operations, "J"),
                 self.fitted_to(),
             ),
             notes: self.image_notes(&parts, &generating),
