@@ -22,6 +22,85 @@ pub fn si_range(range: Range<f64>, unit: &str) -> ([String; 3], String) {
     )
 }
 
+/// Numbers that stand side by side, under one prefix: that of the largest. Where they lie too far apart for one, each has
+/// its own.
+pub fn in_one_unit(values: &[f64], unit: &str) -> Vec<String> {
+    /// From this ratio on the smallest would be mostly zeros.
+    const TOO_FAR: f64 = 1e3;
+    let sizes = || {
+        values
+            .iter()
+            .map(|value| value.abs())
+            .filter(|size| size.is_finite() && *size > 0.0)
+    };
+    let (largest, smallest) = (
+        sizes().fold(0.0, f64::max),
+        sizes().fold(f64::INFINITY, f64::min),
+    );
+    let (scaled, prefix) = prefixed(largest);
+    if largest / smallest >= TOO_FAR || !(1e-3..1e6).contains(&scaled) {
+        return values.iter().map(|value| si(*value, unit)).collect();
+    }
+    let factor = largest / scaled;
+    values
+        .iter()
+        .map(|&value| {
+            if value.is_finite() {
+                format!("{} {prefix}{unit}", significant(value / factor, 3))
+            } else {
+                si(value, unit)
+            }
+        })
+        .collect()
+}
+
+/// What numbers that stand side by side are counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Data.
+    Bytes,
+    /// Units of work per second.
+    Rate,
+    /// Time.
+    Seconds,
+    /// Energy.
+    Joules,
+    /// Mass of gas.
+    Grams,
+}
+
+impl Counted {
+    /// The numbers of a row, see [`in_one_unit`].
+    pub fn row(self, values: &[f64]) -> Vec<String> {
+        const TONNE: f64 = 1e6;
+        let largest = values.iter().copied().fold(0.0, f64::max);
+        match self {
+            Self::Bytes => in_one_unit(values, "B"),
+            Self::Seconds => in_one_unit(values, "s"),
+            Self::Joules => in_one_unit(values, "J"),
+            Self::Grams if largest >= TONNE => {
+                let tonnes: Vec<f64> = values.iter().map(|grams| grams / TONNE).collect();
+                in_one_unit(&tonnes, "t")
+            }
+            Self::Grams => in_one_unit(values, "g"),
+            // Below one a prefix would be read as millions.
+            Self::Rate if largest < 1.0 => {
+                let write = |value: &f64| format!("{}/s", per_second(*value).trim_end());
+                values.iter().map(write).collect()
+            }
+            Self::Rate => in_one_unit(values, "")
+                .iter()
+                .map(|text| format!("{}/s", text.trim_end()))
+                .collect(),
+        }
+    }
+
+    /// One number alone.
+    pub fn write(self, value: f64) -> String {
+        self.row(&[value]).concat()
+    }
+}
+
 /// A count per second without a prefix below one, where "m" would be read as metres or millions: "0.2", "12.3 k".
 pub fn per_second(value: f64) -> String {
     if (0.001..1.0).contains(&value) {
@@ -225,6 +304,27 @@ mod tests {
         );
         assert_eq!(texts, ["0.900", "1.20", "15.0"]);
         assert_eq!(unit, "kW");
+    }
+
+    #[test]
+    fn a_row_has_one_unit_as_long_as_its_numbers_are_near_each_other() {
+        let texts = |counted: Counted, values: &[f64]| counted.row(values).join(", ");
+        assert_eq!(
+            texts(Counted::Bytes, &[1.68e6, 210e3, 0.0]),
+            "1.68 MB, 0.210 MB, 0 MB"
+        );
+        assert_eq!(
+            texts(Counted::Bytes, &[35_281.469e6, 1.2e6]),
+            "35.3 GB, 1.20 MB"
+        );
+        assert_eq!(
+            texts(Counted::Grams, &[2.5e6, 0.4e6]),
+            "2.50 t, 0.400 t"
+        );
+        assert_eq!(texts(Counted::Rate, &[12_300.0, 950.0]), "12.3 k/s, 0.950 k/s");
+        assert_eq!(texts(Counted::Rate, &[0.2, 0.1]), "0.200/s, 0.100/s");
+        assert_eq!(texts(Counted::Seconds, &[f64::NAN, 1.0]), "–, 1.00 s");
+        assert_eq!(Counted::Joules.write(0.0022), "2.20 mJ");
     }
 
     #[test]

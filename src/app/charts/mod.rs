@@ -13,10 +13,11 @@ use wattif_core::measurement::{Depth, Provenance};
 use super::axis::Axis;
 use super::derived::{Curve, Derived, Store};
 use super::session::Session;
-use super::{theme, widgets};
+use super::explain::{Words, explained};
+use super::theme;
 
 pub(super) use quality::value_text as quality_text;
-pub(super) use scale::{Scale, ticks};
+pub(super) use scale::{Scale, thinned, ticks};
 
 /// A point that was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -285,7 +286,9 @@ fn title(ui: &mut Ui, chart: &Chart) {
             response = response.on_hover_text(&chart.caption);
         }
         if let Some(provenance) = &chart.provenance {
-            widgets::with_provenance(response, provenance);
+            explained(response, || {
+                Words::plain(&chart.reading).and(Words::of(provenance))
+            });
         }
         if both {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {

@@ -5,7 +5,7 @@ use wattif_core::model::{ModelReference, bundled};
 use wattif_core::serving;
 
 use crate::app::command::{Action, Command};
-use crate::app::{App, theme, widgets};
+use crate::app::{App, glossary, theme, widgets};
 use crate::format;
 
 /// Draws the choice of model and a line about it.
@@ -16,13 +16,19 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         Some(reference) => format!("Opening {}…", name_of(reference)),
         None => name_of(chosen),
     };
+    let name = title.clone();
     let combo = ComboBox::from_id_salt("model")
         .selected_text(RichText::new(title).text_style(theme::emphasis()))
         .width(ui.available_width())
+        .truncate()
         .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
         .show_ui(ui, |ui| menu(ui, chosen, queue));
-    combo
-        .response
+    let response = combo.response.on_hover_ui(|ui| {
+        ui.label(RichText::new(name).text_style(theme::emphasis()));
+        ui.label(glossary::MODEL);
+    });
+    glossary::describe(&response, glossary::MODEL);
+    response
         .widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Model"));
     let line = match &app.facts {
         Some(facts) => format!(

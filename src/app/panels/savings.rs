@@ -5,6 +5,7 @@ use wattif_core::footprint::Saving;
 
 use crate::app::compare::{SAME_CONSTANTS, Verdict, verdict};
 use crate::app::derived::Figures;
+use crate::app::explain::{Words, explained};
 use crate::app::pages::Quantity;
 use crate::app::widgets::{self, cell};
 use crate::app::{App, theme};
@@ -44,23 +45,19 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             let title = RichText::new("Savings")
                 .text_style(theme::heading())
                 .color(palette.strong);
-            cell(ui, NAME_WIDTH, Align::Min, title)
-                .on_hover_text("Against the original in the same scenario");
+            explained(cell(ui, NAME_WIDTH, Align::Min, title), || {
+                Words::plain("What is saved against the original in the same scenario")
+            });
             for (title, help) in KINDS {
                 let color = if title == "Realised" {
                     palette.accent
                 } else {
                     palette.muted
                 };
-                cell(
-                    ui,
-                    width,
-                    Align::Max,
-                    RichText::new(title)
-                        .text_style(theme::emphasis())
-                        .color(color),
-                )
-                .on_hover_text(help);
+                let title = RichText::new(title)
+                    .text_style(theme::emphasis())
+                    .color(color);
+                explained(cell(ui, width, Align::Max, title), || Words::plain(help));
             }
         });
         let rows: [(&str, &Saving); 4] = [
@@ -89,9 +86,13 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                     Align::Min,
                     RichText::new(name).color(palette.muted),
                 );
-                if let Some(text) = sentence(name, saving) {
-                    label.on_hover_text(text);
-                }
+                explained(label, || {
+                    let words = Words::plain(meaning(name));
+                    match sentence(name, saving) {
+                        Some(text) => words.line(text),
+                        None => words,
+                    }
+                });
                 for (place, value) in [saving.nominal, saving.stored, saving.realised]
                     .into_iter()
                     .enumerate()
@@ -106,12 +107,11 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                     if realised {
                         text = text.text_style(theme::emphasis()).color(palette.strong);
                     }
-                    cell(ui, width, Align::Max, text).on_hover_text(format!(
-                        "{} of {}: {}",
-                        KINDS[place].0,
-                        name.to_lowercase(),
-                        KINDS[place].1
-                    ));
+                    explained(cell(ui, width, Align::Max, text), || {
+                        let (kind, help) = KINDS[place];
+                        Words::headed(format!("{kind} saving of {}", name.to_lowercase()))
+                            .line(help)
+                    });
                 }
             });
         }
@@ -141,6 +141,16 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             );
         }
     });
+}
+
+/// What is saved in a row.
+fn meaning(row: &str) -> &'static str {
+    match row {
+        "Size" => "Bytes of the weights",
+        "Operations" => "Multiplications and additions executed for one unit of work",
+        "Time" => "Time for one unit of work: the inverse of the throughput",
+        _ => "Joules at the machine for one unit of work",
+    }
 }
 
 const TIED: &str = "tied with the original within the ranges";

@@ -6,6 +6,7 @@ use egui::{
 use wattif_core::footprint::{EnergyBreakdown, Footprint, LayerCost};
 
 use super::bound_words;
+use crate::app::explain::{Words, explained};
 use crate::app::panels::breakdown;
 use crate::app::theme;
 use crate::app::widgets::{self, cell};
@@ -37,7 +38,7 @@ pub(super) fn bars(ui: &mut Ui, footprint: &Footprint, original: Option<&Footpri
     let number = 62.0 * growth;
     let lanes = Lanes {
         name,
-        bar: ((width - name - Lanes::GAP - 2.0 * number) / 2.0 - 10.0).max(40.0),
+        bar: ((width - name - Lanes::GAP - 2.0 * number) / 2.0 - 10.0).max(12.0),
         number,
         longest: both().map(|l| l.time.0).fold(0.0, f64::max),
         most: both().map(|l| l.energy.total().0).fold(0.0, f64::max),
@@ -124,11 +125,11 @@ fn row(ui: &mut Ui, layer: &LayerCost, before: Option<&LayerCost>, lanes: &Lanes
             );
         })
         .response;
-    response.on_hover_ui(|ui| {
-        ui.label(RichText::new(&layer.layer).text_style(theme::emphasis()));
-        ui.label(format!("Bound by {}", bound_words(layer.bound)));
+    explained(response, || {
+        let mut words = Words::headed(&layer.layer);
+        words = words.line(format!("Bound by {}", bound_words(layer.bound)));
         let lines = [(Some(layer), "Now"), (before, "Original")];
-        for (layer, words) in lines {
+        for (layer, when) in lines {
             let Some(layer) = layer else { continue };
             let parts = breakdown::parts(&layer.energy);
             let named: Vec<String> = breakdown::NAMES
@@ -139,13 +140,14 @@ fn row(ui: &mut Ui, layer: &LayerCost, before: Option<&LayerCost>, lanes: &Lanes
                     format!("{} {}", name.to_lowercase(), format::si(part, "J"))
                 })
                 .collect();
-            ui.label(format!(
-                "{words}: {}, {} ({})",
+            words = words.line(format!(
+                "{when}: {}, {} ({})",
                 format::si(layer.time.0, "s"),
                 format::si(layer.energy.total().0, "J"),
                 named.join(", ")
             ));
         }
+        words
     });
 }
 
