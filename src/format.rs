@@ -1,9 +1,7 @@
 //! Numbers as text: SI prefixes, units always, and no more digits than the number deserves.
 
-pub use wattif_core::digits::{
-    MINUS, amount, count, many, si, signed_text, significant, trimmed,
-};
 pub(crate) use wattif_core::digits::PREFIXES;
+pub use wattif_core::digits::{MINUS, amount, count, many, si, signed_text, significant, trimmed};
 use wattif_core::digits::{prefixed, round_significant};
 use wattif_core::measurement::Metric;
 use wattif_core::units::Range;
@@ -317,11 +315,11 @@ mod tests {
             texts(Counted::Bytes, &[35_281.469e6, 1.2e6]),
             "35.3 GB, 1.20 MB"
         );
+        assert_eq!(texts(Counted::Grams, &[2.5e6, 0.4e6]), "2.50 t, 0.400 t");
         assert_eq!(
-            texts(Counted::Grams, &[2.5e6, 0.4e6]),
-            "2.50 t, 0.400 t"
+            texts(Counted::Rate, &[12_300.0, 950.0]),
+            "12.3 k/s, 0.950 k/s"
         );
-        assert_eq!(texts(Counted::Rate, &[12_300.0, 950.0]), "12.3 k/s, 0.950 k/s");
         assert_eq!(texts(Counted::Rate, &[0.2, 0.1]), "0.200/s, 0.100/s");
         assert_eq!(texts(Counted::Seconds, &[f64::NAN, 1.0]), "–, 1.00 s");
         assert_eq!(Counted::Joules.write(0.0022), "2.20 mJ");

@@ -72,10 +72,7 @@ impl Window {
             for other in &texts[place + 1..] {
                 let both = visible.intersect(other.visible());
                 if both.width() > TOUCH && both.height() > TOUCH {
-                    flaws.push(format!(
-                        "{:?} and {:?} at {both:?}",
-                        one.words, other.words
-                    ));
+                    flaws.push(format!("{:?} and {:?} at {both:?}", one.words, other.words));
                 }
             }
         }
@@ -138,7 +135,10 @@ fn no_text_lies_on_another_and_none_is_cut_in_any_window() {
         window.wait();
         // The theme changes no place: the second is walked in the hardest window alone.
         let hardest = theme == Theme::Dark;
-        for size in SIZES.into_iter().take(if hardest { 1 } else { SIZES.len() }) {
+        for size in SIZES
+            .into_iter()
+            .take(if hardest { 1 } else { SIZES.len() })
+        {
             for scale in SCALES.into_iter().skip(if hardest { 2 } else { 0 }) {
                 // Larger text is fewer points in the same window.
                 window.harness.set_size(vec2(size[0], size[1]) / scale);

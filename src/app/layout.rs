@@ -149,10 +149,7 @@ impl App {
         }
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             let scroll = ui.spacing().scroll;
-            let size = vec2(
-                ui.available_width() - scroll.bar_width,
-                theme::PAGE_HEIGHT,
-            );
+            let size = vec2(ui.available_width() - scroll.bar_width, theme::PAGE_HEIGHT);
             ui.allocate_ui(size, |ui| {
                 ui.set_min_size(size);
                 self.draw_page(ui);

@@ -66,7 +66,9 @@ mod tests {
     #[test]
     fn a_name_keeps_its_end_and_never_grows() {
         let fit = |most: usize| {
-            let text = shortened("NVIDIA Jetson AGX Orin 64 GB", |t| t.chars().count() <= most);
+            let text = shortened("NVIDIA Jetson AGX Orin 64 GB", |t| {
+                t.chars().count() <= most
+            });
             assert!(text.chars().count() <= most.max(1), "{text}");
             text
         };

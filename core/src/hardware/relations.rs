@@ -146,11 +146,36 @@ mod tests {
     #[test]
     fn a_broken_relation_is_reported_at_both_figures_and_refuses_the_file() {
         let cases = [
-            ("nvidia-l4", "static_power", [10.0, 50.0, 100.0], "power_limit"),
-            ("nvidia-l4", "power_limit", [20.0, 24.0, 25.0], "static_power"),
-            ("nvidia-l4", "power_limit", [10.0, 72.0, 72.0], "static_power"),
-            ("nvidia-l4", "on_chip capacity", [1e12; 3], "memory capacity"),
-            ("nvidia-l4", "memory bandwidth", [1e15; 3], "on_chip bandwidth"),
+            (
+                "nvidia-l4",
+                "static_power",
+                [10.0, 50.0, 100.0],
+                "power_limit",
+            ),
+            (
+                "nvidia-l4",
+                "power_limit",
+                [20.0, 24.0, 25.0],
+                "static_power",
+            ),
+            (
+                "nvidia-l4",
+                "power_limit",
+                [10.0, 72.0, 72.0],
+                "static_power",
+            ),
+            (
+                "nvidia-l4",
+                "on_chip capacity",
+                [1e12; 3],
+                "memory capacity",
+            ),
+            (
+                "nvidia-l4",
+                "memory bandwidth",
+                [1e15; 3],
+                "on_chip bandwidth",
+            ),
             ("nvidia-l4", "two_of_four", [0.5, 1.5, 1.9], "two_of_four"),
             ("nvidia-l4", "two_of_four", [1.0, 2.0, 4.0], "two_of_four"),
             ("intel-loihi-2", "active_power", [1e3; 3], "power_limit"),

@@ -12,12 +12,12 @@ use wattif_core::measurement::{Depth, Provenance};
 
 use super::axis::Axis;
 use super::derived::{Curve, Derived, Store};
-use super::session::Session;
 use super::explain::{Words, explained};
+use super::session::Session;
 use super::theme;
 
 pub(super) use quality::value_text as quality_text;
-pub(super) use scale::{Scale, thinned, ticks};
+pub(super) use scale::{Scale, ticks};
 
 /// A point that was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -210,7 +210,9 @@ impl Plane {
             .into_iter()
             .find(|place| {
                 room.expand(0.5).contains_rect(*place)
-                    && taken.iter().all(|other| !other.shrink(0.5).intersects(*place))
+                    && taken
+                        .iter()
+                        .all(|other| !other.shrink(0.5).intersects(*place))
             });
         if let Some(place) = place {
             taken.push(place);

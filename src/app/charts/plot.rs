@@ -47,16 +47,19 @@ pub(super) fn show(
         ((place - first + margin) / span) as f32 * width
     });
     // Under the last chart are the labels and the title of the level axis.
-    let below = if is_last { 2.0 * LINE * small.size } else { 2.0 };
+    let below = if is_last {
+        2.0 * LINE * small.size
+    } else {
+        2.0
+    };
     let height = (ui.available_height() - below).max(1.0);
     let gap = f64::from(LINE * small.size / height) * (high - low);
     let labels = Labels { step, gap };
-    let response =
-        plot(chart, axis, is_last, &labels, &small, palette).show(ui, |plot| {
-            plot.set_plot_bounds_x(x_bounds);
-            plot.set_plot_bounds_y(low..=high);
-            curves(plot, chart, palette);
-        });
+    let response = plot(chart, axis, is_last, &labels, &small, palette).show(ui, |plot| {
+        plot.set_plot_bounds_x(x_bounds);
+        plot.set_plot_bounds_y(low..=high);
+        curves(plot, chart, palette);
+    });
     let transform = response.transform;
     let frame = *transform.frame();
     let painter = ui

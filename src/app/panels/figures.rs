@@ -12,7 +12,7 @@ use crate::app::derived::Figures;
 use crate::app::explain::{Words, explained};
 use crate::app::widgets::{self, cell};
 use crate::app::{App, charts, glossary, theme};
-use crate::format::{self, Counted};
+use crate::format::Counted;
 
 /// One column of the table.
 struct Column<'a> {
@@ -227,7 +227,9 @@ const ROWS: [(&str, Reading); 6] = [
 /// What a row means, for its tooltip.
 fn help(row: &str, unit: Unit) -> &'static str {
     match row {
-        "File size" => "Bytes of the file that an export writes: weights packed at their width, with their scales",
+        "File size" => {
+            "Bytes of the file that an export writes: weights packed at their width, with their scales"
+        }
         "Throughput" => "Units of work finished per second, all devices together",
         "Latency" if unit == Unit::Token => {
             "Time per output step of the whole batch: a step writes one token for every sequence; not the time of a whole answer"

@@ -99,14 +99,18 @@ pub(in crate::app) const fn help(axis: Axis) -> &'static str {
         Axis::TimeSteps => {
             "Time steps that one unit of work is presented for: more come nearer to the network's own activations, and cost more"
         }
-        Axis::Demand => "Units of work per day; emissions of a day follow from it, those of one unit do not",
+        Axis::Demand => {
+            "Units of work per day; emissions of a day follow from it, those of one unit do not"
+        }
         Axis::Pue => {
             "Power usage effectiveness: energy of the whole building / energy of the machines in it; 1 is no overhead"
         }
         Axis::Lifetime => {
             "Years a device is used before it is replaced; spreads the embodied emissions, those of making it"
         }
-        Axis::Utilization => "Share of its life that a device is busy; the embodied emissions fall on that",
+        Axis::Utilization => {
+            "Share of its life that a device is busy; the embodied emissions fall on that"
+        }
     }
 }
 
@@ -162,9 +166,7 @@ fn group(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
     let integer = recipe.quantization.weight_bits <= 8;
     ui.add_enabled_ui(integer, |ui| {
         ui.horizontal(|ui| {
-            let label = caption(ui, "One scale per").on_hover_text(
-                glossary::GROUP,
-            );
+            let label = caption(ui, "One scale per").on_hover_text(glossary::GROUP);
             let combo = ComboBox::from_id_salt("group")
                 .selected_text(group_name(recipe.quantization.group))
                 .width(126.0)
@@ -189,8 +191,7 @@ fn temperature(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
     let student = recipe.distillation.ratio < 1.0;
     ui.add_enabled_ui(student, |ui| {
         ui.horizontal(|ui| {
-            let label = caption(ui, "Temperature")
-                .on_hover_text(glossary::TEMPERATURE);
+            let label = caption(ui, "Temperature").on_hover_text(glossary::TEMPERATURE);
             let mut value = recipe.distillation.temperature;
             let response = ui
                 .add(

@@ -32,28 +32,26 @@ const LEAST: f32 = 80.0;
 fn list_them(ui: &mut Ui) {
     let palette = theme::palette(ui.visuals());
     egui::Grid::new("shortcut list")
-            .num_columns(2)
-            .spacing([32.0, 4.0])
-            .show(ui, |ui| {
-                for command in Command::ALL {
-                    let Some(shortcut) = command.shortcut() else {
-                        continue;
-                    };
-                    ui.label(command.title().trim_end_matches('…'));
-                    ui.label(
-                        RichText::new(ui.ctx().format_shortcut(&shortcut)).color(palette.muted),
-                    );
-                    ui.end_row();
-                }
-                for (what, keys) in [
-                    ("Next or previous control", "Tab, Shift+Tab"),
-                    ("Move the slider that has the focus", "Left, Right"),
-                    ("What stands behind a figure", "Tab to it"),
-                    ("Leave the presentation", "Esc"),
-                ] {
-                    ui.label(what);
-                    ui.label(RichText::new(keys).color(palette.muted));
-                    ui.end_row();
-                }
-            });
+        .num_columns(2)
+        .spacing([32.0, 4.0])
+        .show(ui, |ui| {
+            for command in Command::ALL {
+                let Some(shortcut) = command.shortcut() else {
+                    continue;
+                };
+                ui.label(command.title().trim_end_matches('…'));
+                ui.label(RichText::new(ui.ctx().format_shortcut(&shortcut)).color(palette.muted));
+                ui.end_row();
+            }
+            for (what, keys) in [
+                ("Next or previous control", "Tab, Shift+Tab"),
+                ("Move the slider that has the focus", "Left, Right"),
+                ("What stands behind a figure", "Tab to it"),
+                ("Leave the presentation", "Esc"),
+            ] {
+                ui.label(what);
+                ui.label(RichText::new(keys).color(palette.muted));
+                ui.end_row();
+            }
+        });
 }

@@ -229,7 +229,8 @@ fn name(ui: &mut Ui, rect: Rect, entry: &Entry, right: f32, chosen: bool) {
     let font = style.resolve(ui.style());
     let words = names::fitted(ui, &entry.name(), &font, room.width());
     let at = Align2::LEFT_CENTER.pos_in_rect(&room);
-    ui.painter().text(at, Align2::LEFT_CENTER, words, font, color);
+    ui.painter()
+        .text(at, Align2::LEFT_CENTER, words, font, color);
 }
 
 /// One device that cannot, with the reason; true when it was chosen.
@@ -267,9 +268,7 @@ pub(super) fn refused(ui: &mut Ui, entry: &Entry, chosen: bool) -> bool {
     if response.gained_focus() {
         response.scroll_to_me(None);
     }
-    let response = told(response, || {
-        Words::headed(&entry.target.name).line(&reason)
-    });
+    let response = told(response, || Words::headed(&entry.target.name).line(&reason));
     response.clicked() && !chosen
 }
 

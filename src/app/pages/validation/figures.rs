@@ -150,7 +150,10 @@ fn line(ui: &mut Ui, lanes: &Lanes, name: &str, figures: &Statistics, chosen: bo
             .iter()
             .zip(&texts)
             .fold(Words::headed(name), |words, ((head, help), text)| {
-                words.line(format!("{help}: {text}{}", if head.ends_with('%') { " %" } else { "" }))
+                words.line(format!(
+                    "{help}: {text}{}",
+                    if head.ends_with('%') { " %" } else { "" }
+                ))
             })
     });
     response.clicked()
