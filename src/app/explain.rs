@@ -1,6 +1,6 @@
 //! What stands behind a number or a word: the same text under the pointer, with the keyboard and for a screen reader.
 
-use egui::{Response, RichText, Sense, Stroke, StrokeKind, Ui};
+use egui::{Label, Response, RichText, Sense, Stroke, StrokeKind, Ui, WidgetText};
 use wattif_core::measurement::Provenance;
 
 use super::theme;
@@ -79,7 +79,16 @@ impl Words {
     }
 }
 
-/// Something drawn that says more: under the pointer, and where the keyboard has come to it with Tab.
+/// A text that Tab comes to, for [`explained`].
+pub(super) fn reachable(ui: &mut Ui, text: impl Into<WidgetText>) -> Response {
+    ui.add(Label::new(text).sense(REACHABLE))
+}
+
+/// What Tab comes to although nothing can be done with it. It has to be so from the beginning of a frame: what was drawn
+/// first as something else has lost the keyboard by then.
+pub(super) const REACHABLE: Sense = Sense::FOCUSABLE;
+
+/// Something drawn that says more: under the pointer, and where the keyboard has come to it with Tab, see [`REACHABLE`].
 pub(super) fn explained(response: Response, words: impl Fn() -> Words) -> Response {
     let response = told(response, words);
     if response.has_focus() {
@@ -90,7 +99,6 @@ pub(super) fn explained(response: Response, words: impl Fn() -> Words) -> Respon
 
 /// The same of something that shows by itself that it has the keyboard.
 pub(super) fn told(response: Response, words: impl Fn() -> Words) -> Response {
-    let response = response.interact(Sense::focusable_noninteractive());
     response
         .ctx
         .accesskit_node_builder(response.id, |node| node.set_description(words().spoken()));

@@ -43,7 +43,7 @@ impl App {
         let width = ui.available_width();
         self.narrow = width < theme::CHART_WIDTH + panels;
         // In a very narrow one a panel takes the place of the charts too.
-        let single = width < theme::LEAST_CHART_WIDTH + theme::PANEL_WIDTHS[0];
+        self.single = width < theme::LEAST_CHART_WIDTH + theme::PANEL_WIDTHS[0];
         let mut queue = std::mem::take(&mut self.queue);
         let bar = Frame::new()
             .fill(palette.panel)
@@ -62,7 +62,7 @@ impl App {
         let settings = &self.session.settings;
         let (show_controls, wanted) = (settings.show_controls, settings.show_results);
         let show_results = wanted && !(show_controls && self.narrow);
-        if single && (show_controls || show_results) {
+        if self.single && (show_controls || show_results) {
             self.queue.append(&mut queue);
             self.alone(ui, side, show_controls);
             return;
@@ -144,6 +144,11 @@ impl App {
             }
         });
         self.queue.append(&mut queue);
+        self.draw_page_in_room(ui);
+    }
+
+    /// Draws the page as high as it needs to be, scrolled where the window is lower.
+    fn draw_page_in_room(&mut self, ui: &mut Ui) {
         if ui.available_height() >= theme::PAGE_HEIGHT {
             return self.draw_page(ui);
         }
@@ -205,7 +210,7 @@ impl App {
         self.refresh();
         CentralPanel::no_frame().frame(ground).show(ui, |ui| {
             theme::enlarge(ui);
-            self.draw_page(ui);
+            self.draw_page_in_room(ui);
         });
     }
 }

@@ -106,6 +106,8 @@ pub struct App {
     presenting: bool,
     /// Whether controls and results do not both fit beside the charts.
     narrow: bool,
+    /// Whether not even one of them fits beside the charts.
+    single: bool,
     listing_shortcuts: bool,
     preset: Option<OpenedPreset>,
     pictures: Pictures,
@@ -218,6 +220,7 @@ impl App {
             folder: options.folder,
             presenting: false,
             narrow: false,
+            single: false,
             listing_shortcuts: false,
             preset: None,
             pictures: Pictures::default(),

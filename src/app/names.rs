@@ -12,7 +12,7 @@ pub(super) fn fitted(ui: &Ui, name: &str, font: &FontId, width: f32) -> String {
     })
 }
 
-/// The longest form of a name that fits. The maker goes first, then the middle, of which more is kept of the end than of
+/// The longest form of a name that fits. What stands in brackets goes first, then the maker, then the middle, of which more is kept of the end than of
 /// the beginning: devices of a family differ in their last words.
 fn shortened(name: &str, fits: impl Fn(&str) -> bool) -> String {
     if fits(name) {
@@ -22,6 +22,12 @@ fn shortened(name: &str, fits: impl Fn(&str) -> bool) -> String {
         Some((count, device)) => (format!("{count} × "), device),
         None => (String::new(), name),
     };
+    // What stands in brackets says more about a device that the rest has named already.
+    let plain = device.split(" (").next().unwrap_or(device);
+    let named = format!("{count}{plain}…");
+    if plain.len() < device.len() && fits(&named) {
+        return named;
+    }
     // A word with digits is a type, not a maker.
     let rest = match device.split_once(' ') {
         Some((maker, rest)) if !maker.contains(|c: char| c.is_ascii_digit()) => {

@@ -169,7 +169,13 @@ impl App {
                 self.session.pins[slot] = Some(self.session.configuration.clone());
             }
             Command::ClearPins => self.session.pins = [None, None],
-            Command::Show(page) => settings.page = page,
+            Command::Show(page) => {
+                settings.page = page;
+                // Where a panel stands in the place of the page, it steps aside for it.
+                if self.single {
+                    (settings.show_controls, settings.show_results) = (false, false);
+                }
+            }
             Command::Present => self.presenting = !self.presenting,
             Command::SwitchTheme => {
                 settings.theme = match ctx.theme() {

@@ -9,7 +9,7 @@ use wattif_core::hardware::HardwareClass;
 use wattif_core::measurement::Provenance;
 
 use super::axis::Axis;
-use super::explain::{Words, explained};
+use super::explain::{REACHABLE, Words, explained};
 use super::theme;
 
 /// How much room a slider gets.
@@ -417,8 +417,28 @@ pub(super) fn cell(
     align: Align,
     text: impl Into<egui::WidgetText>,
 ) -> Response {
+    cell_sensing(ui, width, align, text, Sense::hover())
+}
+
+/// The same, for [`explained`].
+pub(super) fn reachable_cell(
+    ui: &mut Ui,
+    width: f32,
+    align: Align,
+    text: impl Into<egui::WidgetText>,
+) -> Response {
+    cell_sensing(ui, width, align, text, REACHABLE)
+}
+
+fn cell_sensing(
+    ui: &mut Ui,
+    width: f32,
+    align: Align,
+    text: impl Into<egui::WidgetText>,
+    sense: Sense,
+) -> Response {
     let height = ui.text_style_height(&egui::TextStyle::Body);
-    let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
+    let (rect, response) = ui.allocate_exact_size(vec2(width, height), sense);
     let galley = text.into().into_galley(
         ui,
         Some(egui::TextWrapMode::Truncate),

@@ -12,7 +12,7 @@ use wattif_core::measurement::{Depth, Provenance};
 
 use super::axis::Axis;
 use super::derived::{Curve, Derived, Store};
-use super::explain::{Words, explained};
+use super::explain::{REACHABLE, Words, explained, reachable};
 use super::session::Session;
 use super::theme;
 
@@ -275,12 +275,12 @@ fn title(ui: &mut Ui, chart: &Chart) {
     let both = reading.size().x + caption.size().x + 16.0 <= ui.available_width();
     ui.horizontal(|ui| {
         let mut response = if reading.size().x <= ui.available_width() {
-            ui.label(reading)
+            reachable(ui, reading)
         } else {
             let text = RichText::new(&chart.reading)
                 .text_style(theme::reading())
                 .color(palette.strong);
-            ui.add(egui::Label::new(text).truncate())
+            ui.add(egui::Label::new(text).truncate().sense(REACHABLE))
         };
         if !both {
             response = response.on_hover_text(&chart.caption);

@@ -110,7 +110,7 @@ fn change(before: f64, after: f64) -> String {
     format::saving(1.0 - after / before)
 }
 
-const NAME_WIDTH: f32 = 78.0;
+const NAME_WIDTH: f32 = 92.0;
 const CHANGE_WIDTH: f32 = 52.0;
 
 impl Preview {

@@ -48,7 +48,8 @@ pub(in crate::app) fn empty(ui: &mut Ui, reason: &str) {
 /// What a page says, in one sentence.
 pub(in crate::app) fn reading(ui: &mut Ui, text: &str) -> Response {
     let palette = theme::palette(ui.visuals());
-    let words = RichText::new(text)
+    // A number keeps its unit when the line breaks.
+    let words = RichText::new(text.replace(" %", "\u{a0}%"))
         .text_style(theme::reading())
         .color(palette.strong);
     ui.add(egui::Label::new(words).wrap())

@@ -3,8 +3,8 @@
 use egui::{Align, Rect, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 use wattif_core::footprint::{EnergyBreakdown, Footprint};
 
-use crate::app::explain::{Words, explained};
-use crate::app::widgets::{self, cell};
+use crate::app::explain::{Words, explained, reachable};
+use crate::app::widgets::{self, reachable_cell};
 use crate::app::{App, glossary, theme};
 use crate::format::{self, Counted};
 
@@ -63,19 +63,18 @@ pub(in crate::app) fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
 fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint, demand_per_day: f64) {
     let palette = theme::palette(ui.visuals());
     let range = footprint.energy_per_unit.range;
-    explained(ui.label(title), || Words::plain(glossary::ENERGY));
+    explained(reachable(ui, title), || Words::plain(glossary::ENERGY));
     theme::tighten(ui);
     let ends = Counted::Joules.row(&[range.low.0, range.typical.0, range.high.0]);
     ui.horizontal(|ui| {
-        let figure = ui.label(
-            RichText::new(&ends[1])
-                .text_style(theme::figure())
-                .color(palette.strong),
-        );
+        let figure = RichText::new(&ends[1])
+            .text_style(theme::figure())
+            .color(palette.strong);
+        let figure = reachable(ui, figure);
         let provenance = &footprint.energy_per_unit.provenance;
         widgets::with_provenance(figure, provenance);
         let ends = format!("{} to {}", ends[0], ends[2]);
-        let ends = ui.label(RichText::new(ends).color(palette.muted));
+        let ends = reachable(ui, RichText::new(ends).color(palette.muted));
         explained(ends, || {
             Words::plain("Low and high: every constant at the favourable and at the unfavourable end of its range")
                 .and(Words::of(provenance))
@@ -115,9 +114,9 @@ fn legend(ui: &mut Ui, parts: &[f64; 5]) {
                 let room = half - swatch - number - 2.0 * gap;
                 let share = format::percent(parts[place] / total, 0);
                 let help = || Words::plain(format!("{help}: {share} of the energy"));
-                explained(cell(ui, room, Align::Min, name), help);
+                explained(reachable_cell(ui, room, Align::Min, name), help);
                 let text = texts[2 * line + column].as_str();
-                explained(cell(ui, number, Align::Max, text), help);
+                explained(reachable_cell(ui, number, Align::Max, text), help);
             }
         });
     }
@@ -165,7 +164,7 @@ fn comparison(ui: &mut Ui, footprint: &Footprint, demand_per_day: f64) {
     let text = RichText::new(text)
         .text_style(theme::emphasis())
         .color(palette.strong);
-    explained(ui.label(text), || {
+    explained(reachable(ui, text), || {
         Words::headed("Published").line(CAR_SOURCE).line(format!(
             "A day's energy at the machine brings {} litres of water to the boil (4186 J/(kg K) × 80 K, no losses)",
             format::roughly(Some(kettles))

@@ -9,8 +9,8 @@ use wattif_core::profile::Unit;
 use wattif_core::units::Range;
 
 use crate::app::derived::Figures;
-use crate::app::explain::{Words, explained};
-use crate::app::widgets::{self, cell};
+use crate::app::explain::{Words, explained, reachable};
+use crate::app::widgets::{self, cell, reachable_cell};
 use crate::app::{App, charts, glossary, theme};
 use crate::format::Counted;
 
@@ -174,7 +174,9 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
                 .text_style(theme::emphasis())
                 .color(color);
             let help = glossary::column(column.title);
-            explained(cell(ui, width, Align::Max, title), || Words::plain(help));
+            explained(reachable_cell(ui, width, Align::Max, title), || {
+                Words::plain(help)
+            });
         }
     });
     let metric = columns
@@ -194,7 +196,7 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
                 other => other.to_owned(),
             };
             let label = RichText::new(&name).color(palette.muted);
-            explained(cell(ui, name_width, Align::Min, label), || {
+            explained(reachable_cell(ui, name_width, Align::Min, label), || {
                 Words::plain(help)
             });
             let mut entries: Vec<Entry> = columns
@@ -208,7 +210,7 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
                     text = text.text_style(theme::emphasis()).color(palette.strong);
                 }
                 let title = format!("{name}, {}", column.title);
-                entry.explain(cell(ui, width, Align::Max, text), &title);
+                entry.explain(reachable_cell(ui, width, Align::Max, text), &title);
             }
         });
     }
@@ -260,7 +262,8 @@ fn in_one_line(ui: &mut Ui, measured: &Measured, unit: Unit) {
         ui.label(RichText::new("Saved").color(palette.muted));
         for entry in entries {
             // A number stays on one line with its unit.
-            entry.explain(ui.label(entry.text.replace(' ', "\u{a0}")), "Saved");
+            let text = entry.text.replace(' ', "\u{a0}");
+            entry.explain(reachable(ui, text), "Saved");
         }
     });
 }

@@ -7,8 +7,8 @@ use wattif_core::hardware::{self, HardwareTarget};
 use wattif_core::units::UnitsPerSecond;
 
 use crate::app::command::{Action, Command};
-use crate::app::explain::{Words, explained};
-use crate::app::widgets::{self, cell};
+use crate::app::explain::{Words, explained, reachable};
+use crate::app::widgets::{self, cell, reachable_cell};
 use crate::app::{App, theme};
 use crate::format;
 
@@ -69,7 +69,7 @@ fn results(ui: &mut Ui, run: &PackedRun, target: &HardwareTarget) {
     };
     let weights = format::bytes(run.bytes as f64);
     let words = format!("{weights} of weights as {}, {threads}", run.format_names());
-    explained(ui.label(muted(words)), || {
+    explained(reachable(ui, muted(words)), || {
         run.notes()
             .into_iter()
             .fold(Words::headed("Measured here"), Words::line)
@@ -104,7 +104,7 @@ fn results(ui: &mut Ui, run: &PackedRun, target: &HardwareTarget) {
     }
     energy(ui, run);
     if let Some(quality) = &run.quality {
-        explained(ui.label(muted(quality_words(quality))), || {
+        explained(reachable(ui, muted(quality_words(quality))), || {
             Words::plain(format!(
                 "Measured here on {} held-out samples, both on the same",
                 format::count(quality.packed.n as f64)
@@ -119,7 +119,7 @@ fn measured(ui: &mut Ui, speed: &PackedSpeed, threads: &str) {
     let text = RichText::new(format::per_second(spread.median).trim_end())
         .text_style(theme::emphasis())
         .color(palette.strong);
-    explained(cell(ui, RATE_WIDTH, Align::Max, text), || {
+    explained(reachable_cell(ui, RATE_WIDTH, Align::Max, text), || {
         let (low, high) = (spread.lower_quartile, spread.upper_quartile);
         Words::headed("Measured here").line(format!(
             "Median of {} repeats; half of them from {} to {}; {threads}",
@@ -133,13 +133,13 @@ fn measured(ui: &mut Ui, speed: &PackedSpeed, threads: &str) {
 fn prediction(ui: &mut Ui, predicted: &Estimate<UnitsPerSecond>, speed: &PackedSpeed) {
     let range = predicted.range.map(|rate| rate.0);
     let rate = |value: f64| format::per_second(value).trim_end().to_owned();
-    let figure = cell(ui, RATE_WIDTH, Align::Max, rate(range.typical));
+    let figure = reachable_cell(ui, RATE_WIDTH, Align::Max, rate(range.typical));
     explained(figure, || {
         let ends = format!("From {} to {}", rate(range.low), rate(range.high));
         Words::of(&predicted.provenance).line(ends)
     });
     let ratio = range.typical / speed.units_per_s.median;
-    let ratio = cell(ui, RATIO_WIDTH, Align::Max, format::significant(ratio, 2));
+    let ratio = reachable_cell(ui, RATIO_WIDTH, Align::Max, format::significant(ratio, 2));
     explained(ratio, || Words::plain("Predicted / measured"));
 }
 
@@ -155,7 +155,7 @@ fn energy(ui: &mut Ui, run: &PackedRun) {
                     run.unit.name(),
                     speed.work.words()
                 );
-                explained(ui.label(text), || Words::plain(joules_words(joules)));
+                explained(reachable(ui, text), || Words::plain(joules_words(joules)));
             }
             // The same sensor is silent for all of them.
             Energy::Unknown(reason) => {

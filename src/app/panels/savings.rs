@@ -7,7 +7,7 @@ use crate::app::compare::{SAME_CONSTANTS, Verdict, verdict};
 use crate::app::derived::Figures;
 use crate::app::explain::{Words, explained};
 use crate::app::pages::Quantity;
-use crate::app::widgets::{self, cell};
+use crate::app::widgets::{self, reachable_cell};
 use crate::app::{App, theme};
 use crate::format;
 
@@ -45,7 +45,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             let title = RichText::new("Savings")
                 .text_style(theme::heading())
                 .color(palette.strong);
-            explained(cell(ui, NAME_WIDTH, Align::Min, title), || {
+            explained(reachable_cell(ui, NAME_WIDTH, Align::Min, title), || {
                 Words::plain("What is saved against the original in the same scenario")
             });
             for (title, help) in KINDS {
@@ -57,7 +57,9 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                 let title = RichText::new(title)
                     .text_style(theme::emphasis())
                     .color(color);
-                explained(cell(ui, width, Align::Max, title), || Words::plain(help));
+                explained(reachable_cell(ui, width, Align::Max, title), || {
+                    Words::plain(help)
+                });
             }
         });
         let rows: [(&str, &Saving); 4] = [
@@ -80,7 +82,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         };
         for (name, saving) in rows {
             ui.horizontal(|ui| {
-                let label = cell(
+                let label = reachable_cell(
                     ui,
                     NAME_WIDTH,
                     Align::Min,
@@ -107,7 +109,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                     if realised {
                         text = text.text_style(theme::emphasis()).color(palette.strong);
                     }
-                    explained(cell(ui, width, Align::Max, text), || {
+                    explained(reachable_cell(ui, width, Align::Max, text), || {
                         let (kind, help) = KINDS[place];
                         Words::headed(format!("{kind} saving of {}", name.to_lowercase()))
                             .line(help)

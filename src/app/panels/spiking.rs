@@ -4,7 +4,7 @@ use egui::{Align, RichText, Ui};
 use wattif_core::hardware::HardwareClass;
 use wattif_core::measurement::LayerActivity;
 
-use crate::app::explain::{Words, explained};
+use crate::app::explain::{Words, explained, reachable};
 use crate::app::{App, theme, widgets};
 use crate::format;
 
@@ -36,7 +36,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             format::signed_text(spiking.accuracy.value * 100.0, 1),
             format::percent(half, 1)
         );
-        let accuracy = ui.label(RichText::new(text).text_style(theme::emphasis()));
+        let accuracy = reachable(ui, RichText::new(text).text_style(theme::emphasis()));
         explained(accuracy, || {
             Words::plain(format!(
                 "Measured here on {} held-out images, {} time steps each, thresholds from training images; {} with \
@@ -54,13 +54,16 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         let row = |ui: &mut Ui, text: &dyn Fn(&LayerActivity) -> RichText| {
             ui.horizontal(|ui| {
                 for layer in &spiking.activity {
-                    explained(widgets::cell(ui, width, Align::Max, text(layer)), || {
-                        Words::plain(format!(
-                            "{} spikes reach {} in one time step",
-                            format::significant(layer.spikes_per_step, 3),
-                            layer.layer
-                        ))
-                    });
+                    explained(
+                        widgets::reachable_cell(ui, width, Align::Max, text(layer)),
+                        || {
+                            Words::plain(format!(
+                                "{} spikes reach {} in one time step",
+                                format::significant(layer.spikes_per_step, 3),
+                                layer.layer
+                            ))
+                        },
+                    );
                 }
             });
         };

@@ -4,7 +4,7 @@ use egui::{Align, Layout, ProgressBar, RichText, Ui};
 use wattif_core::hardware::HardwareClass;
 
 use crate::app::command::{Action, Command};
-use crate::app::explain::{Words, explained};
+use crate::app::explain::{REACHABLE, Words, explained};
 use crate::app::{App, Page, power, theme, widgets};
 use crate::format;
 
@@ -49,20 +49,20 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 format::count(report.steps.0 as f64),
                 format::count(report.steps.1 as f64),
             );
-            line(ui, small(&text));
+            line(ui, small(&text), egui::Sense::hover());
             ui.separator();
         }
         if let Some((what, done)) = &app.activity.progress {
             let waited = now - app.activity.since;
             if waited >= PATIENCE_SECONDS {
                 bar(ui, *done);
-                line(ui, small(what));
+                line(ui, small(what), egui::Sense::hover());
             } else {
                 ui.ctx()
                     .request_repaint_after_secs((PATIENCE_SECONDS - waited) as f32);
             }
         } else if app.opening().is_some() {
-            line(ui, small("Opening the model"));
+            line(ui, small("Opening the model"), egui::Sense::hover());
         } else if app.activity.idle {
             let ready = match app.store.len() {
                 // Without weights there is nothing to measure.
@@ -70,14 +70,20 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 1 => "Ready, 1 configuration measured".to_owned(),
                 count => format!("Ready, {count} configurations measured"),
             };
-            line(ui, small(&ready));
+            line(ui, small(&ready), egui::Sense::hover());
         } else if app.facts.is_some() {
-            line(ui, small("Measuring the rest of the chart"));
+            line(
+                ui,
+                small("Measuring the rest of the chart"),
+                egui::Sense::hover(),
+            );
         }
         let busy = !app.activity.idle || app.training.is_some();
         if let Some(sources) = app.power.as_ref().and_then(|power| power.latest(busy)) {
             let (words, details) = power::in_words(&sources);
-            explained(line(ui, small(&words)), || Words::plain(&details));
+            explained(line(ui, small(&words), REACHABLE), || {
+                Words::plain(&details)
+            });
         }
         let page = app.session.settings.page;
         let words = legend_words(page, has_weights);
@@ -92,8 +98,8 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
 }
 
 /// A text that is cut where the line ends, and whole in its tooltip.
-fn line(ui: &mut Ui, text: RichText) -> egui::Response {
-    ui.add(egui::Label::new(text).truncate())
+fn line(ui: &mut Ui, text: RichText, sense: egui::Sense) -> egui::Response {
+    ui.add(egui::Label::new(text).truncate().sense(sense))
 }
 
 /// The words that explain the marks of a page.

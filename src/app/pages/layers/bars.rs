@@ -6,7 +6,7 @@ use egui::{
 use wattif_core::footprint::{EnergyBreakdown, Footprint, LayerCost};
 
 use super::bound_words;
-use crate::app::explain::{Words, explained};
+use crate::app::explain::{REACHABLE, Words, explained};
 use crate::app::panels::breakdown;
 use crate::app::theme;
 use crate::app::widgets::{self, cell};
@@ -70,7 +70,7 @@ pub(super) fn bars(ui: &mut Ui, footprint: &Footprint, original: Option<&Footpri
 fn components(ui: &mut Ui, footprint: &Footprint, original: bool) {
     let palette = theme::palette(ui.visuals());
     let parts = breakdown::parts(&footprint.breakdown);
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         for (place, (name, help)) in breakdown::NAMES.into_iter().enumerate() {
             if parts[place] > 0.0 {
                 widgets::swatch(ui, palette.energy[place]);
@@ -125,7 +125,12 @@ fn row(ui: &mut Ui, layer: &LayerCost, before: Option<&LayerCost>, lanes: &Lanes
             );
         })
         .response;
-    explained(response, || {
+    let id = response.id.with("figures");
+    let reached = ui.interact(response.rect, id, REACHABLE);
+    reached.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::accesskit::Role::Label, true, &layer.layer)
+    });
+    explained(reached, || {
         let mut words = Words::headed(&layer.layer);
         words = words.line(format!("Bound by {}", bound_words(layer.bound)));
         let lines = [(Some(layer), "Now"), (before, "Original")];

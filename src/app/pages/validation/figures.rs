@@ -32,7 +32,8 @@ impl Validation {
             );
             for (place, (text, help)) in heads.into_iter().enumerate() {
                 if lanes.shows(place) {
-                    explained(cell_of(ui, &lanes, text), || Words::plain(help));
+                    let cell = widgets::reachable_cell(ui, lanes.number, Align::Max, text);
+                    explained(cell, || Words::plain(help));
                 }
             }
         });
@@ -105,10 +106,6 @@ impl Lanes {
     }
 }
 
-fn cell_of(ui: &mut Ui, lanes: &Lanes, text: RichText) -> egui::Response {
-    widgets::cell(ui, lanes.number, Align::Max, text)
-}
-
 /// A group with its figures; true when it was clicked.
 fn line(ui: &mut Ui, lanes: &Lanes, name: &str, figures: &Statistics, chosen: bool) -> bool {
     let palette = theme::palette(ui.visuals());
@@ -135,7 +132,7 @@ fn line(ui: &mut Ui, lanes: &Lanes, name: &str, figures: &Statistics, chosen: bo
     for (place, text) in texts.iter().enumerate() {
         if lanes.shows(place) {
             let text = RichText::new(text).color(palette.strong);
-            cell_of(&mut inside, lanes, text);
+            widgets::cell(&mut inside, lanes.number, Align::Max, text);
         }
     }
     let words = format!("Show {name}");
