@@ -35,6 +35,11 @@ fn shortened(name: &str, fits: impl Fn(&str) -> bool) -> String {
             if fits(&text) {
                 return text;
             }
+            let bare = rest.split(" (").next().unwrap_or(rest);
+            let text = format!("{count}…{bare}…");
+            if bare.len() < rest.len() && fits(&text) {
+                return text;
+            }
             rest
         }
         _ => device,
@@ -81,6 +86,10 @@ mod tests {
         assert_eq!(fit(40), "NVIDIA Jetson AGX Orin 64 GB");
         assert_eq!(fit(22), "…Jetson AGX Orin 64 GB");
         assert_eq!(fit(16), "Jetso…Orin 64 GB");
+        assert_eq!(
+            shortened("Graphcore GC200 IPU (MK2)", |t| t.chars().count() <= 13),
+            "…GC200 IPU…"
+        );
         assert_eq!(fit(1), "…");
         assert_eq!(fit(0), "…");
     }

@@ -52,5 +52,8 @@ pub(in crate::app) fn reading(ui: &mut Ui, text: &str) -> Response {
     let words = RichText::new(text.replace(" %", "\u{a0}%"))
         .text_style(theme::reading())
         .color(palette.strong);
-    ui.add(egui::Label::new(words).wrap())
+    let response = ui.add(egui::Label::new(words).wrap());
+    ui.ctx()
+        .accesskit_node_builder(response.id, |node| node.set_value(text));
+    response
 }
