@@ -2,6 +2,8 @@
 
 mod devices;
 #[cfg(test)]
+mod formulas;
+#[cfg(test)]
 mod stages;
 #[cfg(test)]
 mod tests;
@@ -186,19 +188,7 @@ pub fn footprint(
     let embodied = carbon::embodied(per_device, cost.devices, cost.time, scenario);
     let co2e = operational + embodied;
     let unit = profile.unit.name();
-    let known = match &target.embodied {
-        Some(figure) => figure.source.as_str(),
-        None => "not published; assumed by power limit",
-    };
-    let embodied_formula = format!(
-        "{} × {} device(s) ({known}) × {} / ({} years × {} busy) = {}",
-        si(per_device.typical.0, "g"),
-        cost.devices,
-        si(cost.time.typical.0, "s"),
-        scenario.lifetime_years,
-        scenario.utilization,
-        si(embodied.typical.0, "g"),
-    );
+    let embodied_formula = embodied_formula(target, &cost, embodied.typical, scenario);
     let co2e_formula = format!(
         "{} per {unit} × PUE {} / 3.6 MJ per kWh × {} g/kWh ({}, {}) = {}; embodied {embodied_formula}",
         si(cost.energy.typical.0, "J"),
@@ -250,6 +240,28 @@ pub fn footprint(
         layers: cost.layers,
         explanation: sentence(&cost.explanation.notes),
     })
+}
+
+/// The share of making the devices with its values in it.
+fn embodied_formula(
+    target: &HardwareTarget,
+    cost: &Cost,
+    share: GramsCo2e,
+    scenario: &Scenario,
+) -> String {
+    let known = match &target.embodied {
+        Some(figure) => figure.source.as_str(),
+        None => "not published; assumed by power limit",
+    };
+    format!(
+        "{} × {} device(s) ({known}) × {} / ({} years × {} busy) = {}",
+        si(target.embodied_range().typical.0, "g"),
+        cost.devices,
+        si(cost.time.typical.0, "s"),
+        scenario.lifetime_years,
+        scenario.utilization,
+        si(share.0, "g"),
+    )
 }
 
 /// What compression saves on a target, under the three definitions of METHODS.md: an ideal machine that computes with

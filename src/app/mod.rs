@@ -9,6 +9,7 @@ mod backend;
 pub mod benchmark;
 mod beside;
 mod calibrating;
+mod cells;
 mod charts;
 mod command;
 mod compare;

@@ -9,7 +9,8 @@ use wattif_core::hardware::HardwareClass;
 use wattif_core::measurement::Provenance;
 
 use super::axis::Axis;
-use super::explain::{REACHABLE, Words, explained};
+pub(super) use super::cells::{cell, reachable_cell};
+use super::explain::{Words, explained};
 use super::theme;
 
 /// How much room a slider gets.
@@ -408,59 +409,6 @@ pub(super) fn swatch(ui: &mut Ui, color: Color32) {
         Stroke::new(0.5, theme::palette(ui.visuals()).muted),
         StrokeKind::Inside,
     );
-}
-
-/// Text in a fixed cell, for tables whose columns must align.
-pub(super) fn cell(
-    ui: &mut Ui,
-    width: f32,
-    align: Align,
-    text: impl Into<egui::WidgetText>,
-) -> Response {
-    cell_sensing(ui, width, align, text, Sense::hover())
-}
-
-/// The same, for [`explained`].
-pub(super) fn reachable_cell(
-    ui: &mut Ui,
-    width: f32,
-    align: Align,
-    text: impl Into<egui::WidgetText>,
-) -> Response {
-    cell_sensing(ui, width, align, text, REACHABLE)
-}
-
-fn cell_sensing(
-    ui: &mut Ui,
-    width: f32,
-    align: Align,
-    text: impl Into<egui::WidgetText>,
-    sense: Sense,
-) -> Response {
-    let height = ui.text_style_height(&egui::TextStyle::Body);
-    let (rect, response) = ui.allocate_exact_size(vec2(width, height), sense);
-    let galley = text.into().into_galley(
-        ui,
-        Some(egui::TextWrapMode::Truncate),
-        width,
-        egui::TextStyle::Body,
-    );
-    let anchor = match align {
-        Align::Min => Align2::LEFT_CENTER,
-        Align::Center => Align2::CENTER_CENTER,
-        Align::Max => Align2::RIGHT_CENTER,
-    };
-    let place = anchor.align_size_within_rect(galley.size(), rect);
-    let words = galley.text().to_owned();
-    let elided = galley.elided;
-    ui.painter()
-        .galley(place.min, galley, ui.visuals().text_color());
-    response.widget_info(|| egui::WidgetInfo::labeled(accesskit::Role::Label, true, &words));
-    if elided {
-        response.on_hover_text(words)
-    } else {
-        response
-    }
 }
 
 #[cfg(test)]

@@ -176,28 +176,26 @@ fn plot<'a>(
         .grid_fade(0.0)
         .grid_spacing(1.0..=2.0)
         .x_grid_spacer(move |input| {
-            let wide = (input.bounds.1 - input.bounds.0).abs();
-            axis.ticks()
-                .into_iter()
-                .step_by(step)
-                .map(|value| GridMark {
-                    value: axis.place(value),
-                    step_size: wide,
-                })
-                .collect()
+            let places = axis.ticks().into_iter().step_by(step);
+            grid(places.map(|value| axis.place(value)), input.bounds)
         })
         .y_grid_spacer(move |input| {
-            let wide = (input.bounds.1 - input.bounds.0).abs();
-            thinned(ticks(scale, input.bounds), gap)
-                .into_iter()
-                .map(|value| GridMark {
-                    value,
-                    step_size: wide,
-                })
-                .collect()
+            let places = thinned(ticks(scale, input.bounds), gap);
+            grid(places.into_iter(), input.bounds)
         })
         .custom_x_axes(vec![bottom])
         .custom_y_axes(vec![left, right])
+}
+
+/// Lines of equal weight at these places.
+fn grid(places: impl Iterator<Item = f64>, bounds: (f64, f64)) -> Vec<GridMark> {
+    let wide = (bounds.1 - bounds.0).abs();
+    places
+        .map(|value| GridMark {
+            value,
+            step_size: wide,
+        })
+        .collect()
 }
 
 fn points(stretch: &Stretch, which: usize) -> PlotPoints<'static> {

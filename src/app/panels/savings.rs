@@ -1,7 +1,7 @@
 //! The three savings, always apart: what bits and zeros promise, what the file gives, what this hardware can use.
 
 use egui::{Align, RichText, Ui};
-use wattif_core::footprint::Saving;
+use wattif_core::footprint::{Saving, Savings};
 
 use crate::app::compare::{SAME_CONSTANTS, Verdict, verdict};
 use crate::app::derived::Figures;
@@ -41,27 +41,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         };
         theme::tighten(ui);
         let width = ((ui.available_width() - NAME_WIDTH) / 3.0 - 4.0).floor();
-        ui.horizontal(|ui| {
-            let title = RichText::new("Savings")
-                .text_style(theme::heading())
-                .color(palette.strong);
-            explained(reachable_cell(ui, NAME_WIDTH, Align::Min, title), || {
-                Words::plain("What is saved against the original in the same scenario")
-            });
-            for (title, help) in KINDS {
-                let color = if title == "Realised" {
-                    palette.accent
-                } else {
-                    palette.muted
-                };
-                let title = RichText::new(title)
-                    .text_style(theme::emphasis())
-                    .color(color);
-                explained(reachable_cell(ui, width, Align::Max, title), || {
-                    Words::plain(help)
-                });
-            }
-        });
+        headings(ui, width);
         let rows: [(&str, &Saving); 4] = [
             ("Size", &savings.size),
             ("Operations", &savings.operations),
@@ -124,25 +104,56 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                     .color(palette.muted),
             );
         }
-        let mut notes = vec![format!("Typical values; {SAME_CONSTANTS}")];
-        if let Some(devices) = savings.original_devices {
-            notes.push(format!(
-                "Against the original on the {devices} devices that it needs"
-            ));
-        }
-        if let Some(bits) = savings.original_bits {
-            notes.push(format!(
-                "Against the original at {bits} bits, the widest this hardware holds"
-            ));
-        }
-        for note in notes {
-            ui.label(
-                RichText::new(note)
-                    .text_style(egui::TextStyle::Small)
-                    .color(palette.muted),
-            );
+        notes(ui, savings);
+    });
+}
+
+fn headings(ui: &mut Ui, width: f32) {
+    let palette = theme::palette(ui.visuals());
+    ui.horizontal(|ui| {
+        let title = RichText::new("Savings")
+            .text_style(theme::heading())
+            .color(palette.strong);
+        explained(reachable_cell(ui, NAME_WIDTH, Align::Min, title), || {
+            Words::plain("What is saved against the original in the same scenario")
+        });
+        for (title, help) in KINDS {
+            let color = if title == "Realised" {
+                palette.accent
+            } else {
+                palette.muted
+            };
+            let title = RichText::new(title)
+                .text_style(theme::emphasis())
+                .color(color);
+            explained(reachable_cell(ui, width, Align::Max, title), || {
+                Words::plain(help)
+            });
         }
     });
+}
+
+/// What the figures are held against.
+fn notes(ui: &mut Ui, savings: &Savings) {
+    let palette = theme::palette(ui.visuals());
+    let mut notes = vec![format!("Typical values; {SAME_CONSTANTS}")];
+    if let Some(devices) = savings.original_devices {
+        notes.push(format!(
+            "Against the original on the {devices} devices that it needs"
+        ));
+    }
+    if let Some(bits) = savings.original_bits {
+        notes.push(format!(
+            "Against the original at {bits} bits, the widest this hardware holds"
+        ));
+    }
+    for note in notes {
+        ui.label(
+            RichText::new(note)
+                .text_style(egui::TextStyle::Small)
+                .color(palette.muted),
+        );
+    }
 }
 
 /// What is saved in a row.
