@@ -1,9 +1,8 @@
 //! Controls and figures that several panels share.
 
-use egui::accesskit;
 use egui::{
-    Align, Align2, Color32, DragValue, Layout, Response, RichText, Sense, Slider, Stroke,
-    StrokeKind, Ui, UiBuilder, pos2, vec2,
+    Align, Color32, DragValue, Layout, Response, RichText, Sense, Slider, Stroke, StrokeKind, Ui,
+    UiBuilder, pos2, vec2,
 };
 use wattif_core::hardware::HardwareClass;
 use wattif_core::measurement::Provenance;
