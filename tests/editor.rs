@@ -339,9 +339,7 @@ fn the_preview_says_what_half_the_bandwidth_does_to_a_language_model() {
     let energies = costs
         .each_ref()
         .map(|cost| cost.energy_per_unit.range.typical.0);
-    let rates = costs
-        .each_ref()
-        .map(|cost| cost.throughput.range.typical.0);
+    let rates = costs.each_ref().map(|cost| cost.throughput.range.typical.0);
     for text in [
         format::Counted::Joules.row(&energies),
         format::Counted::Rate.row(&rates),
