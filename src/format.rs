@@ -1,34 +1,10 @@
 //! Numbers as text: SI prefixes, units always, and no more digits than the number deserves.
 
+pub(crate) use wattif_core::digits::PREFIXES;
+pub use wattif_core::digits::{MINUS, amount, count, many, si, signed_text, significant, trimmed};
+use wattif_core::digits::{prefixed, round_significant};
 use wattif_core::measurement::Metric;
 use wattif_core::units::Range;
-
-/// Prefixes of units by powers of 1000, from 10^-18 to 10^24.
-pub(crate) const PREFIXES: [&str; 15] = [
-    "a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T", "P", "E", "Z", "Y",
-];
-
-/// The minus sign, as wide as a plus.
-pub const MINUS: &str = "−";
-
-/// From this size on, and below the other, numbers are written with a power of ten.
-const POWERS_FROM: f64 = 1e15;
-const POWERS_BELOW: f64 = 1e-12;
-
-/// A value with an SI prefix and three significant digits: `si(0.00123, "J")` is "1.23 mJ".
-pub fn si(value: f64, unit: &str) -> String {
-    if value == 0.0 {
-        return format!("0 {unit}");
-    }
-    if !value.is_finite() {
-        return "–".to_owned();
-    }
-    let (scaled, prefix) = prefixed(value);
-    if !(1e-3..1e6).contains(&scaled.abs()) {
-        return format!("{} {unit}", significant(value, 3));
-    }
-    format!("{} {prefix}{unit}", significant(scaled, 3))
-}
 
 /// Three values under the prefix of the middle one, and the unit with that prefix, for columns.
 pub fn si_range(range: Range<f64>, unit: &str) -> ([String; 3], String) {
@@ -44,13 +20,83 @@ pub fn si_range(range: Range<f64>, unit: &str) -> ([String; 3], String) {
     )
 }
 
-/// A value divided by the power of 1000 that leaves it between 1 and 1000, and the prefix for that power.
-fn prefixed(value: f64) -> (f64, &'static str) {
-    let rounded = round_significant(value.abs(), 3);
-    let power = (rounded.log10() / 3.0).floor().clamp(-6.0, 8.0);
-    // The clamp keeps the index within the table.
-    let index = (power + 6.0) as usize;
-    (value / 1000_f64.powf(power), PREFIXES[index])
+/// Numbers that stand side by side, under one prefix: that of the largest. Where they lie too far apart for one, each has
+/// its own.
+pub fn in_one_unit(values: &[f64], unit: &str) -> Vec<String> {
+    /// From this ratio on the smallest would be mostly zeros.
+    const TOO_FAR: f64 = 1e3;
+    let sizes = || {
+        values
+            .iter()
+            .map(|value| value.abs())
+            .filter(|size| size.is_finite() && *size > 0.0)
+    };
+    let (largest, smallest) = (
+        sizes().fold(0.0, f64::max),
+        sizes().fold(f64::INFINITY, f64::min),
+    );
+    let (scaled, prefix) = prefixed(largest);
+    if largest / smallest >= TOO_FAR || !(1e-3..1e6).contains(&scaled) {
+        return values.iter().map(|value| si(*value, unit)).collect();
+    }
+    let factor = largest / scaled;
+    values
+        .iter()
+        .map(|&value| {
+            if value.is_finite() {
+                format!("{} {prefix}{unit}", significant(value / factor, 3))
+            } else {
+                si(value, unit)
+            }
+        })
+        .collect()
+}
+
+/// What numbers that stand side by side are counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Data.
+    Bytes,
+    /// Units of work per second.
+    Rate,
+    /// Time.
+    Seconds,
+    /// Energy.
+    Joules,
+    /// Mass of gas.
+    Grams,
+}
+
+impl Counted {
+    /// The numbers of a row, see [`in_one_unit`].
+    pub fn row(self, values: &[f64]) -> Vec<String> {
+        const TONNE: f64 = 1e6;
+        let largest = values.iter().copied().fold(0.0, f64::max);
+        match self {
+            Self::Bytes => in_one_unit(values, "B"),
+            Self::Seconds => in_one_unit(values, "s"),
+            Self::Joules => in_one_unit(values, "J"),
+            Self::Grams if largest >= TONNE => {
+                let tonnes: Vec<f64> = values.iter().map(|grams| grams / TONNE).collect();
+                in_one_unit(&tonnes, "t")
+            }
+            Self::Grams => in_one_unit(values, "g"),
+            // Below one a prefix would be read as millions.
+            Self::Rate if largest < 1.0 => {
+                let write = |value: &f64| format!("{}/s", per_second(*value).trim_end());
+                values.iter().map(write).collect()
+            }
+            Self::Rate => in_one_unit(values, "")
+                .iter()
+                .map(|text| format!("{}/s", text.trim_end()))
+                .collect(),
+        }
+    }
+
+    /// One number alone.
+    pub fn write(self, value: f64) -> String {
+        self.row(&[value]).concat()
+    }
 }
 
 /// A count per second without a prefix below one, where "m" would be read as metres or millions: "0.2", "12.3 k".
@@ -103,37 +149,6 @@ pub fn bytes(value: f64) -> String {
     }
 }
 
-/// A large round number in words people say: "1 million", "250 k" stays "250,000".
-pub fn amount(value: f64) -> String {
-    let words = [(1e12, "trillion"), (1e9, "billion"), (1e6, "million")];
-    for (size, word) in words {
-        if value >= size * 0.9995 && value < POWERS_FROM {
-            return format!("{} {word}", trimmed(value / size, 3));
-        }
-    }
-    count(value)
-}
-
-/// A whole number with its thousands apart: "1,234,567"; from 10¹⁵ on with a power of ten.
-pub fn count(value: f64) -> String {
-    if value.abs() >= POWERS_FROM {
-        return power_of_ten(value, 3);
-    }
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    if value <= -0.5 {
-        format!("{MINUS}{text}")
-    } else {
-        text
-    }
-}
-
 /// A value with three digits, from a thousand on with four and its thousands apart: "12.3", "1,287".
 pub fn grouped(value: f64) -> String {
     if value.abs() < 999.5 {
@@ -152,31 +167,6 @@ pub fn roughly(value: Option<f64>) -> String {
     }
 }
 
-/// A value with this many significant digits, with a power of ten only where it would have many zeros.
-pub fn significant(value: f64, digits: i32) -> String {
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    if !(POWERS_BELOW..POWERS_FROM).contains(&value.abs()) {
-        return power_of_ten(value, digits);
-    }
-    let rounded = round_significant(value, digits);
-    let magnitude = rounded.abs().log10().floor() as i32;
-    let decimals = usize::try_from(digits - 1 - magnitude).unwrap_or(0);
-    signed_text(rounded, decimals)
-}
-
-/// A value as digits and a power of ten: "1.00e300".
-fn power_of_ten(value: f64, digits: i32) -> String {
-    let decimals = usize::try_from(digits - 1).unwrap_or(0);
-    let text = format!("{:.decimals$e}", value.abs());
-    if value < 0.0 {
-        format!("{MINUS}{text}")
-    } else {
-        text
-    }
-}
-
 /// "1.50 mg" as "1.5 mg": ticks are round.
 pub fn shorten(text: &str) -> String {
     match text.split_once(' ') {
@@ -185,30 +175,6 @@ pub fn shorten(text: &str) -> String {
             format!("{number} {unit}").trim_end().to_owned()
         }
         _ => text.trim_end().to_owned(),
-    }
-}
-
-/// Like [`significant`], without zeros at the end.
-pub fn trimmed(value: f64, digits: i32) -> String {
-    let text = significant(value, digits);
-    if text.contains('.') && !text.contains('e') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
-}
-
-/// A value with fixed decimals and a real minus sign.
-pub fn signed_text(value: f64, decimals: usize) -> String {
-    if value.abs() >= POWERS_FROM {
-        return power_of_ten(value, 3);
-    }
-    let text = format!("{:.decimals$}", value.abs());
-    let zero = text.chars().all(|c| matches!(c, '0' | '.'));
-    if value < 0.0 && !zero {
-        format!("{MINUS}{text}")
-    } else {
-        text
     }
 }
 
@@ -302,14 +268,6 @@ pub fn decimals_for(half: f64, most: usize) -> usize {
     }
 }
 
-fn round_significant(value: f64, digits: i32) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return value;
-    }
-    let scale = 10_f64.powi(digits - 1 - value.abs().log10().floor() as i32);
-    (value * scale).round() / scale
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,6 +342,27 @@ mod tests {
     }
 
     #[test]
+    fn a_row_has_one_unit_as_long_as_its_numbers_are_near_each_other() {
+        let texts = |counted: Counted, values: &[f64]| counted.row(values).join(", ");
+        assert_eq!(
+            texts(Counted::Bytes, &[1.68e6, 210e3, 0.0]),
+            "1.68 MB, 0.210 MB, 0 MB"
+        );
+        assert_eq!(
+            texts(Counted::Bytes, &[35_281.469e6, 1.2e6]),
+            "35.3 GB, 1.20 MB"
+        );
+        assert_eq!(texts(Counted::Grams, &[2.5e6, 0.4e6]), "2.50 t, 0.400 t");
+        assert_eq!(
+            texts(Counted::Rate, &[12_300.0, 950.0]),
+            "12.3 k/s, 0.950 k/s"
+        );
+        assert_eq!(texts(Counted::Rate, &[0.2, 0.1]), "0.200/s, 0.100/s");
+        assert_eq!(texts(Counted::Seconds, &[f64::NAN, 1.0]), "–, 1.00 s");
+        assert_eq!(Counted::Joules.write(0.0022), "2.20 mJ");
+    }
+
+    #[test]
     fn thousands_are_apart() {
         assert_eq!(count(1_234_567.0), "1,234,567");
         assert_eq!(count(-1000.0), "−1,000");
@@ -400,11 +379,11 @@ mod tests {
 
     #[test]
     fn extreme_numbers_have_a_power_of_ten_and_few_digits() {
-        assert_eq!(significant(1e300, 2), "1.0e300");
-        assert_eq!(significant(-2.5e-200, 3), "−2.50e-200");
-        assert_eq!(si(1e300, "m"), "1.00e300 m");
-        assert_eq!(si(1e-300, "J"), "1.00e-300 J");
-        assert_eq!(amount(1e18), "1.00e18");
+        assert_eq!(significant(1e300, 2), "1.0 × 10³⁰⁰");
+        assert_eq!(significant(-2.5e-200, 3), "−2.50 × 10⁻²⁰⁰");
+        assert_eq!(si(1e300, "m"), "1.00 × 10³⁰⁰ m");
+        assert_eq!(si(1e-300, "J"), "1.00 × 10⁻³⁰⁰ J");
+        assert_eq!(amount(1e18), "1.00 × 10¹⁸");
         for text in [
             count(f64::MAX),
             percent(1e300, 1),
@@ -414,7 +393,7 @@ mod tests {
             trimmed(5e-324, 3),
             rate(1e300, "images"),
         ] {
-            assert!(text.len() < 20, "{text}");
+            assert!(text.chars().count() < 24, "{text}");
         }
     }
 

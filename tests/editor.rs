@@ -335,11 +335,18 @@ fn the_preview_says_what_half_the_bandwidth_does_to_a_language_model() {
     let scenario = window.app().session().configuration.scenario.clone();
     let grid = carbon::find_grid(&scenario.region).unwrap();
     let cost = |target| footprint(&profile, &scenario, target, grid).unwrap();
-    for footprint in [cost(original), cost(&edited)] {
-        let energy = format::si(footprint.energy_per_unit.range.typical.0, "J");
-        let rate = format::per_second(footprint.throughput.range.typical.0);
-        assert!(window.words().contains(&energy), "{energy}");
-        assert!(window.words().contains(&rate), "{rate}");
+    let costs = [cost(original), cost(&edited)];
+    let energies = costs
+        .each_ref()
+        .map(|cost| cost.energy_per_unit.range.typical.0);
+    let rates = costs.each_ref().map(|cost| cost.throughput.range.typical.0);
+    for text in [
+        format::Counted::Joules.row(&energies),
+        format::Counted::Rate.row(&rates),
+    ]
+    .concat()
+    {
+        assert!(window.words().contains(&text), "{text}");
     }
     assert!(
         cost(&edited).throughput.range.typical.0 < 0.95 * cost(original).throughput.range.typical.0

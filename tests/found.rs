@@ -14,7 +14,7 @@ use egui::{Event, Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use scripted::{Setup, Window};
 use wattif::app::{App, Command, Options, Start, engine_opener};
-use wattif::format::si;
+use wattif::format::{Counted, si};
 use wattif_core::carbon;
 use wattif_core::footprint::{Footprint, footprint};
 use wattif_core::hardware;
@@ -316,7 +316,8 @@ fn hovering_a_figure_shows_its_range() {
     let configuration = window.app().session().configuration.clone();
     let expected = figures_of("resnet-50", &configuration.recipe, &configuration.scenario);
     let range = expected.energy_per_unit.range;
-    let text = format!("{} to {}", si(range.low.0, "J"), si(range.high.0, "J"));
+    let ends = Counted::Joules.row(&[range.low.0, range.typical.0, range.high.0]);
+    let text = format!("{} to {}", ends[0], ends[2]);
     let shown = |window: &Window| {
         let all = window.words();
         all.iter().filter(|words| **words == text).count()

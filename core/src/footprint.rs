@@ -4,6 +4,8 @@ mod baseline;
 mod bottleneck;
 mod devices;
 #[cfg(test)]
+mod formulas;
+#[cfg(test)]
 mod sentences;
 #[cfg(test)]
 mod stages;
@@ -19,12 +21,13 @@ use bottleneck::seconds as seconds_bound_by;
 pub use devices::on_fewest_devices;
 
 use crate::carbon::{self, Grid};
+use crate::digits::{many, si, trimmed};
 use crate::error::{Error, Result};
 use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Precision, Request};
 use crate::measurement::Provenance;
 use crate::profile::ModelProfile;
 use crate::scenario::Scenario;
-use crate::units::{Bytes, Exponent, GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
+use crate::units::{Bytes, GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
 
 /// A range together with where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -219,27 +222,15 @@ pub fn footprint(
     let embodied = carbon::embodied(per_device, cost.devices, cost.time, scenario);
     let co2e = operational + embodied;
     let unit = profile.unit.name();
-    let known = match &target.embodied {
-        Some(figure) => figure.source.as_str(),
-        None => "not published; assumed by power limit",
-    };
-    let embodied_formula = format!(
-        "{:.0} kg × {} device(s) ({known}) × {:.3e} s / ({} years × {} busy) = {} g",
-        per_device.typical.0 / 1e3,
-        cost.devices,
-        cost.time.typical.0,
-        scenario.lifetime_years,
-        scenario.utilization,
-        Exponent(embodied.typical.0),
-    );
+    let embodied_formula = embodied_formula(target, &cost, embodied.typical, scenario);
     let co2e_formula = format!(
-        "{:.3e} J per {unit} × PUE {} / 3.6e6 J per kWh × {:.1} g/kWh ({}, {}) = {} g; embodied {embodied_formula}",
-        cost.energy.typical.0,
+        "{} per {unit} × PUE {} / 3.6 MJ per kWh × {} g/kWh ({}, {}) = {}; embodied {embodied_formula}",
+        si(cost.energy.typical.0, "J"),
         scenario.pue,
-        grid.intensity.typical.0,
+        trimmed(grid.intensity.typical.0, 3),
         grid.name,
         grid.year,
-        Exponent(operational.typical.0),
+        si(operational.typical.0, "g"),
     );
     let rate = cost
         .time
@@ -284,8 +275,9 @@ pub fn footprint(
         co2e_per_day: Estimate {
             range: per_day,
             provenance: modelled(format!(
-                "{:.3e} g per {unit} × {:.3e} per day",
-                co2e.typical.0, scenario.demand_per_day
+                "{} per {unit} × {} per day",
+                si(co2e.typical.0, "g"),
+                many(scenario.demand_per_day)
             )),
         },
         devices_for_demand: groups as u64 * cost.devices,
@@ -293,6 +285,28 @@ pub fn footprint(
         explanation,
         limit: cost.explanation.limit,
     })
+}
+
+/// The share of making the devices with its values in it.
+fn embodied_formula(
+    target: &HardwareTarget,
+    cost: &Cost,
+    share: GramsCo2e,
+    scenario: &Scenario,
+) -> String {
+    let known = match &target.embodied {
+        Some(figure) => figure.source.as_str(),
+        None => "not published; assumed by power limit",
+    };
+    format!(
+        "{} × {} device(s) ({known}) × {} / ({} years × {} busy) = {}",
+        si(target.embodied_range().typical.0, "g"),
+        cost.devices,
+        si(cost.time.typical.0, "s"),
+        scenario.lifetime_years,
+        scenario.utilization,
+        si(share.0, "g"),
+    )
 }
 
 /// What compression saves on a target, under the three definitions of METHODS.md: an ideal machine that computes with

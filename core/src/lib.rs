@@ -10,6 +10,7 @@
 pub mod benchmark;
 pub mod carbon;
 pub mod compress;
+pub mod digits;
 pub mod engine;
 pub mod error;
 pub mod evaluate;

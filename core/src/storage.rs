@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use crate::carbon::{self, Grid};
+use crate::digits::{si, trimmed};
 use crate::error::{Error, Result};
 use crate::footprint::Estimate;
 use crate::hardware::Figure;
@@ -59,8 +60,11 @@ pub struct DataCost {
 fn data_cost(bytes: Bytes, energy_j: Estimate<Joules>, pue: f64, grid: &Grid) -> DataCost {
     let grams = carbon::operational(energy_j.range, pue, grid);
     let formula = format!(
-        "{:.4e} J × PUE {pue} / 3.6e6 J per kWh × {:.1} g/kWh ({}) = {:.4e} g",
-        energy_j.range.typical.0, grid.intensity.typical.0, grid.name, grams.typical.0
+        "{} × PUE {pue} / 3.6 MJ per kWh × {} g/kWh ({}) = {}",
+        si(energy_j.range.typical.0, "J"),
+        trimmed(grid.intensity.typical.0, 3),
+        grid.name,
+        si(grams.typical.0, "g")
     );
     DataCost {
         bytes,
@@ -81,12 +85,12 @@ fn estimate<T: Copy>(
     range: Range<Joules>,
 ) -> Estimate<Joules> {
     let formula = format!(
-        "{:.4e} B × {} [{}, {}] {per} = {:.4e} J; {} ({})",
-        bytes.0,
-        number(figure.typical),
-        number(figure.range().low),
-        number(figure.range().high),
-        range.typical.0,
+        "{} × {} [{}, {}] {per} = {}; {} ({})",
+        si(bytes.0, "B"),
+        trimmed(number(figure.typical), 3),
+        trimmed(number(figure.range().low), 3),
+        trimmed(number(figure.range().high), 3),
+        si(range.typical.0, "J"),
         figure.source,
         figure.trust.name()
     );

@@ -1,24 +1,9 @@
 //! Quantities with their units as types, with only the operators that make physical sense, and ranges of them.
 
-use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
 use serde::{Deserialize, Serialize};
-
-/// A value as formulas write it, with four digits and a power of ten; of nothing it says "0".
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Exponent(pub(crate) f64);
-
-impl fmt::Display for Exponent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0.0 {
-            f.write_str("0")
-        } else {
-            write!(f, "{:.3e}", self.0)
-        }
-    }
-}
 
 macro_rules! quantity {
     ($(#[$doc:meta])* $name:ident, $symbol:literal) => {
@@ -309,12 +294,6 @@ impl<T: Copy + Mul<f64, Output = T>> Mul<f64> for Range<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_has_no_power_of_ten() {
-        assert_eq!(format!("{} J", Exponent(0.0)), "0 J");
-        assert_eq!(format!("{} J", Exponent(0.012_36)), "1.236e-2 J");
-    }
 
     #[test]
     fn watts_times_seconds_are_joules_and_back() {

@@ -1,5 +1,6 @@
 //! Water that electricity consumes: in the building's cooling and in making the electricity.
 
+use crate::digits::si;
 use crate::footprint::Estimate;
 use crate::measurement::Provenance;
 use crate::scenario::Scenario;
@@ -26,8 +27,10 @@ pub fn water(energy: Range<Joules>, scenario: &Scenario) -> Option<Estimate<Litr
     Some(Estimate {
         provenance: Provenance::Modelled {
             formula: format!(
-                "{:.4e} J / 3.6e6 J per kWh × (WUE {site} + PUE {} × grid {grid} L/kWh) = {:.4e} L{left_out}",
-                energy.typical.0, scenario.pue, range.typical.0
+                "{} / 3.6 MJ per kWh × (WUE {site} + PUE {} × grid {grid} L/kWh) = {}{left_out}",
+                si(energy.typical.0, "J"),
+                scenario.pue,
+                si(range.typical.0, "L")
             ),
         },
         range,

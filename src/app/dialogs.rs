@@ -158,7 +158,7 @@ impl Dialogs {
             return;
         };
         let response = Modal::new(egui::Id::unique("path")).show(ui.ctx(), |ui| {
-            ui.set_width(440.0);
+            ui.set_width(440.0_f32.min(ui.ctx().content_rect().width() - 60.0));
             let palette = theme::palette(ui.visuals());
             ui.label(
                 RichText::new(field.purpose.title())

@@ -1,10 +1,13 @@
 //! Where the parts of the window lie.
 
-use egui::{CentralPanel, Frame, Panel, ScrollArea, Ui};
+use egui::{CentralPanel, Frame, Panel, ScrollArea, Ui, vec2};
 
 use super::command::Action;
 use super::pages::Page;
 use super::{App, pages, panels, theme};
+
+/// Width below which a panel does not fall, in points.
+const NARROWEST_PANEL: f32 = 280.0;
 
 impl App {
     /// Draws the window.
@@ -44,7 +47,10 @@ impl App {
         let palette = theme::palette(ui.visuals());
         // In a narrow window, or with large text, the charts keep their room and only one of the panels has its own.
         let panels: f32 = theme::PANEL_WIDTHS.iter().sum();
-        self.narrow = ui.available_width() < theme::CHART_WIDTH + panels;
+        let width = ui.available_width();
+        self.narrow = width < theme::CHART_WIDTH + panels;
+        // In a very narrow one a panel takes the place of the charts too.
+        self.single = width < theme::LEAST_CHART_WIDTH + theme::PANEL_WIDTHS[0];
         let mut queue = std::mem::take(&mut self.queue);
         let bar = Frame::new()
             .fill(palette.panel)
@@ -63,11 +69,17 @@ impl App {
         let settings = &self.session.settings;
         let (show_controls, wanted) = (settings.show_controls, settings.show_results);
         let show_results = wanted && !(show_controls && self.narrow);
+        if self.single && (show_controls || show_results) {
+            self.queue.append(&mut queue);
+            self.alone(ui, side, show_controls);
+            return;
+        }
+        let widest = |most: f32| (width - theme::LEAST_CHART_WIDTH).clamp(NARROWEST_PANEL, most);
         if show_controls {
             Panel::left("controls")
                 .frame(side)
                 .default_size(theme::PANEL_WIDTHS[0])
-                .size_range(280.0..=380.0)
+                .size_range(NARROWEST_PANEL..=widest(380.0))
                 .show(ui, |ui| panels::controls::show(ui, self, &mut queue));
         }
         self.queue.append(&mut queue);
@@ -83,7 +95,7 @@ impl App {
             Panel::right("results")
                 .frame(ground)
                 .default_size(theme::PANEL_WIDTHS[1])
-                .size_range(280.0..=420.0)
+                .size_range(NARROWEST_PANEL..=widest(420.0))
                 .show_separator_line(false)
                 .show(ui, |ui| self.results(ui));
         }
@@ -91,6 +103,21 @@ impl App {
         CentralPanel::no_frame()
             .frame(ground)
             .show(ui, |ui| self.centre(ui));
+    }
+
+    /// One panel in the place of everything else.
+    fn alone(&mut self, ui: &mut Ui, side: Frame, controls: bool) {
+        let mut queue = Vec::new();
+        CentralPanel::no_frame().frame(side).show(ui, |ui| {
+            if controls {
+                panels::controls::show(ui, self, &mut queue);
+            } else {
+                self.results(ui);
+            }
+        });
+        self.queue.append(&mut queue);
+        self.run_queue(ui.ctx());
+        self.refresh();
     }
 
     fn results(&mut self, ui: &mut Ui) {
@@ -124,7 +151,22 @@ impl App {
             }
         });
         self.queue.append(&mut queue);
-        self.draw_page(ui);
+        self.draw_page_in_room(ui);
+    }
+
+    /// Draws the page as high as it needs to be, scrolled where the window is lower.
+    fn draw_page_in_room(&mut self, ui: &mut Ui) {
+        if ui.available_height() >= theme::PAGE_HEIGHT {
+            return self.draw_page(ui);
+        }
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            let scroll = ui.spacing().scroll;
+            let size = vec2(ui.available_width() - scroll.bar_width, theme::PAGE_HEIGHT);
+            ui.allocate_ui(size, |ui| {
+                ui.set_min_size(size);
+                self.draw_page(ui);
+            });
+        });
     }
 
     fn draw_page(&mut self, ui: &mut Ui) {
@@ -175,7 +217,7 @@ impl App {
         CentralPanel::no_frame().frame(ground).show(ui, |ui| {
             theme::enlarge(ui);
             self.centre = Some(ui.max_rect());
-            self.draw_page(ui);
+            self.draw_page_in_room(ui);
         });
     }
 }

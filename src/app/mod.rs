@@ -9,6 +9,7 @@ mod backend;
 pub mod benchmark;
 mod beside;
 mod calibrating;
+mod cells;
 mod charts;
 mod command;
 pub(crate) mod compare;
@@ -16,10 +17,13 @@ mod derived;
 mod dialogs;
 mod editor;
 mod engine;
+mod explain;
 mod export;
+mod glossary;
 mod hardware;
 mod layout;
 mod menu;
+mod names;
 mod news;
 mod notices;
 mod open;
@@ -102,6 +106,8 @@ pub struct App {
     presenting: bool,
     /// Whether controls and results do not both fit beside the charts.
     narrow: bool,
+    /// Whether not even one of them fits beside the charts.
+    single: bool,
     listing_shortcuts: bool,
     preset: Option<OpenedPreset>,
     pages: Pages,
@@ -177,6 +183,7 @@ impl App {
             keeps_session: loaded.keep,
             presenting: false,
             narrow: false,
+            single: false,
             listing_shortcuts: false,
             preset: None,
             pages: Pages::default(),

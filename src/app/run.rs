@@ -178,7 +178,13 @@ impl App {
                 self.session.pins = [None, None];
                 self.session.pin_figures = [None, None];
             }
-            Command::Show(page) => settings.page = page,
+            Command::Show(page) => {
+                settings.page = page;
+                // Where a panel stands in the place of the page, it steps aside for it.
+                if self.single {
+                    (settings.show_controls, settings.show_results) = (false, false);
+                }
+            }
             Command::Present => self.presenting = !self.presenting,
             Command::SwitchTheme => {
                 settings.theme = match ctx.theme() {

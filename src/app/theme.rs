@@ -397,6 +397,12 @@ pub(super) fn icon() -> egui::IconData {
     }
 }
 
+/// Width that the charts need beside one panel, in points; where there is less, panel and charts take turns.
+pub(super) const LEAST_CHART_WIDTH: f32 = 300.0;
+
+/// Height that a page needs, in points; where there is less, it is scrolled.
+pub(super) const PAGE_HEIGHT: f32 = 320.0;
+
 /// Width of the panel with the controls, and of the one with what changed, in points.
 pub(super) const PANEL_WIDTHS: [f32; 2] = [312.0, 312.0];
 

@@ -1,16 +1,16 @@
 //! Controls and figures that several panels share.
 
-use egui::accesskit;
 use egui::{
-    Align, Align2, Color32, DragValue, Layout, Response, RichText, Sense, Slider, Stroke,
-    StrokeKind, Ui, UiBuilder, pos2, vec2,
+    Align, Color32, DragValue, Layout, Response, RichText, Sense, Slider, Stroke, StrokeKind, Ui,
+    UiBuilder, pos2, vec2,
 };
 use wattif_core::hardware::HardwareClass;
 use wattif_core::measurement::Provenance;
 
 use super::axis::Axis;
+pub(super) use super::cells::{cell, reachable_cell};
+use super::explain::{Words, explained};
 use super::theme;
-use crate::format;
 
 /// How much room a slider gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,13 @@ pub(super) fn knob(
     write: &dyn Fn(f64) -> String,
 ) -> Option<f64> {
     let mut moved = None;
+    let knob = Knob {
+        axis,
+        value,
+        help,
+        marks,
+        write,
+    };
     match room {
         Room::Wide | Room::Large => {
             let (name_style, value_style) = if room == Room::Large {
@@ -49,13 +56,13 @@ pub(super) fn knob(
                         .on_hover_text(help);
                     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                         ui.style_mut().drag_value_text_style = value_style;
-                        number(ui, axis, value, &name, write, &mut moved);
+                        number(ui, &knob, &name, &mut moved);
                     });
                     name
                 })
                 .inner;
             ui.spacing_mut().slider_width = ui.available_width();
-            rail(ui, axis, value, &name, marks, write, &mut moved);
+            rail(ui, &knob, &name, &mut moved);
         }
         Room::Line => {
             ui.horizontal(|ui| {
@@ -71,9 +78,9 @@ pub(super) fn knob(
                 let name = cell.label(axis.name()).on_hover_text(help);
                 ui.spacing_mut().slider_width =
                     (ui.available_width() - LINE_VALUE - ui.spacing().item_spacing.x).max(40.0);
-                rail(ui, axis, value, &name, marks, write, &mut moved);
+                rail(ui, &knob, &name, &mut moved);
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    number(ui, axis, value, &name, write, &mut moved);
+                    number(ui, &knob, &name, &mut moved);
                 });
             });
         }
@@ -84,15 +91,19 @@ pub(super) fn knob(
 const LINE_NAME: f32 = 96.0;
 const LINE_VALUE: f32 = 84.0;
 
-fn rail(
-    ui: &mut Ui,
+/// What a slider and its number show.
+struct Knob<'a> {
     axis: Axis,
     value: f64,
-    name: &Response,
-    marks: &[f64],
-    write: &dyn Fn(f64) -> String,
-    moved: &mut Option<f64>,
-) {
+    /// What it does.
+    help: &'a str,
+    /// Values with a notch on the rail.
+    marks: &'a [f64],
+    write: &'a dyn Fn(f64) -> String,
+}
+
+fn rail(ui: &mut Ui, knob: &Knob<'_>, name: &Response, moved: &mut Option<f64>) {
+    let (axis, value) = (knob.axis, knob.value);
     let (first, last) = axis.places();
     let mut place = axis.place(value);
     let mut slider = Slider::new(&mut place, first..=last).show_value(false);
@@ -106,12 +117,14 @@ fn rail(
         })
         .inner
         .labelled_by(name.id);
-    let text = write(value);
-    ui.ctx()
-        .accesskit_node_builder(response.id, |node| node.set_value(text));
+    let text = (knob.write)(value);
+    ui.ctx().accesskit_node_builder(response.id, |node| {
+        node.set_value(text);
+        node.set_description(knob.help);
+    });
     let radius = response.rect.height() / 2.5;
     let palette = theme::palette(ui.visuals());
-    for mark in marks {
+    for mark in knob.marks {
         let share = (axis.place(*mark) - first) / (last - first);
         let left = response.rect.left() + radius;
         let x = left + (response.rect.width() - 2.0 * radius) * share as f32;
@@ -126,14 +139,8 @@ fn rail(
     }
 }
 
-fn number(
-    ui: &mut Ui,
-    axis: Axis,
-    value: f64,
-    name: &Response,
-    write: &dyn Fn(f64) -> String,
-    moved: &mut Option<f64>,
-) {
+fn number(ui: &mut Ui, knob: &Knob<'_>, name: &Response, moved: &mut Option<f64>) {
+    let (axis, value) = (knob.axis, knob.value);
     let (first, last) = axis.places();
     let mut place = axis.place(value);
     let response = ui
@@ -142,7 +149,7 @@ fn number(
                 .range(first..=last)
                 .speed((last - first) / 300.0)
                 .update_while_editing(false)
-                .custom_formatter(|place, _| write(axis.value_at(place)))
+                .custom_formatter(|place, _| (knob.write)(axis.value_at(place)))
                 .custom_parser(|text| parse(axis, text).map(|value| axis.place(value))),
         )
         .labelled_by(name.id);
@@ -250,24 +257,9 @@ pub(super) fn card<R>(ui: &mut Ui, title: &str, contents: impl FnOnce(&mut Ui) -
         .inner
 }
 
-/// Adds where a number comes from to its tooltip.
+/// Says where a number comes from, see [`explained`].
 pub(super) fn with_provenance(response: Response, provenance: &Provenance) -> Response {
-    response.on_hover_ui(|ui| describe_provenance(ui, provenance))
-}
-
-/// Where a number comes from, in words.
-pub(super) fn describe_provenance(ui: &mut Ui, provenance: &Provenance) {
-    let (kind, text) = match provenance {
-        Provenance::Measured { n } => (
-            "Measured here",
-            format!("on {} held-out samples", format::count(*n as f64)),
-        ),
-        Provenance::Published { source } => ("Published", source.clone()),
-        Provenance::Modelled { formula } => ("Modelled", formula.clone()),
-        Provenance::Assumed { reason } => ("Assumed", reason.clone()),
-    };
-    ui.label(RichText::new(kind).text_style(theme::emphasis()));
-    ui.label(text);
+    explained(response, || Words::of(provenance))
 }
 
 /// The shape of a pinned configuration: a triangle for A, a diamond for B.
@@ -392,34 +384,6 @@ pub(super) fn swatch(ui: &mut Ui, color: Color32) {
         Stroke::new(0.5, theme::palette(ui.visuals()).muted),
         StrokeKind::Inside,
     );
-}
-
-/// Text in a fixed cell, for tables whose columns must align.
-pub(super) fn cell(
-    ui: &mut Ui,
-    width: f32,
-    align: Align,
-    text: impl Into<egui::WidgetText>,
-) -> Response {
-    let height = ui.text_style_height(&egui::TextStyle::Body);
-    let (rect, response) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
-    let galley = text.into().into_galley(
-        ui,
-        Some(egui::TextWrapMode::Truncate),
-        width,
-        egui::TextStyle::Body,
-    );
-    let anchor = match align {
-        Align::Min => Align2::LEFT_CENTER,
-        Align::Center => Align2::CENTER_CENTER,
-        Align::Max => Align2::RIGHT_CENTER,
-    };
-    let place = anchor.align_size_within_rect(galley.size(), rect);
-    let words = galley.text().to_owned();
-    ui.painter()
-        .galley(place.min, galley, ui.visuals().text_color());
-    response.widget_info(|| egui::WidgetInfo::labeled(accesskit::Role::Label, true, &words));
-    response
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use wattif_core::units::{GramsCo2e, GramsPerKwh, KilowattHours, Litres, Range, S
 use wattif_core::water::water;
 
 use super::out::{Out, aligned, entry, wrapped};
-use crate::format::{amount, count, grouped, significant};
+use crate::format::{amount, count, grouped, many, significant};
 
 const SECONDS_PER_HOUR: f64 = 3600.0;
 const HOURS_PER_DAY: f64 = 24.0;
@@ -299,8 +299,9 @@ impl TrainingArguments {
             range: device_time.range.map(|time| time / f64::from(devices)),
             provenance: Provenance::Modelled {
                 formula: format!(
-                    "{:.4e} device-seconds / {devices} device(s)",
-                    device_time.range.typical.0
+                    "{} device-seconds / {} device(s)",
+                    many(device_time.range.typical.0),
+                    count(f64::from(devices))
                 ),
             },
         });
@@ -382,10 +383,10 @@ fn heading(view: &View) -> anyhow::Result<Vec<Vec<String>>> {
             row(
                 "Work",
                 format!(
-                    "{} parameters{active} on {} tokens, {:.3e} operations",
+                    "{} parameters{active} on {} tokens, {} operations",
                     amount(size.parameters),
                     amount(size.tokens),
-                    size.operations
+                    many(size.operations)
                 ),
             );
             row("Runs on", format!("{devices}, {}", size.precision.name()));

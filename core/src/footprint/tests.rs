@@ -119,14 +119,14 @@ fn pruned(mut profile: ModelProfile, sparsity: f64, pattern: Pattern) -> ModelPr
     profile
 }
 
-fn scenario(batch: u32) -> Scenario {
+pub(super) fn scenario(batch: u32) -> Scenario {
     Scenario {
         batch,
         ..Scenario::default()
     }
 }
 
-fn on(profile: &ModelProfile, id: &str, scenario: &Scenario) -> Result<Footprint> {
+pub(super) fn on(profile: &ModelProfile, id: &str, scenario: &Scenario) -> Result<Footprint> {
     footprint(profile, scenario, find(id)?, find_grid("WORLD")?)
 }
 
@@ -413,7 +413,7 @@ fn the_formulas_carry_their_values() {
 }
 
 /// Profiles that reach different limits, with zeros and without.
-fn profiles() -> [ModelProfile; 5] {
+pub(super) fn profiles() -> [ModelProfile; 5] {
     [
         cnn(),
         quantized(cnn(), 8, 8),

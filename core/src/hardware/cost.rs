@@ -1,5 +1,6 @@
 //! What every cost model takes and returns.
 
+use crate::digits::{si, trimmed};
 use crate::error::plain;
 use crate::footprint::{Bottleneck, Bound, EnergyBreakdown, LayerCost};
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
@@ -166,11 +167,11 @@ impl Cost {
         });
         if !self.explanation.time.is_empty() {
             self.explanation.time += &format!(
-                "; + {:.3e} s per step of serving software, taken to be that of an H100 (none to twice; assumed)",
-                step.typical.0
+                "; + {} per step of serving software, taken to be that of an H100 (none to twice; assumed)",
+                si(step.typical.0, "s")
             );
             self.explanation.energy +=
-                &format!("; + {:.3e} J of waiting for it", waiting.typical.0);
+                &format!("; + {} of waiting for it", si(waiting.typical.0, "J"));
         }
         self
     }
@@ -209,11 +210,12 @@ impl Cost {
         });
         self.executed += tokens * read.executed;
         let share = format!(
-            "; with {tokens:.3} prompt tokens per token, read {at_once} at a time: + {tokens:.3} ×"
+            "; with {0} prompt tokens per token, read {at_once} at a time: + {0} ×",
+            trimmed(tokens, 3)
         );
         if !self.explanation.time.is_empty() {
-            self.explanation.time += &format!("{share} {:.3e} s", read.time.typical.0);
-            self.explanation.energy += &format!("{share} {:.3e} J", read.energy.typical.0);
+            self.explanation.time += &format!("{share} {}", si(read.time.typical.0, "s"));
+            self.explanation.energy += &format!("{share} {}", si(read.energy.typical.0, "J"));
         }
         self
     }

@@ -13,10 +13,11 @@ use super::figure::{Corner, Figure};
 use super::per_operation::HOROWITZ_45NM;
 use super::processor::Memory;
 use super::{HardwareTarget, whole};
+use crate::digits::si;
 use crate::error::{Error, Result};
 use crate::footprint::EnergyBreakdown;
 use crate::serving::Folding;
-use crate::units::{Bytes, Exponent, Joules, Range, Seconds};
+use crate::units::{Bytes, Joules, Range, Seconds};
 use layout::Layout;
 
 /// Constants of a field-programmable gate array on its board.
@@ -157,18 +158,21 @@ impl Fpga {
             stretch,
             time: layout.time_formula(seconds[1]),
             energy: format!(
-                "arithmetic {} J + block memory {} J + board memory {} J + {} W × {:.3e} s = {} J \
-                 static; bare arithmetic at 45 nm (Horowitz 2014) would be {:.3e} J",
-                Exponent(breakdown.compute.0),
-                Exponent(breakdown.on_chip.0),
-                Exponent(breakdown.memory.0),
-                target.static_power.typical.0,
-                seconds[1],
-                Exponent(breakdown.static_power.0),
-                layout.executed
-                    * HOROWITZ_45NM
-                        .multiply_accumulate(layout.widths.0.max(layout.widths.1))
-                        .0,
+                "arithmetic {} + block memory {} + board memory {} + {} × {} = {} static; bare arithmetic at 45 nm \
+                 (Horowitz 2014) would be {}",
+                si(breakdown.compute.0, "J"),
+                si(breakdown.on_chip.0, "J"),
+                si(breakdown.memory.0, "J"),
+                si(target.static_power.typical.0, "W"),
+                si(seconds[1], "s"),
+                si(breakdown.static_power.0, "J"),
+                si(
+                    layout.executed
+                        * HOROWITZ_45NM
+                            .multiply_accumulate(layout.widths.0.max(layout.widths.1))
+                            .0,
+                    "J"
+                ),
             ),
             notes: layout.notes(),
             }),

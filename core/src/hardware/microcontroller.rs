@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::HardwareTarget;
 use super::cost::{Cost, Explanation, Machine, Request};
 use super::figure::{Corner, Figure};
+use crate::digits::{many, si, too_much, trimmed};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::profile::{LayerKind, LayerProfile};
@@ -93,12 +94,10 @@ impl Microcontroller {
         }
         let room = self.weight_memory.typical.0;
         if weight_bytes > room {
+            let [weights, room, times] = too_much(weight_bytes, room, "B");
             return refuse(format!(
-                "weights of {:.3} MB do not fit in {} ({:.3} MB): {:.1} times too large",
-                weight_bytes / 1e6,
-                target.name,
-                room / 1e6,
-                weight_bytes / room
+                "weights of {weights} do not fit in {} ({room}): {times} times too large",
+                target.name
             ));
         }
         let room = self.activation_memory.typical.0 * USABLE_ACTIVATION_MEMORY;
@@ -111,12 +110,10 @@ impl Microcontroller {
             })
             .fold(0.0, f64::max);
         if most > room {
+            let [activations, room, times] = too_much(most, room, "B");
             return refuse(format!(
-                "activations of {:.3} MB do not fit in {} ({:.3} MB usable): {:.1} times too large",
-                most / 1e6,
-                target.name,
-                room / 1e6,
-                most / room
+                "activations of {activations} do not fit in {} ({room} usable): {times} times too large",
+                target.name
             ));
         }
         Ok(())
@@ -256,33 +253,35 @@ impl Microcontroller {
             limit: String::new(),
             stretch: 0.0,
             time: format!(
-                "({:.3e} multiply-accumulates{} × {} + {:.3e} results × {} + {:.3e} bytes of weights × {} + {} layers × \
-                 {} cycles) / {:.3e} Hz = {seconds:.3e} s{}",
-                sum(|d| d.executed),
+                "({} multiply-accumulates{} × {} + {} results × {} + {} bytes of weights × {} + {} layers × {} cycles) / {} = \
+                 {}{}",
+                many(sum(|d| d.executed)),
                 weighed(sum(|d| d.macs + d.float_macs) / sum(|d| d.executed)),
-                self.cycles_per_mac.typical,
-                sum(|d| d.outputs),
-                self.cycles_per_output.typical,
-                sum(|d| d.weight_bytes),
-                self.cycles_per_weight_byte.typical,
-                sum(|d| d.starts),
-                self.cycles_per_layer.typical,
-                self.clock.typical,
+                trimmed(self.cycles_per_mac.typical, 3),
+                many(sum(|d| d.outputs)),
+                trimmed(self.cycles_per_output.typical, 3),
+                many(sum(|d| d.weight_bytes)),
+                trimmed(self.cycles_per_weight_byte.typical, 3),
+                many(sum(|d| d.starts)),
+                many(self.cycles_per_layer.typical),
+                si(self.clock.typical, "Hz"),
+                si(seconds, "s"),
                 match &self.float_factor {
                     Some(factor) if sum(|d| d.float_macs) > 0.0 => format!(
                         ", products in floating point {} times as long",
-                        factor.typical
+                        trimmed(factor.typical, 3)
                     ),
                     _ => String::new(),
                 }
             ),
             energy: format!(
-                "{:.3e} cycles × {:.2e} J = {:.3e} J + {} W × {seconds:.3e} s = {:.3e} J static",
-                seconds * self.clock.typical,
-                self.energy_per_cycle.typical.0,
-                breakdown.compute.0,
-                idle.0,
-                breakdown.static_power.0,
+                "{} cycles × {} = {} + {} × {} = {} static",
+                many(seconds * self.clock.typical),
+                si(self.energy_per_cycle.typical.0, "J"),
+                si(breakdown.compute.0, "J"),
+                si(idle.0, "W"),
+                si(seconds, "s"),
+                si(breakdown.static_power.0, "J"),
             ),
             notes,
         }

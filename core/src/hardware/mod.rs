@@ -16,6 +16,7 @@ mod neuromorphic;
 pub mod own;
 pub(crate) mod per_operation;
 mod processor;
+mod relations;
 pub(crate) mod share;
 mod this_cpu;
 
@@ -324,6 +325,10 @@ impl HardwareTarget {
             CostModel::Fpga(fpga) => fpga.check(),
             CostModel::Microcontroller(_) => Ok(()),
             CostModel::Neuromorphic(chip) => chip.check(),
+        }?;
+        match self.broken_relations().into_iter().next() {
+            Some(broken) => Err(broken.fact),
+            None => Ok(()),
         }
     }
 }

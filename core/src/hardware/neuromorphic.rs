@@ -10,12 +10,13 @@ use super::cost::{Cost, Explanation, Machine, Request};
 use super::figure::{Corner, Figure};
 use super::per_operation::{HOROWITZ_45NM, break_even_activity};
 use super::{HardwareTarget, whole};
+use crate::digits::{count, many, si, too_much, trimmed};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::measurement::LayerActivity;
 use crate::profile::{LayerKind, LayerProfile};
 use crate::recipe::Recipe;
-use crate::units::{Bytes, Exponent, Joules, Range, Seconds, Watts};
+use crate::units::{Bytes, Joules, Range, Seconds, Watts};
 
 /// Constants of a neuromorphic chip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,10 +103,11 @@ impl Neuromorphic {
             let fan_in = layer.layer.fan_in() as f64 * (1.0 - layer.sparsity());
             let most = self.max_fan_in.typical;
             if fan_in > most {
+                let [_, _, times] = too_much(fan_in, most, "");
                 return refuse(format!(
-                    "a neuron of {name} has {fan_in:.0} inputs that are not zero, a core takes {most:.0}: {:.1} times \
-                     too many",
-                    fan_in / most
+                    "a neuron of {name} has {} inputs that are not zero, a core takes {}: {times} times too many",
+                    count(fan_in),
+                    count(most)
                 ));
             }
         }
@@ -233,24 +235,30 @@ impl Neuromorphic {
             executed: synapses_total * activity * steps,
             explanation: request.explained(|| Explanation {
             time: format!(
-                "{steps} time steps × {:.2e} s = {:.3e} s per unit (latency: + {depth} layers)",
-                self.step.typical.0, seconds[1]
+                "{steps} time steps × {} = {} per unit (latency: + {depth} layers)",
+                si(self.step.typical.0, "s"),
+                si(seconds[1], "s")
             ),
             energy: format!(
-                "{synapses_total:.3e} synapses × {activity:.3} spikes per step ({how}) × {steps} steps × {:.2e} J = \
-                 {} J + {neurons:.0} neurons × {steps} steps × {:.2e} J and management = {} J + routing {} J + {chips} \
-                 chip(s) × {} W × {:.3e} s = {} J static, {} W more at work; the bare count of events × 0.9 pJ that is often quoted \
-                 (45 nm FP32 additions, no memory, no leakage) would be {:.3e} J",
-                self.energy_per_event.typical.0,
-                Exponent(breakdown.on_chip.0),
-                self.energy_per_update.typical.0,
-                Exponent(breakdown.compute.0),
-                Exponent(breakdown.interconnect.0),
-                target.static_power.typical.0,
-                seconds[1],
-                Exponent(breakdown.static_power.0),
-                self.active_power.typical.0,
-                synapses_total * activity * steps * HOROWITZ_45NM.accumulate().0,
+                "{} synapses × {} spikes per step ({how}) × {steps} steps × {} = {} + {} neurons × {steps} steps × {} \
+                 and management = {} + routing {} + {chips} chip(s) × {} × {} = {} static, {} more at work; the bare \
+                 count of events × 0.9 pJ that is often quoted (45 nm FP32 additions, no memory, no leakage) would be {}",
+                many(synapses_total),
+                trimmed(activity, 3),
+                si(self.energy_per_event.typical.0, "J"),
+                si(breakdown.on_chip.0, "J"),
+                many(neurons),
+                si(self.energy_per_update.typical.0, "J"),
+                si(breakdown.compute.0, "J"),
+                si(breakdown.interconnect.0, "J"),
+                si(target.static_power.typical.0, "W"),
+                si(seconds[1], "s"),
+                si(breakdown.static_power.0, "J"),
+                si(self.active_power.typical.0, "W"),
+                si(
+                    synapses_total * activity * steps * HOROWITZ_45NM.accumulate().0,
+                    "J"
+                ),
             ),
             limit: format!(
                 "{steps} time steps per unit set the speed of all layers, whatever the size of the weights"

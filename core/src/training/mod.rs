@@ -15,6 +15,7 @@ pub use student::{Effort, StudentCost, cores_here, student};
 use serde::{Deserialize, Serialize};
 
 use crate::carbon::{self, Grid};
+use crate::digits::{many, si, trimmed};
 use crate::error::{Error, Result, plain};
 use crate::footprint::Estimate;
 use crate::hardware::{CostModel, Figure, HardwareTarget, Precision};
@@ -145,12 +146,13 @@ impl Transformer {
         within("the number of tokens", self.tokens, most::TOKENS)?;
         if self.active > self.parameters {
             return Err(Error::Scenario(format!(
-                "{:.3e} parameters are active; the model has {:.3e}",
-                self.active, self.parameters
+                "{} parameters are active; the model has {}",
+                many(self.active),
+                many(self.parameters)
             )));
         }
         let mut per_token = OPERATIONS_PER_PARAMETER * self.active;
-        let mut formula = format!("(6 × {:.4e} parameters", self.active);
+        let mut formula = format!("(6 × {} parameters", many(self.active));
         if let Some(attention) = &self.attention {
             within("the number of layers", attention.layers, most::LAYERS)?;
             within("the width", attention.width, most::SIZE)?;
@@ -164,8 +166,9 @@ impl Transformer {
         }
         let operations = per_token * self.tokens;
         formula += &format!(
-            ") × {:.4e} tokens = {operations:.4e} operations",
-            self.tokens
+            ") × {} tokens = {} operations",
+            many(self.tokens),
+            many(operations)
         );
         Ok((operations, formula))
     }
@@ -216,6 +219,16 @@ fn within(name: &str, value: f64, most: f64) -> Result<()> {
     }
 }
 
+/// A mass as formulas write it: grams with a prefix, from a tonne on in tonnes.
+fn mass(grams: GramsCo2e) -> String {
+    const TONNE: f64 = 1e6;
+    if grams.0 >= TONNE {
+        si(grams.0 / TONNE, "t")
+    } else {
+        si(grams.0, "g")
+    }
+}
+
 fn modelled(formula: String) -> Provenance {
     Provenance::Modelled { formula }
 }
@@ -248,14 +261,13 @@ pub fn device_time(
     let range = rate.map_decreasing(|rate| Seconds(operations / rate.0));
     Ok(Estimate {
         provenance: modelled(format!(
-            "{formula}; / ({:.4e} {} op/s × {:.3} [{:.3}, {:.3}] reached) = {:.4e} device-seconds; the share reached: \
-             {source}",
-            peak.typical.0,
+            "{formula}; / ({} {} × {} [{}, {}] reached) = {} device-seconds; the share reached: {source}",
+            si(peak.typical.0, "op/s"),
             precision.name(),
-            share.typical,
-            share.low,
-            share.high,
-            range.typical.0
+            trimmed(share.typical, 3),
+            trimmed(share.low, 3),
+            trimmed(share.high, 3),
+            many(range.typical.0)
         )),
         range,
     })
@@ -275,12 +287,12 @@ pub fn device_power(target: &HardwareTarget, watts: Option<Watts>) -> Result<Est
     Ok(Estimate {
         range,
         provenance: modelled(format!(
-            "{} W power limit × {} [{}, {}] = {:.0} W; the factor: {}",
-            limit.typical.0,
-            share.typical,
-            share.range().low,
-            share.range().high,
-            range.typical.0,
+            "{} power limit × {} [{}, {}] = {}; the factor: {}",
+            si(limit.typical.0, "W"),
+            trimmed(share.typical, 3),
+            trimmed(share.range().low, 3),
+            trimmed(share.range().high, 3),
+            si(range.typical.0, "W"),
             share.source
         )),
     })
@@ -314,7 +326,7 @@ pub fn given_time(device_hours: f64) -> Result<Estimate<Seconds>> {
     Ok(Estimate {
         range: Range::exact(Seconds(device_hours * SECONDS_PER_HOUR)),
         provenance: Provenance::Assumed {
-            reason: format!("{device_hours:.5e} device-hours, as given"),
+            reason: format!("{} device-hours, as given", many(device_hours)),
         },
     })
 }
@@ -361,16 +373,21 @@ pub fn cost(
         .as_ref()
         .map_or(operational, |embodied| operational + embodied.range);
     let formula = format!(
-        "{:.4e} device-seconds × {:.1} W = {:.4e} J",
-        device_time.range.typical.0, power.range.typical.0, machine.typical.0
+        "{} device-seconds × {} = {}",
+        many(device_time.range.typical.0),
+        si(power.range.typical.0, "W"),
+        si(machine.typical.0, "J")
     );
     let building = format!(
-        "{formula} × PUE {} = {:.4e} J",
-        scenario.pue, energy.typical.0
+        "{formula} × PUE {} = {}",
+        scenario.pue,
+        si(energy.typical.0, "J")
     );
     let grams = format!(
-        "{building} / 3.6e6 J per kWh × {:.1} g/kWh ({}) = {:.4e} g",
-        grid.intensity.typical.0, grid.name, operational.typical.0
+        "{building} / 3.6 MJ per kWh × {} g/kWh ({}) = {}",
+        trimmed(grid.intensity.typical.0, 3),
+        grid.name,
+        mass(operational.typical)
     );
     let both = if embodied.is_some() {
         format!("{grams}, and the embodied share")
@@ -435,12 +452,12 @@ fn embodied(
     };
     Estimate {
         provenance: modelled(format!(
-            "{:.3} kg × {devices} ({known}) × {:.4e} s / ({} years × {} busy) = {:.4e} g",
-            per_device.typical.0 / 1e3,
-            time.typical.0,
+            "{} × {devices} ({known}) × {} seconds / ({} years × {} busy) = {}",
+            mass(per_device.typical),
+            many(time.typical.0),
             scenario.lifetime_years,
             scenario.utilization,
-            range.typical.0
+            mass(range.typical)
         )),
         range,
     }

@@ -1,5 +1,6 @@
 //! After how many units of work a saving has paid an expense of energy back.
 
+use crate::digits::{many, si};
 use crate::error::{Error, Result};
 use crate::footprint::{Baseline, Estimate};
 use crate::hardware::{HardwareTarget, Machine, Request};
@@ -101,14 +102,20 @@ pub(super) fn divide(
         typical: units(spent.typical, saved.typical),
         high: units(spent.high, least),
     };
+    let joules = |energy: Joules| si(energy.0, "J");
     let per_unit = format!(
-        "{:.4e} J for the original − {:.4e} J = {:.4e} J [{:.3e}, {:.3e}] saved per {unit}",
-        before.typical.0, after.typical.0, saved.typical.0, least.0, most.0
+        "{} for the original − {} = {} [{}, {}] saved per {unit}",
+        joules(before.typical),
+        joules(after.typical),
+        joules(saved.typical),
+        joules(least),
+        joules(most)
     );
     let reason = match range {
         Range { typical: None, .. } => Some(format!(
-            "nothing is saved here: {:.3e} J per {unit} against {:.3e} J of the original",
-            after.typical.0, before.typical.0
+            "nothing is saved here: {} per {unit} against {} of the original",
+            joules(after.typical),
+            joules(before.typical)
         )),
         Range { high: None, .. } => Some(
             "at the unfavourable end of the constants nothing is saved, so there is no upper bound"
@@ -119,16 +126,14 @@ pub(super) fn divide(
     let days = range.map(|units| units.filter(|_| demand > 0.0).map(|units| units / demand));
     let reason = reason
         .or_else(|| (demand <= 0.0).then(|| "without a demand no day brings it nearer".to_owned()));
-    let spelt = |amount: Option<f64>| {
-        amount.map_or_else(|| "never".to_owned(), |amount| format!("{amount:.4e}"))
-    };
+    let spelt = |amount: Option<f64>| amount.map_or_else(|| "never".to_owned(), many);
     Payback {
         units: Estimate {
             range,
             provenance: Provenance::Modelled {
                 formula: format!(
-                    "{:.4e} J of training / ({per_unit}) = {}",
-                    spent.typical.0,
+                    "{} of training / ({per_unit}) = {}",
+                    joules(spent.typical),
                     spelt(range.typical)
                 ),
             },
@@ -137,8 +142,9 @@ pub(super) fn divide(
             range: days,
             provenance: Provenance::Modelled {
                 formula: format!(
-                    "{} {unit}s / {demand:.4e} per day = {}",
+                    "{} {unit}s / {} per day = {}",
                     spelt(range.typical),
+                    many(demand),
                     spelt(days.typical)
                 ),
             },

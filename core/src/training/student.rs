@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::{embodied, modelled, within};
 use crate::carbon::{self, Grid};
 use crate::compress::distill::{LONGEST, MOST_MACS, StudentRecord};
+use crate::digits::{many, si, trimmed};
 use crate::error::Result;
 use crate::footprint::Estimate;
 use crate::hardware::{self, CostModel, HardwareTarget, Precision};
@@ -102,28 +103,32 @@ pub fn student(effort: &Effort, scenario: &Scenario, grid: &Grid) -> Result<Stud
     let electricity = carbon::operational(energy, 1.0, grid);
     let embodied = embodied(core, cores, busy, scenario);
     let time = match effort.cores {
-        Some(_) => format!("{:.1} s on the clock", effort.seconds),
+        Some(_) => format!("{} on the clock", si(effort.seconds, "s")),
         None => format!(
-            "{:.1} s [{:.1}, {:.1}]: from {:.3e} multiply-accumulates at one core's assumed rate to {:.0} s on the \
-             clock of a busy machine, typically their geometric mean (assumed)",
-            busy.typical.0, busy.low.0, busy.high.0, effort.macs, effort.seconds
+            "{} [{}, {}]: from {} multiply-accumulates at one core's assumed rate to {} on the clock of a busy \
+             machine, typically their geometric mean (assumed)",
+            si(busy.typical.0, "s"),
+            si(busy.low.0, "s"),
+            si(busy.high.0, "s"),
+            many(effort.macs),
+            si(effort.seconds, "s")
         ),
     };
     let formula = format!(
-        "{time} × {cores} core(s) × {:.1} W [{:.1}, {:.1}] per core = {:.4e} J; {}",
-        limit.typical.0,
-        watts.low.0 / f64::from(cores),
-        limit.high.0,
-        energy.typical.0,
+        "{time} × {cores} core(s) × {} [{}, {}] per core = {}; {}",
+        si(limit.typical.0, "W"),
+        si(watts.low.0 / f64::from(cores), "W"),
+        si(limit.high.0, "W"),
+        si(energy.typical.0, "J"),
         core.power_limit.source
     );
     let co2e_formula = format!(
-        "{:.4e} J / 3.6e6 J per kWh × {:.1} g/kWh ({}, no building) = {:.4e} g; embodied {:.4e} g",
-        energy.typical.0,
-        grid.intensity.typical.0,
+        "{} / 3.6 MJ per kWh × {} g/kWh ({}, no building) = {}; embodied {}",
+        si(energy.typical.0, "J"),
+        trimmed(grid.intensity.typical.0, 3),
         grid.name,
-        electricity.typical.0,
-        embodied.range.typical.0
+        si(electricity.typical.0, "g"),
+        si(embodied.range.typical.0, "g")
     );
     Ok(StudentCost {
         seconds: Estimate {

@@ -238,7 +238,7 @@ fn operations_are_six_per_parameter_and_token_and_attention_where_it_is_known() 
     let error = swapped.operations().unwrap_err().to_string();
     assert_eq!(
         error,
-        "6.710e11 parameters are active; the model has 3.700e10"
+        "671 billion parameters are active; the model has 37 billion"
     );
     let error = Transformer {
         tokens: 0.0,

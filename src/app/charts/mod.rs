@@ -15,8 +15,9 @@ use wattif_core::units::Range;
 
 use super::axis::Axis;
 use super::derived::{Curve, Derived, Store};
+use super::explain::{REACHABLE, Words, explained, reachable};
 use super::session::Session;
-use super::{theme, widgets};
+use super::theme;
 
 pub(super) use quality::{change_of as change_text, owner, value_text as quality_text};
 pub(super) use scale::{Scale, ticks};
@@ -306,18 +307,20 @@ fn title(ui: &mut Ui, chart: &Chart) {
     let both = reading.size().x + caption.size().x + 16.0 <= ui.available_width();
     ui.horizontal(|ui| {
         let mut response = if reading.size().x <= ui.available_width() {
-            ui.label(reading)
+            reachable(ui, reading)
         } else {
             let text = RichText::new(&chart.reading)
                 .text_style(theme::reading())
                 .color(palette.strong);
-            ui.add(egui::Label::new(text).truncate())
+            ui.add(egui::Label::new(text).truncate().sense(REACHABLE))
         };
         if !both {
             response = response.on_hover_text(&chart.caption);
         }
         if let Some(provenance) = &chart.provenance {
-            widgets::with_provenance(response, provenance);
+            explained(response, || {
+                Words::plain(&chart.reading).and(Words::of(provenance))
+            });
         }
         if both {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {

@@ -1,5 +1,7 @@
 //! A chart with two logarithmic axes, for the pages: frame, grid and labels; the page draws on it.
 
+use std::cell::RefCell;
+
 use egui::{
     Align2, Color32, FontId, Mesh, Painter, Pos2, Rect, Response, Sense, Shape, Stroke, TextStyle,
     Ui, Vec2, pos2, vec2,
@@ -45,6 +47,8 @@ pub(in crate::app) struct Plane {
     palette: &'static Palette,
     x: (f64, f64),
     y: (f64, f64),
+    /// Where words are already.
+    taken: RefCell<Vec<Rect>>,
 }
 
 /// Room for the labels of the upright axis.
@@ -81,6 +85,7 @@ impl Plane {
             palette,
             x: logs(x.bounds),
             y: logs(y.bounds),
+            taken: RefCell::default(),
         };
         plane.axes(ui.painter(), rect, x, y);
         (plane, response)
@@ -98,25 +103,33 @@ impl Plane {
             let at = self.at(value, 1.0).x;
             painter.vline(at, frame.y_range(), line);
             // Labels that would touch are left out, their lines are not.
-            if at > free {
-                let words = format::shorten(&(x.write)(value));
-                let drawn = text(pos2(at, frame.bottom() + 4.0), Align2::CENTER_TOP, words);
-                free = at + drawn.width() + 6.0;
+            let words = format::shorten(&(x.write)(value));
+            let galley = painter.layout_no_wrap(words, self.small.clone(), palette.muted);
+            let half = galley.size().x / 2.0;
+            if at - half > free && at + half <= rect.right() {
+                painter.galley(pos2(at - half, frame.bottom() + 4.0), galley, palette.muted);
+                free = at + half + 6.0;
             }
         }
+        let title = text(rect.left_top(), Align2::LEFT_TOP, y.title.to_owned());
+        // From the bottom upwards.
+        let mut free = f32::INFINITY;
         for place in ticks(Scale::Logarithmic, self.y) {
             let value = 10_f64.powf(place);
             let at = self.at(1.0, value).y;
             painter.hline(frame.x_range(), at, line);
-            let words = format::shorten(&(y.write)(value));
-            text(pos2(frame.left() - 6.0, at), Align2::RIGHT_CENTER, words);
+            let half = 0.7 * self.small.size;
+            if at + half < free && at - half >= title.bottom() {
+                let words = format::shorten(&(y.write)(value));
+                text(pos2(frame.left() - 6.0, at), Align2::RIGHT_CENTER, words);
+                free = at - half;
+            }
         }
         text(
             pos2(frame.center().x, rect.bottom()),
             Align2::CENTER_BOTTOM,
             x.title.to_owned(),
         );
-        text(rect.left_top(), Align2::LEFT_TOP, y.title.to_owned());
     }
 
     /// Where a pair of values lies.
@@ -178,7 +191,7 @@ impl Plane {
         }
     }
 
-    /// A word beside a place, kept inside the frame.
+    /// A word beside a place, kept inside the frame and off the words before it; left out where it has no room.
     pub(in crate::app) fn word(&self, at: Pos2, anchor: Align2, text: &str, color: Color32) {
         let galley = self
             .painter
@@ -189,7 +202,22 @@ impl Plane {
             (room.right() - rect.right()).min(0.0) + (room.left() - rect.left()).max(0.0),
             (room.bottom() - rect.bottom()).min(0.0) + (room.top() - rect.top()).max(0.0),
         );
-        self.painter.galley(rect.min + shift, galley, color);
+        let wanted = rect.translate(shift);
+        let line = rect.height();
+        let mut taken = self.taken.borrow_mut();
+        let place = [0.0, line, -line, 2.0 * line, -2.0 * line]
+            .map(|down| wanted.translate(vec2(0.0, down)))
+            .into_iter()
+            .find(|place| {
+                room.expand(0.5).contains_rect(*place)
+                    && taken
+                        .iter()
+                        .all(|other| !other.shrink(0.5).intersects(*place))
+            });
+        if let Some(place) = place {
+            taken.push(place);
+            self.painter.galley(place.min, galley, color);
+        }
     }
 
     /// The point nearest to the pointer, within reach.

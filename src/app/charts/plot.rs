@@ -10,7 +10,7 @@ use egui_plot::{
 use wattif_core::measurement::Depth;
 
 use super::quality::{QUALITY, change_text};
-use super::scale::{tick_label, tick_text, ticks, written};
+use super::scale::{every, thinned, tick_label, tick_text, ticks, written};
 use super::{Chart, Point, Stretch, Unit, axis_title};
 use crate::app::axis::Axis;
 use crate::app::theme::{self, Palette};
@@ -43,12 +43,26 @@ pub(super) fn show(
     let x_bounds = (first - margin)..=(last + margin);
     let [low, high] = chart.bounds;
     let small = egui::TextStyle::Small.resolve(ui.style());
-    let response =
-        plot(chart, axis, is_last, ui.available_width(), &small, palette).show(ui, |plot| {
-            plot.set_plot_bounds_x(x_bounds);
-            plot.set_plot_bounds_y(low..=high);
-            curves(plot, chart, palette);
-        });
+    let growth = small.size / 11.0;
+    let width = ui.available_width() - (LEFT_AXIS + RIGHT_AXIS) * growth;
+    let span = last - first + 2.0 * margin;
+    let step = x_step(ui, axis, &small, |place| {
+        ((place - first + margin) / span) as f32 * width
+    });
+    // Under the last chart are the labels and the title of the level axis.
+    let below = if is_last {
+        2.0 * LINE * small.size
+    } else {
+        2.0
+    };
+    let height = (ui.available_height() - below).max(1.0);
+    let gap = f64::from(LINE * small.size / height) * (high - low);
+    let labels = Labels { step, gap };
+    let response = plot(chart, axis, is_last, &labels, &small, palette).show(ui, |plot| {
+        plot.set_plot_bounds_x(x_bounds);
+        plot.set_plot_bounds_y(low..=high);
+        curves(plot, chart, palette);
+    });
     let transform = response.transform;
     let frame = *transform.frame();
     let painter = ui
@@ -71,11 +85,39 @@ pub(super) fn show(
     answer
 }
 
+/// Height of a line of labels, in sizes of their font.
+const LINE: f32 = 1.5;
+
+/// How many labels have room.
+struct Labels {
+    /// Every how many places of the level axis have one.
+    step: usize,
+    /// Least distance of labels on the upright axis, on the scale of the chart.
+    gap: f64,
+}
+
+/// Every how many places of the level axis have room for their label.
+fn x_step(ui: &Ui, axis: Axis, small: &FontId, at: impl Fn(f64) -> f32) -> usize {
+    const GAP: f32 = 6.0;
+    let labels: Vec<(f32, f32)> = axis
+        .ticks()
+        .into_iter()
+        .map(|value| {
+            let text = axis.tick_label(value);
+            let galley = ui
+                .painter()
+                .layout_no_wrap(text, small.clone(), Color32::PLACEHOLDER);
+            (at(axis.place(value)), galley.size().x)
+        })
+        .collect();
+    every(&labels, GAP)
+}
+
 fn plot<'a>(
     chart: &'a Chart,
     axis: Axis,
     is_last: bool,
-    width: f32,
+    labels: &Labels,
     small: &FontId,
     palette: &Palette,
 ) -> Plot<'a> {
@@ -120,7 +162,7 @@ fn plot<'a>(
     } else {
         bottom.min_thickness(2.0)
     };
-    let sparse = width < 460.0 * growth;
+    let (step, gap) = (labels.step, labels.gap);
     let scale = chart.scale;
     Plot::new(chart.id)
         .allow_zoom(false)
@@ -138,30 +180,26 @@ fn plot<'a>(
         .grid_fade(0.0)
         .grid_spacing(1.0..=2.0)
         .x_grid_spacer(move |input| {
-            let marks = axis.ticks();
-            let step = if sparse && marks.len() > 7 { 2 } else { 1 };
-            let wide = (input.bounds.1 - input.bounds.0).abs();
-            marks
-                .into_iter()
-                .step_by(step)
-                .map(|value| GridMark {
-                    value: axis.place(value),
-                    step_size: wide,
-                })
-                .collect()
+            let places = axis.ticks().into_iter().step_by(step);
+            grid(places.map(|value| axis.place(value)), input.bounds)
         })
         .y_grid_spacer(move |input| {
-            let wide = (input.bounds.1 - input.bounds.0).abs();
-            ticks(scale, input.bounds)
-                .into_iter()
-                .map(|value| GridMark {
-                    value,
-                    step_size: wide,
-                })
-                .collect()
+            let places = thinned(ticks(scale, input.bounds), gap);
+            grid(places.into_iter(), input.bounds)
         })
         .custom_x_axes(vec![bottom])
         .custom_y_axes(vec![left, right])
+}
+
+/// Lines of equal weight at these places.
+fn grid(places: impl Iterator<Item = f64>, bounds: (f64, f64)) -> Vec<GridMark> {
+    let wide = (bounds.1 - bounds.0).abs();
+    places
+        .map(|value| GridMark {
+            value,
+            step_size: wide,
+        })
+        .collect()
 }
 
 fn points(stretch: &Stretch, which: usize) -> PlotPoints<'static> {

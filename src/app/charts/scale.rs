@@ -90,6 +90,35 @@ pub(in crate::app) fn ticks(scale: Scale, (low, high): (f64, f64)) -> Vec<f64> {
     places
 }
 
+/// Places at least so far apart, from the lowest on.
+pub(in crate::app) fn thinned(places: Vec<f64>, least: f64) -> Vec<f64> {
+    let mut free = f64::NEG_INFINITY;
+    places
+        .into_iter()
+        .filter(|place| {
+            // Places are worked out, so that a gap may miss its size by rounding.
+            let kept = *place >= free - 1e-9 * least.abs();
+            if kept {
+                free = place + least;
+            }
+            kept
+        })
+        .collect()
+}
+
+/// Every how many labels are written so that none touches the next: where they lie, and how wide they are.
+pub(in crate::app) fn every(labels: &[(f32, f32)], gap: f32) -> usize {
+    (1..labels.len().max(2))
+        .find(|&step| {
+            let kept: Vec<&(f32, f32)> = labels.iter().step_by(step).collect();
+            kept.windows(2).all(|pair| {
+                let apart = (pair[1].0 - pair[0].0).abs();
+                apart >= (pair[0].1 + pair[1].1) / 2.0 + gap
+            })
+        })
+        .unwrap_or(labels.len().max(1))
+}
+
 pub(in crate::app) fn tick_label(value: f64, unit: Unit) -> String {
     // Rounding in the grid leaves 1e-17 where zero is meant.
     let value = if value.abs() < 1e-30 { 0.0 } else { value };
@@ -143,6 +172,18 @@ mod tests {
                 assert!(place >= bounds.0 - 1e-6 && place <= bounds.1 + 1e-6);
             }
         }
+    }
+
+    #[test]
+    fn labels_that_would_touch_are_left_out_evenly() {
+        let labels: Vec<(f32, f32)> = (0..9).map(|i| (20.0 * i as f32, 14.0)).collect();
+        assert_eq!(every(&labels, 6.0), 1);
+        assert_eq!(every(&labels, 7.0), 2);
+        assert_eq!(every(&labels, 50.0), 4);
+        assert_eq!(every(&labels, 500.0), 9);
+        assert_eq!(every(&[], 6.0), 1);
+        assert_eq!(thinned(vec![0.0, 1.0, 2.0, 3.0, 4.0], 2.0), [0.0, 2.0, 4.0]);
+        assert_eq!(thinned(vec![0.0, 0.3, 0.7, 1.0], 0.5), [0.0, 0.7]);
     }
 
     #[test]

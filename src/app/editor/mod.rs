@@ -90,7 +90,7 @@ impl Editor {
     fn show_draft(&mut self, ui: &mut Ui, app: &App) -> Option<Answer> {
         let draft = self.draft.as_mut()?;
         let room = ui.ctx().content_rect().size();
-        let width = (room.x - 80.0).clamp(400.0, 1080.0);
+        let width = (room.x - 80.0).min(1080.0).max((room.x - 40.0).min(400.0));
         let fresh = std::mem::take(&mut self.fresh);
         let preview = &mut self.preview;
         let mut wanted = None;
@@ -98,7 +98,7 @@ impl Editor {
             ui.set_width(width);
             heading(ui, draft);
             ui.add_space(4.0);
-            let height = (room.y - 190.0).max(160.0);
+            let height = (room.y - 190.0).max(80.0);
             let narrow = width < 800.0;
             let aside = if narrow { 0.0 } else { 300.0 };
             ui.horizontal_top(|ui| {

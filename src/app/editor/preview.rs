@@ -23,7 +23,6 @@ pub(super) struct Preview {
 struct Figures {
     model: String,
     unit: &'static str,
-    units: &'static str,
     original: Result<Footprint>,
     edited: Result<Footprint>,
     /// What each changed figure does alone: its name and the effect in words.
@@ -51,7 +50,6 @@ impl Figures {
         Some(Self {
             model: app.model.facts.as_ref()?.name.clone(),
             unit: profile.unit.name(),
-            units: profile.unit.plural(),
             edited: on(&draft.target, profile, scenario, grid),
             original,
             effects,
@@ -112,7 +110,7 @@ fn change(before: f64, after: f64) -> String {
     format::saving(1.0 - after / before)
 }
 
-const NAME_WIDTH: f32 = 78.0;
+const NAME_WIDTH: f32 = 92.0;
 const CHANGE_WIDTH: f32 = 52.0;
 
 impl Preview {
@@ -167,8 +165,8 @@ impl Figures {
         let palette = theme::palette(ui.visuals());
         theme::tighten(ui);
         let (before, after) = (typical(original), typical(edited));
-        let energy = |value| format::si(value, "J");
-        let rate = |value| format::per_second(value);
+        let energy = format::Counted::Joules.row(&[before.0, after.0]);
+        let rate = format::Counted::Rate.row(&[before.1, after.1]);
         let muted = |text: &str| RichText::new(text).color(palette.muted);
         let line = |ui: &mut Ui, texts: [RichText; 4]| {
             let [name, was, is, change] = texts;
@@ -190,7 +188,7 @@ impl Figures {
                 muted("Change"),
             ],
         );
-        let strong = |text: String| {
+        let strong = |text: &str| {
             RichText::new(text)
                 .text_style(theme::emphasis())
                 .color(palette.strong)
@@ -198,18 +196,18 @@ impl Figures {
         line(
             ui,
             [
-                muted(&format!("J per {}", self.unit)),
-                RichText::new(energy(before.0)),
-                strong(energy(after.0)),
+                muted(&format!("Energy/{}", self.unit)),
+                RichText::new(&energy[0]),
+                strong(&energy[1]),
                 RichText::new(change(before.0, after.0)),
             ],
         );
         line(
             ui,
             [
-                muted(&format!("{} per s", self.units)),
-                RichText::new(rate(before.1)),
-                strong(rate(after.1)),
+                muted("Throughput"),
+                RichText::new(&rate[0]),
+                strong(&rate[1]),
                 RichText::new(change(before.1, after.1)),
             ],
         );

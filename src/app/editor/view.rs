@@ -10,6 +10,22 @@ use crate::app::widgets::{self, cell};
 
 const NAME_WIDTH: f32 = 158.0;
 const VALUE_WIDTH: f32 = 108.0;
+/// Room in which a name, its three values and the button beside them stand in one line.
+const WIDE: f32 = NAME_WIDTH + 3.0 * VALUE_WIDTH + 76.0;
+
+/// Width of a value: a third of the line where the name stands above.
+fn value_width(ui: &Ui) -> f32 {
+    if stacked(ui) {
+        ((ui.available_width() - 3.0 * ui.spacing().item_spacing.x) / 3.0).floor()
+    } else {
+        VALUE_WIDTH
+    }
+}
+
+/// Whether names stand above their values, for want of room.
+fn stacked(ui: &Ui) -> bool {
+    ui.available_width() < WIDE
+}
 
 /// A field with a name for those who cannot see where it stands.
 fn field(ui: &mut Ui, name: &str, text: &mut String, width: f32) -> Response {
@@ -51,13 +67,16 @@ pub(super) fn show(ui: &mut Ui, draft: &mut Draft, fresh: bool) {
 
 fn headings(ui: &mut Ui) {
     let palette = theme::palette(ui.visuals());
+    let (stacked, width) = (stacked(ui), value_width(ui));
     ui.horizontal(|ui| {
-        cell(ui, NAME_WIDTH, Align::Min, "");
+        if !stacked {
+            cell(ui, NAME_WIDTH, Align::Min, "");
+        }
         for place in Place::ALL {
             let name = RichText::new(place.name())
                 .text_style(TextStyle::Small)
                 .color(palette.muted);
-            cell(ui, VALUE_WIDTH, Align::Min, name);
+            cell(ui, width, Align::Min, name);
         }
     });
 }
@@ -68,24 +87,37 @@ fn figure(ui: &mut Ui, row: &mut Row, fact: Option<&str>) -> bool {
     let is_changed = row.is_changed();
     let full_name = row.full_name();
     let mut typed = false;
+    let name = RichText::new(&row.name);
+    let name = if is_changed {
+        name.text_style(theme::emphasis()).color(palette.accent)
+    } else {
+        name.color(palette.strong)
+    };
+    let (stacked, width) = (stacked(ui), value_width(ui));
+    let can_be_put_back = is_changed && row.can_be_put_back();
+    if stacked {
+        ui.horizontal(|ui| {
+            cell(ui, NAME_WIDTH, Align::Min, name.clone());
+            if can_be_put_back && put_back(ui, &full_name) {
+                row.put_back();
+                typed = true;
+            }
+        });
+    }
     ui.horizontal(|ui| {
-        let name = RichText::new(&row.name);
-        let name = if is_changed {
-            name.text_style(theme::emphasis()).color(palette.accent)
-        } else {
-            name.color(palette.strong)
-        };
-        cell(ui, NAME_WIDTH, Align::Min, name);
+        if !stacked {
+            cell(ui, NAME_WIDTH, Align::Min, name);
+        }
         for place in Place::ALL {
             let name = format!("{full_name}, {}", place.name());
             let limits = row.limits();
-            let response = field(ui, &name, &mut row.texts[place as usize], VALUE_WIDTH);
+            let response = field(ui, &name, &mut row.texts[place as usize], width);
             if response.on_hover_text(limits).changed() {
                 row.typed(place);
                 typed = true;
             }
         }
-        if is_changed && row.can_be_put_back() && put_back(ui, &full_name) {
+        if !stacked && can_be_put_back && put_back(ui, &full_name) {
             row.put_back();
             typed = true;
         }
@@ -283,7 +315,8 @@ fn processor(ui: &mut Ui, draft: &mut Draft) -> bool {
             &mut draft.tile,
             VALUE_WIDTH,
         );
-        ui.label("rows × columns; nothing where it is too fine to matter");
+        let help = "rows × columns; nothing where it is too fine to matter";
+        ui.add(egui::Label::new(help).truncate());
         typed.changed()
     });
     if let Some(fact) = draft.tile_fault() {

@@ -48,8 +48,12 @@ pub(in crate::app) fn empty(ui: &mut Ui, reason: &str) {
 /// What a page says, in one sentence.
 pub(in crate::app) fn reading(ui: &mut Ui, text: &str) -> Response {
     let palette = theme::palette(ui.visuals());
-    let words = RichText::new(text)
+    // A number keeps its unit when the line breaks.
+    let words = RichText::new(text.replace(" %", "\u{a0}%"))
         .text_style(theme::reading())
         .color(palette.strong);
-    ui.add(egui::Label::new(words).wrap())
+    let response = ui.add(egui::Label::new(words).wrap());
+    ui.ctx()
+        .accesskit_node_builder(response.id, |node| node.set_value(text));
+    response
 }

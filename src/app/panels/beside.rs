@@ -5,7 +5,8 @@ use wattif_core::measurement::Provenance;
 use wattif_core::profile::Unit;
 use wattif_core::training::{Payback, StudentCost};
 
-use crate::app::widgets::{self, cell};
+use crate::app::explain::{Words, explained, reachable};
+use crate::app::widgets::{self, cell, reachable_cell};
 use crate::app::{App, theme};
 use crate::format;
 
@@ -54,7 +55,7 @@ fn row(ui: &mut Ui, name: &str, text: &str, provenance: &Provenance) {
         let name = RichText::new(name).color(palette.muted);
         cell(ui, NAME_WIDTH, Align::Min, name);
         let width = ui.available_width();
-        let figure = cell(ui, width, Align::Max, RichText::new(text));
+        let figure = reachable_cell(ui, width, Align::Max, RichText::new(text));
         widgets::with_provenance(figure, provenance);
     });
 }
@@ -75,17 +76,16 @@ fn training(ui: &mut Ui, cost: &StudentCost, payback: &Payback, unit: Unit) {
     let text = RichText::new(text)
         .text_style(theme::emphasis())
         .color(palette.strong);
-    ui.label(text).on_hover_ui(|ui| {
-        widgets::describe_provenance(ui, &units.provenance);
-        let range = format!(
+    explained(reachable(ui, text), || {
+        let words = Words::of(&units.provenance).line(format!(
             "From {} to {} {}",
             format::roughly(units.range.low),
             format::roughly(units.range.high),
             unit.plural()
-        );
-        ui.label(range);
-        if let Some(reason) = &payback.reason {
-            ui.label(format!("Never: {reason}"));
+        ));
+        match &payback.reason {
+            Some(reason) => words.line(format!("Never: {reason}")),
+            None => words,
         }
     });
     let energy = format::si(cost.energy.range.typical.0, "J");

@@ -3,9 +3,10 @@
 use egui::{Align, Rect, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 use wattif_core::footprint::{EnergyBreakdown, Footprint};
 
-use crate::app::widgets::{self, cell};
-use crate::app::{App, theme};
-use crate::format;
+use crate::app::explain::{Words, explained, reachable};
+use crate::app::widgets::{self, reachable_cell};
+use crate::app::{App, glossary, theme};
+use crate::format::{self, Counted};
 
 /// Grams of CO2 per kilometre in a passenger car: 400 g per mile (US EPA, Greenhouse Gas Emissions from a Typical
 /// Passenger Vehicle, EPA-420-F-23-014, June 2023), 1.609344 km per mile.
@@ -62,23 +63,22 @@ pub(in crate::app) fn parts(breakdown: &EnergyBreakdown) -> [f64; 5] {
 fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint, demand_per_day: f64) {
     let palette = theme::palette(ui.visuals());
     let range = footprint.energy_per_unit.range;
-    ui.label(title);
+    explained(reachable(ui, title), || Words::plain(glossary::ENERGY));
     theme::tighten(ui);
+    let ends = Counted::Joules.row(&[range.low.0, range.typical.0, range.high.0]);
     ui.horizontal(|ui| {
-        let figure = ui.label(
-            RichText::new(format::si(range.typical.0, "J"))
-                .text_style(theme::figure())
-                .color(palette.strong),
-        );
-        widgets::with_provenance(figure, &footprint.energy_per_unit.provenance);
-        ui.label(
-            RichText::new(format!(
-                "{} to {}",
-                format::si(range.low.0, "J"),
-                format::si(range.high.0, "J")
-            ))
-            .color(palette.muted),
-        );
+        let figure = RichText::new(&ends[1])
+            .text_style(theme::figure())
+            .color(palette.strong);
+        let figure = reachable(ui, figure);
+        let provenance = &footprint.energy_per_unit.provenance;
+        widgets::with_provenance(figure, provenance);
+        let ends = format!("{} to {}", ends[0], ends[2]);
+        let ends = reachable(ui, RichText::new(ends).color(palette.muted));
+        explained(ends, || {
+            Words::plain("Low and high: every constant at the favourable and at the unfavourable end of its range")
+                .and(Words::of(provenance))
+        });
     });
     let parts = parts(&footprint.breakdown);
     bar(ui, &parts);
@@ -100,7 +100,9 @@ fn legend(ui: &mut Ui, parts: &[f64; 5]) {
     const BETWEEN: f32 = 12.0;
     let half = ((ui.available_width() - BETWEEN) / 2.0).floor();
     let (swatch, gap) = (12.0, ui.spacing().item_spacing.x);
-    for pair in some.chunks(2) {
+    let amounts: Vec<f64> = some.iter().map(|&place| parts[place]).collect();
+    let texts = Counted::Joules.row(&amounts);
+    for (line, pair) in some.chunks(2).enumerate() {
         ui.horizontal(|ui| {
             for (column, &place) in pair.iter().enumerate() {
                 if column > 0 {
@@ -111,9 +113,10 @@ fn legend(ui: &mut Ui, parts: &[f64; 5]) {
                 let number = 52.0;
                 let room = half - swatch - number - 2.0 * gap;
                 let share = format::percent(parts[place] / total, 0);
-                let help = format!("{help}: {share} of the energy");
-                cell(ui, room, Align::Min, name).on_hover_text(&help);
-                cell(ui, number, Align::Max, format::si(parts[place], "J")).on_hover_text(&help);
+                let help = || Words::plain(format!("{help}: {share} of the energy"));
+                explained(reachable_cell(ui, room, Align::Min, name), help);
+                let text = texts[2 * line + column].as_str();
+                explained(reachable_cell(ui, number, Align::Max, text), help);
             }
         });
     }
@@ -158,18 +161,14 @@ fn comparison(ui: &mut Ui, footprint: &Footprint, demand_per_day: f64) {
         let year = distance(day * DAYS_PER_YEAR);
         format!("A year emits as much as driving {year}")
     };
-    ui.label(
-        RichText::new(text)
-            .text_style(theme::emphasis())
-            .color(palette.strong),
-    )
-    .on_hover_ui(|ui| {
-        ui.label(RichText::new("Published").text_style(theme::emphasis()));
-        ui.label(CAR_SOURCE);
-        ui.label(format!(
+    let text = RichText::new(text)
+        .text_style(theme::emphasis())
+        .color(palette.strong);
+    explained(reachable(ui, text), || {
+        Words::headed("Published").line(CAR_SOURCE).line(format!(
             "A day's energy at the machine brings {} litres of water to the boil (4186 J/(kg K) × 80 K, no losses)",
-            format::significant(kettles, 2)
-        ));
+            format::roughly(Some(kettles))
+        ))
     });
 }
 

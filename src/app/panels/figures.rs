@@ -5,12 +5,13 @@ use wattif_core::footprint::{Estimate, Footprint};
 use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
 use wattif_core::preset::Measured;
 use wattif_core::profile::Unit;
-use wattif_core::units::{GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
+use wattif_core::units::Range;
 
 use crate::app::derived::Figures;
-use crate::app::widgets::{self, cell};
-use crate::app::{App, charts, theme};
-use crate::format;
+use crate::app::explain::{Words, explained, reachable};
+use crate::app::widgets::{self, cell, reachable_cell};
+use crate::app::{App, charts, glossary, theme};
+use crate::format::Counted;
 
 /// One column of the table.
 struct Column<'a> {
@@ -28,6 +29,8 @@ struct Entry {
     text: String,
     /// Low to high in words, or why there is nothing.
     range: Option<String>,
+    /// The number in `text`, where a row writes all of its numbers in one unit, and its ends.
+    number: Option<(Counted, Range<f64>)>,
     /// Where it comes from.
     provenance: Option<Provenance>,
 }
@@ -37,15 +40,16 @@ impl Entry {
         Self {
             text,
             range: None,
+            number: None,
             provenance,
         }
     }
 
-    fn ranged<T: Copy>(range: Range<T>, write: fn(T) -> String, provenance: Provenance) -> Self {
-        let [low, high] = [range.low, range.high].map(write);
+    fn counted(counted: Counted, range: Range<f64>, provenance: Provenance) -> Self {
         Self {
-            text: write(range.typical),
-            range: Some(format!("{low} to {high}")),
+            text: counted.write(range.typical),
+            range: None,
+            number: Some((counted, range)),
             provenance: Some(provenance),
         }
     }
@@ -54,19 +58,42 @@ impl Entry {
         Self::new(NONE.to_owned(), None)
     }
 
-    /// Adds its range and where it comes from to the tooltip of its text.
-    fn explain(&self, response: Response) {
-        if self.provenance.is_none() && self.range.is_none() {
-            return;
-        }
-        response.on_hover_ui(|ui| {
+    /// Says what it is, its range and where it comes from.
+    fn explain(&self, response: Response, title: &str) {
+        let words = || {
+            let mut words = Words::headed(title);
             if let Some(range) = &self.range {
-                ui.label(range);
+                words = words.line(range);
             }
-            if let Some(provenance) = &self.provenance {
-                widgets::describe_provenance(ui, provenance);
+            if let Some((counted, range)) = self.number
+                && range.low < range.high
+            {
+                let ends = counted.row(&[range.low, range.typical, range.high]);
+                words = words.line(format!("{} to {}", ends[0], ends[2]));
             }
-        });
+            match &self.provenance {
+                Some(provenance) => words.and(Words::of(provenance)),
+                None if self.range.is_some() => words,
+                None => words.line("Not known"),
+            }
+        };
+        explained(response, words);
+    }
+}
+
+/// Writes the numbers of a row in one unit.
+fn in_one_unit(entries: &mut [Entry]) {
+    let Some((counted, _)) = entries.iter().find_map(|entry| entry.number) else {
+        return;
+    };
+    let typical: Vec<f64> = entries
+        .iter()
+        .filter_map(|entry| entry.number.map(|(_, range)| range.typical))
+        .collect();
+    let texts = counted.row(&typical);
+    let numbers = entries.iter_mut().filter(|entry| entry.number.is_some());
+    for (entry, text) in numbers.zip(texts) {
+        entry.text = text;
     }
 }
 
@@ -153,7 +180,10 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
             let title = RichText::new(column.title)
                 .text_style(theme::emphasis())
                 .color(color);
-            cell(ui, width, Align::Max, title);
+            let help = glossary::column(column.title);
+            explained(reachable_cell(ui, width, Align::Max, title), || {
+                Words::plain(help)
+            });
         }
     });
     let metric = columns
@@ -175,15 +205,22 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
                 "Latency" if unit == Unit::Token => "Time/step".to_owned(),
                 other => other.to_owned(),
             };
-            let label = RichText::new(name).color(palette.muted);
-            cell(ui, name_width, Align::Min, label).on_hover_text(help);
-            for (place, column) in columns.iter().enumerate() {
-                let entry = entry(&column.source, unit);
+            let label = RichText::new(&name).color(palette.muted);
+            explained(reachable_cell(ui, name_width, Align::Min, label), || {
+                Words::plain(help)
+            });
+            let mut entries: Vec<Entry> = columns
+                .iter()
+                .map(|column| entry(&column.source, unit))
+                .collect();
+            in_one_unit(&mut entries);
+            for (place, (column, entry)) in columns.iter().zip(&entries).enumerate() {
                 let mut text = RichText::new(&entry.text);
                 if place == 1 {
                     text = text.text_style(theme::emphasis()).color(palette.strong);
                 }
-                entry.explain(cell(ui, width, Align::Max, text));
+                let title = format!("{name}, {}", column.title);
+                entry.explain(reachable_cell(ui, width, Align::Max, text), &title);
             }
         });
     }
@@ -202,16 +239,25 @@ const ROWS: [(&str, Reading); 6] = [
 /// What a row means, for its tooltip.
 fn help(row: &str, unit: Unit) -> &'static str {
     match row {
-        "File size" => "Bytes of the file that an export writes",
-        "Throughput" => "Units of work per second, all devices together",
+        "File size" => {
+            "Bytes of the file that an export writes: weights packed at their width, with their scales"
+        }
+        "Throughput" => "Units of work finished per second, all devices together",
         "Latency" if unit == Unit::Token => {
             "Time per output step of the whole batch: a step writes one token for every sequence; not the time of a whole answer"
         }
         "Latency" => "Time from the start of a batch to its end",
-        "Energy" => "Joules at the machine, without the building",
-        "CO₂e" => "Electricity with the building (PUE), and a share of making the devices",
-        "CO₂e a day" => "The same at the demand per day",
-        _ => "On held-out data; hover a figure for its interval and samples",
+        "Energy" => "Joules at the machine for one unit of work, without the building",
+        "CO₂e" => {
+            "CO₂ equivalent: the mass of CO₂ that would warm as much over 100 years. Electricity with the building \
+             (PUE), and a share of making the devices"
+        }
+        "CO₂e a day" => "CO₂ equivalent of a day, at the demand per day",
+        "Accuracy" => "Share of held-out images that are classified rightly; no training saw them",
+        "Bits per byte" => {
+            "Bits that the model needs, on average, to encode a byte of held-out text: fewer are better"
+        }
+        _ => "How well the model does on held-out data, which no training saw",
     }
 }
 
@@ -238,7 +284,8 @@ pub(super) fn in_one_line(ui: &mut Ui, name: &str, measured: &Measured, unit: Un
         }
         for entry in entries {
             // A number stays on one line with its unit.
-            entry.explain(ui.label(entry.text.replace(' ', "\u{a0}")));
+            let text = entry.text.replace(' ', "\u{a0}");
+            entry.explain(reachable(ui, text), "Saved");
         }
     });
 }
@@ -288,7 +335,7 @@ fn borrowed(stand_in: &Measurement) -> Entry {
 fn size(source: &Source<'_>, _: Unit) -> Entry {
     match source {
         Source::Figures(figures) => {
-            let text = format::bytes(figures.profile.stored_bytes() as f64);
+            let stored = figures.profile.stored_bytes() as f64;
             let formula = if figures.counted {
                 "Bytes of the file that would be exported, from the counted zeros of the compressed weights"
             } else {
@@ -297,62 +344,65 @@ fn size(source: &Source<'_>, _: Unit) -> Entry {
             let provenance = Provenance::Modelled {
                 formula: formula.to_owned(),
             };
-            Entry::new(text, Some(provenance))
+            Entry::counted(Counted::Bytes, Range::exact(stored), provenance)
         }
         Source::Saved(saved) => {
             let formula = "Bytes of the file when the preset was saved, and kept in it";
             let provenance = Provenance::Modelled {
                 formula: formula.to_owned(),
             };
-            Entry::new(format::bytes(saved.stored_bytes as f64), Some(provenance))
+            let stored = saved.stored_bytes as f64;
+            Entry::counted(Counted::Bytes, Range::exact(stored), provenance)
         }
     }
 }
 
 /// A modelled cost, as it is now or as it was saved.
-fn cost<T: Copy>(
+fn cost<T: Copy + Into<f64>>(
     source: &Source<'_>,
     now: fn(&Footprint) -> &Estimate<T>,
     saved: fn(&Measured) -> Option<Range<T>>,
-    write: fn(T) -> String,
+    counted: Counted,
 ) -> Entry {
     match source {
         Source::Figures(figures) => figures.footprint.as_ref().map_or_else(no, |footprint| {
             let estimate = now(footprint);
-            Entry::ranged(estimate.range, write, estimate.provenance.clone())
+            let range = estimate.range.map(Into::into);
+            Entry::counted(counted, range, estimate.provenance.clone())
         }),
         Source::Saved(measured) => saved(measured).map_or_else(Entry::none, |range| {
             let formula = "Modelled when the preset was saved, and kept in it".to_owned();
-            Entry::ranged(range, write, Provenance::Modelled { formula })
+            Entry::counted(
+                counted,
+                range.map(Into::into),
+                Provenance::Modelled { formula },
+            )
         }),
     }
 }
 
 fn throughput(source: &Source<'_>, _: Unit) -> Entry {
-    let write = |value: UnitsPerSecond| format!("{}/s", format::per_second(value.0).trim_end());
-    cost(source, |f| &f.throughput, |m| Some(m.throughput), write)
+    let saved = |m: &Measured| Some(m.throughput);
+    cost(source, |f| &f.throughput, saved, Counted::Rate)
 }
 
 fn latency(source: &Source<'_>, _: Unit) -> Entry {
-    let write = |value: Seconds| format::si(value.0, "s");
-    cost(source, |f| &f.latency, |m| Some(m.latency_s), write)
+    let saved = |m: &Measured| Some(m.latency_s);
+    cost(source, |f| &f.latency, saved, Counted::Seconds)
 }
 
 fn energy(source: &Source<'_>, _: Unit) -> Entry {
-    let write = |value: Joules| format::si(value.0, "J");
     let saved = |m: &Measured| Some(m.energy_j_per_unit);
-    cost(source, |f| &f.energy_per_unit, saved, write)
+    cost(source, |f| &f.energy_per_unit, saved, Counted::Joules)
 }
 
 fn co2e(source: &Source<'_>, _: Unit) -> Entry {
-    let write = |value: GramsCo2e| format::grams(value.0);
     let saved = |m: &Measured| Some(m.co2e_g_per_unit);
-    cost(source, |f| &f.co2e_per_unit, saved, write)
+    cost(source, |f| &f.co2e_per_unit, saved, Counted::Grams)
 }
 
 fn co2e_day(source: &Source<'_>, _: Unit) -> Entry {
-    let write = |value: GramsCo2e| format::grams(value.0);
-    cost(source, |f| &f.co2e_per_day, |_| None, write)
+    cost(source, |f| &f.co2e_per_day, |_| None, Counted::Grams)
 }
 
 fn no(error: &wattif_core::Error) -> Entry {

@@ -91,7 +91,7 @@ pub(in crate::app) fn measured(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) 
         return;
     };
     let mut ask = |action| queue.push(Action::Hardware(action));
-    let height = ui.ctx().content_rect().height() - 160.0;
+    let height = (ui.ctx().content_rect().height() - 160.0).max(80.0);
     let response = Modal::new(egui::Id::unique("measured machine")).show(ui.ctx(), |ui| {
         ui.set_width(WIDTH.min(ui.ctx().content_rect().width() - 60.0));
         ScrollArea::vertical()
@@ -99,7 +99,7 @@ pub(in crate::app) fn measured(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) 
             .min_scrolled_height(height)
             .show(ui, |ui| report(ui, result));
         ui.add_space(6.0);
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             let help = "Predictions for this machine use these constants from now on";
             if ui.button("Use").on_hover_text(help).clicked() {
                 ask(HardwareAction::UseMeasured);
@@ -212,10 +212,14 @@ fn line<const N: usize>(
     columns: [Align; N],
     texts: [RichText; N],
 ) -> egui::Response {
+    const GAP: f32 = 8.0;
+    // In a narrow window all columns get narrower alike.
+    let wanted = widths.iter().sum::<f32>() + GAP * N as f32;
+    let share = (ui.available_width() / wanted).min(1.0);
     ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 8.0;
+        ui.spacing_mut().item_spacing.x = GAP * share;
         for ((width, align), text) in widths.into_iter().zip(columns).zip(texts) {
-            cell(ui, width, align, text);
+            cell(ui, width * share, align, text);
         }
     })
     .response

@@ -7,7 +7,8 @@ use wattif_core::hardware::{self, HardwareTarget};
 use wattif_core::units::UnitsPerSecond;
 
 use crate::app::command::{Action, Command};
-use crate::app::widgets::{self, cell};
+use crate::app::explain::{Words, explained, reachable};
+use crate::app::widgets::{self, cell, reachable_cell};
 use crate::app::{App, theme};
 use crate::format;
 
@@ -68,7 +69,11 @@ fn results(ui: &mut Ui, run: &PackedRun, target: &HardwareTarget) {
     };
     let weights = format::bytes(run.bytes as f64);
     let words = format!("{weights} of weights as {}, {threads}", run.format_names());
-    ui.label(muted(words)).on_hover_text(run.notes().join("\n"));
+    explained(reachable(ui, muted(words)), || {
+        run.notes()
+            .into_iter()
+            .fold(Words::headed("Measured here"), Words::line)
+    });
     let gap = ui.spacing().item_spacing.x;
     let name_width = (ui.available_width() - 2.0 * RATE_WIDTH - RATIO_WIDTH - 3.0 * gap).max(60.0);
     ui.horizontal(|ui| {
@@ -99,11 +104,12 @@ fn results(ui: &mut Ui, run: &PackedRun, target: &HardwareTarget) {
     }
     energy(ui, run);
     if let Some(quality) = &run.quality {
-        ui.label(muted(quality_words(quality)))
-            .on_hover_text(format!(
+        explained(reachable(ui, muted(quality_words(quality))), || {
+            Words::plain(format!(
                 "Measured here on {} held-out samples, both on the same",
                 format::count(quality.packed.n as f64)
-            ));
+            ))
+        });
     }
 }
 
@@ -113,29 +119,28 @@ fn measured(ui: &mut Ui, speed: &PackedSpeed, threads: &str) {
     let text = RichText::new(format::per_second(spread.median).trim_end())
         .text_style(theme::emphasis())
         .color(palette.strong);
-    cell(ui, RATE_WIDTH, Align::Max, text).on_hover_ui(|ui| {
-        ui.label(RichText::new("Measured here").text_style(theme::emphasis()));
+    explained(reachable_cell(ui, RATE_WIDTH, Align::Max, text), || {
         let (low, high) = (spread.lower_quartile, spread.upper_quartile);
-        ui.label(format!(
+        Words::headed("Measured here").line(format!(
             "Median of {} repeats; half of them from {} to {}; {threads}",
             spread.repeats,
             format::per_second(low).trim_end(),
             format::per_second(high).trim_end(),
-        ));
+        ))
     });
 }
 
 fn prediction(ui: &mut Ui, predicted: &Estimate<UnitsPerSecond>, speed: &PackedSpeed) {
     let range = predicted.range.map(|rate| rate.0);
     let rate = |value: f64| format::per_second(value).trim_end().to_owned();
-    let figure = cell(ui, RATE_WIDTH, Align::Max, rate(range.typical));
-    widgets::with_provenance(figure, &predicted.provenance).on_hover_text(format!(
-        "From {} to {}",
-        rate(range.low),
-        rate(range.high)
-    ));
+    let figure = reachable_cell(ui, RATE_WIDTH, Align::Max, rate(range.typical));
+    explained(figure, || {
+        let ends = format!("From {} to {}", rate(range.low), rate(range.high));
+        Words::of(&predicted.provenance).line(ends)
+    });
     let ratio = range.typical / speed.units_per_s.median;
-    cell(ui, RATIO_WIDTH, Align::Max, format::significant(ratio, 2));
+    let ratio = reachable_cell(ui, RATIO_WIDTH, Align::Max, format::significant(ratio, 2));
+    explained(ratio, || Words::plain("Predicted / measured"));
 }
 
 /// Joules per unit of each work, or why there are none.
@@ -150,7 +155,7 @@ fn energy(ui: &mut Ui, run: &PackedRun) {
                     run.unit.name(),
                     speed.work.words()
                 );
-                ui.label(text).on_hover_text(joules_words(joules));
+                explained(reachable(ui, text), || Words::plain(joules_words(joules)));
             }
             // The same sensor is silent for all of them.
             Energy::Unknown(reason) => {

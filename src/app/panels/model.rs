@@ -6,7 +6,7 @@ use wattif_core::serving;
 
 use crate::app::command::{Action, Command};
 use crate::app::menu::Menu;
-use crate::app::{App, theme};
+use crate::app::{App, glossary, theme};
 use crate::format;
 
 /// Draws the choice of model and a line about it.
@@ -18,13 +18,19 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         None => name_of(chosen),
     };
     let search_id = ui.make_persistent_id("model search");
+    let name = title.clone();
     let combo = ComboBox::from_id_salt("model")
         .selected_text(RichText::new(title).text_style(theme::emphasis()))
         .width(ui.available_width())
+        .truncate()
         .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
         .show_ui(ui, |ui| models(ui, search_id, chosen, queue));
-    combo
-        .response
+    let response = combo.response.on_hover_ui(|ui| {
+        ui.label(RichText::new(name).text_style(theme::emphasis()));
+        ui.label(glossary::MODEL);
+    });
+    glossary::describe(&response, glossary::MODEL);
+    response
         .widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Model"));
     let line = match &app.model.facts {
         Some(facts) => format!(

@@ -7,7 +7,7 @@ use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
 use crate::app::axis::Axis;
 use crate::app::command::Action;
 use crate::app::widgets::{self, Room};
-use crate::app::{App, theme};
+use crate::app::{App, glossary, theme};
 use crate::format;
 
 /// Draws the sliders and choices of the recipe.
@@ -84,26 +84,34 @@ pub(in crate::app) const fn help(axis: Axis) -> &'static str {
         Axis::WeightBits => {
             "Bits per weight: 1 to 8 are integers with a scale, 16 is half precision, 32 leaves them as they are"
         }
-        Axis::ActivationBits => "Bits per value passed from layer to layer",
+        Axis::ActivationBits => {
+            "Bits per value passed from layer to layer, quantised with one scale per image or token"
+        }
         Axis::Ratio => {
             "Parameters of a smaller student, trained on the original's answers, as a share of the original's; notches are students that are ready"
         }
         Axis::Batch => "Units of work processed together; weights are read once for all of them",
-        Axis::Devices => "Devices that share the model",
+        Axis::Devices => "Devices that share the model: all of them work on every batch",
         Axis::Context => "Tokens that a language model attends to on average",
         Axis::Prompt => {
             "Tokens of a prompt; reading it is shared out over the tokens of its answer"
         }
-        Axis::Answer => "Tokens that the model writes in answer to a prompt",
+        Axis::Answer => "Tokens that the model writes in answer to a prompt, one after the other",
         Axis::TimeSteps => {
             "Time steps that one unit of work is presented for: more come nearer to the network's own activations, and cost more"
         }
-        Axis::Demand => "Units of work per day",
-        Axis::Pue => "Power usage effectiveness: energy of the building / energy of the machines",
-        Axis::Lifetime => {
-            "Years a device is used before it is replaced; spreads the emissions of making it"
+        Axis::Demand => {
+            "Units of work per day; emissions of a day follow from it, those of one unit do not"
         }
-        Axis::Utilization => "Fraction of its life that a device is busy",
+        Axis::Pue => {
+            "Power usage effectiveness: energy of the whole building / energy of the machines in it; 1 is no overhead"
+        }
+        Axis::Lifetime => {
+            "Years a device is used before it is replaced; spreads the embodied emissions, those of making it"
+        }
+        Axis::Utilization => {
+            "Share of its life that a device is busy; the embodied emissions fall on that"
+        }
     }
 }
 
@@ -159,9 +167,7 @@ fn group(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
     let integer = recipe.quantization.weight_bits <= 8;
     ui.add_enabled_ui(integer, |ui| {
         ui.horizontal(|ui| {
-            let label = caption(ui, "One scale per").on_hover_text(
-                "Weights that share one scale; smaller groups lose less and store more scales",
-            );
+            let label = caption(ui, "One scale per").on_hover_text(glossary::GROUP);
             let combo = ComboBox::from_id_salt("group")
                 .selected_text(group_name(recipe.quantization.group))
                 .width(126.0)
@@ -175,7 +181,8 @@ fn group(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
                         }
                     }
                 });
-            combo.response.labelled_by(label.id);
+            let response = combo.response.labelled_by(label.id);
+            glossary::describe(&response, glossary::GROUP);
         });
     });
 }
@@ -185,8 +192,7 @@ fn temperature(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
     let student = recipe.distillation.ratio < 1.0;
     ui.add_enabled_ui(student, |ui| {
         ui.horizontal(|ui| {
-            let label = caption(ui, "Temperature")
-                .on_hover_text("Softens the answers that the student learns from; the ready students were trained at 2");
+            let label = caption(ui, "Temperature").on_hover_text(glossary::TEMPERATURE);
             let mut value = recipe.distillation.temperature;
             let response = ui
                 .add(
@@ -197,6 +203,7 @@ fn temperature(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
                         .custom_formatter(|value, _| format::trimmed(value, 3)),
                 )
                 .labelled_by(label.id);
+            glossary::describe(&response, glossary::TEMPERATURE);
             if response.changed() {
                 recipe.distillation.temperature = (value * 10.0).round() / 10.0;
                 queue.push(Action::SetRecipe(recipe, Some(Axis::Ratio)));

@@ -1,12 +1,13 @@
 //! The three savings, always apart: what bits and zeros promise, what the file gives, what this hardware can use.
 
 use egui::{Align, RichText, Ui};
-use wattif_core::footprint::Saving;
+use wattif_core::footprint::{Saving, Savings};
 
 use crate::app::compare::{SAME_CONSTANTS, Verdict, verdict};
 use crate::app::derived::Figures;
+use crate::app::explain::{Words, explained};
 use crate::app::pages::Quantity;
-use crate::app::widgets::{self, cell};
+use crate::app::widgets::{self, reachable_cell};
 use crate::app::{App, theme};
 use crate::format;
 
@@ -40,29 +41,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         };
         theme::tighten(ui);
         let width = ((ui.available_width() - NAME_WIDTH) / 3.0 - 4.0).floor();
-        ui.horizontal(|ui| {
-            let title = RichText::new("Savings")
-                .text_style(theme::heading())
-                .color(palette.strong);
-            cell(ui, NAME_WIDTH, Align::Min, title)
-                .on_hover_text("Against the original in the same scenario");
-            for (title, help) in KINDS {
-                let color = if title == "Realised" {
-                    palette.accent
-                } else {
-                    palette.muted
-                };
-                cell(
-                    ui,
-                    width,
-                    Align::Max,
-                    RichText::new(title)
-                        .text_style(theme::emphasis())
-                        .color(color),
-                )
-                .on_hover_text(help);
-            }
-        });
+        headings(ui, width);
         let rows: [(&str, &Saving); 4] = [
             ("Size", &savings.size),
             ("Operations", &savings.operations),
@@ -83,15 +62,19 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         };
         for (name, saving) in rows {
             ui.horizontal(|ui| {
-                let label = cell(
+                let label = reachable_cell(
                     ui,
                     NAME_WIDTH,
                     Align::Min,
                     RichText::new(name).color(palette.muted),
                 );
-                if let Some(text) = sentence(name, saving) {
-                    label.on_hover_text(text);
-                }
+                explained(label, || {
+                    let words = Words::plain(meaning(name));
+                    match sentence(name, saving) {
+                        Some(text) => words.line(text),
+                        None => words,
+                    }
+                });
                 for (place, value) in [saving.nominal, saving.stored, saving.realised]
                     .into_iter()
                     .enumerate()
@@ -106,12 +89,11 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                     if realised {
                         text = text.text_style(theme::emphasis()).color(palette.strong);
                     }
-                    cell(ui, width, Align::Max, text).on_hover_text(format!(
-                        "{} of {}: {}",
-                        KINDS[place].0,
-                        name.to_lowercase(),
-                        KINDS[place].1
-                    ));
+                    explained(reachable_cell(ui, width, Align::Max, text), || {
+                        let (kind, help) = KINDS[place];
+                        Words::headed(format!("{kind} saving of {}", name.to_lowercase()))
+                            .line(help)
+                    });
                 }
             });
         }
@@ -122,25 +104,66 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
                     .color(palette.muted),
             );
         }
-        let mut notes = vec![format!("Typical values; {SAME_CONSTANTS}")];
-        if let Some(devices) = savings.original_devices {
-            notes.push(format!(
-                "Against the original on the {devices} devices that it needs"
-            ));
-        }
-        if let Some(bits) = savings.original_bits {
-            notes.push(format!(
-                "Against the original at {bits} bits, the widest this hardware holds"
-            ));
-        }
-        for note in notes {
-            ui.label(
-                RichText::new(note)
-                    .text_style(egui::TextStyle::Small)
-                    .color(palette.muted),
-            );
+        notes(ui, savings);
+    });
+}
+
+fn headings(ui: &mut Ui, width: f32) {
+    let palette = theme::palette(ui.visuals());
+    ui.horizontal(|ui| {
+        let title = RichText::new("Savings")
+            .text_style(theme::heading())
+            .color(palette.strong);
+        explained(reachable_cell(ui, NAME_WIDTH, Align::Min, title), || {
+            Words::plain("What is saved against the original in the same scenario")
+        });
+        for (title, help) in KINDS {
+            let color = if title == "Realised" {
+                palette.accent
+            } else {
+                palette.muted
+            };
+            let title = RichText::new(title)
+                .text_style(theme::emphasis())
+                .color(color);
+            explained(reachable_cell(ui, width, Align::Max, title), || {
+                Words::plain(help)
+            });
         }
     });
+}
+
+/// What the figures are held against.
+fn notes(ui: &mut Ui, savings: &Savings) {
+    let palette = theme::palette(ui.visuals());
+    let mut notes = vec![format!("Typical values; {SAME_CONSTANTS}")];
+    if let Some(devices) = savings.original_devices {
+        notes.push(format!(
+            "Against the original on the {devices} devices that it needs"
+        ));
+    }
+    if let Some(bits) = savings.original_bits {
+        notes.push(format!(
+            "Against the original at {bits} bits, the widest this hardware holds"
+        ));
+    }
+    for note in notes {
+        ui.label(
+            RichText::new(note)
+                .text_style(egui::TextStyle::Small)
+                .color(palette.muted),
+        );
+    }
+}
+
+/// What is saved in a row.
+fn meaning(row: &str) -> &'static str {
+    match row {
+        "Size" => "Bytes of the weights",
+        "Operations" => "Multiplications and additions executed for one unit of work",
+        "Time" => "Time for one unit of work: the inverse of the throughput",
+        _ => "Joules at the machine for one unit of work",
+    }
 }
 
 const TIED: &str = "tied with the original within the ranges";

@@ -12,7 +12,7 @@ use crate::app::axis::Axis;
 use crate::app::command::Action;
 use crate::app::menu::Menu;
 use crate::app::widgets::{self, Room};
-use crate::app::{App, ModelFacts, theme};
+use crate::app::{App, ModelFacts, glossary, theme};
 use crate::format;
 
 /// Draws the controls of the scenario.
@@ -65,7 +65,8 @@ fn era(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 }
             }
         });
-    combo.response.widget_info(|| {
+    let response = combo.response.on_hover_text(glossary::SERVING);
+    response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Serving software")
     });
 }
@@ -76,6 +77,7 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         .derived
         .target
         .map_or_else(|| scenario.hardware.clone(), |target| target.name.clone());
+    let name = title.clone();
     let search_id = ui.make_persistent_id("hardware search");
     let combo = ui.horizontal(|ui| {
         if let Some(target) = app.derived.target {
@@ -88,7 +90,12 @@ fn target(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
             .show_ui(ui, |ui| devices(ui, search_id, scenario, queue))
     });
-    combo.inner.response.widget_info(|| {
+    let response = combo.inner.response.on_hover_ui(|ui| {
+        ui.label(RichText::new(name).text_style(theme::emphasis()));
+        ui.label(glossary::HARDWARE);
+    });
+    glossary::describe(&response, glossary::HARDWARE);
+    response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Hardware")
     });
 }
@@ -160,14 +167,20 @@ fn region(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         || scenario.region.clone(),
         |grid| format!("{}, {:.0} g/kWh", grid.name, grid.intensity.typical.0),
     );
+    let name = title.clone();
     let search_id = ui.make_persistent_id("region search");
     let combo = ComboBox::from_id_salt("region")
         .selected_text(RichText::new(title).text_style(theme::emphasis()))
         .width(ui.available_width())
+        .truncate()
         .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
         .show_ui(ui, |ui| places(ui, search_id, scenario, queue));
-    combo
-        .response
+    let response = combo.response.on_hover_ui(|ui| {
+        ui.label(RichText::new(name).text_style(theme::emphasis()));
+        ui.label(glossary::REGION);
+    });
+    glossary::describe(&response, glossary::REGION);
+    response
         .widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Region"));
 }
 

@@ -4,6 +4,7 @@ use egui::{Align, RichText, Ui};
 use wattif_core::hardware::HardwareClass;
 use wattif_core::measurement::LayerActivity;
 
+use crate::app::explain::{Words, explained, reachable};
 use crate::app::{App, theme, widgets};
 use crate::format;
 
@@ -35,14 +36,16 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
             format::signed_text(spiking.accuracy.value * 100.0, 1),
             format::percent(half, 1)
         );
-        ui.label(RichText::new(text).text_style(theme::emphasis()))
-            .on_hover_text(format!(
+        let accuracy = reachable(ui, RichText::new(text).text_style(theme::emphasis()));
+        explained(accuracy, || {
+            Words::plain(format!(
                 "Measured here on {} held-out images, {} time steps each, thresholds from training images; {} with \
                  activations as numbers",
                 format::count(spiking.n as f64),
                 spiking.steps,
                 format::percent(spiking.dense, 1),
-            ));
+            ))
+        });
         ui.label(muted(format!(
             "{} time steps an image; spikes per input and step:",
             spiking.steps
@@ -51,11 +54,16 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
         let row = |ui: &mut Ui, text: &dyn Fn(&LayerActivity) -> RichText| {
             ui.horizontal(|ui| {
                 for layer in &spiking.activity {
-                    widgets::cell(ui, width, Align::Max, text(layer)).on_hover_text(format!(
-                        "{} spikes reach {} in one time step",
-                        format::significant(layer.spikes_per_step, 3),
-                        layer.layer
-                    ));
+                    explained(
+                        widgets::reachable_cell(ui, width, Align::Max, text(layer)),
+                        || {
+                            Words::plain(format!(
+                                "{} spikes reach {} in one time step",
+                                format::significant(layer.spikes_per_step, 3),
+                                layer.layer
+                            ))
+                        },
+                    );
                 }
             });
         };

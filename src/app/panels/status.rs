@@ -4,6 +4,7 @@ use egui::{Align, Layout, ProgressBar, RichText, Ui};
 use wattif_core::hardware::HardwareClass;
 
 use crate::app::command::{Action, Command};
+use crate::app::explain::{REACHABLE, Words, explained};
 use crate::app::{App, Page, power, theme, widgets};
 use crate::format;
 
@@ -39,29 +40,30 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         if let Some(training) = &app.model.training {
             let report = &training.report;
             let share = report.steps.0 as f64 / report.steps.1.max(1) as f64;
-            ui.label(small(&format!(
+            if ui.button(Command::CancelTraining.title()).clicked() {
+                queue.push(Action::Run(Command::CancelTraining));
+            }
+            bar(ui, share);
+            let text = format!(
                 "Training a student with {} of the parameters, step {} of {}",
                 format::percent(report.recipe.distillation.ratio, 0),
                 format::count(report.steps.0 as f64),
                 format::count(report.steps.1 as f64),
-            )));
-            bar(ui, share);
-            if ui.button(Command::CancelTraining.title()).clicked() {
-                queue.push(Action::Run(Command::CancelTraining));
-            }
+            );
+            line(ui, small(&text), egui::Sense::hover());
             ui.separator();
         }
         if let Some((what, done)) = &app.model.activity.progress {
             let waited = now - app.model.activity.since;
             if waited >= PATIENCE_SECONDS {
-                ui.label(small(what));
                 bar(ui, *done);
+                line(ui, small(what), egui::Sense::hover());
             } else {
                 ui.ctx()
                     .request_repaint_after_secs((PATIENCE_SECONDS - waited) as f32);
             }
         } else if app.opening().is_some() {
-            ui.label(small("Opening the model"));
+            line(ui, small("Opening the model"), egui::Sense::hover());
         } else if app.model.activity.idle {
             let ready = match app.model.store.len() {
                 // Without weights there is nothing to measure.
@@ -69,29 +71,70 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 1 => "Ready, 1 configuration measured".to_owned(),
                 count => format!("Ready, {count} configurations measured"),
             };
-            ui.label(small(&ready));
+            line(ui, small(&ready), egui::Sense::hover());
         } else if app.model.facts.is_some() {
-            ui.label(small("Measuring the rest of the chart"));
+            line(
+                ui,
+                small("Measuring the rest of the chart"),
+                egui::Sense::hover(),
+            );
         }
         let busy = !app.model.activity.idle || app.model.training.is_some();
         if let Some(sources) = app.power.as_ref().and_then(|power| power.latest(busy)) {
-            let (line, details) = power::in_words(&sources);
-            ui.label(small(&line)).on_hover_text(details);
+            let (words, details) = power::in_words(&sources);
+            explained(line(ui, small(&words), REACHABLE), || {
+                Words::plain(&details)
+            });
         }
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            match app.session.settings.page {
+        let page = app.session.settings.page;
+        let words = legend_words(page, has_weights);
+        if ui.available_width() >= legend_width(ui, &words) {
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| match page {
                 Page::WhatIf => legend(ui, &small, has_weights),
                 Page::Devices => classes(ui, &small),
                 _ => {}
-            }
-        });
+            });
+        }
     });
+}
+
+/// A text that is cut where the line ends, and whole in its tooltip.
+fn line(ui: &mut Ui, text: RichText, sense: egui::Sense) -> egui::Response {
+    ui.add(egui::Label::new(text).truncate().sense(sense))
+}
+
+/// The words that explain the marks of a page.
+fn legend_words(page: Page, has_weights: bool) -> Vec<&'static str> {
+    match page {
+        Page::WhatIf if has_weights => vec!["original", "not measured yet", "measured"],
+        Page::WhatIf => vec!["original"],
+        Page::Devices => {
+            let classes = HardwareClass::ALL.map(HardwareClass::name);
+            classes.into_iter().chain(["original"]).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Room that they and their marks take.
+fn legend_width(ui: &Ui, words: &[&str]) -> f32 {
+    const MARK: f32 = 18.0;
+    let gap = ui.spacing().item_spacing.x;
+    let font = egui::TextStyle::Small.resolve(ui.style());
+    let width = |text: &&str| {
+        let text = (*text).to_owned();
+        let galley = ui
+            .painter()
+            .layout_no_wrap(text, font.clone(), egui::Color32::PLACEHOLDER);
+        galley.size().x + MARK + 2.0 * gap
+    };
+    words.iter().map(width).sum()
 }
 
 fn bar(ui: &mut Ui, share: f64) {
     let response = ui.add(
         ProgressBar::new(share as f32)
-            .desired_width(120.0)
+            .desired_width(ui.available_width().min(120.0))
             .desired_height(6.0),
     );
     response.widget_info(|| {

@@ -4,6 +4,7 @@ use egui::{Align, Layout, RichText, Sense, Shape, Stroke, Ui, pos2, vec2};
 use wattif_core::training::{self, Effort};
 
 use crate::app::command::{Action, Command};
+use crate::app::explain::reachable;
 use crate::app::open::Training;
 use crate::app::{App, TrainingReport, theme, widgets};
 use crate::format;
@@ -59,10 +60,10 @@ fn cost(ui: &mut Ui, app: &App, report: &TrainingReport) {
     ui.horizontal(|ui| {
         let energy = format::si(cost.energy.range.typical.0, "J");
         let energy = RichText::new(format!("Energy so far {energy}")).color(palette.text);
-        widgets::with_provenance(ui.label(energy), &cost.energy.provenance);
+        widgets::with_provenance(reachable(ui, energy), &cost.energy.provenance);
         let co2e = format::grams(cost.co2e.range.typical.0);
         let co2e = RichText::new(format!("CO₂e {co2e}")).color(palette.text);
-        widgets::with_provenance(ui.label(co2e), &cost.co2e.provenance);
+        widgets::with_provenance(reachable(ui, co2e), &cost.co2e.provenance);
     });
 }
 

@@ -5,6 +5,8 @@ use wattif_core::footprint::{Estimate, Footprint};
 use wattif_core::measurement::Provenance;
 use wattif_core::units::Joules;
 
+use crate::format::{percent, si};
+
 /// Energy of a unit of work by where it goes; the five add up to the energy of the unit.
 #[derive(Debug, Serialize)]
 pub struct PartsView {
@@ -30,10 +32,9 @@ impl From<&Footprint> for PartsView {
                 range: whole * share,
                 provenance: Provenance::Modelled {
                     formula: format!(
-                        "{:.2} % of the typical {:.3e} J per unit; low and high: the same share of its range, which is \
-                         assumed",
-                        100.0 * share,
-                        whole.typical.0
+                        "{} of the typical {} per unit; low and high: the same share of its range, which is assumed",
+                        percent(share, 1),
+                        si(whole.typical.0, "J")
                     ),
                 },
             }

@@ -14,7 +14,7 @@ use super::usage;
 use super::{FootprintView, Report, SavedView, SavingsView};
 use crate::app::compare::{Verdict, verdict};
 use crate::format::{
-    amount, bytes, count, lower_first, percent, realised, saving, si, si_range, significant,
+    Counted, amount, count, lower_first, percent, realised, saving, si, si_range, significant,
 };
 use crate::words::recipe;
 
@@ -356,8 +356,11 @@ fn comparison(report: &Report, saved: &SavedView) -> Vec<String> {
         let shown = Shown::new(quality.metric, (quality.high - quality.low) / 2.0);
         shown.with_unit(quality.value)
     };
-    let joules = |range: Range<f64>| si(range.typical, "J");
-    let grams = |range: Range<f64>| si(range.typical, "g");
+    // Saved and now in one unit.
+    let both = |name: &str, counted: Counted, values: [f64; 2]| {
+        let texts = counted.row(&values);
+        row([name, &texts[0], &texts[1]])
+    };
     let mut table = vec![row(["The preset", "saved", "now"])];
     if let Some(old) = &old.quality {
         table.push(row([
@@ -369,21 +372,27 @@ fn comparison(report: &Report, saved: &SavedView) -> Vec<String> {
         ]));
     }
     table.extend([
-        row([
+        both(
             "  Stored",
-            &bytes(old.stored_bytes as f64),
-            &bytes(new.stored_bytes as f64),
-        ]),
-        row([
+            Counted::Bytes,
+            [old.stored_bytes as f64, new.stored_bytes as f64],
+        ),
+        both(
             "  Energy",
-            &joules(old.energy_j_per_unit.map(|x| x.0)),
-            &joules(report.footprint.energy_j_per_unit.range.map(|x| x.0)),
-        ]),
-        row([
+            Counted::Joules,
+            [
+                old.energy_j_per_unit.typical.0,
+                report.footprint.energy_j_per_unit.range.typical.0,
+            ],
+        ),
+        both(
             "  CO2e",
-            &grams(old.co2e_g_per_unit.map(|x| x.0)),
-            &grams(report.footprint.co2e_g_per_unit.range.map(|x| x.0)),
-        ]),
+            Counted::Grams,
+            [
+                old.co2e_g_per_unit.typical.0,
+                report.footprint.co2e_g_per_unit.range.typical.0,
+            ],
+        ),
     ]);
     let mut lines = aligned(&table, &[false, true, true]);
     for difference in &saved.differences {

@@ -12,7 +12,7 @@ use wattif_core::units::{Bytes, GramsCo2e, Joules, Seconds};
 use super::super::out::{aligned, entry, row, wrapped};
 use super::Report;
 use super::lifecycle::numbers;
-use crate::format::{bytes, count, significant};
+use crate::format::{bytes, count, si, significant};
 
 const JOULES_PER_WATT_HOUR: f64 = 3600.0;
 /// Answers or images that the larger amounts are said for.
@@ -78,7 +78,7 @@ pub struct MemoryView {
 }
 
 /// `estimate` so many times over.
-fn times<T>(estimate: &Estimate<T>, factor: f64, of: &str) -> Estimate<T>
+fn times<T>(estimate: &Estimate<T>, factor: f64, unit: &str, of: &str) -> Estimate<T>
 where
     T: Copy + std::ops::Mul<f64, Output = T>,
     f64: From<T>,
@@ -87,7 +87,7 @@ where
     Estimate {
         range: estimate.range * factor,
         provenance: Provenance::Modelled {
-            formula: format!("{one:.3e} {of} × {factor}"),
+            formula: format!("{} per {of} × {}", si(one, unit), count(factor)),
         },
     }
 }
@@ -95,18 +95,18 @@ where
 impl AnswerView {
     fn new(footprint: &Footprint, tokens: u32) -> Self {
         let many = f64::from(tokens);
-        let energy_j = times(&footprint.energy_per_unit, many, "J per token");
-        let co2e_g = times(&footprint.co2e_per_unit, many, "g per token");
+        let energy_j = times(&footprint.energy_per_unit, many, "J", "token");
+        let co2e_g = times(&footprint.co2e_per_unit, many, "g", "token");
         Self {
             tokens,
             energy_wh: Estimate {
                 range: energy_j.range.map(|joules| joules.0 / JOULES_PER_WATT_HOUR),
                 provenance: Provenance::Modelled {
-                    formula: format!("{:.3e} J / 3600 J per Wh", energy_j.range.typical.0),
+                    formula: format!("{} / 3600 J per Wh", si(energy_j.range.typical.0, "J")),
                 },
             },
-            seconds: times(&footprint.latency, many, "s per token"),
-            co2e_g_per_1000: times(&co2e_g, f64::from(MANY), "g per answer"),
+            seconds: times(&footprint.latency, many, "s", "token"),
+            co2e_g_per_1000: times(&co2e_g, f64::from(MANY), "g", "answer"),
             energy_j,
             co2e_g,
         }
@@ -147,8 +147,8 @@ impl Usage {
             scope: target.energy_scope(profile)?,
             per_answer: answer.then(|| AnswerView::new(footprint, scenario.answer_tokens)),
             per_1000_images: images.then(|| AmountView {
-                energy_j: times(&footprint.energy_per_unit, many, "J per image"),
-                co2e_g: times(&footprint.co2e_per_unit, many, "g per image"),
+                energy_j: times(&footprint.energy_per_unit, many, "J", "image"),
+                co2e_g: times(&footprint.co2e_per_unit, many, "g", "image"),
             }),
             memory: target.memory_use(profile, scenario)?.map(MemoryView::from),
             notes: too_long(profile, scenario).into_iter().collect(),

@@ -1,6 +1,7 @@
 //! How a network lies in programmable logic: multipliers, cycles, where the weights are.
 
 use super::{Fpga, Unit};
+use crate::digits::{count, many, si, too_much, trimmed};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::hardware::HardwareTarget;
@@ -84,8 +85,12 @@ impl<'a> Layout<'a> {
         if hard_units + soft_units < 1.0 {
             return Err(Error::Infeasible(format!(
                 "not one multiply-accumulate unit of {weight_bits} × {activation_bits} bits fits: it takes {} lookup \
-                 tables and {} multipliers, {} has {luts:.0} and {dsps:.0}",
-                hard.luts, hard.dsps, target.name
+                 tables and {} multipliers, {} has {} and {}",
+                trimmed(hard.luts, 3),
+                trimmed(hard.dsps, 3),
+                target.name,
+                count(luts),
+                count(dsps)
             )));
         }
 
@@ -166,14 +171,13 @@ impl<'a> Layout<'a> {
             .as_ref()
             .map_or(0.0, |m| m.capacity.typical.0);
         if self.weight_bytes > capacity {
+            let [weights, _, times] = too_much(self.weight_bytes, room.max(capacity), "B");
             return Err(Error::Infeasible(format!(
-                "weights of {:.3} MB do not fit in {} ({:.3} MB of block memory for weights, {:.3} MB on the board): \
-                 {:.1} times too large",
-                self.weight_bytes / 1e6,
+                "weights of {weights} do not fit in {} ({} of block memory for weights, {} on the board): {times} \
+                 times too large",
                 target.name,
-                room / 1e6,
-                capacity / 1e6,
-                self.weight_bytes / room.max(capacity)
+                si(room, "B"),
+                si(capacity, "B"),
             )));
         }
         // Weights that stay outside are read once per batch.
@@ -330,21 +334,21 @@ impl<'a> Layout<'a> {
 
     pub(super) fn time_formula(&self, seconds: f64) -> String {
         format!(
-            "{:.3e} multiply-accumulates in {:.0} soft + {:.0} hard units of {} × {} bits: a result every {:.3e} cycles, \
-             the first of a batch of {} after {:.3e}; / ({:.3e} Hz × {}) + {:.1e} s to hand the batch over; {:.3e} bytes \
-             of weights streamed; {seconds:.3e} s per unit",
-            self.executed,
-            self.soft_units,
-            self.hard_units,
+            "{} multiply-accumulates in {} soft + {} hard units of {} × {} bits: a result every {} cycles, the first of a \
+             batch of {} after {}; / ({} × {}) + {} to hand the batch over; {} of weights streamed; {} per unit",
+            many(self.executed),
+            many(self.soft_units),
+            many(self.hard_units),
             self.widths.0,
             self.widths.1,
-            self.cycles,
+            many(self.cycles),
             self.request.scenario.batch,
-            self.fill_cycles,
-            self.fpga.clock.typical,
-            self.efficiency(Corner::Typical),
-            self.fpga.start.typical.0,
-            self.streamed_bytes,
+            many(self.fill_cycles),
+            si(self.fpga.clock.typical, "Hz"),
+            trimmed(self.efficiency(Corner::Typical), 3),
+            si(self.fpga.start.typical.0, "s"),
+            si(self.streamed_bytes, "B"),
+            si(seconds, "s"),
         )
     }
 

@@ -2,6 +2,7 @@
 //! each layer therefore asks of the machine.
 
 use super::{Demand, Precision, Processor, Total, WeightStorage};
+use crate::digits::{si, too_much};
 use crate::error::{Error, Result};
 use crate::hardware::cost::{Machine, Request};
 use crate::hardware::figure::{Corner, Figure};
@@ -365,18 +366,19 @@ impl<'a> Plan<'a> {
         if needed <= capacity * usable * self.devices {
             return Ok(());
         }
-        let gigabytes = |bytes: f64| format!("{:.3} GB", bytes / 1e9);
+        let bytes = |bytes: f64| si(bytes, "B");
+        let [together, room, _] = too_much(needed, capacity * usable * self.devices, "B");
         let devices = (needed / (capacity * usable)).ceil();
         let cache = if self.cache_bytes > 0.0 {
-            format!(", a cache of {}", gigabytes(self.cache_bytes))
+            format!(", a cache of {}", bytes(self.cache_bytes))
         } else {
             String::new()
         };
         Err(Error::Infeasible(format!(
-            "weights of {}{cache} and activations of {} do not fit in the {} of {} × {}: {devices} devices needed",
-            gigabytes(self.weight_bytes),
-            gigabytes(self.activation_bytes),
-            gigabytes(capacity * usable * self.devices),
+            "weights of {}{cache} and activations of {}, {together} together, do not fit in the {room} of {} × {}: \
+             {devices} devices needed",
+            bytes(self.weight_bytes),
+            bytes(self.activation_bytes),
             self.devices,
             target.name,
         )))

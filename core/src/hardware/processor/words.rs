@@ -2,10 +2,10 @@
 
 use super::plan::Plan;
 use super::{Demand, Precision, Processor, Total};
+use crate::digits::{many, si, trimmed};
 use crate::hardware::cost::Request;
 use crate::hardware::per_operation::keras_spiking_cpu;
 use crate::hardware::{HardwareClass, HardwareTarget};
-use crate::units::Exponent;
 
 /// The typical time with the values in it.
 pub(super) fn time_formula(
@@ -25,20 +25,28 @@ pub(super) fn time_formula(
     let skipping: f64 = demands.iter().filter(|d| d.sparse).map(|d| d.ops).sum();
     let speedup = processor.two_of_four.as_ref().map_or(1.0, |s| s.typical);
     let skipping = if skipping > 0.0 {
-        format!(", {skipping:.3e} of them with 2:4 zeros {speedup} times as fast")
+        format!(
+            ", {} of them with 2:4 zeros {} times as fast",
+            many(skipping),
+            trimmed(speedup, 3)
+        )
     } else {
         String::new()
     };
     let stretched = if total.stretch > 1.0 {
         format!(
-            ", which the power limit makes {:.3} times as long: {:.3e} s",
-            total.stretch, total.seconds
+            ", which the power limit makes {} times as long: {}",
+            trimmed(total.stretch, 3),
+            si(total.seconds, "s")
         )
     } else {
         String::new()
     };
     let unpacking = if unpack > 0.0 {
-        format!(" and {unpack:.3e} to unpack weights at the widest format's peak")
+        format!(
+            " and {} to unpack weights at the widest format's peak",
+            many(unpack)
+        )
     } else {
         String::new()
     };
@@ -50,8 +58,8 @@ pub(super) fn time_formula(
             rate.typical.0,
             packed.efficiency.typical,
             format!(
-                " (the kernels for packed weights, unpacking included; {:.2e} s to start each)",
-                packed.launch.typical.0
+                " (the kernels for packed weights, unpacking included; {} to start each)",
+                si(packed.launch.typical.0, "s")
             ),
         ),
         None => (
@@ -68,14 +76,20 @@ pub(super) fn time_formula(
         });
     format!(
         "{}: Σ over {} layers of max(operations / (peak × efficiency), bytes / (bandwidth × \
-         efficiency)) + launch = {:.3e} s{stretched}, with {ops:.3e} operations at {peak:.3e}/s {}{kernels} × \
-         {efficiency:.3}{skipping}{unpacking}, {memory:.3e} bytes at {bandwidth:.3e} B/s × {}, {launches} launches of {:.2e} s, {} device(s)",
+         efficiency)) + launch = {}{stretched}, with {} operations at {} {}{kernels} × {}{skipping}{unpacking}, {} at {} × {}, \
+         {} launches of {}, {} device(s)",
         plan.words(),
         demands.len(),
-        total.seconds / total.stretch,
+        si(total.seconds / total.stretch, "s"),
+        many(ops),
+        si(peak, "op/s"),
         precision.name(),
-        processor.bandwidth_efficiency.typical,
-        processor.launch.typical.0,
+        trimmed(efficiency, 3),
+        si(memory, "B"),
+        si(bandwidth, "B/s"),
+        trimmed(processor.bandwidth_efficiency.typical, 3),
+        many(launches),
+        si(processor.launch.typical.0, "s"),
         plan.group,
     )
 }
@@ -91,20 +105,20 @@ pub(super) fn energy_formula(
     let ops: f64 = demands.iter().map(Demand::executed).sum();
     let memory: f64 = demands.iter().map(|d| d.memory_bytes).sum();
     format!(
-        "{}: {ops:.3e} operations → {} J + on-chip traffic {} J + {} bytes of \
-         memory traffic → {} J + {} device(s) × {} W × {:.3e} s = {} J static + links {} J; capped at {} W \
-         per device; of the device alone: no host, no fans, no losses of a power supply",
+        "{}: {} operations → {} + on-chip traffic {} + {} of memory traffic → {} + {} device(s) × {} × {} = {} static + \
+         links {}; capped at {} per device; of the device alone: no host, no fans, no losses of a power supply",
         plan.words(),
-        Exponent(b.compute.0),
-        Exponent(b.on_chip.0),
-        Exponent(memory),
-        Exponent(b.memory.0),
+        many(ops),
+        si(b.compute.0, "J"),
+        si(b.on_chip.0, "J"),
+        si(memory, "B"),
+        si(b.memory.0, "J"),
         plan.standing(),
-        target.static_power.typical.0,
-        total.seconds,
-        Exponent(b.static_power.0),
-        Exponent(b.interconnect.0),
-        target.power_limit.range().high.0,
+        si(target.static_power.typical.0, "W"),
+        si(total.seconds, "s"),
+        si(b.static_power.0, "J"),
+        si(b.interconnect.0, "J"),
+        si(target.power_limit.range().high.0, "W"),
     )
 }
 
@@ -138,6 +152,7 @@ pub(super) fn quoted_elsewhere(target: &HardwareTarget, request: &Request<'_>) -
     let neurons: f64 = layers.iter().map(|l| l.layer.outputs).sum();
     let energy = keras_spiking_cpu(synapses, neurons).0;
     format!(
-        "; KerasSpiking's 8.6 nJ per operation of a 2013 CPU would give {energy:.3e} J per unit"
+        "; KerasSpiking's 8.6 nJ per operation of a 2013 CPU would give {} per unit",
+        si(energy, "J")
     )
 }

@@ -3,6 +3,7 @@
 use super::notes::narrow_activations;
 use super::words::images_time;
 use super::{Part, Served, main_layer, with_standing};
+use crate::digits::si;
 use crate::footprint::Bound;
 use crate::hardware::share::with_zeros;
 use crate::hardware::{Cost, Explanation, Precision};
@@ -79,13 +80,12 @@ impl Served<'_> {
         let explanation = self.request.explained(|| Explanation {
             time: images_time(&generating, &time, self),
             energy: format!(
-                "per batch of {}: {devices} device(s) at {:.0} W of at most {:.0} W for {:.3e} s, of which {:.3e} J \
-                 operations; fitted to published measurements of {}",
+                "per batch of {}: {devices} device(s) at {} of at most {} for {}, of which {} operations; fitted to published measurements of {}",
                 scenario.batch,
-                joules / time.total,
-                self.device.power_limit,
-                time.total,
-                energy.operations,
+                si(joules / time.total, "W"),
+                si(self.device.power_limit, "W"),
+                si(time.total, "s"),
+                si(energy.operations, "J"),
                 self.fitted_to(),
             ),
             limit: String::new(),

@@ -1,6 +1,7 @@
 //! Formulas of served networks with their values filled in.
 
 use super::Served;
+use crate::digits::{many, si, trimmed};
 use crate::serving::decode::Serving;
 use crate::serving::diffusion::{BatchTime, Generating};
 use crate::serving::step::{StepEnergy, StepTime, Work};
@@ -11,24 +12,24 @@ pub(super) fn language_time(
     time: &StepTime,
     served: &Served<'_>,
 ) -> String {
-    let milli = |seconds: f64| format!("{:.3} ms", seconds * 1e3);
+    let seconds = |value: f64| si(value, "s");
     format!(
-        "one step for {} sequences at {:.0} tokens of context on {} device(s), each reading {:.3e} B of weights and \
-         {:.3e} B of keys and values and doing {:.3e} operations: weights {} + keys and values {} + prompts {} + \
+        "one step for {} sequences at {} tokens of context on {} device(s), each reading {} of weights and {} of \
+         keys and values and doing {} operations: weights {} + keys and values {} + prompts {} + \
          starting kernels {} + exchange {} + host {} = {}; {}, fitted to published measurements of {}",
         serving.batch,
-        work.context,
+        many(work.context),
         serving.devices,
-        work.body_bytes + work.expert_bytes,
-        work.cache_bytes,
-        work.operations + work.attention + work.prompt,
-        milli(time.weights),
-        milli(time.cache),
-        milli(time.prompt),
-        milli(time.launch),
-        milli(time.exchange),
-        milli(time.host),
-        milli(time.total()),
+        si(work.body_bytes + work.expert_bytes, "B"),
+        si(work.cache_bytes, "B"),
+        many(work.operations + work.attention + work.prompt),
+        seconds(time.weights),
+        seconds(time.cache),
+        seconds(time.prompt),
+        seconds(time.launch),
+        seconds(time.exchange),
+        seconds(time.host),
+        seconds(time.total()),
         serving.era.name().to_lowercase(),
         served.fitted_to(),
     )
@@ -40,15 +41,14 @@ pub(super) fn language_energy(
     served: &Served<'_>,
 ) -> String {
     format!(
-        "({:.3} J standing + {:.3} J operations + {:.3} J converting formats + {:.3} J weights + {:.3} J keys and \
-         values + {:.3} J links) per step and device × {} device(s) / {} tokens; fitted to published measurements of \
+        "({} standing + {} operations + {} converting formats + {} weights + {} keys and values + {} links) per step and device × {} device(s) / {} tokens; fitted to published measurements of \
          {}",
-        energy.standing,
-        energy.arithmetic,
-        energy.convert,
-        energy.weights,
-        energy.cache,
-        energy.link,
+        si(energy.standing, "J"),
+        si(energy.arithmetic, "J"),
+        si(energy.convert, "J"),
+        si(energy.weights, "J"),
+        si(energy.cache, "J"),
+        si(energy.link, "J"),
         serving.all_devices(),
         serving.batch,
         served.fitted_to(),
@@ -61,24 +61,28 @@ pub(super) fn images_time(
     served: &Served<'_>,
 ) -> String {
     format!(
-        "batch of {}: {} steps × {} pass(es) of {:.3e} operations{}: denoising {:.3} s, exchange {:.3} s, decoding and \
-         text {:.3} s, waiting for the host {:.3} s, in all {:.3} s; fitted to published measurements of {}",
+        "batch of {}: {} steps × {} pass(es) of {} operations{}: denoising {}, exchange {}, decoding and text {}, waiting \
+         for the host {}, in all {}; fitted to published measurements of {}",
         generating.batch,
         generating.steps,
         generating.passes,
-        generating.pass.linear + generating.pass.attention,
+        many(generating.pass.linear + generating.pass.attention),
         match generating.linear.speed() {
             1.0 => String::new(),
             speed => format!(
-                ", {:.3e} of them in linear layers {speed} times as fast in 8 bit",
-                generating.pass.linear
+                ", {} of them in linear layers {} times as fast in 8 bit",
+                many(generating.pass.linear),
+                trimmed(speed, 3)
             ),
         },
-        time.denoise,
-        time.exchange,
-        time.decode,
-        (time.total - time.denoise - time.exchange - time.decode).max(0.0),
-        time.total,
+        si(time.denoise, "s"),
+        si(time.exchange, "s"),
+        si(time.decode, "s"),
+        si(
+            (time.total - time.denoise - time.exchange - time.decode).max(0.0),
+            "s"
+        ),
+        si(time.total, "s"),
         served.fitted_to(),
     )
 }

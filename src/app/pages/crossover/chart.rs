@@ -214,12 +214,10 @@ fn read_out(plane: &Plane, response: &Response, sweep: &Sweep) -> Option<f64> {
         ui.label(RichText::new(title).text_style(theme::emphasis()));
         for series in &sweep.series {
             if let Some(range) = series.energy[place] {
+                let ends = format::Counted::Joules.row(&[range.low, range.typical, range.high]);
                 ui.label(format!(
                     "{}: {} ({} to {})",
-                    series.name,
-                    format::si(range.typical, "J"),
-                    format::si(range.low, "J"),
-                    format::si(range.high, "J")
+                    series.name, ends[1], ends[0], ends[2]
                 ));
             }
         }

@@ -54,12 +54,21 @@ impl Quantity {
         }
     }
 
-    fn write(self, value: f64) -> String {
+    const fn counted(self) -> format::Counted {
         match self {
-            Self::Time => format::si(value, "s"),
-            Self::Energy => format::si(value, "J"),
-            Self::Co2e => format::grams(value),
+            Self::Time => format::Counted::Seconds,
+            Self::Energy => format::Counted::Joules,
+            Self::Co2e => format::Counted::Grams,
         }
+    }
+
+    fn write(self, value: f64) -> String {
+        self.counted().write(value)
+    }
+
+    /// Numbers side by side, in one unit.
+    fn row(self, values: &[f64]) -> Vec<String> {
+        self.counted().row(values)
     }
 
     /// "least energy".

@@ -9,10 +9,15 @@ use wattif_core::units::Range;
 
 use super::{Counted, Entry, Quantity, fit_words};
 use crate::app::charts::{Scale, ticks};
+use crate::app::explain::{Words, told};
+use crate::app::names;
 use crate::app::pages::sheet;
 use crate::app::theme::{self, Palette};
 use crate::app::widgets;
 use crate::format;
+
+/// Width in which the names of any two devices can be told apart.
+const LEAST_NAME: f32 = 136.0;
 
 /// Share of the width that the names take.
 const NAME_SHARE: f32 = 0.39;
@@ -50,7 +55,7 @@ impl Lanes {
         let rect = ui.available_rect_before_wrap();
         let small = TextStyle::Small.resolve(ui.style());
         let growth = small.size / 11.0;
-        let name = (rect.width() * NAME_SHARE).clamp(120.0, 280.0 * growth);
+        let name = (rect.width() * NAME_SHARE).clamp(LEAST_NAME, 280.0 * growth);
         Self {
             quantity,
             left: rect.left() + name,
@@ -80,16 +85,19 @@ impl Lanes {
         let palette = theme::palette(ui.visuals());
         let (rect, _) =
             ui.allocate_exact_size(vec2(ui.available_width(), Self::AXIS), Sense::hover());
+        // Labels that would touch are left out, their lines are not.
+        let mut free = f32::NEG_INFINITY;
         for value in self.marks() {
-            let at = pos2(self.x(value), rect.center().y);
             let text = format::shorten(&self.quantity.write(value));
-            ui.painter().text(
-                at,
-                Align2::CENTER_CENTER,
-                text,
-                self.small.clone(),
-                palette.muted,
-            );
+            let galley = ui
+                .painter()
+                .layout_no_wrap(text, self.small.clone(), palette.muted);
+            let half = galley.size() / 2.0;
+            let at = pos2(self.x(value), rect.center().y);
+            if at.x - half.x > free && at.x + half.x <= rect.right() {
+                ui.painter().galley(at - half, galley, palette.muted);
+                free = at.x + half.x + 6.0;
+            }
         }
     }
 
@@ -194,7 +202,7 @@ pub(super) fn row(
     if response.gained_focus() {
         response.scroll_to_me(None);
     }
-    let response = response.on_hover_ui(|ui| explain(ui, entry));
+    let response = told(response, || explanation(entry));
     response.clicked() && !chosen
 }
 
@@ -213,18 +221,16 @@ fn name(ui: &mut Ui, rect: Rect, entry: &Entry, right: f32, chosen: bool) {
         pos2(rect.left() + 20.0, rect.top()),
         pos2(right, rect.bottom()),
     );
-    let mut words = RichText::new(entry.name()).color(palette.text);
-    if chosen {
-        words = words.text_style(theme::emphasis()).color(palette.strong);
-    }
-    let galley = egui::WidgetText::from(words).into_galley(
-        ui,
-        Some(egui::TextWrapMode::Truncate),
-        room.width(),
-        TextStyle::Body,
-    );
-    let place = Align2::LEFT_CENTER.align_size_within_rect(galley.size(), room);
-    ui.painter().galley(place.min, galley, palette.text);
+    let (style, color) = if chosen {
+        (theme::emphasis(), palette.strong)
+    } else {
+        (TextStyle::Body, palette.text)
+    };
+    let font = style.resolve(ui.style());
+    let words = names::fitted(ui, &entry.name(), &font, room.width());
+    let at = Align2::LEFT_CENTER.pos_in_rect(&room);
+    ui.painter()
+        .text(at, Align2::LEFT_CENTER, words, font, color);
 }
 
 /// One device that cannot, with the reason; true when it was chosen.
@@ -237,7 +243,7 @@ pub(super) fn refused(ui: &mut Ui, entry: &Entry, chosen: bool) -> bool {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::click());
     if ui.is_rect_visible(rect) {
         sheet::row_ground(ui.painter(), rect, &response, chosen, palette);
-        let middle = rect.left() + rect.width() * NAME_SHARE;
+        let middle = rect.left() + (rect.width() * NAME_SHARE).max(LEAST_NAME);
         name(ui, rect, entry, middle - 8.0, chosen);
         let room = Rect::from_min_max(pos2(middle, rect.top()), rect.max);
         let mut cell = ui.new_child(
@@ -262,39 +268,38 @@ pub(super) fn refused(ui: &mut Ui, entry: &Entry, chosen: bool) -> bool {
     if response.gained_focus() {
         response.scroll_to_me(None);
     }
-    let response = response.on_hover_ui(|ui| {
-        ui.label(RichText::new(&entry.target.name).text_style(theme::emphasis()));
-        ui.label(&reason);
-    });
+    let response = told(response, || Words::headed(&entry.target.name).line(&reason));
     response.clicked() && !chosen
 }
 
 /// All figures of a device and where they come from.
-fn explain(ui: &mut Ui, entry: &Entry) {
+fn explanation(entry: &Entry) -> Words {
     let target = entry.target;
-    ui.label(RichText::new(&target.name).text_style(theme::emphasis()));
-    ui.label(format!("{}, {}", target.class.name(), target.year));
-    for (words, result) in [("Now", &entry.now), ("Original", &entry.original)] {
+    let class = format!("{}, {}", target.class.name(), target.year);
+    let mut words = Words::headed(&target.name).line(class);
+    for (when, result) in [("Now", &entry.now), ("Original", &entry.original)] {
         match result {
             Ok(Counted { footprint, .. }) => {
                 for quantity in Quantity::ALL {
                     let range = quantity.of(footprint);
-                    ui.label(format!(
-                        "{words}: {} {} ({} to {})",
+                    let ends = quantity.row(&[range.low, range.typical, range.high]);
+                    words = words.line(format!(
+                        "{when}: {} {} ({} to {})",
                         quantity.name().to_lowercase().replace("co₂e", "CO₂e"),
-                        quantity.write(range.typical),
-                        quantity.write(range.low),
-                        quantity.write(range.high)
+                        ends[1],
+                        ends[0],
+                        ends[2]
                     ));
                 }
             }
-            Err(error) => {
-                ui.label(format!("{words}: {error}"));
-            }
+            Err(error) => words = words.line(format!("{when}: {error}")),
         }
     }
-    ui.label(fit_words(entry.fit).1);
-    if let Ok(Counted { footprint, .. }) = &entry.now {
-        widgets::describe_provenance(ui, &footprint.energy_per_unit.provenance);
+    words = words.line(fit_words(entry.fit).1);
+    match &entry.now {
+        Ok(Counted { footprint, .. }) => {
+            words.and(Words::of(&footprint.energy_per_unit.provenance))
+        }
+        Err(_) => words,
     }
 }

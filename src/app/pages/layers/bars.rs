@@ -5,6 +5,7 @@ use egui::{
 };
 use wattif_core::footprint::{EnergyBreakdown, Footprint, LayerCost};
 
+use crate::app::explain::{REACHABLE, Words, explained};
 use crate::app::panels::breakdown;
 use crate::app::theme;
 use crate::app::widgets::{self, cell};
@@ -36,7 +37,7 @@ pub(super) fn bars(ui: &mut Ui, footprint: &Footprint, original: Option<&Footpri
     let number = 62.0 * growth;
     let lanes = Lanes {
         name,
-        bar: ((width - name - Lanes::GAP - 2.0 * number) / 2.0 - 10.0).max(40.0),
+        bar: ((width - name - Lanes::GAP - 2.0 * number) / 2.0 - 10.0).max(12.0),
         number,
         longest: both().map(|l| l.time.0).fold(0.0, f64::max),
         most: both().map(|l| l.energy.total().0).fold(0.0, f64::max),
@@ -68,7 +69,7 @@ pub(super) fn bars(ui: &mut Ui, footprint: &Footprint, original: Option<&Footpri
 fn components(ui: &mut Ui, footprint: &Footprint, original: bool) {
     let palette = theme::palette(ui.visuals());
     let parts = breakdown::parts(&footprint.breakdown);
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         for (place, (name, help)) in breakdown::NAMES.into_iter().enumerate() {
             if parts[place] > 0.0 {
                 widgets::swatch(ui, palette.energy[place]);
@@ -123,11 +124,16 @@ fn row(ui: &mut Ui, layer: &LayerCost, before: Option<&LayerCost>, lanes: &Lanes
             );
         })
         .response;
-    response.on_hover_ui(|ui| {
-        ui.label(RichText::new(&layer.layer).text_style(theme::emphasis()));
-        ui.label(format!("Bound by {}", layer.bound.words()));
+    let id = response.id.with("figures");
+    let reached = ui.interact(response.rect, id, REACHABLE);
+    reached.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::accesskit::Role::Label, true, &layer.layer)
+    });
+    explained(reached, || {
+        let mut words = Words::headed(&layer.layer);
+        words = words.line(format!("Bound by {}", layer.bound.words()));
         let lines = [(Some(layer), "Now"), (before, "Original")];
-        for (layer, words) in lines {
+        for (layer, when) in lines {
             let Some(layer) = layer else { continue };
             let parts = breakdown::parts(&layer.energy);
             let named: Vec<String> = breakdown::NAMES
@@ -138,13 +144,14 @@ fn row(ui: &mut Ui, layer: &LayerCost, before: Option<&LayerCost>, lanes: &Lanes
                     format!("{} {}", name.to_lowercase(), format::si(part, "J"))
                 })
                 .collect();
-            ui.label(format!(
-                "{words}: {}, {} ({})",
+            words = words.line(format!(
+                "{when}: {}, {} ({})",
                 format::si(layer.time.0, "s"),
                 format::si(layer.energy.total().0, "J"),
                 named.join(", ")
             ));
         }
+        words
     });
 }
 

@@ -5,6 +5,7 @@ use wattif_core::serving::Statistics;
 
 use super::Validation;
 use super::rows::Shown;
+use crate::app::explain::{Words, explained, told};
 use crate::app::pages::sheet;
 use crate::app::{theme, widgets};
 use crate::format;
@@ -29,8 +30,11 @@ impl Validation {
                     .text_style(theme::emphasis())
                     .color(palette.strong),
             );
-            for (text, help) in heads {
-                cell_of(ui, &lanes, text).on_hover_text(help);
+            for (place, (text, help)) in heads.into_iter().enumerate() {
+                if lanes.shows(place) {
+                    let cell = widgets::reachable_cell(ui, lanes.number, Align::Max, text);
+                    explained(cell, || Words::plain(help));
+                }
             }
         });
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -69,26 +73,37 @@ const HEADS: [(&str, &str); 6] = [
 struct Lanes {
     name: f32,
     number: f32,
+    /// Whether all columns have room.
+    wide: bool,
 }
 
 impl Lanes {
     fn new(ui: &Ui) -> Self {
         let growth = TextStyle::Small.resolve(ui.style()).size / 11.0;
         let number = 54.0 * growth;
-        let gaps = 6.0 * ui.spacing().item_spacing.x;
+        let gap = ui.spacing().item_spacing.x;
+        let room = |columns: f32| ui.available_width() - columns * (number + gap) - 14.0;
+        let wide = room(6.0) >= Self::LEAST_NAME;
+        let columns = if wide { 6.0 } else { Self::MAIN.len() as f32 };
         Self {
-            name: (ui.available_width() - 6.0 * number - gaps - 14.0).max(90.0),
+            name: room(columns).max(Self::LEAST_NAME),
             number,
+            wide,
         }
+    }
+
+    const LEAST_NAME: f32 = 90.0;
+
+    /// The columns that stay in little room: rows, median error, share inside the range.
+    const MAIN: [usize; 3] = [0, 1, 5];
+
+    fn shows(&self, column: usize) -> bool {
+        self.wide || Self::MAIN.contains(&column)
     }
 
     fn name(&self, ui: &mut Ui, text: RichText) {
         widgets::cell(ui, self.name, Align::Min, text);
     }
-}
-
-fn cell_of(ui: &mut Ui, lanes: &Lanes, text: RichText) -> egui::Response {
-    widgets::cell(ui, lanes.number, Align::Max, text)
 }
 
 /// A group with its figures; true when it was clicked.
@@ -114,12 +129,11 @@ fn line(ui: &mut Ui, lanes: &Lanes, name: &str, figures: &Statistics, chosen: bo
         rank,
         format!("{:.0}", 100.0 * figures.inside_range),
     ];
-    for text in texts {
-        cell_of(
-            &mut inside,
-            lanes,
-            RichText::new(text).color(palette.strong),
-        );
+    for (place, text) in texts.iter().enumerate() {
+        if lanes.shows(place) {
+            let text = RichText::new(text).color(palette.strong);
+            widgets::cell(&mut inside, lanes.number, Align::Max, text);
+        }
     }
     let words = format!("Show {name}");
     response.widget_info(|| {
@@ -128,5 +142,16 @@ fn line(ui: &mut Ui, lanes: &Lanes, name: &str, figures: &Statistics, chosen: bo
     if response.gained_focus() {
         response.scroll_to_me(None);
     }
-    response.on_hover_text(name).clicked()
+    let response = told(response, || {
+        HEADS
+            .iter()
+            .zip(&texts)
+            .fold(Words::headed(name), |words, ((head, help), text)| {
+                words.line(format!(
+                    "{help}: {text}{}",
+                    if head.ends_with('%') { " %" } else { "" }
+                ))
+            })
+    });
+    response.clicked()
 }

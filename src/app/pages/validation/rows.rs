@@ -184,7 +184,7 @@ impl Shown {
 /// Predicted and measured in words.
 pub(super) fn compared(item: &Item, pair: Pair, unit: &str) -> String {
     let Range { low, typical, high } = pair.predicted;
-    let write = |value| format::si(value, unit).trim_end().to_owned();
+    let texts = format::in_one_unit(&[typical, low, high, pair.measured], unit);
     let batch = match item.conditions.batch_size.parse::<f64>() {
         Ok(batch) => format!("batch {}, ", format::trimmed(batch, 3)),
         Err(_) => String::new(),
@@ -201,10 +201,10 @@ pub(super) fn compared(item: &Item, pair: Pair, unit: &str) -> String {
     format!(
         "{batch}{devices}{}: predicted {} ({} to {}), measured {} {of}",
         item.conditions.precision,
-        write(typical),
-        write(low),
-        write(high),
-        write(pair.measured),
+        texts[0].trim_end(),
+        texts[1].trim_end(),
+        texts[2].trim_end(),
+        texts[3].trim_end(),
     )
 }
 
