@@ -128,9 +128,7 @@ impl Chart {
             obstacle: None,
         }
     }
-}
 
-impl Chart {
     /// Whether a height means a value: not before anything of a quality is measured.
     fn has_heights(&self) -> bool {
         self.id != quality::QUALITY || self.level.is_some()

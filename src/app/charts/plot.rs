@@ -131,8 +131,11 @@ fn plot<'a>(
     };
     let written = |factor: f64, unit: Unit| {
         move |mark: GridMark, _: &std::ops::RangeInclusive<f64>| {
-            let label = || tick_label(chart.scale.value(mark.value) * factor, unit);
-            chart.has_heights().then(label).unwrap_or_default()
+            if chart.has_heights() {
+                tick_label(chart.scale.value(mark.value) * factor, unit)
+            } else {
+                String::new()
+            }
         }
     };
     let left = hint(AxisHints::new_y())
