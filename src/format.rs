@@ -231,17 +231,18 @@ pub fn lower_first(text: &str) -> String {
 /// What became of a saving on some hardware, in one sentence: "40 % of the energy saved, 68 % nominally". `None` where
 /// nothing was promised and nothing came.
 pub fn realised(what: &str, nominal: f64, realised: f64) -> Option<String> {
-    /// A saving below half a percent is none.
-    const NONE: f64 = 0.005;
-    if nominal.abs() < NONE && realised.abs() < NONE {
+    // What the table calls nothing, a saving or a growth is called so here.
+    let grows = |fraction: f64| saving(fraction).starts_with('+');
+    let nothing = |fraction: f64| saving(fraction).starts_with('±');
+    if nothing(nominal) && nothing(realised) {
         return None;
     }
-    let here = if realised < -NONE {
+    let here = if grows(realised) {
         format!("{} more {what} here", magnitude(realised))
     } else {
         format!("{} of the {what} saved here", magnitude(realised))
     };
-    let promised = match (realised < -NONE, nominal < -NONE) {
+    let promised = match (grows(realised), grows(nominal)) {
         (true, true) => format!("{} more nominally", magnitude(nominal)),
         (false, true) => format!("though {} more nominally", magnitude(nominal)),
         (true, false) => format!("though {} less nominally", magnitude(nominal)),

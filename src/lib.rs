@@ -4,3 +4,4 @@ pub mod app;
 pub mod cli;
 pub mod format;
 pub mod machine;
+mod words;

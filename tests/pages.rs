@@ -234,6 +234,9 @@ fn layers_add_up_to_the_figures_and_other_chips_say_why_there_is_no_roof() {
     let now: Vec<_> = rows.iter().filter(|row| &row[0] == "now").collect();
     let expected = engine(&recipe, &scenario).unwrap();
     assert_eq!(now.len(), expected.layers.len());
+    // The panel and the page say the same of what limits the speed.
+    assert!(window.says(&expected.explanation));
+    assert!(window.says(&format!("{}; the longest, ", expected.limit)));
     let seconds: f64 = now.iter().map(|row| number(&row[7])).sum();
     let joules: f64 = now
         .iter()

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use baseline::Baseline;
 pub use bottleneck::Bottleneck;
-pub(crate) use bottleneck::seconds as seconds_bound_by;
+#[cfg(test)]
+use bottleneck::seconds as seconds_bound_by;
 pub use devices::on_fewest_devices;
 
 use crate::carbon::{self, Grid};

@@ -135,7 +135,10 @@ impl Measured {
     }
 
     /// Checks that every figure is one that can be measured and every range is in order.
-    fn validate(&self) -> std::result::Result<(), String> {
+    ///
+    /// # Errors
+    /// Which figure is wrong, and how.
+    pub fn validate(&self) -> std::result::Result<(), String> {
         for (name, values) in self.numbers() {
             if values.iter().any(|value| !value.is_finite()) {
                 return Err(format!(

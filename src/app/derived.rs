@@ -282,8 +282,8 @@ impl Derived {
                 figures,
             })
         });
-        self.savings = match (&self.now, &self.original, self.target, self.grid) {
-            (Some(now), Some(original), Some(target), Some(grid)) => {
+        self.savings = match (&self.now, &self.original, self.target) {
+            (Some(now), Some(original), Some(target)) => {
                 footprint::savings(&original.profile, &now.profile, scenario, target).ok()
             }
             _ => None,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use wattif_core::files;
 use wattif_core::hardware::{self, HardwareTarget, own};
 use wattif_core::scenario::Scenario;
 
@@ -31,7 +32,7 @@ pub(super) enum HardwareAction {
 
 /// Whether a file was meant to describe a device, broken or not: every device has a power limit, no preset has.
 pub(super) fn describes_a_device(path: &Path) -> bool {
-    std::fs::read_to_string(path).is_ok_and(|text| text.contains("power_limit"))
+    files::read_text(path, files::LONGEST_SETTINGS).is_ok_and(|text| text.contains("power_limit"))
 }
 
 impl App {

@@ -34,15 +34,8 @@ impl App {
         }
     }
 
-    /// Draws the messages over the page, but not into a picture of it.
+    /// Draws the messages over the page.
     fn show_notices(&mut self, ui: &Ui) {
-        let now = ui.input(|input| input.time);
-        if self
-            .picture_asked
-            .is_some_and(|asked| now - asked < PICTURE_SECONDS)
-        {
-            return;
-        }
         let over = self.centre.unwrap_or_else(|| ui.ctx().content_rect());
         panels::errors::show(ui, over, self.notices.list(), &mut self.queue);
     }
@@ -137,7 +130,6 @@ impl App {
     fn draw_page(&mut self, ui: &mut Ui) {
         let page = self.session.settings.page;
         if page == Page::WhatIf {
-            self.pages.rect = Some(ui.available_rect_before_wrap());
             self.draw_charts(ui);
             return;
         }
@@ -187,9 +179,6 @@ impl App {
         });
     }
 }
-
-/// Longest time that a picture of the window takes to arrive; one that never does hides no messages.
-const PICTURE_SECONDS: f64 = 1.0;
 
 /// What to do with a file that hovers over the window.
 fn drop_hint(ui: &Ui) {

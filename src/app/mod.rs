@@ -26,6 +26,7 @@ mod open;
 mod outline;
 mod pages;
 mod panels;
+mod picture;
 mod pins;
 mod power;
 mod rest;
@@ -37,7 +38,7 @@ mod timing;
 mod widgets;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use egui::{Context, Ui};
 use wattif_core::model::ModelReference;
@@ -95,6 +96,8 @@ pub struct App {
     calibrating: Calibrating,
     system_dialogs: bool,
     folder: Option<PathBuf>,
+    /// Whether the session may be written to the folder.
+    keeps_session: bool,
     kept: Session,
     presenting: bool,
     /// Whether controls and results do not both fit beside the charts.
@@ -102,9 +105,6 @@ pub struct App {
     listing_shortcuts: bool,
     preset: Option<OpenedPreset>,
     pages: Pages,
-    picture: Picture,
-    /// When a picture was asked for that has not come yet, in seconds of the window's clock.
-    picture_asked: Option<f64>,
     /// Where the page lies.
     centre: Option<egui::Rect>,
     /// Watches the power sensors; absent where nobody looks at them.
@@ -122,6 +122,8 @@ struct Opening {
 enum How {
     /// By choosing it.
     Chosen,
+    /// For want of another: what was asked for could not be opened, or nothing was.
+    Instead,
     /// By a preset.
     Preset(Box<OpenedPreset>),
     /// By a step along the history.
@@ -143,21 +145,17 @@ impl OpenedPreset {
     }
 }
 
-/// A picture of the charts, where to write it, once its pixels are there.
-type Picture = Arc<Mutex<Option<(PathBuf, Arc<egui::ColorImage>)>>>;
-
 impl App {
     /// A window that opens what it is told to, with the settings of last time.
     pub fn new(ctx: &Context, options: Options) -> Self {
         theme::install(ctx);
         let wake_ctx = ctx.clone();
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || wake_ctx.request_repaint());
-        let loaded = options.folder.as_deref().map(storage::load);
-        let (session, complaint) = match loaded {
-            None => (Session::default(), None),
-            Some(Ok(session)) => (session, None),
-            Some(Err(error)) => (Session::default(), Some(error)),
-        };
+        let loaded = options
+            .folder
+            .as_deref()
+            .map_or_else(storage::Loaded::default, storage::load);
+        let session = loaded.session;
         let mut app = Self {
             history: History::new(session.configuration.clone()),
             kept: session.clone(),
@@ -176,19 +174,17 @@ impl App {
             calibrating: Calibrating::default(),
             system_dialogs: options.system_dialogs,
             folder: options.folder,
+            keeps_session: loaded.keep,
             presenting: false,
             narrow: false,
             listing_shortcuts: false,
             preset: None,
             pages: Pages::default(),
-            picture: Picture::default(),
-            picture_asked: None,
             centre: None,
             power: None,
         };
-        if let Some(error) = complaint {
-            let text = format!("{error:#}");
-            app.notify(Subject::Session, Tone::Note, "Starting afresh", text);
+        if let Some((title, text)) = loaded.complaint {
+            app.notify(Subject::Session, Tone::Note, title, text);
         }
         app.report_broken_hardware();
         app.apply_settings(ctx);
@@ -206,7 +202,7 @@ impl App {
         }
         if self.opening.is_none() {
             let configuration = self.session.configuration.clone();
-            self.open(configuration, How::Chosen);
+            self.open(configuration, How::Instead);
         }
     }
 
@@ -276,14 +272,14 @@ impl App {
         if let Some((purpose, path)) = self.dialogs.poll(now) {
             self.answered(ctx, purpose, &path);
         }
-        self.finish_picture(ctx);
         self.run_queue(ctx);
         // Where a gesture begins, the one before has ended, however short ago.
         if ctx.input(|input| input.pointer.any_pressed()) {
             self.history.settle(&self.session.configuration);
         }
-        if self.rest.look(ctx, &self.session) {
-            self.settle();
+        if self.rest.look(ctx, &self.session) && self.settle() {
+            // Some answers are there at once.
+            ctx.request_repaint();
         }
         self.pass_notices(ctx);
         self.refresh();
@@ -301,12 +297,12 @@ impl App {
         }
     }
 
-    /// The hand rests: record an undo step, measure what is around, keep the session.
-    fn settle(&mut self) {
+    /// The hand rests: record an undo step, measure what is around, keep the session. Returns whether work was asked for.
+    fn settle(&mut self) -> bool {
         self.history.settle(&self.session.configuration);
-        self.fill();
-        self.train_if_wanted();
+        let asked = self.fill() | self.train_if_wanted();
         if self.session != self.kept
+            && self.keeps_session
             && let Some(folder) = &self.folder
         {
             self.kept = self.session.clone();
@@ -316,6 +312,7 @@ impl App {
                 self.notices.succeeded(&Subject::Session);
             }
         }
+        asked
     }
 
     fn shortcuts(&mut self, ctx: &Context) {
@@ -415,6 +412,7 @@ impl eframe::App for App {
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
         self.history.settle(&self.session.configuration);
         if let Some(folder) = &self.folder
+            && self.keeps_session
             && self.session != self.kept
         {
             // The window is gone: there is nobody left to tell that the session could not be kept.

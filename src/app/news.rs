@@ -78,9 +78,10 @@ impl App {
     }
 
     fn arrive(&mut self, configuration: Configuration, how: How) {
-        self.notices.succeeded(&Subject::Opening);
         match how {
+            How::Instead => {}
             How::Chosen => {
+                self.notices.succeeded(&Subject::Opening);
                 self.history.settle(&self.session.configuration);
             }
             How::Step(step) => {
@@ -92,6 +93,7 @@ impl App {
                 }
             }
             How::Preset(mut opened) => {
+                self.notices.succeeded(&Subject::Opening);
                 self.history.settle(&self.session.configuration);
                 let hash = self
                     .model
@@ -151,7 +153,7 @@ impl App {
     fn open_fallback(&mut self, failed: &ModelReference) {
         let fallback = Configuration::default();
         if self.model.facts.is_none() && *failed != fallback.model {
-            self.open(fallback, How::Chosen);
+            self.open(fallback, How::Instead);
         }
     }
 

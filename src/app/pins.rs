@@ -51,6 +51,14 @@ pub struct KeptFigures {
 }
 
 impl KeptFigures {
+    /// Whether these figures can be those of anything.
+    ///
+    /// # Errors
+    /// What is wrong with the first that cannot.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.measured.validate()
+    }
+
     /// `None` where the hardware cannot run it.
     fn new(model: &str, figures: &Figures) -> Option<Self> {
         let footprint = figures.footprint.as_ref().ok()?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use egui::Context;
 use wattif_core::hardware::{self, HardwareClass};
@@ -24,7 +24,7 @@ use super::outline::OutlineBackend;
 use super::pages::Page;
 use super::power::PowerWatch;
 use super::session::{Configuration, Settings, Step};
-use super::{App, How, OpenedPreset, Options, ThemeChoice, export, theme};
+use super::{App, How, OpenedPreset, Options, ThemeChoice, export, picture, theme};
 
 /// What the window opens on.
 #[derive(Debug, Clone, Default)]
@@ -218,7 +218,9 @@ impl App {
                 if let Some(backend) = &mut self.model.backend {
                     backend.cancel_training();
                 }
-                self.model.not_to_train = self.model.student_asked.clone();
+                if let Some(key) = &self.model.student_asked {
+                    self.model.not_to_train = Some(key.clone());
+                }
             }
             Command::Shortcuts => self.listing_shortcuts = true,
         }
@@ -228,6 +230,10 @@ impl App {
     pub(super) fn apply_settings(&mut self, ctx: &Context) {
         let settings = &mut self.session.settings;
         let (least, most) = Settings::TEXT_SCALES;
+        // Not a number stays one between any two ends.
+        if !settings.text_scale.is_finite() {
+            settings.text_scale = 1.0;
+        }
         // Ten steps of 0.1 must lead back to exactly 1.
         settings.text_scale = ((settings.text_scale * 10.0).round() / 10.0).clamp(least, most);
         ctx.set_theme(settings.theme.preference());
@@ -295,16 +301,17 @@ impl App {
         }
     }
 
-    /// Says what to measure when nothing else is to do: nearest places of the axis first, and the pins.
-    pub(super) fn fill(&mut self) {
+    /// Says what to measure when nothing else is to do: nearest places of the axis first, and the pins. Returns
+    /// whether there was something to say.
+    pub(super) fn fill(&mut self) -> bool {
         // Both would be slower, and the measurement of the machine wrong.
         if self.calibrating.is_busy() {
-            return;
+            return false;
         }
         let axis = self.session.axis;
         let configuration = &self.session.configuration;
         let Some(facts) = &self.model.facts else {
-            return;
+            return false;
         };
         let mut recipe = configuration.recipe;
         let mut scenario = configuration.scenario.clone();
@@ -323,7 +330,7 @@ impl App {
             pins: pins.iter().map(Recipe::key).collect(),
         };
         if self.model.filled.as_ref() == Some(&key) {
-            return;
+            return false;
         }
         let mut values = match axis {
             Axis::Ratio => facts.ratios.clone(),
@@ -350,17 +357,18 @@ impl App {
             backend.fill(positions);
             self.model.activity.idle = false;
         }
+        true
     }
 
-    /// Begins to train a student where the slider rests between those that are ready.
-    pub(super) fn train_if_wanted(&mut self) {
+    /// Begins to train a student where the slider rests between those that are ready. Returns whether it did.
+    pub(super) fn train_if_wanted(&mut self) -> bool {
         let recipe = self.session.configuration.recipe;
         if self.model.student_asked.is_some() || recipe.canonical().distillation.ratio >= 1.0 {
-            return;
+            return false;
         }
         let key = recipe.student_key();
         if self.model.not_to_train.as_ref() == Some(&key) {
-            return;
+            return false;
         }
         let missing = self
             .model
@@ -371,7 +379,9 @@ impl App {
             backend.train(recipe);
             self.model.student_asked = Some(key.clone());
             self.model.not_to_train = Some(key);
+            return true;
         }
+        false
     }
 
     /// A step along the history leads to `there`: stops the training of a student that is of no use then. Where a step
@@ -402,13 +412,8 @@ impl App {
                 self.report_saved(path, NOT_EXPORTED, written);
             }
             Purpose::ExportPng => {
-                let (picture, wake) = (Arc::clone(&self.picture), Arc::clone(&self.wake));
-                let path = path.to_owned();
-                self.picture_asked = Some(ctx.input(|input| input.time));
-                ctx.request_screenshot(move |image| {
-                    *picture.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, image));
-                    wake();
-                });
+                let written = picture::png(path, &self.picture(ctx.theme()));
+                self.report_saved(path, NOT_EXPORTED, written);
             }
         }
     }
@@ -433,7 +438,9 @@ impl App {
         let mut pages = std::mem::take(&mut self.pages);
         let table = pages.table(self, page);
         self.pages = pages;
-        export::table(path, &table)
+        // Published rows are of other models and devices than the sliders say.
+        let configuration = (page != Page::Validation).then_some(&self.session.configuration);
+        export::table(path, &table, configuration)
     }
 
     fn save_preset(&mut self, path: &Path) -> wattif_core::Result<()> {
@@ -466,21 +473,6 @@ impl App {
             differences: Vec::new(),
         });
         Ok(())
-    }
-
-    /// Writes the picture that was asked for, once its pixels are there.
-    pub(super) fn finish_picture(&mut self, ctx: &Context) {
-        let picture = self
-            .picture
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some((path, image)) = picture {
-            self.picture_asked = None;
-            let rect = self.pages.rect.unwrap_or_else(|| ctx.content_rect());
-            let written = export::png(&path, &image, rect, ctx.pixels_per_point());
-            self.report_saved(&path, NOT_EXPORTED, written);
-        }
     }
 }
 

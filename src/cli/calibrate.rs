@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wattif_core::Error;
+use wattif_core::files;
 use wattif_core::serving;
 
 use super::out::Out;
@@ -65,8 +66,7 @@ pub(super) fn run(arguments: &CalibrateArguments, out: &mut Out) -> anyhow::Resu
     let Some(path) = &arguments.output else {
         return Ok(out.line(text)?);
     };
-    std::fs::write(path, text)
-        .map_err(|error| Error::file(format!("cannot be written ({error})"), path))?;
+    files::replace_with(path, text)?;
     out.line(format!(
         "Constants of {} rows written to {}; {} rows could not be used",
         cases.len(),

@@ -94,6 +94,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
+    wattif_core::folders::remove_leftovers();
     let result = match arguments.command {
         None => window(arguments.file.as_deref()),
         Some(command) => run(command),

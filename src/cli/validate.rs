@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wattif_core::Error;
+use wattif_core::files;
 use wattif_core::serving::{self, Group, Options, Row, SkippedRow, Statistics, Validation};
 use wattif_core::tables::{self, Table};
 
@@ -30,8 +31,7 @@ pub(super) struct ValidateArguments {
 
 /// The text of a table.
 fn text(file: &Path) -> anyhow::Result<String> {
-    Ok(std::fs::read_to_string(file)
-        .map_err(|error| Error::file(format!("cannot be read ({error})"), file))?)
+    Ok(files::read_text(file, files::LONGEST_TABLE)?)
 }
 
 /// Rows of several tables of large devices, or the public rows of them.

@@ -245,6 +245,9 @@ impl Backend for Scripted {
             return;
         }
         for (recipe, depth) in positions {
+            if self.script.fails_at == Some(recipe.pruning.sparsity) {
+                continue;
+            }
             let measured = self.measure(&recipe, depth);
             self.news.push(Update::Measured(measured));
         }

@@ -61,7 +61,7 @@ impl fmt::Display for Bottleneck {
 }
 
 /// Time of the layers that something bounds.
-pub(crate) fn seconds(layers: &[LayerCost], bound: Bound) -> f64 {
+pub(super) fn seconds(layers: &[LayerCost], bound: Bound) -> f64 {
     let bounded = layers.iter().filter(|layer| layer.bound == bound);
     bounded.map(|layer| layer.time.0).sum()
 }

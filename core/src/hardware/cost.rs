@@ -1,7 +1,7 @@
 //! What every cost model takes and returns.
 
 use crate::error::plain;
-use crate::footprint::{Bottleneck, Bound, EnergyBreakdown, LayerCost, seconds_bound_by};
+use crate::footprint::{Bottleneck, Bound, EnergyBreakdown, LayerCost};
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::scenario::Scenario;
 use crate::units::{Bytes, Joules, Range, Seconds, Watts};
@@ -198,7 +198,7 @@ impl Cost {
         let prompts = read.breakdown.scaled(tokens);
         self.breakdown = self.breakdown.plus(&prompts);
         self.layers.push(LayerCost {
-            layer: PROMPTS.to_owned(),
+            layer: "prompts".to_owned(),
             time: Seconds(tokens * read.time.typical.0),
             energy: prompts,
             operations: 2.0 * tokens * read.executed,
@@ -219,9 +219,6 @@ impl Cost {
     }
 }
 
-/// Name of the part of a cost that reading prompts is.
-const PROMPTS: &str = "prompts";
-
 impl Cost {
     /// What limits the speed, from the layers with everything that was added to them, in a clause.
     pub(crate) fn limit(&self) -> String {
@@ -238,16 +235,10 @@ impl Cost {
         text
     }
 
-    /// Whether most of the time between prompts goes to what is paid once per batch.
-    pub(crate) fn is_shared_by_batch(&self) -> bool {
-        let steps: Vec<LayerCost> = self
-            .layers
-            .iter()
-            .filter(|layer| layer.layer != PROMPTS)
-            .cloned()
-            .collect();
-        let all: f64 = self.layers.iter().map(|layer| layer.time.0).sum();
-        seconds_bound_by(&steps, Bound::Overhead) > 0.5 * all
+    /// Whether most of the time goes to what does not depend on how much is computed.
+    pub(crate) fn is_mostly_overhead(&self) -> bool {
+        let most = Bottleneck::of(&self.layers);
+        most.is_some_and(|most| most.bound == Bound::Overhead && most.share > 0.5)
     }
 }
 

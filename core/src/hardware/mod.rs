@@ -163,13 +163,33 @@ impl HardwareTarget {
         }
         if request.explain && cost.explanation.limit.is_empty() {
             cost.explanation.limit = cost.limit();
-            let batches = matches!(self.model, CostModel::Processor(_) | CostModel::Fpga(_));
-            if batches && cost.is_shared_by_batch() {
-                let note = "a larger batch shares the overhead out".to_owned();
+            if let Some(note) = self.gain_of_batch(request, &cost) {
                 cost.explanation.notes.insert(0, note);
             }
         }
         Ok(cost)
+    }
+
+    /// What twice the batch would save where overhead takes most of the time: it is tried out, since a larger batch may
+    /// lose elsewhere what it saves there.
+    fn gain_of_batch(&self, request: &Request<'_>, cost: &Cost) -> Option<String> {
+        if !cost.is_mostly_overhead() {
+            return None;
+        }
+        let twice = Scenario {
+            batch: request.scenario.batch.checked_mul(2)?,
+            ..request.scenario.clone()
+        };
+        let larger = self.whole_cost(&Request {
+            scenario: &twice,
+            explain: false,
+            ..*request
+        });
+        let saved = 1.0 - larger.ok()?.time.typical / cost.time.typical;
+        let percent = format!("{:.0}", 100.0 * saved);
+        let unit = request.profile.unit.name();
+        (saved >= 0.005)
+            .then(|| format!("twice the batch would take {percent} % less time per {unit}"))
     }
 
     fn whole_cost(&self, request: &Request<'_>) -> Result<Cost> {

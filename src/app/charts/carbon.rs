@@ -4,7 +4,7 @@ use wattif_core::footprint::Footprint;
 use wattif_core::profile::Unit as Work;
 use wattif_core::units::Range;
 
-use super::{Chart, Point, Unit, level, positive_bounds, stretches};
+use super::{Chart, Point, Unit, baseline, modelled, positive_bounds, stretches};
 use crate::app::axis::Axis;
 use crate::app::compare::against_original;
 use crate::app::derived::{Curve, Derived, Figures};
@@ -60,17 +60,8 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
     (chart.scale, chart.bounds) = (scale, bounds);
     chart.apart = axis.is_apart(&session.configuration.recipe);
     chart.curve = stretches(axis, &derived.curve.values, &ranges, scale, chart.apart);
-    chart.baseline = if original_ranges.is_empty() {
-        original.map_or_else(Vec::new, |r| level(axis, scale.place(r.typical)))
-    } else {
-        stretches(
-            axis,
-            &derived.original_curve.values,
-            &original_ranges,
-            scale,
-            chart.apart,
-        )
-    };
+    let before = (&derived.original_curve, original_ranges.as_slice());
+    chart.baseline = baseline(axis, before, original, scale);
     let point = |value: f64, range: Range<f64>| Point {
         x: axis.place(value),
         y: scale.place(range.typical),
@@ -88,8 +79,7 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
         });
     }
     read(&mut chart, now, derived, work);
-    let drawn = if chart.apart { "bars are" } else { "band is" };
-    chart.caption = format!("modelled, {drawn} low to high{}", scale.note());
+    chart.caption = modelled(&chart);
     let demand = configuration.scenario.demand_per_day;
     if !daily && demand > 0.0 {
         chart.right = Some((demand, Unit::Grams));

@@ -11,6 +11,7 @@ mod throughput;
 
 use egui::{Align, Layout, RichText, Stroke, Ui, vec2};
 use wattif_core::measurement::{Depth, Provenance};
+use wattif_core::units::Range;
 
 use super::axis::Axis;
 use super::derived::{Curve, Derived, Store};
@@ -125,6 +126,13 @@ impl Chart {
             pins: [None, None],
             obstacle: None,
         }
+    }
+}
+
+impl Chart {
+    /// Whether a height means a value: not before anything of a quality is measured.
+    fn has_heights(&self) -> bool {
+        self.id != quality::QUALITY || self.level.is_some()
     }
 }
 
@@ -339,7 +347,7 @@ pub(super) fn axis_title(axis: Axis) -> String {
 fn stretches(
     axis: Axis,
     values: &[f64],
-    ranges: &[Option<wattif_core::units::Range<f64>>],
+    ranges: &[Option<Range<f64>>],
     scale: Scale,
     apart: bool,
 ) -> Vec<Stretch> {
@@ -367,6 +375,26 @@ fn stretches(
         all.push(open);
     }
     all
+}
+
+/// The original: a curve of its own over an axis of the scenario, else a level.
+fn baseline(
+    axis: Axis,
+    (curve, ranges): (&Curve, &[Option<Range<f64>>]),
+    original: Option<Range<f64>>,
+    scale: Scale,
+) -> Vec<Stretch> {
+    if ranges.is_empty() {
+        original.map_or_else(Vec::new, |r| level(axis, scale.place(r.typical)))
+    } else {
+        stretches(axis, &curve.values, ranges, scale, false)
+    }
+}
+
+/// What to know about a modelled quantity.
+fn modelled(chart: &Chart) -> String {
+    let drawn = if chart.apart { "bars are" } else { "band is" };
+    format!("modelled, {drawn} low to high{}", chart.scale.note())
 }
 
 /// A level over the whole axis.

@@ -89,7 +89,8 @@ fn plot<'a>(
     };
     let written = |factor: f64, unit: Unit| {
         move |mark: GridMark, _: &std::ops::RangeInclusive<f64>| {
-            tick_label(chart.scale.value(mark.value) * factor, unit)
+            let label = || tick_label(chart.scale.value(mark.value) * factor, unit);
+            chart.has_heights().then(label).unwrap_or_default()
         }
     };
     let left = hint(AxisHints::new_y())
@@ -216,16 +217,15 @@ fn slices(stretch: &Stretch) -> [&[f64]; 3] {
     stretch.y.each_ref().map(Vec::as_slice)
 }
 
-fn markers(
+/// Where a measurement is still to come: nothing is known there, so nothing has a height.
+fn unmeasured(
     painter: &Painter,
     chart: &Chart,
-    transform: &PlotTransform,
+    at: &dyn Fn(f64, f64) -> Pos2,
+    frame: Rect,
     small: &FontId,
     palette: &Palette,
 ) {
-    let at = |x: f64, y: f64| transform.position_from_point(&PlotPoint::new(x, y));
-    let frame = *transform.frame();
-    // Nothing is known there, so nothing has a height.
     for x in &chart.pending {
         let x = at(*x, 0.0).x;
         let ends = [pos2(x, frame.top()), pos2(x, frame.bottom())];
@@ -238,6 +238,10 @@ fn markers(
         let beside = pos2(x, frame.center().y);
         label(painter, frame, beside, "Not measured yet", small, palette);
     }
+}
+
+/// Places of the curves that no line joins to another.
+fn alone(painter: &Painter, chart: &Chart, at: &dyn Fn(f64, f64) -> Pos2, palette: &Palette) {
     for stretch in &chart.curve {
         if let ([x], [[low], [typical], [high]]) = (stretch.x.as_slice(), slices(stretch)) {
             let point = Point {
@@ -247,7 +251,7 @@ fn markers(
                 depth: None,
             };
             let bar = Stroke::new(4.0, theme::faint(palette.accent, 0.3));
-            interval(painter, &at, &point, bar, 2.0);
+            interval(painter, at, &point, bar, 2.0);
             painter.circle_filled(at(*x, *typical), 2.75, palette.accent);
         }
     }
@@ -258,6 +262,19 @@ fn markers(
             painter.hline((center.x - 5.0)..=(center.x + 5.0), center.y, stroke);
         }
     }
+}
+
+fn markers(
+    painter: &Painter,
+    chart: &Chart,
+    transform: &PlotTransform,
+    small: &FontId,
+    palette: &Palette,
+) {
+    let at = |x: f64, y: f64| transform.position_from_point(&PlotPoint::new(x, y));
+    let frame = *transform.frame();
+    unmeasured(painter, chart, &at, frame, small, palette);
+    alone(painter, chart, &at, palette);
     for point in &chart.points {
         let strong = point.depth == Some(Depth::Full);
         let color = if strong {
@@ -401,7 +418,7 @@ fn read_out(
             painter.circle(point, 3.5, palette.surface, edge);
             point
         }
-        None => pos2(x, frame.center().y),
+        None => pos2(x, frame.top()),
     };
     let text = words_at(chart, axis, place);
     label(painter, frame, beside, &text, small, palette);

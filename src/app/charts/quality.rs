@@ -1,5 +1,7 @@
 //! The chart of quality: measured points only, never a guessed curve.
 
+use std::sync::Arc;
+
 use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
 use wattif_core::profile::Unit as Work;
 
@@ -12,6 +14,9 @@ use crate::format;
 /// Identifier of the chart.
 pub(super) const QUALITY: &str = "quality";
 
+/// What marks of places without a measurement mean.
+const STILL_TO_COME: &str = "dotted: still to be measured";
+
 pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Chart {
     let axis = session.axis;
     let configuration = &session.configuration;
@@ -20,13 +25,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         .original
         .as_ref()
         .and_then(|f| f.measurement.as_ref());
-    let spoken = derived.now.as_ref().map(|now| now.profile.unit);
-    let metric = match current.or(original) {
-        Some(measurement) => measurement.quality.metric,
-        // Before anything is measured, what will be.
-        None if spoken == Some(Work::Token) => Metric::BitsPerByte,
-        None => Metric::Accuracy,
-    };
+    let metric = metric(derived);
     let unit = match metric {
         Metric::Accuracy => Unit::Percent,
         Metric::BitsPerByte => Unit::Plain,
@@ -51,6 +50,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         chart.waiting = Some(axis.place(here));
         chart.pending = places_to_fill(axis, configuration, &chart);
         chart.reading = format!("{} not measured yet", metric.name());
+        chart.caption = STILL_TO_COME.to_owned();
         return chart;
     };
     chart.level = Some(level_of_original);
@@ -80,35 +80,46 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         });
     }
     chart.bounds = bounds(&chart, metric);
-    match current {
-        Some(measurement) => {
-            chart.reading = reading(measurement, level_of_original);
-            chart.provenance = Some(Provenance::Measured {
-                n: measurement.quality.n,
-            });
-        }
+    chart.provenance = current.map(|m| Provenance::Measured { n: m.quality.n });
+    chart.reading = match current {
+        Some(measurement) => reading(measurement, level_of_original),
         None => {
             let stand_in = derived.now.as_ref().and_then(|f| f.stand_in.as_ref());
-            chart.reading = match (stand_in, original) {
-                (Some(stand_in), _) => format!(
-                    "{} not measured yet; the {} has {}",
-                    metric.name(),
-                    owner(stand_in),
-                    value_text(metric, stand_in.quality.value, half(&stand_in.quality))
-                ),
-                (None, Some(original)) => format!(
-                    "{} not measured yet; the original has {}",
-                    metric.name(),
-                    value_text(metric, original.quality.value, half(&original.quality))
-                ),
-                (None, None) => format!("{} not measured yet", metric.name()),
-            };
+            unmeasured(metric, stand_in.map(Arc::as_ref), original.map(Arc::as_ref))
         }
-    }
+    };
     if !chart.pending.is_empty() {
-        chart.caption += "; dotted: still to be measured";
+        chart.caption += &format!("; {STILL_TO_COME}");
     }
     chart
+}
+
+/// What is said before the configuration is measured: the quality of the network nearest to it, with its name.
+fn unmeasured(
+    metric: Metric,
+    stand_in: Option<&Measurement>,
+    original: Option<&Measurement>,
+) -> String {
+    let text = format!("{} not measured yet", metric.name());
+    let Some(nearest) = stand_in.or(original) else {
+        return text;
+    };
+    let owner = stand_in.map_or_else(|| "original".to_owned(), owner);
+    let value = value_text(metric, nearest.quality.value, half(&nearest.quality));
+    let more = stand_in.map_or("", so_far);
+    format!("{text}; the {owner} has {value}{more}")
+}
+
+/// The metric of the model, also before anything is measured.
+fn metric(derived: &Derived) -> Metric {
+    let figures = [&derived.now, &derived.original].into_iter().flatten();
+    let measured = figures.clone().find_map(|f| f.measurement.as_ref());
+    let text = figures.clone().any(|f| f.profile.unit == Work::Token);
+    match measured {
+        Some(measurement) => measurement.quality.metric,
+        None if text => Metric::BitsPerByte,
+        None => Metric::Accuracy,
+    }
 }
 
 fn caption(metric: Metric) -> String {
@@ -116,7 +127,7 @@ fn caption(metric: Metric) -> String {
         Metric::Accuracy => "",
         Metric::BitsPerByte => "lower is better; ",
     };
-    format!("{better}measured; bars: 95 % interval of the change from the original, paired")
+    format!("{better}measured, bars are 95 % intervals of the change")
 }
 
 /// Places where quality is measured when there is nothing else to do, and is not yet.
@@ -217,10 +228,16 @@ fn reading(measurement: &Measurement, level: f64) -> String {
     if !measurement.recipe.is_identity() {
         text += &comparison(quality);
     }
-    if measurement.depth != Depth::Full {
-        text += " so far";
+    text + so_far(measurement)
+}
+
+/// What is added while more of the held-out data is to come.
+fn so_far(measurement: &Measurement) -> &'static str {
+    if measurement.depth == Depth::Full {
+        ""
+    } else {
+        " so far"
     }
-    text
 }
 
 /// Whose measurement a stand-in is: "50 % student", or "original" where no student is nearer.

@@ -3,7 +3,6 @@
 use super::plot::words_at;
 use super::*;
 use wattif_core::recipe::{Pattern, Recipe};
-use wattif_core::units::Range;
 
 fn range(typical: f64) -> Range<f64> {
     Range {

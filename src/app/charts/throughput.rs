@@ -3,7 +3,7 @@
 use wattif_core::profile::Unit as Work;
 use wattif_core::units::Range;
 
-use super::{Chart, Point, Unit, level, positive_bounds, stretches};
+use super::{Chart, Point, Unit, baseline, modelled, positive_bounds, stretches};
 use crate::app::compare::against_original;
 use crate::app::derived::{Derived, Figures};
 use crate::app::session::Session;
@@ -49,12 +49,8 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
     (chart.scale, chart.bounds) = (scale, bounds);
     chart.apart = axis.is_apart(&session.configuration.recipe);
     chart.curve = stretches(axis, &curve.values, &curve.throughput, scale, chart.apart);
-    chart.baseline = if derived.original_curve.values.is_empty() {
-        original.map_or_else(Vec::new, |r| level(axis, scale.place(r.typical)))
-    } else {
-        let curve = &derived.original_curve;
-        stretches(axis, &curve.values, &curve.throughput, scale, chart.apart)
-    };
+    let before = &derived.original_curve;
+    chart.baseline = baseline(axis, (before, &before.throughput), original, scale);
     let configuration = &session.configuration;
     let point = |value: f64, range: Range<f64>| Point {
         x: axis.place(value),
@@ -88,8 +84,7 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             }
         }
     }
-    let drawn = if chart.apart { "bars are" } else { "band is" };
-    chart.caption = format!("modelled, {drawn} low to high{}", scale.note());
+    chart.caption = modelled(&chart);
     chart
 }
 

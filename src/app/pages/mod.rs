@@ -7,7 +7,7 @@ mod layers;
 mod sheet;
 mod validation;
 
-use egui::{Key, Rect, Response, RichText, Ui};
+use egui::{Key, Response, RichText, Ui};
 use serde::{Deserialize, Serialize};
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
@@ -91,14 +91,11 @@ pub(super) struct Pages {
     devices: devices::Devices,
     crossover: crossover::Crossover,
     validation: validation::Validation,
-    /// Where the page was drawn, in points; for the picture that is exported.
-    pub(super) rect: Option<Rect>,
 }
 
 impl Pages {
     /// Draws a page other than the what-if charts over the rest of the room.
     pub(super) fn show(&mut self, ui: &mut Ui, app: &App, page: Page, queue: &mut Vec<Action>) {
-        self.rect = Some(ui.available_rect_before_wrap());
         match page {
             Page::WhatIf => {}
             Page::Devices => self.devices.show(ui, app, queue),

@@ -222,8 +222,12 @@ pub(super) fn in_one_line(ui: &mut Ui, name: &str, measured: &Measured, unit: Un
     let entries = std::iter::once(quality(&source, unit))
         .chain(ROWS.iter().map(|(row, entry)| {
             let mut entry = entry(&source, unit);
-            if matches!(*row, "Energy" | "CO₂e") && entry.text != NONE {
-                entry.text += &format!("/{}", unit.name());
+            // Without its row a figure says itself what it is.
+            match *row {
+                _ if entry.text == NONE => {}
+                "Energy" => entry.text += &format!("/{}", unit.name()),
+                "CO₂e" => entry.text = format!("{row} {}/{}", entry.text, unit.name()),
+                _ => {}
             }
             entry
         }))

@@ -39,7 +39,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 ui.add_space(2.0);
                 ui.horizontal_wrapped(|ui| {
                     ui.label(
-                        RichText::new(name)
+                        RichText::new(format!("Pin {name}"))
                             .text_style(theme::emphasis())
                             .color(palette.pins[slot]),
                     );

@@ -6,7 +6,6 @@ mod quality;
 mod text;
 mod usage;
 mod view;
-mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -11,12 +11,12 @@ use super::super::packed;
 use super::lifecycle;
 use super::quality::{Shown, measured, spiking_lines};
 use super::usage;
-use super::words::recipe;
 use super::{FootprintView, Report, SavedView, SavingsView};
 use crate::app::compare::{Verdict, verdict};
 use crate::format::{
     amount, bytes, count, lower_first, percent, realised, saving, si, si_range, significant,
 };
+use crate::words::recipe;
 
 /// The report as lines.
 pub(super) fn lines(

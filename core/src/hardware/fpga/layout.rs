@@ -352,9 +352,7 @@ impl<'a> Layout<'a> {
         let units = self.soft_units + self.hard_units;
         let (w, a) = self.widths;
         let mut notes = vec![if self.unfolded {
-            format!(
-                "every weight has its own {w} × {a}-bit multiplier, the most parallel layout there is"
-            )
+            format!("every weight that is not zero has a {w} × {a}-bit multiplier of its own")
         } else {
             format!("{units:.0} multipliers of {w} × {a} bits fit")
         }];
@@ -365,8 +363,7 @@ impl<'a> Layout<'a> {
         }
         let pruned = self.request.profile.nonzero_weights() < self.request.profile.weights();
         if pruned && self.unfolded {
-            notes
-                .push("zeros need no multiplier, so they save its logic and its energy".to_owned());
+            notes.push("zeros need no multiplier and take none of its energy".to_owned());
         } else if pruned {
             notes.push(
                 "zeros are multiplied like other weights, because the multipliers are shared"

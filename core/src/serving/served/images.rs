@@ -102,7 +102,9 @@ impl Served<'_> {
             return notes;
         };
         if with_zeros(self.request).next().is_some() {
-            notes.push("zeros are multiplied like any number, so they save nothing".to_owned());
+            notes.push(
+                "zeros are multiplied like any number: they save no time and no energy".to_owned(),
+            );
         }
         let narrow = layer.weight_bits < 16;
         notes.extend(match generating.linear {

@@ -85,7 +85,13 @@ fn reading(footprint: &Footprint, target: &HardwareTarget) -> String {
     let total: f64 = layers.iter().map(|layer| layer.time.0).sum();
     let longest = layers
         .iter()
-        .max_by(|a, b| a.time.0.total_cmp(&b.time.0))
+        .reduce(|most, next| {
+            if next.time.0 > most.time.0 {
+                next
+            } else {
+                most
+            }
+        })
         .map(|layer| (layer.layer.as_str(), layer.time.0 / total));
     let slow = longest.map_or_else(String::new, |(name, share)| {
         format!("; the longest, {name}, takes {}", format::percent(share, 0))

@@ -5,7 +5,7 @@ use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
 use crate::format::{percent, trimmed};
 
 /// A recipe in words.
-pub(super) fn recipe(recipe: &Recipe) -> String {
+pub(crate) fn recipe(recipe: &Recipe) -> String {
     if recipe.is_identity() {
         return "nothing is changed".to_owned();
     }

@@ -1,0 +1,121 @@
+//! What the sources must not contain, because one place does it for all.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test that called them"
+)]
+
+use std::path::{Path, PathBuf};
+
+/// Ways to open, write, copy or move a file that go past `wattif_core::files`.
+const PAST_FILES: [&str; 16] = [
+    "fs::read(",
+    "fs::read_to_string",
+    "fs::write(",
+    "fs::copy(",
+    "fs::rename(",
+    "fs::hard_link(",
+    "File::open",
+    "File::create",
+    "File::options",
+    "OpenOptions",
+    "serialize_to_file",
+    "::from_path(",
+    "save_buffer",
+    "image::open",
+    "Mmap",
+    "request_screenshot",
+];
+
+/// Files that may, and why.
+const MAY: [(&str, &str); 5] = [
+    ("core/src/files.rs", "the one place"),
+    (
+        "core/src/power/mod.rs",
+        "sensors below /sys, which have no length",
+    ),
+    (
+        "core/src/power/rapl.rs",
+        "sensors below /sys, which have no length",
+    ),
+    (
+        "core/src/hardware/this_cpu.rs",
+        "what /proc says of the processor",
+    ),
+    (
+        "src/cli/bench.rs",
+        "what /proc says of the program's own memory",
+    ),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if path.file_name().unwrap() != "tests" {
+                sources(&path, found);
+            }
+        } else if path.extension().is_some_and(|ending| ending == "rs")
+            && path.file_name().unwrap() != "tests.rs"
+        {
+            found.push(path);
+        }
+    }
+}
+
+/// The lines of a file but those of its tests, which stand at its end.
+fn lines_of_program(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = |pair: &[&str]| {
+        pair[0] == "#[cfg(test)]" && pair[1].contains("mod ") && pair[1].ends_with('{')
+    };
+    let end = lines.windows(2).position(tests).unwrap_or(lines.len());
+    lines
+        .into_iter()
+        .take(end)
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn files_are_opened_and_written_in_one_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for folder in ["src", "core/src"] {
+        sources(&root.join(folder), &mut found);
+    }
+    assert!(found.len() > 150, "{} sources", found.len());
+    let mut seen = Vec::new();
+    let mut wrong = Vec::new();
+    for path in found {
+        let name = path
+            .strip_prefix(root)
+            .unwrap()
+            .to_string_lossy()
+            .replace('\\', "/");
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (place, line) in lines_of_program(&text) {
+            if !PAST_FILES.iter().any(|way| line.contains(way)) {
+                continue;
+            }
+            if MAY.iter().any(|(file, _)| *file == name) {
+                seen.push(name.clone());
+            } else {
+                wrong.push(format!("{name}:{}: {}", place + 1, line.trim()));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "use wattif_core::files instead:\n{}",
+        wrong.join("\n")
+    );
+    for (file, reason) in MAY {
+        assert!(
+            seen.iter().any(|name| name == file),
+            "{file} need not be allowed: {reason}"
+        );
+    }
+}
