@@ -44,6 +44,7 @@ fn main() {
         models(&corpus, i, architecture);
     }
     keep(&corpus, "safetensors", "foreign", &foreign());
+    keep(&corpus, "session", "small", SESSION.as_bytes());
     for (i, text) in CONFIGURATIONS.iter().enumerate() {
         keep(
             &corpus,
@@ -217,6 +218,10 @@ fn hostile(corpus: &Path, folder: &Path) {
         }
     }
 }
+
+/// A session with a part of each kind.
+const SESSION: &str = r#"(configuration: (model: "bundled:fashion-cnn", recipe: (seed: 1), scenario: (batch: 4)),
+    axis: Sparsity, pins: (None, None), settings: (theme: Dark, text_scale: 1.0, show_controls: true))"#;
 
 /// Configurations of every kind that is read, shortened to the keys that matter.
 const CONFIGURATIONS: [&str; 6] = [

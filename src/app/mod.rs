@@ -68,6 +68,7 @@ pub use pages::Page;
 pub use pins::{KeptFigures, PinView};
 pub use run::{Start, engine_opener, run};
 pub use session::{Configuration, DEFAULT_MODEL, Session, Settings};
+pub use storage::read as read_session;
 pub use theme::ThemeChoice;
 
 /// What the window is made with.

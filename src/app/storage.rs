@@ -103,8 +103,11 @@ struct SettingsParts {
     page: Option<Box<RawValue>>,
 }
 
-/// Reads what can be read of a session, and says what was wrong with the rest; an error where nothing can.
-fn read(text: &str) -> std::result::Result<(Session, Vec<String>), String> {
+/// Reads what can be read of the text of a session, and says what was wrong with the rest.
+///
+/// # Errors
+/// Nothing of it can be read, and why.
+pub fn read(text: &str) -> std::result::Result<(Session, Vec<String>), String> {
     let parts: Parts = parse(text)?;
     let mut reader = Reader::default();
     let session = Session {
