@@ -7,6 +7,7 @@ mod devices;
 mod neuromorphic;
 mod operations;
 mod read;
+mod runs;
 mod small;
 mod small_fit;
 mod small_validate;
@@ -23,6 +24,7 @@ pub use devices::DeviceRow;
 pub use neuromorphic::NeuromorphicRow;
 pub use operations::OperationRow;
 pub use read::read;
+pub use runs::RunRow;
 pub use small::SmallRow;
 
 use crate::error::Result;
@@ -33,7 +35,7 @@ use read::Identified;
 pub(crate) use text::reader;
 
 /// The tables that ship, with their paths.
-pub const SHIPPED: [(&str, &str); 7] = [
+pub const SHIPPED: [(&str, &str); 8] = [
     ("assets/ground_truth/serving.csv", serving::PUBLIC_ROWS),
     (
         "assets/ground_truth/fpga_measured.csv",
@@ -59,6 +61,10 @@ pub const SHIPPED: [(&str, &str); 7] = [
         "assets/ground_truth/compression_quality.csv",
         include_str!("../../../assets/ground_truth/compression_quality.csv"),
     ),
+    (
+        "assets/ground_truth/bare_runs.csv",
+        include_str!("../../../assets/ground_truth/bare_runs.csv"),
+    ),
 ];
 
 /// A table of one kind.
@@ -78,6 +84,8 @@ pub enum Table {
     Carbon(Vec<CarbonRow>),
     /// Quality after compression.
     Quality(Vec<QualityRow>),
+    /// Networks on one device, kernels back to back.
+    Runs(Vec<RunRow>),
 }
 
 /// One published quality of a compressed model.
@@ -135,6 +143,7 @@ pub fn validate(tables: &[Table], options: Options<'_>) -> Result<Validation> {
             }
             Table::Devices(rows) => all.append(compared("data sheet", rows, devices::validate)),
             Table::Carbon(rows) => all.append(compared("carbon", rows, carbon::validate)),
+            Table::Runs(rows) => all.append(compared("kernels back to back", rows, runs::validate)),
             Table::Quality(rows) => all.skipped.extend(rows.iter().map(|row| SkippedRow {
                 id: row.id.clone(),
                 reason:

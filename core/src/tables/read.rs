@@ -23,7 +23,7 @@ pub(crate) trait Identified {
 type Columns = &'static [&'static [&'static str]];
 
 /// The kinds of table in the order in which they are tried, with the words for them.
-const KINDS: [(Kind, &str, Columns); 7] = [
+const KINDS: [(Kind, &str, Columns); 8] = [
     (
         Kind::Small,
         "small chips and programmable logic",
@@ -67,6 +67,17 @@ const KINDS: [(Kind, &str, Columns); 7] = [
         &[&["model"], &["method"], &["metric"], &["value"]],
     ),
     (
+        Kind::Runs,
+        "kernels back to back",
+        &[
+            &["network"],
+            &["hardware"],
+            &["format"],
+            &["runtime"],
+            &["units_per_second", "joules_per_unit"],
+        ],
+    ),
+    (
         Kind::Serving,
         "serving",
         &[
@@ -85,6 +96,7 @@ enum Kind {
     Devices,
     Carbon,
     Quality,
+    Runs,
     Serving,
 }
 
@@ -101,6 +113,7 @@ pub fn read(text: &str, path: &Path) -> Result<Table> {
         Kind::Devices => Table::Devices(rows(text, path)?),
         Kind::Carbon => Table::Carbon(rows(text, path)?),
         Kind::Quality => Table::Quality(rows(text, path)?),
+        Kind::Runs => Table::Runs(rows(text, path)?),
         Kind::Serving => Table::Serving(serving::read(text, path)?),
     })
 }
@@ -178,6 +191,7 @@ mod tests {
                 "hardware_specs" => "Devices",
                 "carbon_examples" => "Carbon",
                 "compression_quality" => "Quality",
+                "bare_runs" => "Runs",
                 other => panic!("{other}"),
             };
             assert!(format!("{table:?}").starts_with(expected), "{path}");

@@ -175,6 +175,7 @@ fn every_row_of_every_table_is_predicted_or_skipped_with_a_reason() {
             Table::Devices(rows) => rows.len(),
             Table::Carbon(rows) => rows.len(),
             Table::Quality(rows) => rows.len(),
+            Table::Runs(rows) => rows.len(),
         };
         let validation = validated(path, false);
         assert_eq!(

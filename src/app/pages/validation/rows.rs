@@ -98,7 +98,11 @@ pub(super) fn work_out() -> Result<Vec<Item>, String> {
                 conditions.extend(rows.iter().map(|row| (row.id.clone(), row.clone())));
             }
             Table::Small(_) | Table::Neuromorphic(_) => {}
-            Table::Operations(_) | Table::Devices(_) | Table::Carbon(_) | Table::Quality(_) => {
+            Table::Operations(_)
+            | Table::Devices(_)
+            | Table::Carbon(_)
+            | Table::Quality(_)
+            | Table::Runs(_) => {
                 continue;
             }
         }
