@@ -107,7 +107,9 @@ fn predict(row: &RunRow) -> Result<ValidatedRow, String> {
                 .to_owned(),
         );
     }
-    let target = hardware::named(&row.hardware).map_err(|error| error.to_string())?;
+    let target = hardware::named(&row.hardware)
+        .map_err(|error| error.to_string())?
+        .item;
     let profile = profile(row)?;
     let sequences = whole("batch", &row.batch)?;
     let reading = !row.prompt.trim().is_empty();
