@@ -30,14 +30,10 @@ const PAST_FILES: [&str; 16] = [
 ];
 
 /// Files that may, and why.
-const MAY: [(&str, &str); 5] = [
+const MAY: [(&str, &str); 4] = [
     ("core/src/files.rs", "the one place"),
     (
         "core/src/power/mod.rs",
-        "sensors below /sys, which have no length",
-    ),
-    (
-        "core/src/power/rapl.rs",
         "sensors below /sys, which have no length",
     ),
     (
