@@ -171,7 +171,8 @@ fn path_of(id: &str, folder: &Path) -> PathBuf {
 /// Those of [`check_new_id`]; the device fails the checks of its file; the folder cannot be written.
 pub fn add(target: &HardwareTarget, folder: &Path) -> Result<PathBuf> {
     let place = path_of(&target.id, folder);
-    check_new_id(&target.id, folder).map_err(|fact| Error::file(fact, &place))?;
+    // What is no identifier is no file name either.
+    check_new_id(&target.id, folder).map_err(|fact| Error::file(fact, folder))?;
     let text = checked_text(target, &place)?;
     create_folder(folder)?;
     files::create_with(&place, text)?;
