@@ -144,7 +144,7 @@ impl Menu {
                 }
             }
         });
-        self.state.offset = output.state.offset().y;
+        self.state.offset = output.state.clamped_offset().y;
         let (id, state) = (self.id, self.state);
         ui.data_mut(|data| data.insert_temp(id, state));
         clicked
