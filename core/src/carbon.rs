@@ -91,6 +91,15 @@ pub fn find_grid(id: &str) -> Result<&'static Grid> {
                 id: id.to_owned(),
                 near: vec![understood.item.id.clone()],
             },
+            // Where identifiers are asked for, identifiers are suggested.
+            Err(Error::Unknown { what, id, near }) => {
+                let id_of = |name: String| {
+                    let named = all.iter().find(|grid| grid.name == name);
+                    named.map_or(name, |grid| grid.id.clone())
+                };
+                let near = near.into_iter().map(id_of).collect();
+                Error::Unknown { what, id, near }
+            }
             Err(error) => error,
         })
 }
