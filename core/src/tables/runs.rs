@@ -83,9 +83,13 @@ fn profile(row: &RunRow) -> Result<ModelProfile, String> {
     let network = Outline::open(&ModelReference::Catalogue(row.network.trim().to_owned()))
         .map_err(|error| error.to_string())?;
     if network.network().shape.pipeline().is_some() {
-        return Err("a single step of image generation is not predicted, only whole images".to_owned());
+        return Err(
+            "a single step of image generation is not predicted, only whole images".to_owned(),
+        );
     }
-    let profile = network.predict(&recipe).map_err(|error| error.to_string())?;
+    let profile = network
+        .predict(&recipe)
+        .map_err(|error| error.to_string())?;
     Ok(ModelProfile {
         network: None,
         ..profile
@@ -135,7 +139,9 @@ fn predict(row: &RunRow) -> Result<ValidatedRow, String> {
         explain: false,
         reading,
     };
-    let cost = target.cost(&request).map_err(|error: Error| error.to_string())?;
+    let cost = target
+        .cost(&request)
+        .map_err(|error: Error| error.to_string())?;
     let task = if reading { "prompts" } else { "steps" };
     Ok(ValidatedRow {
         id: row.id.clone(),
