@@ -21,9 +21,9 @@ use crate::serving::{self, open_config};
 use families::Seen;
 pub(super) use parts::is_index;
 
-/// Most by which the parameters that a configuration leads to may differ from the tensors': norms and biases, which the
-/// shapes of language models do not count, are below it.
-const UNCOUNTED: f64 = 0.01;
+/// Most by which the weights of the matrices that a configuration leads to may differ from the tensors'; small projections
+/// beside the blocks are below it.
+const APART: f64 = 0.01;
 /// Share of the elements of the blocks' matrices that must have one number format.
 const ONE_FORMAT: f64 = 0.999;
 /// Files that [`is_outline`] remembers.
@@ -106,7 +106,7 @@ fn told(mut tensors: Vec<Listed>, path: &Path, beside: Option<&Path>) -> Result<
     check_once(&tensors).map_err(refuse)?;
     let weight_bits = width(&tensors).map_err(refuse)?;
     let network = match beside {
-        Some(beside) => configured(&tensors, parameters, beside).map_err(|fact| match fact {
+        Some(beside) => configured(&tensors, beside).map_err(|fact| match fact {
             Misfit::Fact(fact) => refuse(fact),
             Misfit::Configuration(error) => error,
         })?,
@@ -139,6 +139,13 @@ fn is_buffer(tensor: &Listed) -> bool {
     ];
     let is_mask = tensor.name.ends_with(".attn.bias") && tensor.shape.len() == 4;
     is_mask || ENDINGS.iter().any(|ending| tensor.name.ends_with(ending))
+}
+
+/// Tables of positions and kinds of tokens, which the shapes of language models do not count.
+fn is_small_table(name: &str) -> bool {
+    ["wpe.", "position_embeddings.", "token_type_embeddings."]
+        .iter()
+        .any(|table| name.contains(table))
 }
 
 /// Parts of one model have no tensor in common.
@@ -201,11 +208,7 @@ enum Misfit {
 }
 
 /// The network of the configuration beside the file, where its shapes are those of the tensors.
-fn configured(
-    tensors: &[Listed],
-    parameters: u64,
-    beside: &Path,
-) -> std::result::Result<Architecture, Misfit> {
+fn configured(tensors: &[Listed], beside: &Path) -> std::result::Result<Architecture, Misfit> {
     let mut network = open_config(beside).map_err(Misfit::Configuration)?;
     let other = |fact: String| {
         Misfit::Fact(format!(
@@ -223,11 +226,16 @@ fn configured(
     }
     let counted: u64 = super::layers::of(&network)
         .iter()
-        .map(|layer| layer.weights() + layer.other_parameters)
+        .map(crate::profile::Layer::weights)
         .sum();
-    if (counted as f64 / parameters as f64 - 1.0).abs() > UNCOUNTED {
+    let found: u64 = tensors
+        .iter()
+        .filter(|tensor| tensor.shape.len() >= 2 && !is_small_table(&tensor.name))
+        .map(elements)
+        .sum();
+    if (counted as f64 / found.max(1) as f64 - 1.0).abs() > APART {
         return Err(other(format!(
-            "it leads to {counted} parameters, the tensors have {parameters}"
+            "its matrices have {counted} weights, those of the tensors {found}"
         )));
     }
     network.source = format!(

@@ -283,7 +283,7 @@ fn a_configuration_of_another_network_is_refused_with_both_values() {
     let half = &foreign[..foreign.len() / 2];
     let refused = open(&folder.file("half.safetensors", half)).unwrap_err();
     assert!(
-        refused.contains("parameters, the tensors have"),
+        refused.contains("weights, those of the tensors"),
         "{refused}"
     );
 }
