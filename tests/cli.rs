@@ -947,10 +947,11 @@ fn a_training_that_cannot_be_says_why() {
             "wattif: NVIDIA V100 SXM2 32 GB has no FP8 arithmetic; it has FP16, FP32".to_owned()
         )
     );
-    let (code, message) = with(&["--hardware", "v100"]);
+    // Two devices are called so.
+    let (code, message) = with(&["--hardware", "h100"]);
     assert_eq!(code, Some(2));
     assert!(
-        message.contains("did you mean nvidia-v100-sxm2?"),
+        message.contains("nvidia-h100-sxm") && message.contains("nvidia-h100-pcie"),
         "{message}"
     );
     let (code, message) = failure(&["training", "--days", "3"]);

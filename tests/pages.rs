@@ -112,6 +112,7 @@ fn tabs_and_keys_lead_to_every_page_and_the_session_keeps_it() {
         assert_eq!(window.app().session().settings.page, page);
     }
     window.go(Page::Layers);
+    window.rest();
     drop(window);
     assert_eq!(open().app().session().settings.page, Page::Layers);
 }

@@ -122,7 +122,7 @@ fn foreign() -> Vec<u8> {
         .map(|(name, shape)| (format!("{block}{name}"), shape)),
     )
     .collect();
-    let zeros = vec![0; 2 * 100];
+    let zeros = [0; 2 * 100];
     let views = tensors.iter().map(|(name, shape)| {
         let bytes = &zeros[..2 * shape.iter().product::<usize>()];
         (

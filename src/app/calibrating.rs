@@ -136,7 +136,7 @@ impl App {
                             self.calibrating.state = State::Done(Box::new(measured));
                         }
                         Err(error) => {
-                            self.fail(Subject::Machine, "This machine was not measured", &error)
+                            self.fail(Subject::Machine, "This machine was not measured", &error);
                         }
                     }
                 }

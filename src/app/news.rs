@@ -103,7 +103,7 @@ impl App {
                 match opened.preset.differences(hash) {
                     Ok(differences) => opened.differences = differences,
                     Err(error) => {
-                        self.fail(Subject::Opening, "The preset could not be compared", &error)
+                        self.fail(Subject::Opening, "The preset could not be compared", &error);
                     }
                 }
                 self.preset = Some(*opened);

@@ -95,7 +95,7 @@ struct Case<'a> {
 
 impl<'a> Case<'a> {
     fn new(
-        what: String,
+        what: &str,
         profile: ModelProfile,
         mut scenario: Scenario,
         target: &'a HardwareTarget,
@@ -344,7 +344,7 @@ fn no_sentence_contradicts_a_figure_beside_it() {
             for _ in 0..TRIES {
                 let (recipe, scenario) = (recipe(&mut random), scenario(&mut random, &target.id));
                 let what = format!("{name}, {recipe:?}, {scenario:?}");
-                let Some(case) = Case::new(what, predict(&recipe), scenario, target) else {
+                let Some(case) = Case::new(&what, predict(&recipe), scenario, target) else {
                     continue;
                 };
                 case.limit();
@@ -369,13 +369,7 @@ fn one_layer_does_not_speak_for_the_device() {
     recipe.pruning.sparsity = 0.5;
     recipe.quantization.weight_bits = 8;
     let target = crate::hardware::find("nvidia-jetson-orin-nano-8gb").unwrap();
-    let case = Case::new(
-        String::new(),
-        plans.plan(&recipe),
-        Scenario::default(),
-        target,
-    )
-    .unwrap();
+    let case = Case::new("", plans.plan(&recipe), Scenario::default(), target).unwrap();
     let saved = savings(
         &plans.plan(&Recipe::default()),
         &case.profile,

@@ -15,7 +15,10 @@ pub(super) struct Broken {
 /// A figure in a relation.
 type Side = (&'static str, Range<f64>);
 
-const ENDS: [(&str, fn(&Range<f64>) -> f64); 3] = [
+type End = fn(&Range<f64>) -> f64;
+
+/// The ends of a range by their names.
+const ENDS: [(&str, End); 3] = [
     ("typical", |range| range.typical),
     ("low", |range| range.low),
     ("high", |range| range.high),

@@ -162,6 +162,8 @@ impl Index {
         match begun[..] {
             [] => Err(self.unknown(wanted)),
             [(item, true)] => self.only(wanted, &[item]),
+            // A beginning that is too short is a slip more often than a short form.
+            [_] if !is_code(wanted) && self.resembles(wanted) => Err(self.unknown(wanted)),
             _ if is_code(wanted) || items.len() == 1 => Err(Error::Unknown {
                 what: self.what,
                 id: wanted.trim().to_owned(),
@@ -194,6 +196,13 @@ impl Index {
                 .map(|item| self.entries[*item].shown())
                 .collect(),
         }
+    }
+
+    /// Whether a text looks like one of the identifiers.
+    fn resembles(&self, wanted: &str) -> bool {
+        let ids = self.entries.iter().map(|entry| entry.id.as_str());
+        let error = Error::unknown(self.what, wanted.trim(), ids);
+        matches!(error, Error::Unknown { near, .. } if !near.is_empty())
     }
 
     /// A misspelt name resembles a name, a misspelt identifier an identifier.

@@ -59,7 +59,7 @@ pub(crate) struct Places {
 /// [`Error::File`] when a file that ships with the program is broken.
 pub(crate) fn places() -> Result<&'static Places> {
     static PLACES: OnceLock<Result<Places>> = OnceLock::new();
-    match PLACES.get_or_init(|| Places::new(grids()?, file::read()?)) {
+    match PLACES.get_or_init(|| Places::new(grids()?, &file::read()?)) {
         Ok(places) => Ok(places),
         Err(error) => Err(error.clone()),
     }
@@ -95,7 +95,7 @@ fn sorted(name: &str) -> String {
 }
 
 impl Places {
-    fn new(grids: &[Grid], file: file::File) -> Result<Self> {
+    fn new(grids: &[Grid], file: &file::File) -> Result<Self> {
         let by_id: HashMap<&str, usize> = grids
             .iter()
             .enumerate()

@@ -355,18 +355,15 @@ fn stretches(
     let mut all = Vec::new();
     let mut open = Stretch::default();
     for (value, range) in values.iter().zip(ranges) {
-        match range {
-            Some(range) => {
-                open.x.push(axis.place(*value));
-                for (list, v) in open
-                    .y
-                    .iter_mut()
-                    .zip([range.low, range.typical, range.high])
-                {
-                    list.push(scale.place(v));
-                }
+        if let Some(range) = range {
+            open.x.push(axis.place(*value));
+            for (list, v) in open
+                .y
+                .iter_mut()
+                .zip([range.low, range.typical, range.high])
+            {
+                list.push(scale.place(v));
             }
-            None => {}
         }
         if (apart || range.is_none()) && !open.x.is_empty() {
             all.push(std::mem::take(&mut open));
