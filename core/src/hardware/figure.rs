@@ -13,6 +13,8 @@ pub enum Trust {
     Quoted,
     /// Remembered, not checked; the cited document should be looked up.
     FromMemory,
+    /// Measured for this project on such a device; the source names the table.
+    Measured,
     /// Found out on this machine when the program started.
     Detected,
     /// Calculated from other constants by the stated rule.
@@ -27,10 +29,11 @@ pub enum Trust {
 
 impl Trust {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Published,
         Self::Quoted,
         Self::FromMemory,
+        Self::Measured,
         Self::Detected,
         Self::Derived,
         Self::Fitted,
@@ -44,6 +47,7 @@ impl Trust {
             Self::Published => "published",
             Self::Quoted => "quoted from a secondary source",
             Self::FromMemory => "from memory, to be checked",
+            Self::Measured => "measured on such a device by this project",
             Self::Detected => "detected on this machine",
             Self::Derived => "derived",
             Self::Fitted => "fitted to published measurements",

@@ -264,3 +264,27 @@ fn cells_that_are_no_numbers_are_listed_for_small_and_spiking_chips_too() {
         assert_eq!(found.notes.len() + found.skipped.len(), rows, "{name}");
     }
 }
+
+/// Most by which the typical energy and speed of bare 16-bit kernels of language models may miss, as factors.
+const BARE_16_BIT: (f64, f64) = (1.6, 1.4);
+
+#[test]
+fn bare_kernels_in_16_bits_cost_what_was_measured() {
+    let validation = validated("bare_runs", false);
+    let language =
+        |row: &&ValidatedRow| row.model.starts_with("llama") && row.family.contains(" bf16 ");
+    let rows: Vec<_> = validation.rows.iter().filter(language).collect();
+    assert_eq!(rows.len(), 18);
+    for row in rows {
+        let miss = |predicted: Option<crate::units::Range<f64>>, measured: Option<f64>| {
+            let ratio = predicted.unwrap().typical / measured.unwrap();
+            ratio.max(1.0 / ratio)
+        };
+        let energy = miss(row.predicted_energy_j, row.measured_energy_j);
+        let speed = miss(row.predicted_throughput, row.measured_throughput);
+        assert!(energy < BARE_16_BIT.0, "{}: {energy}", row.id);
+        assert!(speed < BARE_16_BIT.1, "{}: {speed}", row.id);
+    }
+    // What only a host or a framework explains is left out with the reason.
+    assert_eq!(validation.skipped.len(), 9);
+}

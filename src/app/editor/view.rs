@@ -184,6 +184,7 @@ fn short(trust: Trust) -> &'static str {
     match trust {
         Trust::Quoted => "quoted",
         Trust::FromMemory => "from memory",
+        Trust::Measured => "measured",
         Trust::Detected => "detected",
         Trust::Fitted => "fitted",
         Trust::Given => "given by you",
