@@ -243,11 +243,12 @@ pub(super) fn cut_two_of_four(weights: &[f32], out: &mut [f32]) {
         // 1 where the later of two is at least as large.
         let (ab, ac, ad) = (u32::from(b >= a), u32::from(c >= a), u32::from(d >= a));
         let (bc, bd, cd) = (u32::from(c >= b), u32::from(d >= b), u32::from(d >= c));
+        // Between 0 and 3. A check of overflow would keep the loop off the vector units.
         let larger = [
-            ab + ac + ad,
-            1 - ab + bc + bd,
-            2 - ac - bc + cd,
-            3 - ad - bd - cd,
+            ab.wrapping_add(ac).wrapping_add(ad),
+            1u32.wrapping_sub(ab).wrapping_add(bc).wrapping_add(bd),
+            2u32.wrapping_sub(ac).wrapping_sub(bc).wrapping_add(cd),
+            3u32.wrapping_sub(ad).wrapping_sub(bd).wrapping_sub(cd),
         ];
         for i in 0..4 {
             out[i] = if larger[i] < 2 { w[i] + 0.0 } else { 0.0 };

@@ -81,7 +81,8 @@ fn write_codes(weights: &[f32], scale: f32, out: &mut [f32], code: impl Fn(f32) 
     for (out, &weight) in out.iter_mut().zip(weights) {
         let code = code(weight) + ROUND - ROUND;
         *out = code * scale;
-        nonzero += u32::from(code != 0.0);
+        // At most one per weight of a group. A check of overflow would keep the loop off the vector units.
+        nonzero = nonzero.wrapping_add(u32::from(code != 0.0));
     }
     u64::from(nonzero)
 }
@@ -127,9 +128,10 @@ pub(super) fn to_half(row: &mut [f32]) -> u64 {
 /// Weights that are not zero.
 #[inline(always)]
 pub(super) fn count_nonzero(row: &[f32]) -> u64 {
-    // A u32 counter for each piece keeps the loop in vector registers.
+    // A u32 counter for each piece, which no piece can fill, keeps the loop in vector registers.
+    let is_there = |&w: &f32| u32::from(w != 0.0);
     row.chunks(1 << 16)
-        .map(|piece| piece.iter().map(|&w| u32::from(w != 0.0)).sum::<u32>())
+        .map(|piece| piece.iter().map(is_there).fold(0, u32::wrapping_add))
         .map(u64::from)
         .sum()
 }
@@ -205,7 +207,8 @@ pub(super) fn rounded_to_zero(weights: &[f32]) -> [u64; 7] {
             let zeros = weights
                 .iter()
                 .map(|w| u32::from(w * inverse + ROUND - ROUND == 0.0));
-            *count = u64::from(zeros.sum::<u32>());
+            // As in `write_codes`.
+            *count = u64::from(zeros.fold(0, u32::wrapping_add));
         }
     }
     counts
