@@ -195,6 +195,7 @@ impl Keys<'_> {
             window: self.window(layers)?,
             experts,
             latent: self.latent()?,
+            attention_weights: None,
             encoder,
         })
     }

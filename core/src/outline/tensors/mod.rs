@@ -339,6 +339,7 @@ fn shaped(tensors: &[Listed]) -> std::result::Result<Architecture, String> {
             window: None,
             experts: None,
             latent: None,
+            attention_weights: None,
             encoder: false,
         }),
     })
