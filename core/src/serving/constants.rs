@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use super::device::Generation;
+use super::format::Era;
 use crate::error::{Error, Result};
 
 /// The file that ships with the program.
@@ -197,21 +198,26 @@ constants! {
     /// Time of diffusion networks: shares of the peak in 16 bit; seconds.
     DiffusionTime {
         /// U-Nets, Ampere.
-        unet_ampere,
+        unet_ampere <= 0.85,
         /// U-Nets, Hopper.
-        unet_hopper,
+        unet_hopper <= 0.85,
         /// Linear layers of transformers, Ampere.
-        linear_ampere,
+        linear_ampere <= 0.85,
         /// Linear layers of transformers, Hopper.
-        linear_hopper,
+        linear_hopper <= 0.85,
         /// Linear layers of transformers, Blackwell.
-        linear_blackwell,
+        linear_blackwell <= 0.85,
         /// Attention with heads of 128, Ampere.
-        attention_ampere,
+        attention_ampere <= 0.85,
         /// Attention with heads of 128, Hopper.
-        attention_hopper,
+        attention_hopper <= 0.85,
         /// Attention with heads of 128, Blackwell.
-        attention_blackwell,
+        attention_blackwell <= 0.85,
+        /// How attention slows down with narrower heads: this power of their width against 128.
+        narrow_heads <= 1.0,
+        /// Bytes of activations per token, block and number of the residual stream that transformers read and write between
+        /// products.
+        activations,
         /// Decoder of the latent image.
         decoder,
         /// Starting one block, 2024 software.
@@ -336,12 +342,18 @@ pub struct Spread {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spreads {
-    /// Language models on Ampere.
-    pub decode_ampere: Spread,
-    /// Language models on Hopper.
-    pub decode_hopper: Spread,
-    /// Language models on Blackwell.
-    pub decode_blackwell: Spread,
+    /// Language models on Ampere, 2024 software.
+    pub ampere_2024: Spread,
+    /// Language models on Hopper, 2024 software.
+    pub hopper_2024: Spread,
+    /// Language models on Hopper, 2025 software.
+    pub hopper_2025: Spread,
+    /// Language models on Hopper, 2026 software.
+    pub hopper_2026: Spread,
+    /// Language models on Blackwell, 2025 software.
+    pub blackwell_2025: Spread,
+    /// Language models on Blackwell, 2026 software.
+    pub blackwell_2026: Spread,
     /// Images.
     pub image: Spread,
     /// Videos.
@@ -352,13 +364,43 @@ pub struct Spreads {
     pub llama_cpp: Spread,
 }
 
+/// How much wider the range is for software of a year that was not measured on a generation (assumed).
+const OTHER_YEAR: f64 = 1.5;
+
+impl Spread {
+    /// So many times as wide, in the logarithm.
+    pub(super) const fn wider(self, factor: f64) -> Self {
+        Self {
+            energy: self.energy * factor,
+            throughput: self.throughput * factor,
+        }
+    }
+
+    /// With another cause of error, independent of the rest.
+    pub(super) fn with(self, other: f64) -> Self {
+        Self {
+            energy: self.energy.hypot(other),
+            throughput: self.throughput.hypot(other),
+        }
+    }
+}
+
 impl Spreads {
-    /// Of language models on a generation of devices.
-    pub const fn decode(&self, generation: Generation) -> Spread {
-        match generation {
-            Generation::Ampere => self.decode_ampere,
-            Generation::Hopper => self.decode_hopper,
-            Generation::Blackwell => self.decode_blackwell,
+    /// Of language models on a generation of devices with software of a year: where no rows have both, of the nearest
+    /// year, wider.
+    pub const fn decode(&self, generation: Generation, era: Era) -> Spread {
+        match (generation, era) {
+            (Generation::Ampere, Era::Eager | Era::Y2024) => self.ampere_2024,
+            (Generation::Ampere, Era::Y2025) => self.hopper_2025.wider(OTHER_YEAR),
+            (Generation::Ampere, Era::Y2026) => self.hopper_2026.wider(OTHER_YEAR),
+            (Generation::Hopper, Era::Eager | Era::Y2024) => self.hopper_2024,
+            (Generation::Hopper, Era::Y2025) => self.hopper_2025,
+            (Generation::Hopper, Era::Y2026) => self.hopper_2026,
+            (Generation::Blackwell, Era::Eager | Era::Y2024) => {
+                self.blackwell_2025.wider(OTHER_YEAR)
+            }
+            (Generation::Blackwell, Era::Y2025) => self.blackwell_2025,
+            (Generation::Blackwell, Era::Y2026) => self.blackwell_2026,
         }
     }
 }

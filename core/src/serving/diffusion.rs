@@ -164,11 +164,13 @@ impl Generating {
                         (constants.linear_blackwell, constants.attention_blackwell)
                     }
                 };
-                let filled = (head / FULL_HEAD).min(1.0);
+                let filled = (head / FULL_HEAD).min(1.0).powf(constants.narrow_heads);
                 let gpu = images
                     * (self.pass.linear / (linear * self.linear.speed())
                         + self.pass.attention / (attention * filled))
-                    / shared;
+                    / shared
+                    + images * self.pass.tokens * layers * hidden * constants.activations
+                        / (self.devices * device.bandwidth);
                 if self.devices < 2.0 {
                     (gpu, 0.0, 0.0)
                 } else {

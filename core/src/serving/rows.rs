@@ -266,6 +266,15 @@ impl Case {
         })
     }
 
+    /// The same with another length of prompts.
+    pub(super) fn with_prompt(&self, prompt: f64) -> Self {
+        let mut case = self.clone();
+        if let CaseWork::Decode(_, serving) = &mut case.work {
+            serving.prompt = prompt;
+        }
+        case
+    }
+
     /// Name of the device.
     pub fn device_name(&self) -> &str {
         &self.device.name

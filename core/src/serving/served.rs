@@ -10,7 +10,7 @@ use super::constants::{Constants, Spread};
 use super::decode::Serving;
 use super::device::{self, Device, DeviceKind};
 use super::format::{Engine, WeightFormat};
-use super::predict::{UNSEEN_DEVICE, around};
+use super::predict::{UNSEEN_DEVICE, around, language_spread};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::hardware::{
@@ -249,7 +249,7 @@ impl Served<'_> {
                 &work.scaled(serving.busy()),
                 &device,
             ),
-            self.constants.spread.decode(self.device.generation),
+            language_spread(self.device, scenario.era, self.constants),
             explanation,
         )
     }
@@ -259,16 +259,12 @@ impl Served<'_> {
         &self,
         seconds: f64,
         parts: &[Part<'_>],
-        mut spread: Spread,
+        spread: Spread,
         explanation: Explanation,
     ) -> Cost {
         let scenario = self.request.scenario;
         let batch = f64::from(scenario.batch);
         let devices = f64::from(scenario.devices);
-        if !self.device.fitted {
-            spread.energy *= UNSEEN_DEVICE;
-            spread.throughput *= UNSEEN_DEVICE;
-        }
         let all = devices / batch;
         let layers: Vec<LayerCost> = parts
             .iter()

@@ -16,8 +16,10 @@ const PATH: &str = "assets/serving_software.ron";
 #[serde(deny_unknown_fields)]
 struct Version {
     from: String,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the reader of the file"))]
     when: String,
     era: Era,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the reader of the file"))]
     source: String,
 }
 
