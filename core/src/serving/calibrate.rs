@@ -205,7 +205,7 @@ fn fit_all(cases: &[&Case]) -> Constants {
         &weight,
         &constants,
         constants.llama_cpp,
-        0.1,
+        1.0,
         |all, group| all.llama_cpp = group,
         time_residual,
     );

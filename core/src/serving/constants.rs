@@ -320,6 +320,10 @@ constants! {
         bandwidth_hbm,
         /// Operations in 32 bit to unpack a weight of four bits.
         unpack_operations,
+        /// Starting the kernels of a layer, seconds.
+        layer,
+        /// The same, more where a layer has experts.
+        expert_layer,
         /// Arithmetic in 16 bit while reading a prompt.
         prompt,
         /// The same with weights of four bits.

@@ -4,7 +4,7 @@ use super::constants::{Constants, Spread};
 use super::device::Device;
 use super::format::Era;
 use super::llama_cpp;
-use super::rows::{Case, CaseWork, Open};
+use super::rows::{Case, CaseWork, Open, Scope, host_watts};
 use crate::units::Range;
 
 /// Time and energy predicted for a case.
@@ -105,7 +105,14 @@ fn spread(case: &Case, constants: &Constants) -> Spread {
         CaseWork::Diffusion(_, false) => drawn(constants.spread.image),
         CaseWork::Diffusion(_, true) => drawn(constants.spread.video),
         CaseWork::System(_) => constants.spread.system,
-        CaseWork::LlamaCpp(..) => constants.spread.llama_cpp,
+        CaseWork::LlamaCpp(..) => Spread {
+            energy: constants
+                .spread
+                .llama_cpp
+                .throughput
+                .hypot(llama_cpp::DRAWN_SPREAD),
+            ..constants.spread.llama_cpp
+        },
     }
 }
 
@@ -185,6 +192,13 @@ pub(crate) fn joules(case: &Case, constants: &Constants, seconds: f64) -> Option
         CaseWork::System(benchmark) => {
             Some(benchmark.energy(case.device, &constants.system_energy, seconds))
         }
-        CaseWork::LlamaCpp(..) => None,
+        CaseWork::LlamaCpp(.., writing) => writing.then(|| {
+            let boards = llama_cpp::watts(case.device, case.devices(), case.row.power_cap());
+            let host = match case.scope {
+                Scope::Wall => host_watts(&case.row.hardware, case.device),
+                Scope::Boards | Scope::Speed => 0.0,
+            };
+            (boards + host) * seconds
+        }),
     }
 }

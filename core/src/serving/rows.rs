@@ -2,6 +2,7 @@
 //! cannot be predicted.
 
 mod language;
+mod machine;
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use super::catalogue;
 use super::config;
 use super::decode::Serving;
 use super::denoiser::Pipeline;
-use super::device::{self, Device};
+use super::device::Device;
 use super::diffusion::Generating;
 use super::llama_cpp::GgufFormat;
 use super::narrow::LinearFormat;
@@ -21,6 +22,8 @@ use super::unread::positive;
 use crate::error::{Error, Result};
 use crate::tables::reader;
 use language::{parallel, serving};
+use machine::desktop;
+pub(super) use machine::host_watts;
 
 /// One published measurement; the columns of the public tables, all text, as many are empty.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -84,6 +87,12 @@ impl Row {
     pub fn measured_energy(&self) -> Option<f64> {
         Self::number(&self.energy_j)
             .filter(|_| !self.energy_unit.contains("Wh") && !self.with_idle_time())
+    }
+
+    /// The power at which its devices were held, where it says so.
+    pub(super) fn power_cap(&self) -> Option<f64> {
+        let (_, after) = self.notes.split_once("power cap ")?;
+        after.split_whitespace().next().and_then(Self::number)
     }
 
     /// Whether its power was averaged over time in which nothing was done.
@@ -213,7 +222,7 @@ impl Case {
         if row.measured_energy().is_none() && row.measured_throughput().is_none() {
             return Err("neither energy nor throughput was measured".to_owned());
         }
-        let device = device::device(&row.hardware).map_err(|error| error.to_string())?;
+        let device = machine::device_of(&row.hardware)?;
         let network = network(row, models)?;
         let devices = match row.n_devices.trim() {
             "" => 1.0,
@@ -227,18 +236,8 @@ impl Case {
                 CaseWork::System(benchmark(row, &network, devices)?)
             }
             Shape::Transformer(transformer) if row.engine.contains("llama.cpp") => {
-                let format = gguf_format(&row.precision)?;
-                let writing = Row::number(&row.output_tokens);
-                let reading = Row::number(&row.input_tokens);
-                match (writing, reading) {
-                    (Some(tokens), None) => {
-                        CaseWork::LlamaCpp(transformer.clone(), format, tokens, true)
-                    }
-                    (None, Some(tokens)) => {
-                        CaseWork::LlamaCpp(transformer.clone(), format, tokens, false)
-                    }
-                    _ => return Err("the number of tokens is not stated".to_owned()),
-                }
+                let (format, tokens, writing) = desktop(row)?;
+                CaseWork::LlamaCpp(transformer.clone(), format, tokens, writing)
             }
             Shape::Transformer(transformer) => {
                 let (serving, assumed) = serving(row, transformer, devices)?;
@@ -435,15 +434,6 @@ fn benchmark(
         efficient: row.parallelism.contains("MaxQ"),
         plain_software: row.engine.contains("TFLite"),
     })
-}
-
-fn gguf_format(precision: &str) -> std::result::Result<GgufFormat, String> {
-    match precision.to_lowercase().as_str() {
-        "f16" | "fp16" => Ok(GgufFormat::F16),
-        "q8_0" => Ok(GgufFormat::Q8),
-        "q4_k_m" | "q4_0" | "q4_k_s" => Ok(GgufFormat::Q4),
-        other => Err(format!("the format '{other}' is not modelled")),
-    }
 }
 
 #[cfg(test)]

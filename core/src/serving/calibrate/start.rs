@@ -144,6 +144,8 @@ pub(super) fn start() -> Constants {
             bandwidth: 0.8,
             bandwidth_hbm: 0.5,
             unpack_operations: 12.0,
+            layer: 20e-6,
+            expert_layer: 40e-6,
             prompt: 0.4,
             prompt_packed: 0.35,
         },

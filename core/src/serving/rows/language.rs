@@ -30,7 +30,7 @@ pub(super) fn parallel(text: &str, key: &str) -> Option<f64> {
 }
 
 /// Why a row is of a kind of serving that is not modelled.
-fn unlike(row: &Row) -> Option<&'static str> {
+pub(super) fn unlike(row: &Row) -> Option<&'static str> {
     let said = format!("{} {} {}", row.notes, row.engine, row.parallelism).to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let drafted = has(&["mtp", "eagle", "medusa", "draft", "speculative"]);
