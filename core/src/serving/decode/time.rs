@@ -131,9 +131,18 @@ impl Serving {
                 / device.bandwidth,
             launch: started * self.engine_factor(constants),
             exchange: self.exchange(network, work, device, constants),
-            // With pipeline stages, one host serves all parts that are under way, one after the other.
-            host: self.in_flight() * self.host(network, work, device, constants),
+            host: self.host(network, work, device, constants),
         };
+        if self.stages > 1.0 {
+            // One host serves all parts that are under way.
+            let all = self.in_flight() * time.host;
+            time.host = match self.era {
+                // Rows of two stages: one after the other, while the devices wait.
+                Era::Eager | Era::Y2024 => all,
+                // While the devices compute (assumed: no row has stages).
+                Era::Y2025 | Era::Y2026 => time.host.max(all - (time.total() - time.host)),
+            };
+        }
         if self.era == Era::Eager {
             // The device waits for the host to start every kernel, or the host for the device.
             let busy = time.weights + time.cache + time.prompt + time.activations + time.exchange;
