@@ -417,13 +417,14 @@ fn evaluation_set(architecture: &Architecture) -> Result<EvaluationSet> {
 pub(crate) fn planner(name: &str, architecture: &Architecture) -> Result<Planner> {
     let json = serde_json::to_string(architecture)
         .map_err(|error| Error::Compute(format!("the architecture cannot be written: {error}")))?;
-    Planner::new(
+    let planner = Planner::new(
         name,
         architecture.unit(),
         &architecture.layers(),
         &architecture.tensor_shapes(),
         &json,
-    )
+    )?;
+    Ok(planner.shaped_like(architecture.network(name)))
 }
 
 fn network_id(student: Option<&Student>) -> String {

@@ -232,8 +232,8 @@ pub struct ModelProfile {
     pub layers: Vec<LayerProfile>,
     /// Bytes of the exported file's header, and of tensors that belong to no layer.
     pub header_bytes: u64,
-    /// The network's shapes, where it is known by nothing else: published measurements of its like are then a better
-    /// guide than its layers one by one.
+    /// The network's shapes, where serving stacks may run it: published measurements of its like are then a better guide
+    /// than its layers one by one. All networks known by their shapes have them, and language models with weights.
     #[serde(skip)]
     pub network: Option<Arc<Architecture>>,
     /// What its spiking version did with data, where that was run.
