@@ -124,8 +124,8 @@ pub(super) fn recipe_words(recipe: &Recipe) -> String {
         let zeros = format::percent(recipe.pruning.sparsity, 0);
         parts.push(match (recipe.pruning.pattern, recipe.pruning.scope) {
             (Pattern::TwoOfFour, _) => format!("{zeros} zeros (2:4)"),
-            (Pattern::Unstructured, Scope::Layer) => format!("{zeros} zeros"),
-            (Pattern::Unstructured, Scope::Global) => format!("{zeros} zeros (global)"),
+            (Pattern::Unstructured, Scope::Layer) => format!("{zeros} zeros (per layer)"),
+            (Pattern::Unstructured, Scope::Global) => format!("{zeros} zeros"),
         });
     }
     let quantization = &recipe.quantization;
