@@ -317,7 +317,9 @@ impl HardwareTarget {
     pub fn embodied_range(&self) -> Range<GramsCo2e> {
         match &self.embodied {
             Some(figure) => figure.range(),
-            None => EMBODIED_PER_WATT.map(|grams| GramsCo2e(grams * self.power_limit.typical.0)),
+            None => EMBODIED_PER_WATT.with(self.power_limit.range(), |grams, watts| {
+                GramsCo2e(grams * watts.0)
+            }),
         }
     }
 

@@ -1,8 +1,5 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::carbon::find_grid;
-use crate::compress;
 use crate::footprint::{Footprint, footprint};
 use crate::model::{Architecture as Weights, CnnConfig, GptConfig, ModelReference};
 use crate::outline::Outline;
