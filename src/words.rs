@@ -1,8 +1,30 @@
-//! A recipe as a sentence.
+//! Sentences that the window and the command line share.
 
+use wattif_core::measurement::Measurement;
 use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
 
-use crate::format::{percent, trimmed};
+use crate::format::{bytes, percent, quality, trimmed};
+
+/// How the original in as few bytes compares with a student: "The original at 4 bits takes 271 kB and has 2.01 bits per
+/// byte: better than this student, which has 2.35 in 300 kB".
+pub(crate) fn rival(student: &Measurement, rival: &Measurement) -> String {
+    let (own, other) = (&student.quality, &rival.quality);
+    let apart = own.change.low > other.change.high || other.change.low > own.change.high;
+    let higher = other.change.value > own.change.value;
+    let verdict = match apart {
+        false => "about as good as",
+        true if higher == own.metric.higher_is_better() => "better than",
+        true => "worse than",
+    };
+    format!(
+        "The original at {} bits takes {} and has {}: {verdict} this student, which takes {} and has {}",
+        rival.recipe.quantization.weight_bits,
+        bytes(rival.profile.stored_bytes() as f64),
+        quality(other.metric, other.value),
+        bytes(student.profile.stored_bytes() as f64),
+        quality(own.metric, own.value),
+    )
+}
 
 /// A recipe in words.
 pub(crate) fn recipe(recipe: &Recipe) -> String {
@@ -64,7 +86,7 @@ mod tests {
         words.quantization.activation_bits = 8;
         assert_eq!(
             recipe(&words),
-            "50 % of the weights zero, the same in each layer; 4-bit weights with a scale per 32 of them; 8-bit activations"
+            "50 % of the weights zero, one threshold for all layers; 4-bit weights with a scale per 32 of them; 8-bit activations"
         );
     }
 }

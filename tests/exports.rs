@@ -8,6 +8,9 @@
 mod scripted;
 
 use std::collections::{HashMap, HashSet};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::time::Duration;
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
@@ -24,6 +27,11 @@ fn export(
 ) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
+    save(window, modifiers, &path);
+    (folder, path)
+}
+
+fn save(window: &mut Window, modifiers: Modifiers, path: &Path) {
     window.press(modifiers, Key::E);
     window
         .harness
@@ -37,7 +45,6 @@ fn export(
     window.harness.run();
     let said = format!("Saved: {}", path.display());
     assert_eq!(window.app().messages().last(), Some(&said));
-    (folder, path)
 }
 
 fn table(window: &mut Window) -> Vec<Row> {
@@ -223,4 +230,92 @@ fn a_damaged_session_is_kept_beside_the_new_one() {
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     assert_eq!(read("session.damaged-1.ron"), "(configuration: (");
     assert!(read("session.ron").contains("sparsity: 0.5"));
+}
+
+/// Opens the window and writes its session, a table and a picture in turns, for as long as it lives.
+fn write_until_killed(folder: &Path) {
+    let mut window = Setup {
+        folder: Some(folder),
+        ..Setup::default()
+    }
+    .open();
+    for round in 0_u32.. {
+        window.slider("Sparsity", f64::from(1 + round % 9) / 10.0);
+        // At rest the session is kept.
+        window.harness.run_steps(8);
+        save(&mut window, Modifiers::COMMAND, &folder.join("table.csv"));
+        let shifted = Modifiers::COMMAND | Modifiers::SHIFT;
+        save(&mut window, shifted, &folder.join("charts.png"));
+        // Where tests are watched, what is printed is kept; this is for the one who kills.
+        let mut out = std::io::stdout();
+        writeln!(out, "\n{WRITTEN}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+/// What the window that is to be killed says after every round.
+const WRITTEN: &str = "written once more";
+
+#[test]
+fn a_window_that_is_killed_loses_nothing_and_leaves_nothing() {
+    /// Set where the window is to write; the test starts itself.
+    const FOLDER: &str = "WATTIF_TEST_WRITES_INTO";
+    const TRIALS: u32 = 10;
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        write_until_killed(Path::new(&folder));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut rounds = 0;
+    for trial in 0..TRIALS {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "--nocapture",
+                "a_window_that_is_killed_loses_nothing_and_leaves_nothing",
+            ])
+            .env(FOLDER, folder.path())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap());
+        let lines = said.lines().map(Result::unwrap);
+        // Once everything has been written, at another moment of the round each time.
+        assert!(
+            lines.into_iter().any(|line| line == WRITTEN),
+            "the window ended"
+        );
+        rounds += 1;
+        std::thread::sleep(Duration::from_millis(u64::from(trial * 37 % 240)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let session = std::fs::read_to_string(file("session.ron")).unwrap();
+        ron::from_str::<Session>(&session).unwrap();
+        let mut reader = csv::Reader::from_path(file("table.csv")).unwrap();
+        let rows: Vec<Row> = reader.deserialize().map(Result::unwrap).collect();
+        assert!(rows.len() > 10, "{} rows", rows.len());
+        let picture = image::open(file("charts.png")).unwrap();
+        assert!(picture.width() > 1000);
+    }
+    assert_eq!(rounds, TRIALS);
+    // The next one that starts and writes clears up.
+    let mut window = Setup {
+        folder: Some(folder.path()),
+        ..Setup::default()
+    }
+    .open();
+    window.slider("Sparsity", 0.25);
+    window.harness.run_steps(8);
+    save(
+        &mut window,
+        Modifiers::COMMAND,
+        &folder.path().join("table.csv"),
+    );
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().starts_with('.'))
+        .collect();
+    assert_eq!(left, Vec::<std::ffi::OsString>::new());
 }

@@ -388,14 +388,14 @@ fn arguments_without_effect_are_said_on_standard_error() {
         "100",
         "--time-steps",
         "8",
-        "--era",
+        "--software",
         "2024",
     ]);
-    for argument in ["--context", "--time-steps", "--era"] {
+    for argument in ["--context", "--time-steps", "--software"] {
         let line = format!("wattif: {argument} has no effect here: ");
         assert_eq!(errors.matches(&line).count(), 1, "{errors}");
     }
-    let (_, errors) = report(&["catalogue:gpt2", "--context", "100", "--era", "2024"]);
+    let (_, errors) = report(&["catalogue:gpt2", "--context", "100", "--software", "2024"]);
     assert_eq!(errors, "");
 }
 

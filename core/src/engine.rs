@@ -3,6 +3,7 @@
 
 mod attempts;
 mod packed;
+mod run;
 mod spiking;
 
 use std::collections::HashMap;
@@ -12,12 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use self::attempts::Attempts;
 pub(crate) use self::attempts::guarded;
+use self::run::Run;
 use crate::compress::distill::{Student, StudentRecord, train_student};
-use crate::compress::{Compressed, Compressor, Planner};
+use crate::compress::{Compressor, Planner};
 use crate::error::{Error, Result};
 use crate::evaluate::{Accumulator, Baseline, EvaluationSet};
 use crate::formats;
-use crate::measurement::{Depth, Measurement, Spiking, StudentNote};
+use crate::measurement::{Depth, Measurement, Spiking};
 use crate::model::{Architecture, Model, ModelReference, bundled};
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
@@ -401,78 +403,6 @@ impl Engine {
     }
 }
 
-/// One measurement under way.
-struct Run<'a> {
-    engine: &'a Engine,
-    recipe: Recipe,
-    key: String,
-    network: &'a Network,
-    compressed: &'a Compressed,
-    exact: bool,
-}
-
-impl Run<'_> {
-    fn measure(
-        &self,
-        depth: Depth,
-        baseline: &Baseline,
-        observer: &dyn Observer,
-    ) -> Result<Measurement> {
-        let engine = self.engine;
-        let bits = self.recipe.quantization.activation_bits;
-        let mut accumulator = Accumulator::new(&engine.set, baseline);
-        let mut next_report = engine.set.coarse();
-        let mut reached = Depth::Coarse;
-        while accumulator.step(&self.network.architecture, &self.compressed.tensors, bits)? {
-            if observer.abandoned() {
-                return Err(Error::Cancelled);
-            }
-            let seen = accumulator.seen();
-            if seen < engine.set.coarse() {
-                continue;
-            }
-            if seen >= next_report {
-                next_report = seen * 2;
-                let measurement = engine.remember(&self.key, self.describe(reached, &accumulator));
-                if depth <= reached {
-                    return Ok(measurement);
-                }
-                observer.measured(&measurement);
-                reached = Depth::Partial;
-            }
-            if observer.cancelled() {
-                return Err(Error::Cancelled);
-            }
-            observer.progress("Measuring quality", seen as f64 / engine.set.len() as f64);
-        }
-        let mut full = self.describe(Depth::Full, &accumulator);
-        // Texts take a while to write; the quality is told before. Which images went wrong is known at once.
-        if matches!(engine.set, EvaluationSet::Text(_)) {
-            observer.measured(&full);
-        }
-        full.examples =
-            accumulator.examples(&self.network.architecture, &self.compressed.tensors, bits)?;
-        Ok(engine.remember(&self.key, full))
-    }
-
-    fn describe(&self, depth: Depth, accumulator: &Accumulator<'_>) -> Measurement {
-        Measurement {
-            recipe: self.recipe,
-            model_hash: self.engine.model.hash.clone(),
-            depth,
-            quality: accumulator.quality(),
-            profile: self.compressed.profile.clone(),
-            student: StudentNote {
-                wanted: self.recipe.distillation.ratio,
-                actual: self.network.ratio,
-                description: self.network.description.clone(),
-                exact: self.exact,
-            },
-            examples: Vec::new(),
-        }
-    }
-}
-
 /// The held-out data that ships for a family of models.
 fn evaluation_set(architecture: &Architecture) -> Result<EvaluationSet> {
     match architecture {
@@ -487,13 +417,14 @@ fn evaluation_set(architecture: &Architecture) -> Result<EvaluationSet> {
 pub(crate) fn planner(name: &str, architecture: &Architecture) -> Result<Planner> {
     let json = serde_json::to_string(architecture)
         .map_err(|error| Error::Compute(format!("the architecture cannot be written: {error}")))?;
-    Planner::new(
+    let planner = Planner::new(
         name,
         architecture.unit(),
         &architecture.layers(),
         &architecture.tensor_shapes(),
         &json,
-    )
+    )?;
+    Ok(planner.shaped_like(architecture.network(name)))
 }
 
 fn network_id(student: Option<&Student>) -> String {

@@ -6,6 +6,8 @@ mod devices;
 #[cfg(test)]
 mod formulas;
 #[cfg(test)]
+mod perturbed;
+#[cfg(test)]
 mod sentences;
 #[cfg(test)]
 mod stages;
@@ -347,6 +349,7 @@ pub fn savings(
         pair(Machine::FileReader)?,
         pair(Machine::Real)?,
     );
+    let context = scenario.average_context();
     let by = |of: fn(&Cost) -> f64| Saving {
         nominal: saved(of(&ideal.0), of(&ideal.1)),
         stored: saved(of(&file.0), of(&file.1)),
@@ -365,10 +368,10 @@ pub fn savings(
         },
         operations: Saving {
             nominal: saved(
-                original.nominal_bit_operations(),
-                compressed.nominal_bit_operations(),
+                original.nominal_bit_operations(context),
+                compressed.nominal_bit_operations(context),
             ),
-            stored: saved(original.macs(), compressed.macs()),
+            stored: saved(original.dense_macs(context), compressed.dense_macs(context)),
             realised: saved(real.0.executed, real.1.executed),
         },
         time: by(|cost| cost.time.typical.0),

@@ -30,6 +30,7 @@ pub mod profile;
 pub mod recipe;
 pub mod scenario;
 pub mod serving;
+pub mod software;
 pub mod storage;
 pub mod students;
 pub mod tables;

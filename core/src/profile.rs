@@ -232,8 +232,8 @@ pub struct ModelProfile {
     pub layers: Vec<LayerProfile>,
     /// Bytes of the exported file's header, and of tensors that belong to no layer.
     pub header_bytes: u64,
-    /// The network's shapes, where it is known by nothing else: published measurements of its like are then a better
-    /// guide than its layers one by one.
+    /// The network's shapes, where serving stacks may run it: published measurements of its like are then a better guide
+    /// than its layers one by one. All networks known by their shapes have them, and language models with weights.
     #[serde(skip)]
     pub network: Option<Arc<Architecture>>,
     /// What its spiking version did with data, where that was run.
@@ -279,17 +279,38 @@ impl ModelProfile {
     }
 
     /// Bits and zeros together: Σ MACs × weight bits × activation bits × density, the "bit operations" of the
-    /// quantisation literature.
-    pub fn nominal_bit_operations(&self) -> f64 {
+    /// quantisation literature; attention at so many tokens of context, with both of its operands as wide as the
+    /// activations that products are computed from.
+    pub fn nominal_bit_operations(&self, context: f64) -> f64 {
+        let products = self.compressible().filter(|l| l.layer.macs > 0.0);
+        let activations = products.map(|l| l.activation_bits).max();
         self.layers
             .iter()
             .map(|l| {
-                l.layer.macs
-                    * (1.0 - l.sparsity())
-                    * f64::from(l.weight_bits)
-                    * f64::from(l.activation_bits)
+                let bits = if l.layer.kind.multiplies_weights() {
+                    f64::from(l.weight_bits) * f64::from(l.activation_bits)
+                } else {
+                    f64::from(activations.unwrap_or(l.activation_bits)).powi(2)
+                };
+                self.macs_at(l, context) * (1.0 - l.sparsity()) * bits
             })
             .sum()
+    }
+
+    /// Multiply-accumulates of a layer at so many tokens of context.
+    fn macs_at(&self, layer: &LayerProfile, context: f64) -> f64 {
+        if layer.layer.kind == LayerKind::Attention && self.unit == Unit::Token {
+            let seen =
+                (layer.layer.execution.window).map_or(context, |w| context.min(f64::from(w)));
+            layer.layer.macs * seen / Layer::REFERENCE_CONTEXT
+        } else {
+            layer.layer.macs
+        }
+    }
+
+    /// Multiply-accumulates per unit of work at so many tokens of context, no zero skipped.
+    pub fn dense_macs(&self, context: f64) -> f64 {
+        self.layers.iter().map(|l| self.macs_at(l, context)).sum()
     }
 
     /// Σ bits of nonzero weights: the nominal size, before any overhead of a file.

@@ -46,9 +46,9 @@ pub enum Pattern {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Scope {
     /// Each layer loses the same fraction.
-    #[default]
     Layer,
     /// One threshold for the whole model: layers with small weights lose more.
+    #[default]
     Global,
 }
 
@@ -101,7 +101,7 @@ impl Default for Pruning {
         Self {
             sparsity: 0.0,
             pattern: Pattern::Unstructured,
-            scope: Scope::Layer,
+            scope: Scope::Global,
         }
     }
 }

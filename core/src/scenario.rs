@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, plain};
-use crate::serving::Era;
+use crate::software::Software;
 
 /// Where and how a model runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,8 +29,9 @@ pub struct Scenario {
     /// Time steps that a spiking version is presented with one unit of work for; ignored by other hardware. 0: as
     /// published networks on the chip.
     pub time_steps: u32,
-    /// The serving software that a language model known by its shape runs on.
-    pub era: Era,
+    /// The software that runs a language model or a denoiser.
+    #[serde(alias = "era")]
+    pub software: Software,
     /// Units of work per day.
     pub demand_per_day: f64,
     /// Identifier of the electricity grid, as `wattif regions` lists it.
@@ -62,7 +63,7 @@ impl Default for Scenario {
             context: 128,
             prompt_tokens: 0,
             answer_tokens: 0,
-            era: Era::default(),
+            software: Software::Usual,
             time_steps: 32,
             demand_per_day: 1e6,
             region: "WORLD".to_owned(),

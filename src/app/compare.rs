@@ -54,7 +54,7 @@ pub(crate) fn verdict(a: Range<f64>, b: Range<f64>, shared: bool) -> Verdict {
 
 /// Whether the constants behind time and energy are the same in two scenarios.
 pub(super) fn share_constants(a: &Scenario, b: &Scenario) -> bool {
-    a.hardware == b.hardware && a.era == b.era
+    a.hardware == b.hardware && a.software == b.software
 }
 
 /// What a chart says of now against the original: `claim` where it holds, with the reason where the ranges overlap.

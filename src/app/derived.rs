@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use wattif_core::carbon::{self, Grid};
+use wattif_core::compress::distill;
 use wattif_core::error::Result;
 use wattif_core::footprint::{self, Footprint, Savings};
 use wattif_core::hardware::{self, HardwareTarget};
@@ -171,6 +172,8 @@ pub(super) struct Derived {
     pub(super) original: Option<Figures>,
     /// What is saved between the two.
     pub(super) savings: Option<Savings>,
+    /// The original in as few bytes as the student in use, as a recipe, and what was measured of it.
+    pub(super) rival: Option<(Recipe, Option<Arc<Measurement>>)>,
     /// What the model costs beside running it.
     pub(super) beside: Option<Beside>,
     /// The pinned configurations of the open model, each in the scenario in which it is shown.
@@ -288,6 +291,10 @@ impl Derived {
             }
             _ => None,
         };
+        self.rival = distill::rival(&session.configuration.recipe, |recipe| {
+            backend.predict(recipe)
+        })
+        .map(|recipe| (recipe, store.get(&recipe).cloned()));
         self.beside = match (&self.now, &self.original, self.target, self.grid) {
             (Some(now), Some(original), Some(target), Some(grid)) => {
                 let record = backend.student_record(&session.configuration.recipe);

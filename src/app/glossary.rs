@@ -22,8 +22,8 @@ pub(super) const HARDWARE: &str =
 pub(super) const REGION: &str = "Where the electricity comes from; its carbon intensity is the CO₂e that a kilowatt-hour of the grid emits";
 
 /// The programs around a language model.
-pub(super) const SERVING: &str =
-    "The serving stack: the programs that batch requests and run the kernels, by their year";
+pub(super) const SOFTWARE: &str = "What runs the network: the bare runtime starts one kernel after another, a serving stack also batches requests, \
+                                   samples and waits for its host, by the year of its release";
 
 /// Numbers that share a scale.
 pub(super) const GROUP: &str = "Group: weights that share one scale, the factor between stored integers and values. Smaller groups lose less and \

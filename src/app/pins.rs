@@ -124,8 +124,8 @@ pub(super) fn recipe_words(recipe: &Recipe) -> String {
         let zeros = format::percent(recipe.pruning.sparsity, 0);
         parts.push(match (recipe.pruning.pattern, recipe.pruning.scope) {
             (Pattern::TwoOfFour, _) => format!("{zeros} zeros (2:4)"),
-            (Pattern::Unstructured, Scope::Layer) => format!("{zeros} zeros"),
-            (Pattern::Unstructured, Scope::Global) => format!("{zeros} zeros (global)"),
+            (Pattern::Unstructured, Scope::Layer) => format!("{zeros} zeros (per layer)"),
+            (Pattern::Unstructured, Scope::Global) => format!("{zeros} zeros"),
         });
     }
     let quantization = &recipe.quantization;
@@ -180,7 +180,7 @@ fn parts(scenario: &Scenario) -> Vec<(&'static str, String)> {
         prompt_tokens,
         answer_tokens,
         time_steps,
-        era,
+        software,
         demand_per_day,
         region,
         pue,
@@ -205,7 +205,7 @@ fn parts(scenario: &Scenario) -> Vec<(&'static str, String)> {
         ("prompt", count(*prompt_tokens)),
         ("answer", count(*answer_tokens)),
         ("time steps", count(*time_steps)),
-        ("serving software", era.name().to_owned()),
+        ("software", software.name().to_owned()),
         ("demand per day", Axis::Demand.value_text(*demand_per_day)),
         ("region", region_name(region)),
         ("PUE", Axis::Pue.value_text(*pue)),
@@ -229,7 +229,7 @@ pub(super) fn differences(own: &Scenario, other: &Scenario) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wattif_core::serving::Era;
+    use wattif_core::software::Software;
 
     #[test]
     fn a_recipe_is_said_in_few_words() {
@@ -276,9 +276,9 @@ mod tests {
         for (scenario, said) in cases {
             assert_eq!(differences(&scenario, &today), [said]);
         }
-        for era in Era::ALL.into_iter().filter(|era| *era != today.era) {
+        for software in Software::all().filter(|other| *other != today.software) {
             let mut scenario = today.clone();
-            scenario.era = era;
+            scenario.software = software;
             assert_eq!(differences(&scenario, &today).len(), 1);
         }
         let mut scenario = today.clone();

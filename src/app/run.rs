@@ -348,6 +348,8 @@ impl App {
         });
         let mut positions = vec![(Recipe::default(), Depth::Full)];
         positions.extend(pins.into_iter().map(|pin| (pin, Depth::Full)));
+        let rival = self.derived.rival.as_ref();
+        positions.extend(rival.map(|(recipe, _)| (*recipe, Depth::Full)));
         let along: Vec<Recipe> = values
             .into_iter()
             .map(|value| {

@@ -12,7 +12,7 @@ use wattif_core::named::Understood;
 use wattif_core::preset::Preset;
 use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
 use wattif_core::scenario::Scenario;
-use wattif_core::serving::Era;
+use wattif_core::software::Software;
 
 /// Which model, from where, and what is done to it.
 #[derive(Debug, Args)]
@@ -142,9 +142,10 @@ pub(super) struct ScenarioArguments {
     /// Time steps for which a spiking chip is presented with one unit of work
     #[arg(long, value_name = "N")]
     pub(super) time_steps: Option<u32>,
-    /// Year of the serving software, for networks known by their shapes; 2023 is a loop in Python
-    #[arg(long, value_enum)]
-    pub(super) era: Option<EraName>,
+    /// Software that runs language models and denoisers: "usual" for the network and the device, "bare" for kernels back
+    /// to back, or the year of a serving stack (2023 is a loop in Python)
+    #[arg(long, value_name = "SOFTWARE", value_parser = software_names())]
+    pub(super) software: Option<String>,
     /// Units of work per day
     #[arg(long, value_name = "X")]
     demand: Option<f64>,
@@ -210,7 +211,9 @@ impl ScenarioArguments {
         set(&mut scenario.prompt_tokens, self.prompt_tokens);
         set(&mut scenario.answer_tokens, self.answer_tokens);
         set(&mut scenario.time_steps, self.time_steps);
-        set(&mut scenario.era, self.era.map(Into::into));
+        if let Some(name) = &self.software {
+            scenario.software = name.parse()?;
+        }
         set(&mut scenario.demand_per_day, self.demand);
         if let Some(name) = &self.region {
             scenario
@@ -266,24 +269,8 @@ impl From<ScopeName> for Scope {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum EraName {
-    #[value(name = "2023")]
-    Y2023,
-    #[value(name = "2024")]
-    Y2024,
-    #[value(name = "2025")]
-    Y2025,
-}
-
-impl From<EraName> for Era {
-    fn from(name: EraName) -> Self {
-        match name {
-            EraName::Y2023 => Self::Eager,
-            EraName::Y2024 => Self::Y2024,
-            EraName::Y2025 => Self::Y2025,
-        }
-    }
+fn software_names() -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(Software::all().map(Software::id))
 }
 
 /// A size that is no number is wrong usage; names are looked up later.
@@ -361,7 +348,7 @@ mod tests {
         let default = Scenario::default();
         let scenario = line(&format!(
             "--hardware {} --devices 2 --batch 16 --context 512 --demand 5e3 --region {} --pue 1.5 \
-             --lifetime 3 --utilization 0.25 --wue 0.3 --grid-water 3",
+             --software bare --lifetime 3 --utilization 0.25 --wue 0.3 --grid-water 3",
             default.hardware, default.region
         ))
         .scenario
@@ -374,6 +361,7 @@ mod tests {
                 batch: 16,
                 context: 512,
                 demand_per_day: 5e3,
+                software: Software::Bare,
                 pue: 1.5,
                 lifetime_years: 3.0,
                 utilization: 0.25,

@@ -5,6 +5,7 @@ use wattif_core::Result;
 use wattif_core::engine::Engine;
 use wattif_core::hardware::{HardwareClass, HardwareTarget};
 use wattif_core::profile::{LayerKind, LayerProfile, ModelProfile, Unit};
+use wattif_core::software::{self, Software};
 
 use super::arguments::ScenarioArguments;
 use super::out::complain;
@@ -22,7 +23,17 @@ pub(super) fn without_effect(
     let attention = |layer: &LayerProfile| layer.layer.kind == LayerKind::Attention;
     let looks_back = language && profile.layers.iter().any(attention);
     let tokens = "only language models read and write tokens";
-    let served = target.is_fitted_for(profile)?;
+    let served = (profile.network.as_deref()).is_some_and(software::is_served);
+    let asked = arguments.software.as_deref().map(str::parse::<Software>);
+    let runtime = software::runtime(
+        profile.network.as_deref(),
+        target,
+        asked.transpose()?.unwrap_or_default(),
+    )?;
+    let obeyed = match runtime.stack {
+        None => arguments.software.as_deref() == Some(Software::Bare.id()),
+        Some(_) => true,
+    };
     for (given, argument, has_effect, why) in [
         (
             arguments.context.is_some(),
@@ -49,11 +60,13 @@ pub(super) fn without_effect(
             "only spiking chips compute in time steps",
         ),
         (
-            arguments.era.is_some(),
-            "--era",
-            served,
-            "only language and image models known by their shapes, on GPUs that published measurements cover, have a \
-             year of serving software",
+            arguments
+                .software
+                .as_deref()
+                .is_some_and(|id| id != Software::Usual.id()),
+            "--software",
+            served && obeyed,
+            runtime.reason(),
         ),
     ] {
         if given && !has_effect {

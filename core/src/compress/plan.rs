@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::{Architecture, StoredFormat};
 use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
 use crate::recipe::{Pattern, Recipe};
+use crate::serving::architecture::Architecture as Network;
 
 /// Everything that the arithmetic of compression needs to know of a model: its layers and the names and shapes of its
 /// tensors. A [`super::Compressor`] has one too, so that planned and counted profiles differ in the zeros only.
@@ -23,6 +24,8 @@ pub struct Planner {
     metadata: String,
     /// What is known of the weights, by layer.
     survey: Arc<HashMap<String, Survey>>,
+    /// The same network as one that is known by its shapes, for what needs only those.
+    network: Option<Arc<Network>>,
 }
 
 /// Bits of a weight in single and in half precision.
@@ -115,6 +118,7 @@ impl Planner {
             tensors,
             metadata,
             survey: Arc::default(),
+            network: None,
         }
     }
 
@@ -130,6 +134,13 @@ impl Planner {
         for tensor in &mut self.tensors {
             tensor.original = formats.get(&tensor.name).copied();
         }
+        self
+    }
+
+    /// The same with the network's shapes, which profiles then carry: how it is served is predicted from those.
+    #[must_use]
+    pub fn shaped_like(mut self, network: Option<Network>) -> Self {
+        self.network = network.map(Arc::new);
         self
     }
 
@@ -240,7 +251,7 @@ impl Planner {
             unit: self.unit,
             layers,
             header_bytes,
-            network: None,
+            network: self.network.clone(),
             spiking: None,
         }
     }

@@ -50,7 +50,7 @@ fn one_sequence_keeps_one_stage_busy_and_all_devices_powered() {
         let four = cost(hardware, 4, 4, 1).unwrap();
         let gain = throughput(&four) / throughput(&one);
         // On the chips of four devices lies a little more of what one has to fetch.
-        assert!((0.8..1.01).contains(&gain), "{hardware}: {gain}");
+        assert!((0.8..1.03).contains(&gain), "{hardware}: {gain}");
         assert!(joules(&four) > 1.2 * joules(&one), "{hardware}");
     }
 }

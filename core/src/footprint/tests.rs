@@ -224,7 +224,7 @@ fn unstructured_zeros_give_a_gpu_nothing_and_two_of_four_does() {
 #[test]
 fn weight_only_four_bits_saves_bytes_not_operations() {
     let original = quantized(gpt(4096, 16), 16, 16);
-    let four = quantized(gpt(4096, 16), 4, 32);
+    let four = quantized(gpt(4096, 16), 4, 16);
     let target = find("nvidia-a100-sxm4-80gb").unwrap();
     let small = savings(&original, &four, &scenario(1), target).unwrap();
     assert_eq!(small.operations.realised, 0.0);

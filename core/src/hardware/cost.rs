@@ -137,6 +137,33 @@ impl Cost {
             })
     }
 
+    /// The cost with ranges that hold what another model says of the same.
+    pub(crate) fn or(mut self, other: &Self) -> Self {
+        let widened = |own: Range<f64>, other: f64| Range {
+            low: own.low.min(other),
+            typical: own.typical,
+            high: own.high.max(other),
+        };
+        let time = |own: Range<Seconds>, other: Range<Seconds>| {
+            widened(own.map(|time| time.0), other.typical.0).map(Seconds)
+        };
+        self.time = time(self.time, other.time);
+        self.latency = time(self.latency, other.latency);
+        self.energy =
+            widened(self.energy.map(|energy| energy.0), other.energy.typical.0).map(Joules);
+        if !self.explanation.time.is_empty() {
+            self.explanation.time += &format!(
+                "; the range holds what the model of the device's class says, {}",
+                si(other.time.typical.0, "s")
+            );
+            self.explanation.energy += &format!(
+                "; the range holds what the model of the device's class says, {}",
+                si(other.energy.typical.0, "J")
+            );
+        }
+        self
+    }
+
     /// The cost with software that adds `step` to every step, of which one unit of work in `batch` takes its share; the
     /// devices wait meanwhile, at `power` all together.
     pub(crate) fn with_software(

@@ -48,9 +48,13 @@ impl HardwareTarget {
     ///
     /// # Errors
     /// [`crate::Error::File`] when the constants that ship are broken.
-    pub fn energy_scope(&self, profile: &ModelProfile) -> Result<&'static str> {
+    pub fn energy_scope(
+        &self,
+        profile: &ModelProfile,
+        scenario: &Scenario,
+    ) -> Result<&'static str> {
         Ok(match &self.model {
-            CostModel::Processor(_) if self.is_fitted_for(profile)? => {
+            CostModel::Processor(_) if self.is_fitted_for(profile, scenario)? => {
                 "boards only: no host processor, fans or power supply"
             }
             CostModel::Processor(_) => {
@@ -75,6 +79,7 @@ mod tests {
     use crate::model::ModelReference;
     use crate::outline::Outline;
     use crate::recipe::Recipe;
+    use crate::scenario::Scenario;
 
     /// Norms and rounding of published counts.
     const ROUNDING: f64 = 0.02;
@@ -106,8 +111,10 @@ mod tests {
                 .predict(&Recipe::default())
                 .unwrap()
         };
-        let scope =
-            |hardware: &str, profile| find(hardware).unwrap().energy_scope(profile).unwrap();
+        let scope = |hardware: &str, profile| {
+            let target = find(hardware).unwrap();
+            target.energy_scope(profile, &Scenario::default()).unwrap()
+        };
         let language = open("catalogue:llama-3-1-8b");
         let images = open("catalogue:resnet-50");
         assert!(scope("nvidia-h100-sxm", &language).starts_with("boards only"));

@@ -42,7 +42,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::profile::{LayerKind, ModelProfile, Unit};
 use crate::scenario::Scenario;
-use crate::serving::{self, Folding};
+use crate::serving::{self, Era, Fit, Folding};
+use crate::software::{self, Runtime};
 use crate::units::{GramsCo2e, Range, Watts};
 
 /// The kind of a device, for grouping, filters and marker shapes.
@@ -200,18 +201,48 @@ impl HardwareTarget {
                 self.name
             )));
         }
+        // The ideal machine and the one that reads the file have no software.
+        let real = request.machine == Machine::Real;
+        let runtime = real
+            .then(|| self.runtime(request.profile, request.scenario))
+            .transpose()?;
+        let stack = runtime.and_then(|runtime| runtime.stack);
+        let fit = runtime.map_or(Fit::Class, |runtime| runtime.fit);
         if let CostModel::Processor(processor) = &self.model
-            && request.profile.network.is_some()
-            && request.machine == Machine::Real
+            && let Some(era) = stack
+            && fit != Fit::Class
         {
             let weight_bytes = processor.check_fit(self, request)?;
-            if let Some(cost) = serving::served_cost(self, processor, request, weight_bytes)? {
-                return Ok(cost);
+            let fitted = serving::served_cost(self, processor, request, era, weight_bytes)?;
+            if let Some(cost) = fitted {
+                // Far from what was fitted, the model of the class is a second opinion.
+                let network = request.profile.network.as_deref();
+                if fit == Fit::Device && !network.is_some_and(software::is_small) {
+                    return Ok(cost);
+                }
+                let unread = Request {
+                    explain: false,
+                    ..*request
+                };
+                return Ok(cost.or(&self.class_cost(&unread, stack)?));
             }
         }
+        self.class_cost(request, stack)
+    }
+
+    /// What runs a model here in a scenario.
+    ///
+    /// # Errors
+    /// [`crate::Error::File`] when a table that ships is broken.
+    pub fn runtime(&self, profile: &ModelProfile, scenario: &Scenario) -> Result<Runtime> {
+        software::runtime(profile.network.as_deref(), self, scenario.software)
+    }
+
+    /// What the model of the device's class says, with what a serving stack adds to every step.
+    fn class_cost(&self, request: &Request<'_>, stack: Option<Era>) -> Result<Cost> {
         let mut cost = self.unit_cost(request)?;
-        if request.machine == Machine::Real
-            && let Some(step) = serving::software(request, cost.latency.typical.0)?
+        if let Some(era) = stack
+            && let Some(step) = serving::software(request, era, cost.latency.typical.0)?
         {
             let devices = f64::from(request.scenario.devices);
             let power = self.static_power.range().map(|watts| watts * devices);
@@ -278,15 +309,17 @@ impl HardwareTarget {
     ///
     /// # Errors
     /// [`crate::Error::File`] when a file that ships with the program is broken.
-    pub fn is_fitted_for(&self, profile: &ModelProfile) -> Result<bool> {
-        Ok(serving::fit_of(profile.network.as_deref(), self)? != serving::Fit::Class)
+    pub fn is_fitted_for(&self, profile: &ModelProfile, scenario: &Scenario) -> Result<bool> {
+        Ok(self.runtime(profile, scenario)?.fit != Fit::Class)
     }
 
     /// Emissions of making one device; where nobody published them, a wide range by power limit, never zero.
     pub fn embodied_range(&self) -> Range<GramsCo2e> {
         match &self.embodied {
             Some(figure) => figure.range(),
-            None => EMBODIED_PER_WATT.map(|grams| GramsCo2e(grams * self.power_limit.typical.0)),
+            None => EMBODIED_PER_WATT.with(self.power_limit.range(), |grams, watts| {
+                GramsCo2e(grams * watts.0)
+            }),
         }
     }
 

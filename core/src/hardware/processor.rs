@@ -141,6 +141,12 @@ pub struct Processor {
     pub bandwidth_efficiency: Figure<f64>,
     /// Time between the end of one layer and the start of the next.
     pub launch: Figure<Seconds>,
+    /// Time to hand one unit of work to the device and take its result back; `None`: none beside starting layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Figure<Seconds>>,
+    /// Share of the on-chip memory that a program can count on; `None`: the usual one, see METHODS.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usable_on_chip: Option<Figure<f64>>,
     /// Rows (inputs) and columns (outputs) of the matrix unit; layers are padded up to multiples. `None`: fine enough
     /// not to matter.
     #[serde(default)]
@@ -163,6 +169,8 @@ pub struct Processor {
 
 /// Name of what passes between pipeline stages, beside the layers.
 const HANDED_ON: &str = "exchange between stages";
+/// Name of the time that work takes to the device and back, beside the layers.
+const HANDED_OVER: &str = "handing the batch over";
 
 /// How many [`Precision`]s there are.
 const FORMATS: usize = 6;
@@ -181,6 +189,9 @@ struct Rates {
     packed_efficiency: f64,
     packed_launch: f64,
     launch: f64,
+    start: f64,
+    /// How many times the usual operations unpacking takes.
+    unpacking: f64,
     link_bandwidth: f64,
     link_latency: f64,
     energy_link: f64,
@@ -193,6 +204,8 @@ struct Rates {
 
 /// What one layer asks of all devices together, per batch; the same at every corner.
 struct Demand<'a> {
+    /// The layer, or what else there is to do.
+    name: &'a str,
     precision: Precision,
     ops: f64,
     unpack_ops: f64,
@@ -204,6 +217,8 @@ struct Demand<'a> {
     link_bytes: f64,
     exchanges: f64,
     launches: f64,
+    /// Units of work that are handed over.
+    starts: f64,
 }
 
 impl Demand<'_> {
@@ -270,12 +285,11 @@ impl Processor {
 
     pub(super) fn cost(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<Cost> {
         let devices = request.scenario.devices;
-        let (plan, demands) = self.best_plan(target, request)?;
+        let plan = self.best_plan(target, request)?;
         let batch = plan.batch;
         // Units that are finished by the time that one batch takes.
         let finished = batch * plan.in_flight;
-        let names = request.profile.layers.iter().map(|l| l.layer.name.as_str());
-        let names: Vec<&str> = names.chain([HANDED_ON]).collect();
+        let demands = plan.demands(Corner::Typical)?;
         let mut layers = Vec::with_capacity(demands.len());
         let mut typical = Total::default();
         let mut seconds = [0.0; 3];
@@ -283,11 +297,12 @@ impl Processor {
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
             let rates = self.rates(target, corner);
             let mut total = Total::default();
-            for (name, demand) in names.iter().zip(&demands) {
+            // What stays on the chip is another amount at another corner.
+            for demand in &plan.demands(corner)? {
                 let (time, energy, bound) = Self::layer(demand, &rates, plan.group, &mut total);
                 if corner == Corner::Typical {
                     layers.push(LayerCost {
-                        layer: (*name).to_owned(),
+                        layer: demand.name.to_owned(),
                         time: Seconds(time / finished),
                         energy: energy.scaled(1.0 / batch),
                         operations: demand.executed() / batch,
@@ -375,6 +390,12 @@ impl Processor {
             energy_on_chip: self.on_chip.energy_per_byte.cost(corner).0,
             compute_efficiency: self.compute_efficiency.gain(corner),
             launch: self.launch.cost(corner).0,
+            start: self.start.as_ref().map_or(0.0, |s| s.cost(corner).0),
+            unpacking: match corner {
+                Corner::Best => plan::UNPACKING.low,
+                Corner::Typical => plan::UNPACKING.typical,
+                Corner::Worst => plan::UNPACKING.high,
+            },
             link_bandwidth: self
                 .link
                 .as_ref()
@@ -386,7 +407,7 @@ impl Processor {
                 .map_or(0.0, |l| l.energy_per_byte.cost(corner).0),
             sparse_speedup: self.two_of_four.as_ref().map_or(1.0, |s| s.gain(corner)),
             static_power: target.static_power.cost(corner).0,
-            power_limit: target.power_limit.range().high.0,
+            power_limit: target.power_limit.gain(corner).0,
         }
     }
 
@@ -404,6 +425,7 @@ impl Processor {
         } else {
             1.0
         };
+        let unpack_ops = demand.unpack_ops * rates.unpacking;
         let (compute, launch) = match demand.packed {
             // Unpacking is in the rate already.
             Some(rate) => (
@@ -411,7 +433,7 @@ impl Processor {
                 rates.packed_launch,
             ),
             None => (
-                (demand.ops / (peak * speedup) + demand.unpack_ops / rates.vector_peak)
+                (demand.ops / (peak * speedup) + unpack_ops / rates.vector_peak)
                     / rates.compute_efficiency,
                 rates.launch,
             ),
@@ -420,16 +442,14 @@ impl Processor {
         let memory = (demand.memory_bytes / rates.bandwidth)
             .max(demand.on_chip_bytes / rates.on_chip_bandwidth)
             / n;
-        let launch = demand.launches * launch;
+        let launch = demand.launches * launch + demand.starts * rates.start;
         let link =
             demand.exchanges * rates.link_latency + demand.link_bytes / (rates.link_bandwidth * n);
         let terms = [compute, memory, launch, link];
         let time = compute.max(memory) + launch + link;
 
         let breakdown = EnergyBreakdown {
-            compute: Joules(
-                demand.executed() * energy_per_op + demand.unpack_ops * rates.vector_energy,
-            ),
+            compute: Joules(demand.executed() * energy_per_op + unpack_ops * rates.vector_energy),
             on_chip: Joules(demand.on_chip_bytes * rates.energy_on_chip),
             memory: Joules(demand.memory_bytes * rates.energy_memory),
             static_power: Joules(0.0),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{CnnConfig, GptConfig, Network, Tensors};
 use crate::error::{Error, Result};
 use crate::profile::{Layer, Unit};
+use crate::serving::architecture::{Architecture as Outlined, Shape};
 
 /// How a model runs: the family and its shape.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +50,24 @@ impl Architecture {
             Self::Cnn(config) => config.layers(),
             Self::Gpt(config) => config.layers(),
         }
+    }
+
+    /// The same network as one of which only the shapes are known, where serving stacks run networks of its kind.
+    pub fn network(&self, name: &str) -> Option<Outlined> {
+        let Self::Gpt(config) = self else {
+            return None;
+        };
+        Some(Outlined {
+            id: name.to_owned(),
+            names: Vec::new(),
+            family: self.family().to_owned(),
+            source: "the tensors of the file".to_owned(),
+            parameters: self.parameters() as f64,
+            weight_bits: None,
+            expert_bits: None,
+            context_limit: u32::try_from(config.context).ok(),
+            shape: Shape::Transformer(config.shape()?),
+        })
     }
 
     /// Elements of all tensors, the running statistics of batch normalisation included: what has to be stored.

@@ -114,9 +114,10 @@ impl CnnConfig {
                 shape: Vec::new(),
                 other_parameters: 4 * stage.channels as u64,
                 compressible: false,
-                macs: outputs,
-                inputs: outputs,
-                outputs: (size * size * stage.channels) as f64,
+                // Folded into the convolution, as every runtime does; pooling and ReLU end its kernel.
+                macs: 0.0,
+                inputs: 0.0,
+                outputs: 0.0,
                 cache: 0.0,
                 execution: Execution::default(),
             });
@@ -128,9 +129,10 @@ impl CnnConfig {
             shape: Vec::new(),
             other_parameters: 0,
             compressible: false,
+            // Part of the kernel before it, like normalisation.
             macs: 0.0,
-            inputs: (size * size * inputs) as f64,
-            outputs: inputs as f64,
+            inputs: 0.0,
+            outputs: 0.0,
             cache: 0.0,
             execution: Execution::default(),
         });

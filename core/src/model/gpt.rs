@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::count;
 use crate::profile::{Execution, Layer, LayerKind};
+use crate::serving::architecture::{Biases, Transformer};
 
 /// Added to the variance in layer normalisation (as in GPT-2).
 pub const LAYER_NORM_EPSILON: f64 = 1e-5;
@@ -70,7 +71,34 @@ impl GptConfig {
         shapes
     }
 
-    /// The layers, per token, with attention over the full context. The GELU counts with the layer before it and
+    /// The same network as one of which only the shapes are known; `None` beyond the range of those.
+    pub(super) fn shape(&self) -> Option<Transformer> {
+        let whole = |value: usize| u32::try_from(value).ok();
+        let heads = whole(self.heads)?;
+        Some(Transformer {
+            hidden: whole(self.width)?,
+            layers: whole(self.blocks)?,
+            heads,
+            kv_heads: heads,
+            head_dim: whole(self.width / self.heads.max(1))?,
+            ffn: whole(self.hidden)?,
+            gated: false,
+            vocabulary: whole(self.vocabulary)?,
+            tied: false,
+            window: None,
+            experts: None,
+            latent: None,
+            attention_weights: None,
+            encoder: false,
+            positions: whole(self.context)?,
+            biases: Biases {
+                norms: true,
+                ..Biases::default()
+            },
+        })
+    }
+
+    /// The layers, per token, with attention over the reference context. The GELU counts with the layer before it and
     /// residual additions with the layer that they follow.
     pub(super) fn layers(&self) -> Vec<Layer> {
         let d = self.width;
@@ -124,10 +152,10 @@ impl GptConfig {
         }
     }
 
-    /// Query times keys and weights times values: two products of `context x width` each.
+    /// Query times keys and weights times values: two products of [`Layer::REFERENCE_CONTEXT`] tokens each.
     fn attention(&self, name: String) -> Layer {
         let d = self.width as f64;
-        let products = 2.0 * self.context as f64 * d;
+        let products = 2.0 * Layer::REFERENCE_CONTEXT * d;
         Layer {
             name,
             kind: LayerKind::Attention,

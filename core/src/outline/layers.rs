@@ -13,6 +13,9 @@ const DECODER_PARAMETERS: f64 = 49.5e6;
 /// Matrix products in one block of a denoiser whose kernels start one after another.
 const PRODUCTS_PER_BLOCK: f64 = 4.0;
 
+/// Name of the table of learned positions.
+pub(super) const POSITIONS: &str = "positions";
+
 /// What one unit of work of a network is.
 pub(super) fn unit(shape: &Shape) -> Unit {
     match shape {
@@ -89,7 +92,10 @@ impl<'a> Blocks<'a> {
         let dense = all - network.experts.map_or(0, |e| all - e.dense_layers.min(all));
         let vocabulary = f64::from(network.vocabulary);
         if !network.tied && network.vocabulary > 0 || network.encoder {
-            self.table(vocabulary, hidden);
+            self.table("embedding", vocabulary, hidden);
+        }
+        if network.positions > 0 {
+            self.table(POSITIONS, f64::from(network.positions), hidden);
         }
         self.attention(hidden, all);
         let feed = f64::from(network.ffn);
@@ -119,13 +125,13 @@ impl<'a> Blocks<'a> {
         self.layers
     }
 
-    fn table(&mut self, rows: f64, width: f64) {
+    fn table(&mut self, name: &str, rows: f64, width: f64) {
         self.layers.push(Layer {
             kind: LayerKind::Embedding,
             macs: 0.0,
             inputs: self.tokens,
             outputs: width * self.tokens,
-            ..matrix("embedding", rows * width, width, 0.0)
+            ..matrix(name, rows * width, width, 0.0)
         });
     }
 
@@ -143,10 +149,21 @@ impl<'a> Blocks<'a> {
             f64::from(active) / f64::from(count.max(1))
         });
         let weights = n * outputs * inputs;
+        let biases = self.network.biases;
+        let biased = match name {
+            "attention.qkv" => biases.queries_keys_values,
+            "attention.output" | "mlp.up" | "mlp.down" => biases.others,
+            _ => false,
+        };
         self.layers.push(Layer {
             macs: weights * used * self.tokens,
             inputs: n * inputs * self.tokens,
             outputs: n * outputs * used * self.tokens,
+            other_parameters: if biased {
+                whole_number(n * outputs) as u64
+            } else {
+                0
+            },
             execution: Execution {
                 layers,
                 experts,
@@ -219,11 +236,12 @@ impl<'a> Blocks<'a> {
 
     fn norms(&mut self, hidden: f64, layers: u32) {
         let all = f64::from(layers) * hidden;
+        let each = if self.network.biases.norms { 2.0 } else { 1.0 };
         self.layers.push(Layer {
             name: "norms".to_owned(),
             kind: LayerKind::Elementwise,
             shape: Vec::new(),
-            other_parameters: whole_number(all) as u64,
+            other_parameters: whole_number(each * all) as u64,
             compressible: false,
             macs: 2.0 * all * self.tokens,
             inputs: all * self.tokens,

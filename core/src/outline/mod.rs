@@ -51,7 +51,8 @@ impl PublishedBits {
             // Published 8-bit weights are FP8 with activations of the same width.
             activations: match network.weight_bits {
                 Some(bits @ ..=8) => bits.max(8),
-                _ => PUBLISHED_BITS,
+                Some(bits) => bits.max(PUBLISHED_BITS),
+                None => PUBLISHED_BITS,
             },
         }
     }
@@ -260,9 +261,10 @@ impl Outline {
                 }
             }
         }
-        // Serving software keeps in 16 bits what is not compressed.
+        // What is not compressed stays as published, in 16 bits where weights are narrower.
+        let kept = published.weights.max(PUBLISHED_BITS);
         for layer in &mut profile.layers {
-            keep_half(layer);
+            keep(layer, kept);
         }
         profile.network = Some(Arc::clone(network));
         Ok(profile)
@@ -342,12 +344,14 @@ fn limited(recipe: &Recipe, weights: u8, activations: u8) -> Recipe {
     }
 }
 
-fn keep_half(layer: &mut LayerProfile) {
+fn keep(layer: &mut LayerProfile, bits: u8) {
     if !layer.layer.compressible {
-        layer.weight_bits = layer.weight_bits.min(PUBLISHED_BITS);
-        layer.activation_bits = layer.activation_bits.min(PUBLISHED_BITS);
+        layer.weight_bits = layer.weight_bits.min(bits);
+        layer.activation_bits = layer.activation_bits.min(bits);
     }
-    layer.stored_bytes -= 2 * layer.layer.other_parameters;
+    let planned = layer.layer.other_parameters * 4;
+    let kept = layer.layer.other_parameters * u64::from(bits.div_ceil(8));
+    layer.stored_bytes -= planned.saturating_sub(kept);
 }
 
 /// A network like today's open language models with so many parameters.

@@ -340,3 +340,42 @@ fn an_unknown_network_is_named_with_its_neighbours() {
     let error = Outline::open(&ModelReference::Catalogue("lama-3-1-8b".to_owned())).unwrap_err();
     assert!(error.to_string().contains("llama-3-1-8b"), "{error}");
 }
+
+#[test]
+fn parameters_of_configurations_agree_with_published_models_to_the_last_one() {
+    // Elements of all tensors of the published files, tied ones once.
+    for (text, parameters) in [
+        (
+            r#"{"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024, "vocab_size": 50257}"#,
+            124_439_808,
+        ),
+        (
+            r#"{"model_type": "opt", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+                "ffn_dim": 3072, "max_position_embeddings": 2048, "vocab_size": 50272}"#,
+            125_239_296,
+        ),
+        (
+            r#"{"model_type": "gpt_neox", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+                "intermediate_size": 3072, "max_position_embeddings": 2048, "vocab_size": 50304,
+                "tie_word_embeddings": false}"#,
+            162_322_944,
+        ),
+        (
+            r#"{"model_type": "qwen2", "hidden_size": 896, "num_hidden_layers": 24, "num_attention_heads": 14,
+                "num_key_value_heads": 2, "intermediate_size": 4864, "vocab_size": 151936,
+                "tie_word_embeddings": true}"#,
+            494_032_768,
+        ),
+        (
+            r#"{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+                "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256,
+                "tie_word_embeddings": false}"#,
+            8_030_261_248,
+        ),
+    ] {
+        let path = std::path::Path::new("folder/config.json");
+        let network = crate::serving::parse_config(text, path).unwrap();
+        let outline = Outline::of(ModelReference::File(path.to_owned()), network);
+        assert_eq!(outline.parameters(), parameters, "{text}");
+    }
+}

@@ -104,6 +104,43 @@ pub struct Transformer {
     /// Whether it reads a whole text at once instead of writing one.
     #[serde(default)]
     pub encoder: bool,
+    /// Rows of the table of learned positions; 0: there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub positions: u32,
+    /// Which of its parts have biases.
+    #[serde(default, skip_serializing_if = "Biases::is_none")]
+    pub biases: Biases,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// Which parts of a transformer have biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Biases {
+    /// Normalisation shifts as well as scales (layer normalisation).
+    pub norms: bool,
+    /// The projections to queries, keys and values.
+    pub queries_keys_values: bool,
+    /// All other matrices of the blocks.
+    pub others: bool,
+}
+
+impl Biases {
+    /// Everywhere.
+    pub const ALL: Self = Self {
+        norms: true,
+        queries_keys_values: true,
+        others: true,
+    };
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    const fn is_none(&self) -> bool {
+        !(self.norms || self.queries_keys_values || self.others)
+    }
 }
 
 /// Sliding-window attention, and layers with a recurrent state in place of attention.
@@ -321,6 +358,8 @@ impl Transformer {
             latent: None,
             attention_weights: None,
             encoder: false,
+            positions: 0,
+            biases: Biases::default(),
         };
         if total <= active * 1.05 {
             return dense;

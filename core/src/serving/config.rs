@@ -6,7 +6,9 @@ mod keys;
 
 use std::path::Path;
 
-use super::architecture::{Architecture, Experts, LatentAttention, Shape, Transformer, Window};
+use super::architecture::{
+    Architecture, Biases, Experts, LatentAttention, Shape, Transformer, Window,
+};
 use super::denoiser::UNet;
 use crate::error::{Error, Result};
 use crate::files;
@@ -189,7 +191,16 @@ impl Keys<'_> {
             gated,
             vocabulary: self.number(&["vocab_size", "padded_vocab_size"], most::VOCABULARY)?,
             tied: self.flag("tie_word_embeddings")?.unwrap_or(
-                ["gpt2", "gemma", "gemma2", "gemma3", "gemma3_text", "bloom"].contains(&family)
+                [
+                    "gpt2",
+                    "gemma",
+                    "gemma2",
+                    "gemma3",
+                    "gemma3_text",
+                    "bloom",
+                    "opt",
+                ]
+                .contains(&family)
                     || encoder,
             ),
             window: self.window(layers)?,
@@ -197,6 +208,43 @@ impl Keys<'_> {
             latent: self.latent()?,
             attention_weights: None,
             encoder,
+            positions: self.positions(family)?,
+            biases: self.biases(family)?,
+        })
+    }
+
+    /// Rows of the table of learned positions, in families that have one.
+    fn positions(&self, family: &str) -> Result<u32> {
+        const ROWS: [&str; 3] = ["n_positions", "max_position_embeddings", "n_ctx"];
+        Ok(match family {
+            "gpt2" | "gpt_bigcode" | "bert" | "roberta" | "distilbert" => {
+                self.maybe(&ROWS, most::TOKENS)?.unwrap_or(0)
+            }
+            // Two rows are kept for what is no position.
+            "opt" => self.maybe(&ROWS, most::TOKENS)?.map_or(0, |rows| rows + 2),
+            _ => 0,
+        })
+    }
+
+    /// Which parts have biases, as the published code of the family has them.
+    fn biases(&self, family: &str) -> Result<Biases> {
+        let attention = self.flag("attention_bias")?.unwrap_or(false);
+        Ok(match family {
+            "gpt2" | "gpt_bigcode" | "gpt_neox" | "bert" | "roberta" | "distilbert" | "opt"
+            | "bloom" | "phi" => Biases::ALL,
+            "starcoder2" if self.flag("use_bias")?.unwrap_or(true) => Biases::ALL,
+            "falcon" | "starcoder2" => Biases {
+                norms: true,
+                ..Biases::default()
+            },
+            "qwen2" | "qwen2_moe" => Biases {
+                queries_keys_values: true,
+                ..Biases::default()
+            },
+            _ => Biases {
+                queries_keys_values: attention,
+                ..Biases::default()
+            },
         })
     }
 

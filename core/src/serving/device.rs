@@ -368,7 +368,13 @@ mod tests {
             hardware: target.id.clone(),
             ..outline.scenario().unwrap()
         };
-        assert!(target.is_fitted_for(&profile).unwrap(), "{}", target.id);
+        assert!(
+            target
+                .is_fitted_for(&profile, &Scenario::default())
+                .unwrap(),
+            "{}",
+            target.id
+        );
         footprint(&profile, &scenario, target, find_grid("FR").unwrap()).unwrap()
     }
 

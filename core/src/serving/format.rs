@@ -24,6 +24,16 @@ impl Era {
     /// All of them, oldest first.
     pub const ALL: [Self; 4] = [Self::Eager, Self::Y2024, Self::Y2025, Self::Y2026];
 
+    /// The year of its release.
+    pub const fn year(self) -> &'static str {
+        match self {
+            Self::Eager => "2023",
+            Self::Y2024 => "2024",
+            Self::Y2025 => "2025",
+            Self::Y2026 => "2026",
+        }
+    }
+
     /// The name on screen.
     pub const fn name(self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use super::architecture::{Architecture, Shape, Transformer};
 use super::constants::{Constants, Spread};
 use super::decode::Serving;
 use super::device::{self, Device, DeviceKind};
-use super::format::{Engine, WeightFormat};
+use super::format::{Engine, Era, WeightFormat};
 use super::predict::{UNSEEN_DEVICE, around, language_spread};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
@@ -38,6 +38,7 @@ pub(crate) fn cost(
     target: &HardwareTarget,
     processor: &Processor,
     request: &Request<'_>,
+    era: Era,
     weight_bytes: f64,
 ) -> Result<Option<Cost>> {
     let Some(network) = &request.profile.network else {
@@ -56,6 +57,7 @@ pub(crate) fn cost(
         request,
         device: &device,
         constants,
+        era,
         weight_bytes,
     };
     if request.scenario.stages > 1 && network.shape.pipeline().is_some() {
@@ -85,7 +87,11 @@ const SOFTWARE_RANGE: Range<f64> = Range {
 ///
 /// # Errors
 /// [`crate::Error::File`] when the constants that ship are broken.
-pub(crate) fn software(request: &Request<'_>, busy: f64) -> Result<Option<Range<Seconds>>> {
+pub(crate) fn software(
+    request: &Request<'_>,
+    era: Era,
+    busy: f64,
+) -> Result<Option<Range<Seconds>>> {
     let Some(Shape::Transformer(network)) = request.profile.network.as_ref().map(|n| &n.shape)
     else {
         return Ok(None);
@@ -95,7 +101,7 @@ pub(crate) fn software(request: &Request<'_>, busy: f64) -> Result<Option<Range<
         return Ok(None);
     };
     let constants = &Constants::shipped()?.decode_time;
-    let serving = serving(request.scenario, WeightFormat::Half, 0.0);
+    let serving = serving(request.scenario, era, WeightFormat::Half, 0.0);
     let seconds = serving.software(network, &device, constants, busy);
     Ok(Some(SOFTWARE_RANGE.map(|factor| Seconds(factor * seconds))))
 }
@@ -111,13 +117,13 @@ pub enum Fit {
     Class,
 }
 
-/// What stands behind the prediction for a network on a device.
+/// What stands behind the prediction for a network on a device under a serving stack.
 ///
 /// # Errors
 /// [`crate::Error::File`] when the table of devices is broken.
-pub fn fit_of(network: Option<&Architecture>, target: &HardwareTarget) -> Result<Fit> {
+pub(crate) fn fit_of(network: &Architecture, target: &HardwareTarget) -> Result<Fit> {
     let device = device::of_hardware(target)?;
-    let covering = device.filter(|d| network.is_some_and(|network| d.covers(&network.shape)));
+    let covering = device.filter(|device| device.covers(&network.shape));
     Ok(match covering {
         Some(device) if device.fitted => Fit::Device,
         Some(_) => Fit::Generation,
@@ -139,6 +145,7 @@ struct Served<'a> {
     request: &'a Request<'a>,
     device: &'a Device,
     constants: &'a Constants,
+    era: Era,
     weight_bytes: f64,
 }
 
@@ -193,7 +200,7 @@ impl Served<'_> {
         });
         let serving = Serving {
             mxfp4_experts: mxfp4_experts(self.request.profile),
-            ..serving(scenario, format, scale)
+            ..serving(scenario, self.era, format, scale)
         };
         let mut device = self.device.clone();
         let both_quantised = format == WeightFormat::Int8
@@ -249,7 +256,7 @@ impl Served<'_> {
                 &work.scaled(serving.busy()),
                 &device,
             ),
-            language_spread(self.device, scenario.era, self.constants),
+            language_spread(self.device, self.era, self.constants),
             explanation,
         )
     }
@@ -362,7 +369,7 @@ fn format(profile: &ModelProfile, device: &Device) -> WeightFormat {
     }
 }
 
-fn serving(scenario: &Scenario, format: WeightFormat, scale: f64) -> Serving {
+fn serving(scenario: &Scenario, era: Era, format: WeightFormat, scale: f64) -> Serving {
     // Without an answer, one step at the context that is asked for: no prompt, no request.
     let answered = scenario.answer_tokens > 0;
     let (prompt, output) = if answered {
@@ -386,7 +393,7 @@ fn serving(scenario: &Scenario, format: WeightFormat, scale: f64) -> Serving {
         mxfp4_experts: false,
         integer_experts: false,
         scale,
-        era: scenario.era,
+        era,
         engine: Engine::default(),
     }
 }

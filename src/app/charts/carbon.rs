@@ -47,9 +47,11 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             .flat_map(|r| [r.low, r.high])
             .collect()
     };
+    let pinned = (derived.pins.iter().flatten()).filter_map(|pin| emissions(&pin.figures));
     let extra = original
         .into_iter()
         .chain(current)
+        .chain(pinned)
         .flat_map(|r| [r.typical, r.high]);
     let (scale, bounds) = positive_bounds(
         ends(&ranges)

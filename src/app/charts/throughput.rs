@@ -36,9 +36,11 @@ pub(super) fn build(session: &Session, derived: &Derived) -> Chart {
             .flat_map(|r| [r.low, r.high])
             .collect()
     };
+    let pinned = (derived.pins.iter().flatten()).filter_map(|pin| rate(&pin.figures));
     let extra = original
         .into_iter()
         .chain(current)
+        .chain(pinned)
         .flat_map(|r| [r.typical, r.high]);
     let (scale, bounds) = positive_bounds(
         all(&curve.throughput)

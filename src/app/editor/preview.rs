@@ -53,7 +53,10 @@ impl Figures {
             edited: on(&draft.target, profile, scenario, grid),
             original,
             effects,
-            fitted: draft.target.is_fitted_for(profile).unwrap_or(false),
+            fitted: draft
+                .target
+                .is_fitted_for(profile, scenario)
+                .unwrap_or(false),
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::app::explain::{Words, explained, reachable};
 use crate::app::widgets::{self, cell, reachable_cell};
 use crate::app::{App, theme};
 use crate::format;
+use crate::words;
 
 const NAME_WIDTH: f32 = 110.0;
 
@@ -22,6 +23,23 @@ pub(in crate::app) fn student(ui: &mut Ui, app: &App) {
     widgets::card(ui, "Training of the student", |ui| {
         theme::tighten(ui);
         training(ui, cost, payback, unit);
+        let now = app
+            .derived
+            .now
+            .as_ref()
+            .and_then(|now| now.measurement.as_ref());
+        let rival = app
+            .derived
+            .rival
+            .as_ref()
+            .and_then(|(_, rival)| rival.as_ref());
+        if let (Some(now), Some(rival)) = (now, rival) {
+            ui.label(
+                RichText::new(words::rival(now, rival))
+                    .text_style(egui::TextStyle::Small)
+                    .color(theme::palette(ui.visuals()).text),
+            );
+        }
     });
 }
 

@@ -92,7 +92,7 @@ fn energy(ui: &mut Ui, title: RichText, footprint: &Footprint, demand_per_day: f
     comparison(ui, footprint, demand_per_day);
 }
 
-/// The parts that there are, two in a line; their shares in the tooltips.
+/// The parts that there are, two in a line where they fit; their shares in the tooltips.
 fn legend(ui: &mut Ui, parts: &[f64; 5]) {
     let palette = theme::palette(ui.visuals());
     let total: f64 = parts.iter().sum();
@@ -102,7 +102,22 @@ fn legend(ui: &mut Ui, parts: &[f64; 5]) {
     let (swatch, gap) = (12.0, ui.spacing().item_spacing.x);
     let amounts: Vec<f64> = some.iter().map(|&place| parts[place]).collect();
     let texts = Counted::Joules.row(&amounts);
-    for (line, pair) in some.chunks(2).enumerate() {
+    let widest = |words: &mut dyn Iterator<Item = &str>| {
+        let font = egui::TextStyle::Body.resolve(ui.style());
+        words.fold(0.0_f32, |width, text| {
+            let galley = (ui.painter()).layout_no_wrap(text.to_owned(), font.clone(), palette.text);
+            width.max(galley.size().x.ceil())
+        })
+    };
+    let number = widest(&mut texts.iter().map(String::as_str));
+    let name = widest(&mut some.iter().map(|&place| NAMES[place].0));
+    let beside = swatch + number + 2.0 * gap;
+    let (columns, width) = if name + beside <= half {
+        (2, half)
+    } else {
+        (1, ui.available_width())
+    };
+    for (line, pair) in some.chunks(columns).enumerate() {
         ui.horizontal(|ui| {
             for (column, &place) in pair.iter().enumerate() {
                 if column > 0 {
@@ -110,12 +125,11 @@ fn legend(ui: &mut Ui, parts: &[f64; 5]) {
                 }
                 let (name, help) = NAMES[place];
                 widgets::swatch(ui, palette.energy[place]);
-                let number = 52.0;
-                let room = half - swatch - number - 2.0 * gap;
+                let room = (width - beside).max(0.0);
                 let share = format::percent(parts[place] / total, 0);
                 let help = || Words::plain(format!("{help}: {share} of the energy"));
                 explained(reachable_cell(ui, room, Align::Min, name), help);
-                let text = texts[2 * line + column].as_str();
+                let text = texts[columns * line + column].as_str();
                 explained(reachable_cell(ui, number, Align::Max, text), help);
             }
         });

@@ -5,14 +5,14 @@ use wattif_core::carbon;
 use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
 use wattif_core::profile::Unit;
 use wattif_core::scenario::Scenario;
-use wattif_core::serving::Era;
+use wattif_core::software::{self, Software};
 
 use super::recipe::slider;
 use crate::app::axis::Axis;
 use crate::app::command::Action;
 use crate::app::menu::Menu;
 use crate::app::widgets::{self, Room};
-use crate::app::{App, ModelFacts, glossary, theme};
+use crate::app::{App, glossary, theme};
 use crate::format;
 
 /// Draws the controls of the scenario.
@@ -20,10 +20,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     target(ui, app, queue);
     super::hardware::show(ui, app, queue);
     region(ui, app, queue);
-    let served = |facts: &ModelFacts| facts.source.is_some() && facts.unit == Unit::Token;
-    if app.model.facts.as_ref().is_some_and(served) {
-        era(ui, app, queue);
-    }
+    software(ui, app, queue);
     ui.spacing_mut().item_spacing.y = 3.0;
     slider(ui, app, Axis::Batch, Room::Line, queue);
     slider(ui, app, Axis::Devices, Room::Line, queue);
@@ -47,27 +44,62 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     slider(ui, app, Axis::Utilization, Room::Line, queue);
 }
 
-/// The software that a language model known by its shapes is served with.
-fn era(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+/// The software that runs a language model or a denoiser: what is usual, or another choice.
+fn software(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     let scenario = &app.session.configuration.scenario;
+    let (Some(now), Some(target)) = (&app.derived.now, app.derived.target) else {
+        return;
+    };
+    let Some(network) = (now.profile.network.as_deref()).filter(|n| software::is_served(n)) else {
+        return;
+    };
+    let with = |choice| software::runtime(Some(network), target, choice);
+    let (Ok(chosen), Ok(usual)) = (with(scenario.software), with(Software::Usual)) else {
+        return;
+    };
+    let title = match scenario.software {
+        Software::Usual => format!("{} (usual)", chosen.name()),
+        _ => chosen.name().to_owned(),
+    };
     let combo = ComboBox::from_id_salt("software")
-        .selected_text(scenario.era.name())
+        .selected_text(title)
         .width(ui.available_width())
+        .truncate()
         .show_ui(ui, |ui| {
-            for era in Era::ALL {
-                let response = ui.selectable_label(scenario.era == era, era.name());
+            for choice in Software::all() {
+                let name = match choice {
+                    Software::Usual => format!("As usual: {}", format::lower_first(usual.name())),
+                    _ => choice.name().to_owned(),
+                };
+                // A stack that the device does not have cannot be chosen.
+                let there = with(choice).is_ok_and(|runtime| {
+                    matches!(choice, Software::Usual | Software::Bare) || runtime.stack.is_some()
+                });
+                let label = egui::Button::selectable(scenario.software == choice, name);
+                let response = ui
+                    .add_enabled(there, label)
+                    .on_disabled_hover_text(usual.reason());
                 if response.clicked() {
                     let scenario = Scenario {
-                        era,
+                        software: choice,
                         ..scenario.clone()
                     };
                     queue.push(Action::SetScenario(scenario, None));
                 }
             }
         });
-    let response = combo.response.on_hover_text(glossary::SERVING);
+    let response = combo.response.on_hover_ui(|ui| {
+        ui.label(glossary::SOFTWARE);
+        ui.label(format!(
+            "{}: {}; time and energy {}",
+            chosen.name(),
+            chosen.reason(),
+            chosen.prediction()
+        ));
+    });
+    glossary::describe(&response, glossary::SOFTWARE);
     response.widget_info(|| {
-        egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Serving software")
+        egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Software")
     });
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use wattif_core::carbon::{self, Grid};
-use wattif_core::compress::distill::StudentRecord;
+use wattif_core::compress::distill::{self, StudentRecord};
 use wattif_core::engine::{Engine, Observer};
 use wattif_core::footprint;
 use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
@@ -26,17 +26,19 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
 pub use view::{
-    FootprintView, MeasurementView, ModelView, Report, SavedView, SavingView, SavingsView,
+    FootprintView, MeasurementView, ModelView, Report, RivalView, SavedView, SavingView,
+    SavingsView,
 };
 
 pub use lifecycle::{StorageView, TrainingView, WaterView};
 pub use parts::PartsView;
-pub use usage::{AmountView, AnswerView, MemoryView, Usage};
+pub use usage::{AmountView, AnswerView, MemoryView, SoftwareView, Usage};
 
 use super::arguments::{ScenarioArguments, SourceArguments};
 use super::notes;
 use super::out::{Out, Progress, complain};
 use super::packed;
+use crate::words;
 
 /// Arguments of `wattif report`.
 #[derive(Debug, Args)]
@@ -112,6 +114,7 @@ pub fn compute(
                 student: measurement.student.clone(),
                 spiking: profile.spiking.as_deref().cloned(),
                 training: None,
+                rival: None,
             },
             record: engine.student_record(&measurement.recipe),
             original: &plain,
@@ -167,6 +170,7 @@ pub fn compute_outline(
                 },
                 spiking: None,
                 training: None,
+                rival: None,
             },
             record: None,
             original: &plain,
@@ -329,6 +333,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     }
     let mut report = compute(&engine, &scenario, &measurement)?;
     report.understood = understood(arguments, reference)?;
+    report.measurement.rival = compared(&engine, &measurement, &progress)?;
     if arguments.measure_speed {
         report.packed = Some(packed::measure(&engine, &recipe, &scenario, &progress)?);
     }
@@ -342,6 +347,24 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         }
     }
     save(arguments, &engine, base, &measurement, &scenario)
+}
+
+/// The original in as few bytes as a student, measured on the same samples.
+fn compared(
+    engine: &Engine,
+    student: &Measurement,
+    progress: &Progress,
+) -> wattif_core::Result<Option<RivalView>> {
+    let Some(recipe) = distill::rival(&student.recipe, |recipe| engine.predict(recipe).ok()) else {
+        return Ok(None);
+    };
+    let rival = engine.measure(&recipe, student.depth, progress)?;
+    Ok(Some(RivalView {
+        recipe: rival.recipe,
+        stored_bytes: rival.profile.stored_bytes(),
+        quality: rival.quality,
+        words: words::rival(student, &rival),
+    }))
 }
 
 /// How names were understood that were not the identifier or name of what is reported on.

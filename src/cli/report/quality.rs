@@ -2,7 +2,7 @@
 
 use wattif_core::measurement::{Metric, Quality, Spiking};
 
-use super::super::out::{aligned, row};
+use super::super::out::{aligned, row, wrapped};
 use super::{MeasurementView, Report};
 use crate::format::{count, decimals_for, percent, saving, signed_text, significant};
 
@@ -40,6 +40,9 @@ pub(super) fn measured(report: &Report) -> Vec<String> {
         ],
         &[],
     ));
+    if let Some(rival) = &report.measurement.rival {
+        lines.extend(wrapped(&format!("{}.", rival.words)));
+    }
     lines
 }
 

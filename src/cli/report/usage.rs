@@ -7,12 +7,13 @@ use wattif_core::hardware::{HardwareTarget, MemoryUse};
 use wattif_core::measurement::Provenance;
 use wattif_core::profile::{ModelProfile, Unit};
 use wattif_core::scenario::Scenario;
+use wattif_core::software::is_served;
 use wattif_core::units::{Bytes, GramsCo2e, Joules, Seconds};
 
 use super::super::out::{aligned, entry, row, wrapped};
 use super::Report;
 use super::lifecycle::numbers;
-use crate::format::{bytes, count, si, significant};
+use crate::format::{bytes, count, lower_first, si, significant};
 
 const JOULES_PER_WATT_HOUR: f64 = 3600.0;
 /// Answers or images that the larger amounts are said for.
@@ -23,6 +24,9 @@ const MANY: u32 = 1000;
 pub struct Usage {
     /// What is in the energy, and what is not.
     pub scope: &'static str,
+    /// What runs the network, where that is a choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub software: Option<SoftwareView>,
     /// A whole answer, of language models whose scenario says how long it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_answer: Option<AnswerView>,
@@ -34,6 +38,35 @@ pub struct Usage {
     pub memory: Option<MemoryView>,
     /// What a reader of the numbers should know about the scenario.
     pub notes: Vec<String>,
+}
+
+/// What stands between the network and the device.
+#[derive(Debug, Serialize)]
+pub struct SoftwareView {
+    /// Its name.
+    pub name: &'static str,
+    /// Why it is this one.
+    pub reason: &'static str,
+    /// What predicts time and energy.
+    pub prediction: &'static str,
+}
+
+impl SoftwareView {
+    fn of(
+        profile: &ModelProfile,
+        scenario: &Scenario,
+        target: &HardwareTarget,
+    ) -> wattif_core::Result<Option<Self>> {
+        if !profile.network.as_deref().is_some_and(is_served) {
+            return Ok(None);
+        }
+        let runtime = target.runtime(profile, scenario)?;
+        Ok(Some(Self {
+            name: runtime.name(),
+            reason: runtime.reason(),
+            prediction: runtime.prediction(),
+        }))
+    }
 }
 
 /// What one answer costs, its share of reading the prompt included.
@@ -144,7 +177,8 @@ impl Usage {
         let images = profile.unit == Unit::Image;
         let many = f64::from(MANY);
         Ok(Self {
-            scope: target.energy_scope(profile)?,
+            scope: target.energy_scope(profile, scenario)?,
+            software: SoftwareView::of(profile, scenario, target)?,
             per_answer: answer.then(|| AnswerView::new(footprint, scenario.answer_tokens)),
             per_1000_images: images.then(|| AmountView {
                 energy_j: times(&footprint.energy_per_unit, many, "J", "image"),
@@ -181,6 +215,14 @@ fn too_long(profile: &ModelProfile, scenario: &Scenario) -> Option<String> {
 pub(super) fn lines(report: &Report) -> Vec<String> {
     let usage = &report.usage;
     let mut lines = wrapped(&format!("Energy of {}.", usage.scope));
+    if let Some(software) = &usage.software {
+        lines.extend(wrapped(&format!(
+            "Software: {}, {}; time and energy {}.",
+            lower_first(software.name),
+            software.reason,
+            software.prediction
+        )));
+    }
     if let Some(memory) = &usage.memory {
         lines.extend(wrapped(&memory_line(memory)));
     }

@@ -112,6 +112,22 @@ pub struct MeasurementView {
     /// How that network was trained, where it is a student.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub training: Option<StudentRecord>,
+    /// The original in as few bytes, where the network is a student.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rival: Option<RivalView>,
+}
+
+/// The original at the most bits with which it takes no more bytes than a student.
+#[derive(Debug, Serialize)]
+pub struct RivalView {
+    /// How it was compressed.
+    pub recipe: Recipe,
+    /// Size of its exported file.
+    pub stored_bytes: u64,
+    /// Its quality on the same held-out data.
+    pub quality: Quality,
+    /// How the two compare, in a sentence.
+    pub words: String,
 }
 
 /// What running a model costs.

@@ -20,12 +20,14 @@ mod loss;
 mod network;
 mod ops;
 mod optimizer;
+mod rival;
 mod student;
 
 use batches::Batches;
 pub use batches::TrainingSet;
 use loss::Targets;
 use optimizer::AdamW;
+pub use rival::rival;
 pub(crate) use student::{LONGEST, MOST_MACS};
 pub use student::{Student, StudentRecord};
 

@@ -64,6 +64,7 @@ const TABLE: &[(&str, Plausible)] = &[
     ("compute_efficiency", SHARE),
     ("bandwidth_efficiency", SHARE),
     ("launch", START),
+    ("usable_on_chip", SHARE),
     // Half of the products are left out, so twice as fast is the most.
     ("two_of_four", from(1.0, 2.0)),
     ("packed rate", OPERATIONS),

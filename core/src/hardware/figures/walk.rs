@@ -171,6 +171,12 @@ fn walk_processor(processor: &mut Processor, visit: &mut Visit<'_>) {
         &mut processor.bandwidth_efficiency,
     );
     group.figure("launch", "Start of a layer", &mut processor.launch);
+    group.optional("start", "Handing work over", &mut processor.start);
+    group.optional(
+        "usable_on_chip",
+        "Usable share of on-chip memory",
+        &mut processor.usable_on_chip,
+    );
     group.optional("two_of_four", "2:4 speed-up", &mut processor.two_of_four);
     if let Some(packed) = &mut processor.packed {
         let mut group = Group::new("Kernels for packed weights", "packed ", visit);

@@ -28,8 +28,16 @@ impl Plan<'_> {
         let zeros = unused_zeros(self.request, name, arithmetic, |layer| self.sparse(layer));
         let groups = self.by_widths();
         let alone = groups.len() == 1;
+        let frugal = self.frugal.map(|(size, energy, time)| {
+            format!(
+                "parts of {size} would take {:.0} % less energy and {:.0} % more time",
+                100.0 * (1.0 - energy),
+                100.0 * (time - 1.0)
+            )
+        });
         zeros
             .into_iter()
+            .chain(frugal)
             .chain(groups.iter().flat_map(|(widths, layers)| {
                 let about = if alone {
                     String::new()

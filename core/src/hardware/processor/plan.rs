@@ -1,7 +1,7 @@
 //! How a model lies on a processor: at which width each layer is stored and computed, what stays on the chip, and what
 //! each layer therefore asks of the machine.
 
-use super::{Demand, Precision, Processor, Total, WeightStorage};
+use super::{Demand, HANDED_OVER, Precision, Processor, Total, WeightStorage};
 use crate::digits::{si, too_much};
 use crate::error::{Error, Result};
 use crate::hardware::cost::{Machine, Request};
@@ -9,13 +9,28 @@ use crate::hardware::figure::{Corner, Figure};
 use crate::hardware::{HardwareClass, HardwareTarget, MemoryUse};
 use crate::profile::{Layer, LayerKind, LayerProfile};
 use crate::recipe::Pattern;
-use crate::units::{Bytes, OpsPerSecond};
+use crate::units::{Bytes, OpsPerSecond, Range};
 
 /// Part of the on-chip memory that a program can count on; the rest holds code, buffers and other data. Assumed.
-const USABLE_ON_CHIP: f64 = 0.5;
+const USABLE_ON_CHIP: Range<f64> = Range {
+    low: 0.25,
+    typical: 0.5,
+    high: 0.9,
+};
 /// Operations to unpack one weight that is stored narrower than it is computed: a shift or mask and a
 /// multiplication by the scale.
 const UNPACK_OPS: f64 = 2.0;
+/// How many times that many it may take: half where one instruction does both, twice with a mask, a shift, a conversion and
+/// the multiplication (assumed).
+pub(super) const UNPACKING: Range<f64> = Range {
+    low: 0.5,
+    typical: 1.0,
+    high: 2.0,
+};
+/// A plan that takes at most so much longer than the fastest is as fast.
+const AS_FAST: f64 = 1.01;
+/// Up to so much more time, and from so much less energy on, another plan is worth a word.
+const WORTH_A_WORD: (f64, f64) = (1.25, 0.9);
 /// Bits that say where one kept weight of a 2:4 group lies (NVIDIA A100 white paper, 2020).
 const TWO_OF_FOUR_INDEX_BITS: f64 = 2.0;
 
@@ -42,45 +57,80 @@ pub(super) struct Plan<'a> {
     pub(super) weight_bytes: f64,
     cache_bytes: f64,
     activation_bytes: f64,
-    /// Bytes on the chip that a program can count on, of all devices together.
-    room: f64,
-    weights_on_chip: bool,
+    /// Bits of the activations that products are computed from; those of everything that multiplies no weights.
+    activation_bits: u8,
+    /// A plan with less energy that is slower: units in a part, and its energy and time over those of this one.
+    pub(super) frugal: Option<(f64, f64, f64)>,
 }
 
 impl Processor {
-    /// How the batch runs fastest: whole, or in parts of a power of two, of which more stays on the chip. A larger batch
-    /// has the same powers to choose from, so it is never slower than one.
+    /// How the batch runs best: whole, or in smaller parts, of which more stays on the chip. Of the plans that are about
+    /// as fast as the fastest, the one with the least energy. Parts have sizes that do not depend on the batch, so that a
+    /// larger batch has all of those of a smaller one to choose from.
     pub(super) fn best_plan<'a>(
         &'a self,
         target: &'a HardwareTarget,
         request: &'a Request<'a>,
-    ) -> Result<(Plan<'a>, Vec<Demand<'a>>)> {
+    ) -> Result<Plan<'a>> {
         let rates = self.rates(target, Corner::Typical);
-        let seconds_per_unit = |plan: &Plan<'_>, demands: &[Demand<'_>]| {
+        let per_unit = |plan: &Plan<'_>| -> Result<(f64, f64)> {
             let mut total = Total::default();
-            for demand in demands {
+            for demand in &plan.demands(Corner::Typical)? {
                 Self::layer(demand, &rates, plan.group, &mut total);
             }
             total.finish(&rates, plan.standing());
-            total.seconds / plan.batch
+            Ok((total.seconds / plan.batch, total.energy() / plan.batch))
         };
         let whole = self.plan(target, request)?;
-        let demands = whole.demands()?;
-        let mut fastest = seconds_per_unit(&whole, &demands);
-        let mut best = (whole, demands);
-        let mut fits = best.0.stays_on_chip();
-        let mut next = best.0.in_more_parts();
-        while let Some(plan) = next.take().filter(|_| !fits) {
-            let demands = plan.demands()?;
-            let seconds = seconds_per_unit(&plan, &demands);
-            fits = plan.stays_on_chip();
-            next = plan.in_more_parts();
-            if seconds < fastest {
-                fastest = seconds;
-                best = (plan, demands);
+        if whole.stays_on_chip() || request.reading {
+            return Ok(whole);
+        }
+        let mut plans = Vec::new();
+        for size in whole.sizes_of_parts() {
+            let plan = whole.in_parts_of(size);
+            let fits = plan.stays_on_chip();
+            let (seconds, joules) = per_unit(&plan)?;
+            plans.push((plan, seconds, joules));
+            if fits {
+                break;
             }
         }
-        Ok(best)
+        // Between the sizes tried so far may lie a better one.
+        for nearer in [1.09, 1.04, 1.02] {
+            let quickest = plans.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+            let Some(size) = quickest.map(|(plan, ..)| plan.batch) else {
+                break;
+            };
+            for size in [(size * nearer).round(), (size / nearer).round()] {
+                let known = plans.iter().any(|(plan, ..)| plan.batch == size);
+                if (1.0..whole.batch).contains(&size) && !known {
+                    let plan = whole.in_parts_of(size);
+                    let (seconds, joules) = per_unit(&plan)?;
+                    plans.push((plan, seconds, joules));
+                }
+            }
+        }
+        let fastest = plans
+            .iter()
+            .map(|(_, s, _)| *s)
+            .fold(f64::INFINITY, f64::min);
+        let within = |factor: f64| {
+            let quick = plans.iter().filter(move |(_, s, _)| *s <= fastest * factor);
+            quick.min_by(|a, b| a.2.total_cmp(&b.2))
+        };
+        // The machines that savings are counted with have one aim.
+        let as_fast = match request.machine {
+            Machine::Real => AS_FAST,
+            Machine::Ideal | Machine::FileReader => 1.0,
+        };
+        let (Some(best), Some(frugal)) = (within(as_fast), within(WORTH_A_WORD.0)) else {
+            return Ok(whole);
+        };
+        let less = frugal.2 / best.2;
+        let frugal = (less <= WORTH_A_WORD.1).then(|| (frugal.0.batch, less, frugal.1 / best.1));
+        let mut plan = best.0.in_parts_of(best.0.batch);
+        plan.frugal = frugal;
+        Ok(plan)
     }
 }
 
@@ -106,9 +156,12 @@ impl<'a> Plan<'a> {
             weight_bytes: 0.0,
             cache_bytes: 0.0,
             activation_bytes: 0.0,
-            room: 0.0,
-            weights_on_chip: false,
+            activation_bits: 32,
+            frugal: None,
         };
+        let products = request.profile.layers.iter();
+        let products = products.filter(|l| l.layer.compressible && l.layer.macs > 0.0);
+        plan.activation_bits = products.map(|l| l.activation_bits).max().unwrap_or(32);
         let needed = request
             .profile
             .layers
@@ -127,12 +180,44 @@ impl<'a> Plan<'a> {
                 .activation_bytes
                 .max(plan.working_set(&layer.layer, native));
         }
-        plan.room = match processor.memory {
-            Some(_) => processor.on_chip.capacity.typical.0 * USABLE_ON_CHIP * plan.devices,
-            None => f64::INFINITY,
-        };
-        plan.weights_on_chip = plan.weight_bytes <= plan.room;
         Ok(plan)
+    }
+
+    /// Bytes on the chip that a program can count on, of all devices together.
+    fn room(&self, corner: Corner) -> f64 {
+        if self.processor.memory.is_none() {
+            return f64::INFINITY;
+        }
+        let usual = || match corner {
+            Corner::Best => USABLE_ON_CHIP.high,
+            Corner::Typical => USABLE_ON_CHIP.typical,
+            Corner::Worst => USABLE_ON_CHIP.low,
+        };
+        let own = self.processor.usable_on_chip.as_ref();
+        let usable = own.map_or_else(usual, |share| share.gain(corner));
+        self.processor.on_chip.capacity.gain(corner).0 * usable * self.devices
+    }
+
+    /// Share of the weights that stays on the chip; the others stream past in every part of the batch.
+    fn resident(&self, corner: Corner) -> f64 {
+        self.share_that_fits(self.weight_bytes, self.room(corner))
+    }
+
+    /// Share of what is used again and again that stays in a room on the chip. A compiler keeps as much as fits in a memory
+    /// that it manages. A cache that throws out what was used longest ago keeps less the more passes through it, and
+    /// nothing of what is twice its size (assumed).
+    fn share_that_fits(&self, bytes: f64, room: f64) -> f64 {
+        let managed = !matches!(
+            self.class,
+            HardwareClass::Gpu | HardwareClass::EdgeGpu | HardwareClass::Cpu
+        );
+        if bytes <= room {
+            1.0
+        } else if managed {
+            room / bytes
+        } else {
+            (2.0 - bytes / room).max(0.0)
+        }
     }
 
     /// Bytes of what a layer reads and writes at once, for the units that go through it together.
@@ -142,45 +227,101 @@ impl<'a> Plan<'a> {
     }
 
     /// Share of a part's keys and values that stays on the chip, beside the weights.
-    fn cached_on_chip(&self) -> f64 {
-        let cache = self.cache_bytes / self.parts;
-        let left = self.room - self.weight_bytes;
-        if left >= cache {
-            1.0
-        } else {
-            (left / cache).max(0.0)
-        }
+    fn cached_on_chip(&self, corner: Corner) -> f64 {
+        let left = (self.room(corner) - self.weight_bytes).max(0.0);
+        self.share_that_fits(self.cache_bytes / self.parts, left)
     }
 
     /// Whether smaller parts would keep no more on the chip: what the layers hand on to each other, keys and values.
     fn stays_on_chip(&self) -> bool {
-        let cached = !self.weights_on_chip || self.cached_on_chip() >= 1.0;
-        cached && self.activation_bytes / self.parts <= self.room
+        let room = self.room(Corner::Typical);
+        let cached = self.weight_bytes > room || self.cached_on_chip(Corner::Typical) >= 1.0;
+        cached && self.activation_bytes / self.parts <= room
     }
 
-    /// The same in parts of the next smaller power of two, each of which is finished, of texts the whole answer, before
-    /// the next begins; what is left over goes with the next batch. `None` where parts would be smaller than a unit of
-    /// work, or where the batch is one prompt.
-    fn in_more_parts(&self) -> Option<Self> {
-        (self.batch >= 2.0 && !self.request.reading).then(|| {
-            let part = (self.batch.log2().ceil() - 1.0).exp2();
-            Self {
-                batch: part,
-                parts: self.parts * self.batch / part,
-                formats: self.formats.clone(),
-                ..*self
-            }
-        })
+    /// The batch, and every smaller size of parts that is tried, largest first: whole numbers a fifth apart, and those at
+    /// which what a layer reads and writes, or all keys and values, just fit on the chip.
+    fn sizes_of_parts(&self) -> Vec<f64> {
+        let room = self.room(Corner::Typical);
+        let native = f64::from(self.ambient.bits()) / 8.0;
+        let layers = self.request.profile.layers.iter();
+        let fitting = layers.map(|l| self.batch * room / self.working_set(&l.layer, native));
+        let cached = self.batch * (room - self.weight_bytes) / self.cache_bytes;
+        let steps = (4.0 * self.batch.log2()).ceil().max(0.0) as u32;
+        let powers = (0..steps).map(|step| (f64::from(step) / 4.0).exp2().round());
+        let mut sizes: Vec<f64> = fitting
+            .chain([cached])
+            .map(f64::floor)
+            .chain(powers)
+            .filter(|size| (1.0..self.batch).contains(size))
+            .collect();
+        sizes.sort_by(|a, b| b.total_cmp(a));
+        // Sizes closer than that differ by less than anybody knows.
+        sizes.dedup_by(|next, kept| *next > 0.99 * *kept);
+        sizes.insert(0, self.batch);
+        sizes
+    }
+
+    /// The same in parts of a size, each of which is finished, of texts the whole answer, before the next begins; what
+    /// is left over goes with the next batch.
+    fn in_parts_of(&self, size: f64) -> Self {
+        Self {
+            batch: size,
+            parts: self.parts * self.batch / size,
+            formats: self.formats.clone(),
+            ..*self
+        }
     }
 
     /// What every layer asks of the machine, per part of the batch.
-    fn demands(&self) -> Result<Vec<Demand<'a>>> {
+    pub(super) fn demands(&self, corner: Corner) -> Result<Vec<Demand<'a>>> {
         let layers = self.request.profile.layers.iter();
-        let handed_on = self.handed_on().map(Ok);
         layers
-            .map(|layer| self.demand(layer))
-            .chain(handed_on)
+            .map(|layer| self.demand(layer, corner))
+            .chain(self.handed_on().map(Ok))
+            .chain(self.handed_over().map(Ok))
             .collect()
+    }
+
+    /// The work on its way to the device and back, where that takes time beside starting layers; `None` for the ideal
+    /// machine and the one that reads the file, whose times are those of the layers.
+    fn handed_over(&self) -> Option<Demand<'a>> {
+        self.processor.start.as_ref()?;
+        Some(Demand {
+            name: HANDED_OVER,
+            precision: self.ambient,
+            packed: None,
+            ops: 0.0,
+            unpack_ops: 0.0,
+            sparse: false,
+            memory_bytes: 0.0,
+            on_chip_bytes: 0.0,
+            link_bytes: 0.0,
+            exchanges: 0.0,
+            launches: 0.0,
+            starts: self.batch,
+        })
+    }
+
+    /// The format whose rate the ideal machine has, whatever the bits: the narrowest of at least 16 bits, else the widest.
+    fn basis(&self) -> Option<Precision> {
+        let mut formats = self.formats.iter().copied();
+        let wide = formats.find(|format| format.bits() >= 16);
+        wide.or_else(|| {
+            self.formats
+                .iter()
+                .copied()
+                .max_by_key(|format| format.bits())
+        })
+    }
+
+    /// Bits of the weights and activations that a layer multiplies; of two activations, where it has no weights.
+    fn operand_bits(&self, layer: &LayerProfile) -> (u8, u8) {
+        if layer.layer.kind.multiplies_weights() {
+            (layer.weight_bits, layer.activation_bits)
+        } else {
+            (self.activation_bits, self.activation_bits)
+        }
     }
 
     /// The format in which something of the given width is computed.
@@ -270,30 +411,35 @@ impl<'a> Plan<'a> {
         })
     }
 
-    pub(super) fn demand(&self, layer: &LayerProfile) -> Result<Demand<'a>> {
+    fn demand(&self, layer: &'a LayerProfile, corner: Corner) -> Result<Demand<'a>> {
         let shape = &layer.layer;
         let (macs, cache) = self.request.work(shape);
-        let precision = self.precision(layer)?;
+        let ideal = self
+            .basis()
+            .filter(|_| self.request.machine == Machine::Ideal);
+        let computed = self.precision(layer)?;
+        let precision = ideal.unwrap_or(computed);
         let storage_bits = self.storage_bits(layer)?;
         let packed = self.packed_rate(layer, precision, storage_bits);
-        let native = f64::from(self.moved_as(precision, packed.is_some()).bits()) / 8.0;
+        let (weight_bits, activation_bits) = self.operand_bits(layer);
+        // Bytes of a number that layers hand on.
+        let native = match ideal {
+            Some(_) => f64::from(activation_bits) / 8.0,
+            None => f64::from(self.moved_as(precision, packed.is_some()).bits()) / 8.0,
+        };
         let mut ops = 2.0 * macs * self.batch * self.padding(layer);
         // What the batch reads of the weights: the experts that it visits, again in every pass.
         let execution = &shape.execution;
         let reads = execution.touched(self.batch) * f64::from(execution.passes);
         let mut weights = self.weight_bytes(layer)? * reads;
-        let mut activations =
-            (shape.inputs + execution.added + shape.outputs) * self.batch * native;
+        let activations = (shape.inputs + execution.added + shape.outputs) * self.batch * native;
         let mut unpack_ops = 0.0;
         match self.request.machine {
             Machine::Ideal => {
-                // An operation on fewer bits costs in proportion to both widths, a skipped one nothing.
+                // An operation costs in proportion to both widths, a skipped one nothing; from one rate, before and after.
                 let width = f64::from(precision.bits());
-                let share = |bits: u8| (f64::from(bits) / width).min(1.0);
-                ops *= (1.0 - layer.sparsity())
-                    * share(layer.weight_bits)
-                    * share(layer.activation_bits);
-                activations *= share(layer.activation_bits);
+                let share = |bits: u8| f64::from(bits) / width;
+                ops *= (1.0 - layer.sparsity()) * share(weight_bits) * share(activation_bits);
             }
             Machine::Real if shape.macs > 0.0 && storage_bits < f64::from(precision.bits()) => {
                 unpack_ops = UNPACK_OPS * shape.weights() as f64 * reads;
@@ -308,14 +454,12 @@ impl<'a> Plan<'a> {
         let cache = cache * self.batch * native;
         let runs = f64::from(execution.layers) * f64::from(execution.passes);
         let exchange = self.group > 1.0 && shape.kind.multiplies_weights();
-        let mut memory_bytes = cache * (1.0 - self.cached_on_chip());
-        if !self.weights_on_chip {
-            memory_bytes += weights;
-        }
-        if self.working_set(shape, native) > self.room {
-            memory_bytes += activations;
-        }
+        let held = self.share_that_fits(self.working_set(shape, native), self.room(corner));
+        let memory_bytes = cache * (1.0 - self.cached_on_chip(corner))
+            + weights * (1.0 - self.resident(corner))
+            + activations * (1.0 - held);
         Ok(Demand {
+            name: &shape.name,
             precision,
             ops,
             unpack_ops,
@@ -332,6 +476,7 @@ impl<'a> Plan<'a> {
             exchanges: runs * f64::from(u8::from(exchange)),
             // Element-wise layers are fused into their neighbours by every serving stack.
             launches: runs * f64::from(u8::from(shape.kind != LayerKind::Elementwise)),
+            starts: 0.0,
         })
     }
 
@@ -340,7 +485,7 @@ impl<'a> Plan<'a> {
         let shape = &layer.layer;
         let matrix = shape.kind.multiplies_weights();
         match self.processor.tile {
-            Some((rows, columns)) if matrix && self.request.machine != Machine::Ideal => {
+            Some((rows, columns)) if matrix => {
                 let pad = |size: f64, tile: u32| {
                     let tile = f64::from(tile);
                     if size > 0.0 {

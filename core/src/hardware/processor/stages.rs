@@ -1,7 +1,7 @@
 //! Pipeline stages: groups of devices that each hold a share of the layers.
 
-use super::Demand;
 use super::plan::Plan;
+use super::{Demand, HANDED_ON};
 use crate::profile::LayerProfile;
 
 impl<'a> Plan<'a> {
@@ -21,6 +21,7 @@ impl<'a> Plan<'a> {
             })
             .fold(f64::INFINITY, f64::min);
         (stages > 1.0).then(|| Demand {
+            name: HANDED_ON,
             precision: self.ambient,
             packed: None,
             ops: 0.0,
@@ -32,6 +33,7 @@ impl<'a> Plan<'a> {
                 / 8.0,
             exchanges: stages - 1.0,
             launches: 0.0,
+            starts: 0.0,
         })
     }
 }

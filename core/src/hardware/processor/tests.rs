@@ -78,33 +78,39 @@ fn throughput(target: &HardwareTarget, profile: &ModelProfile, batch: u32) -> Op
 
 #[test]
 fn a_larger_batch_is_never_slower() {
-    const FALL: f64 = 0.02;
+    /// Plans about as fast as the fastest are chosen by their energy.
+    const FALL: f64 = 0.011;
     let all = [profiles(16), profiles(8)];
     let mut compared = 0;
     let mut falls = Vec::new();
+    // Every power of two with its neighbours, and others between.
+    let powers = (0..=10).map(|power| 1_u32 << power);
+    let mut batches: Vec<u32> = powers.flat_map(|p| [p - 1, p, p + 1, p + p / 3]).collect();
+    batches.retain(|batch| *batch > 0);
+    batches.sort_unstable();
+    batches.dedup();
     for target in catalogue().unwrap() {
         for profile in all.iter().flatten() {
-            let mut before = 0.0;
-            for doublings in 0..=10 {
-                let Some(now) = throughput(target, profile, 1 << doublings) else {
+            let mut best = 0.0;
+            for &batch in &batches {
+                let Some(now) = throughput(target, profile, batch) else {
                     break;
                 };
-                if now < before * (1.0 - FALL) {
+                if now < best * (1.0 - FALL) {
                     falls.push(format!(
-                        "{} {} at {}: {:.1} %",
+                        "{} {} at {batch}: {:.1} %",
                         target.id,
                         profile.model,
-                        1 << doublings,
-                        100.0 * (now / before - 1.0)
+                        100.0 * (now / best - 1.0)
                     ));
                 }
-                before = now;
+                best = f64::max(best, now);
                 compared += 1;
             }
         }
     }
-    assert!(compared > 3000, "{compared}");
-    assert!(falls.is_empty(), "{}", falls.join("\n"));
+    assert!(compared > 10_000, "{compared}");
+    assert!(falls.is_empty(), "{}: {}", falls.len(), falls.join("\n"));
 }
 
 /// Published over predicted throughput of one device, by device and network: the median of the offline rows of MLPerf
@@ -155,14 +161,14 @@ fn published_over_predicted() -> BTreeMap<(String, String), f64> {
 #[test]
 fn boards_reach_what_mlperf_published() {
     let ratios = published_over_predicted();
-    let text = format!("{ratios:#?}");
+    let text = format!("{ratios:?}");
     let mut checked = 0;
     for ((device, network), ratio) in &ratios {
         let (low, high) = match (device.as_str(), network.as_str()) {
             // One constant for all GPUs: METHODS.md has the errors.
             ("nvidia-h100-pcie", "bert-large") => (0.7, 1.0),
             (device, _) if device.starts_with("nvidia-a100") => (0.85, 1.2),
-            ("nvidia-h100-pcie", _) => (0.85, 1.15),
+            ("nvidia-h100-pcie", _) => (0.8, 1.15),
             ("nvidia-jetson-agx-orin-64gb", _) => (0.75, 1.25),
             ("qualcomm-cloud-ai-100-pro", "resnet-50") => (0.9, 1.1),
             // Attention on this card is 2 to 3 times slower than its constants say: METHODS.md.
@@ -179,25 +185,40 @@ fn boards_reach_what_mlperf_published() {
 }
 
 #[test]
-fn a_batch_between_two_powers_is_not_slower_than_the_smaller() {
-    for hardware in [
-        "nvidia-jetson-orin-nano-8gb",
-        "nvidia-h100-sxm",
-        "google-tpu-v4",
-    ] {
-        let target = find(hardware).unwrap();
-        for profile in profiles(16) {
-            for doublings in 1..=7 {
-                let power = 1 << doublings;
-                let least = throughput(target, &profile, power).unwrap();
-                for batch in [power + power / 4 + 1, 2 * power - 1] {
-                    let now = throughput(target, &profile, batch).unwrap();
-                    assert!(
-                        now > 0.999 * least,
-                        "{hardware} {} at {batch}: {now} after {least}",
-                        profile.model
-                    );
-                }
+fn a_longer_context_is_never_faster() {
+    for target in catalogue().unwrap() {
+        let CostModel::Processor(processor) = &target.model else {
+            continue;
+        };
+        for profile in profiles(8)
+            .iter()
+            .filter(|p| p.unit == crate::profile::Unit::Token)
+        {
+            let mut before = 0.0;
+            for context in [1, 8, 9, 64, 127, 128, 129, 1000, 4000, 100_000] {
+                let scenario = Scenario {
+                    hardware: target.id.clone(),
+                    context,
+                    ..Scenario::default()
+                };
+                let request = Request {
+                    profile,
+                    scenario: &scenario,
+                    machine: Machine::Real,
+                    explain: false,
+                    reading: false,
+                };
+                let Ok(cost) = processor.cost(target, &request) else {
+                    break;
+                };
+                let time = cost.time.typical.0;
+                assert!(
+                    time >= before * 0.989,
+                    "{} {} at {context}: {time} after {before}",
+                    target.id,
+                    profile.model
+                );
+                before = f64::max(before, time);
             }
         }
     }

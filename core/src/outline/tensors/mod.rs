@@ -16,7 +16,7 @@ use safetensors::Dtype;
 
 use crate::error::{Error, Result};
 use crate::formats::{self, Listed, Listing};
-use crate::serving::architecture::{Architecture, Shape, Transformer};
+use crate::serving::architecture::{Architecture, Biases, Shape, Transformer};
 use crate::serving::{self, open_config};
 use families::Seen;
 pub(super) use parts::is_index;
@@ -226,6 +226,7 @@ fn configured(tensors: &[Listed], beside: &Path) -> std::result::Result<Architec
     }
     let counted: u64 = super::layers::of(&network)
         .iter()
+        .filter(|layer| layer.name != super::layers::POSITIONS)
         .map(crate::profile::Layer::weights)
         .sum();
     let found: u64 = tensors
@@ -341,6 +342,9 @@ fn shaped(tensors: &[Listed]) -> std::result::Result<Architecture, String> {
             latent: None,
             attention_weights: None,
             encoder: false,
+            // What the shapes leave over stands with the norms.
+            positions: 0,
+            biases: Biases::default(),
         }),
     })
 }

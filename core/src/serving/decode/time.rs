@@ -231,7 +231,7 @@ impl Serving {
         if self.era == Era::Eager {
             return (layers * EAGER_LAYER - busy).max(0.0);
         }
-        let host = self.in_flight() * self.host(network, &self.work(network), device, constants);
+        let host = self.host(network, &self.work(network), device, constants);
         let routing = network.parameters().expert_layers
             * Shares::new(device.generation, constants).expert_layer;
         host + routing + self.waiting(network, constants)

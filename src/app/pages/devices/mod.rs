@@ -9,7 +9,7 @@ use wattif_core::footprint::{Footprint, on_fewest_devices};
 use wattif_core::hardware::{self, HardwareTarget};
 use wattif_core::profile::ModelProfile;
 use wattif_core::scenario::Scenario;
-use wattif_core::serving::{Fit, fit_of};
+use wattif_core::serving::Fit;
 use wattif_core::units::Range;
 
 use self::rows::{Lanes, refused, row};
@@ -126,7 +126,9 @@ fn entries(inputs: &Inputs) -> Vec<Entry> {
             target,
             now: on(target, &inputs.now, &inputs.scenario, grid),
             original: on(target, &inputs.original, &inputs.scenario, grid),
-            fit: fit_of(inputs.now.network.as_deref(), target).unwrap_or(Fit::Class),
+            fit: target
+                .runtime(&inputs.now, &inputs.scenario)
+                .map_or(Fit::Class, |runtime| runtime.fit),
         })
         .collect()
 }

@@ -1,0 +1,80 @@
+//! One measurement of a recipe while it runs, from the first coarse result to the full one.
+
+use super::{Engine, Network, Observer};
+use crate::compress::Compressed;
+use crate::error::{Error, Result};
+use crate::evaluate::{Accumulator, Baseline, EvaluationSet};
+use crate::measurement::{Depth, Measurement, StudentNote};
+use crate::recipe::Recipe;
+
+/// One measurement under way.
+pub(super) struct Run<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) recipe: Recipe,
+    pub(super) key: String,
+    pub(super) network: &'a Network,
+    pub(super) compressed: &'a Compressed,
+    pub(super) exact: bool,
+}
+
+impl Run<'_> {
+    pub(super) fn measure(
+        &self,
+        depth: Depth,
+        baseline: &Baseline,
+        observer: &dyn Observer,
+    ) -> Result<Measurement> {
+        let engine = self.engine;
+        let bits = self.recipe.quantization.activation_bits;
+        let mut accumulator = Accumulator::new(&engine.set, baseline);
+        let mut next_report = engine.set.coarse();
+        let mut reached = Depth::Coarse;
+        while accumulator.step(&self.network.architecture, &self.compressed.tensors, bits)? {
+            if observer.abandoned() {
+                return Err(Error::Cancelled);
+            }
+            let seen = accumulator.seen();
+            if seen < engine.set.coarse() {
+                continue;
+            }
+            if seen >= next_report {
+                next_report = seen * 2;
+                let measurement = engine.remember(&self.key, self.describe(reached, &accumulator));
+                if depth <= reached {
+                    return Ok(measurement);
+                }
+                observer.measured(&measurement);
+                reached = Depth::Partial;
+            }
+            if observer.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            observer.progress("Measuring quality", seen as f64 / engine.set.len() as f64);
+        }
+        let mut full = self.describe(Depth::Full, &accumulator);
+        // Texts take a while to write; the quality is told before. Which images went wrong is known at once.
+        if matches!(engine.set, EvaluationSet::Text(_)) {
+            observer.measured(&full);
+        }
+        full.examples =
+            accumulator.examples(&self.network.architecture, &self.compressed.tensors, bits)?;
+        Ok(engine.remember(&self.key, full))
+    }
+
+    pub(super) fn describe(&self, depth: Depth, accumulator: &Accumulator<'_>) -> Measurement {
+        Measurement {
+            recipe: self.recipe,
+            model_hash: self.engine.model.hash.clone(),
+            depth,
+            quality: accumulator.quality(),
+            profile: self.compressed.profile.clone(),
+            student: StudentNote {
+                wanted: self.recipe.distillation.ratio,
+                actual: self.network.ratio,
+                description: self.network.description.clone(),
+                exact: self.exact,
+            },
+            examples: Vec::new(),
+        }
+    }
+}
