@@ -110,7 +110,7 @@ constants! {
         link <= 0.85,
         /// Host per sequence and step, 2026 software.
         sequence_2026,
-        /// Host per sequence and step, 2025 software.
+        /// Host per sequence and step at 100 sequences, 2025 software.
         sequence_2025,
         /// Host per sequence and step, 2024 software, on hosts of Hopper.
         sequence_hopper_2024,
