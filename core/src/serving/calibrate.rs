@@ -174,7 +174,7 @@ fn fit_all(cases: &[&Case]) -> Constants {
         &weight,
         &constants,
         constants.diffusion_energy,
-        0.5,
+        1.0,
         |all, group| all.diffusion_energy = group,
         energy_residual,
     );

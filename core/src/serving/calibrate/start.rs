@@ -108,9 +108,9 @@ pub(super) fn start() -> Constants {
             active_ampere: 150.0,
             active_hopper: 200.0,
             active_blackwell: 400.0,
-            operation_ampere: 0.8e-12,
-            operation_hopper: 0.6e-12,
-            operation_blackwell: 0.5e-12,
+            operation_ampere: 1.2e-12,
+            operation_hopper: 0.8e-12,
+            operation_blackwell: 0.6e-12,
             link_byte: 50e-12,
         },
         system_time: SystemTime {
