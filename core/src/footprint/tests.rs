@@ -285,7 +285,7 @@ fn more_work_never_takes_less_time_or_energy() {
 #[test]
 fn what_cannot_run_says_by_how_much() {
     let cases = [
-        (gpt(8192, 80), "nvidia-t4", "17 devices needed"),
+        (gpt(8192, 80), "nvidia-t4", "16 devices needed"),
         (
             gpt(128, 2),
             "google-coral-edge-tpu",

@@ -126,7 +126,7 @@ impl Fpga {
                 target.name
             )));
         }
-        let layout = Layout::new(self, target, request, folding)?;
+        let layout = Layout::new(self, target, request, folding, Corner::Typical)?;
         let batch = f64::from(request.scenario.batch);
         let mut seconds = [0.0; 3];
         let mut latency = [0.0; 3];
@@ -134,7 +134,13 @@ impl Fpga {
         let mut breakdown = EnergyBreakdown::default();
         let mut stretch = 1.0;
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
-            let (time, energy, stretched) = layout.run(target, corner);
+            // How much of the logic can be used is another share at another corner.
+            let (time, energy, stretched) = match corner {
+                Corner::Typical => layout.run(target, corner),
+                Corner::Best | Corner::Worst => {
+                    Layout::new(self, target, request, folding, corner)?.run(target, corner)
+                }
+            };
             seconds[i] = time;
             latency[i] = time * batch;
             joules[i] = energy.total().0;

@@ -99,7 +99,20 @@ mod tests {
         assert!(near(used.cache.0, cache), "{:?}", used.cache);
         let sum = used.weights.0 + used.cache.0 + used.activations.0;
         assert!(used.activations.0 > 0.0 && sum <= used.capacity.0);
-        assert_eq!(used.capacity.0, 80e9 * f64::from(scenario.devices));
+        let gibibytes = 80.0 * f64::from(1 << 30);
+        assert!((used.capacity.0 / gibibytes / f64::from(scenario.devices) - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn seventy_billion_weights_of_two_bytes_fit_one_h200() {
+        let reference: ModelReference = "catalogue:llama-3-1-70b".parse().unwrap();
+        let outline = Outline::open(&reference).unwrap();
+        let scenario = Scenario {
+            hardware: "nvidia-h200-sxm".to_owned(),
+            batch: 1,
+            ..outline.scenario().unwrap()
+        };
+        assert_eq!(outline.devices_for(&Recipe::default(), &scenario), Ok(1));
     }
 
     #[test]

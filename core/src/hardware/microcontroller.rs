@@ -106,7 +106,10 @@ impl Microcontroller {
             .layers
             .iter()
             .map(|l| {
-                (l.layer.inputs + l.layer.outputs + request.work(&l.layer).1) * activation_bytes(l)
+                // Equal layers that stand together run one after the other.
+                let runs = runs(l);
+                ((l.layer.inputs + l.layer.outputs) / runs + request.work(&l.layer).1)
+                    * activation_bytes(l)
             })
             .fold(0.0, f64::max);
         if most > room {
@@ -297,6 +300,12 @@ fn weighed(factor: f64) -> String {
     }
 }
 
+/// How often the layers that an entry stands for run.
+fn runs(layer: &LayerProfile) -> f64 {
+    let execution = &layer.layer.execution;
+    f64::from(execution.layers) * f64::from(execution.passes)
+}
+
 /// Bytes of a layer in the chip: narrow weights are widened to bytes, integers above 8 bits to 16, floats to 32.
 fn held_bytes(layer: &LayerProfile) -> f64 {
     let bytes = match layer.weight_bits {
@@ -341,6 +350,6 @@ fn demand(layer: &LayerProfile, request: &Request<'_>) -> Demand {
         executed,
         outputs: if weighted { layer.layer.outputs } else { 0.0 },
         weight_bytes: if weighted { fetched } else { 0.0 },
-        starts: f64::from(u8::from(weighted)),
+        starts: runs(layer) * f64::from(u8::from(weighted)),
     }
 }

@@ -10,6 +10,8 @@ use crate::named::words;
 use crate::serving::{ComparedFigure, SkippedRow, ValidatedRow};
 use crate::units::Range;
 
+/// Bytes of a GB as makers of memory count it.
+const GIBIBYTE: f64 = (1_u64 << 30) as f64;
 /// One data sheet.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
@@ -154,7 +156,8 @@ fn figures(row: &DeviceRow, target: &HardwareTarget) -> Vec<ComparedFigure> {
                 let quantity = format!("peak {}", precision.name());
                 compare(&quantity, "op/s", peak(precision), printed, 1e12);
             }
-            compare("memory", "B", capacity, &row.mem_gb, 1e9);
+            // What makers print as GB of memory are binary.
+            compare("memory", "B", capacity, &row.mem_gb, GIBIBYTE);
             compare("bandwidth", "B/s", Some(bandwidth), &row.mem_bw_gb_s, 1e9);
             compare(
                 "memory on the chip",
@@ -217,7 +220,7 @@ mod tests {
             // Letters of another name are no device.
             ("NVIDIA T400", None),
             ("NVIDIA RTX A4000", None),
-            ("NVIDIA L40", None),
+            ("NVIDIA L40", Some("nvidia-l40")),
             ("NVIDIA RTX 4090 Laptop GPU", None),
             ("NVIDIA H100", None),
         ] {

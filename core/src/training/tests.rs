@@ -270,7 +270,7 @@ fn a_precision_that_the_chip_lacks_is_refused() {
     );
     assert_eq!(
         peak(TrainingPrecision::Tf32, "nvidia-v100-sxm2"),
-        Err("NVIDIA V100 SXM2 32 GB has no TF32 arithmetic; it has FP16, FP32".to_owned())
+        Err("NVIDIA V100 SXM2 32 GB has no TF32 arithmetic; it has INT8, FP16, FP32".to_owned())
     );
     assert!(peak(TrainingPrecision::Fp8, "nvidia-a100-sxm4-80gb").is_err());
     assert!(peak(TrainingPrecision::Fp8, "nvidia-h100-sxm").is_ok());

@@ -10,10 +10,19 @@ use crate::hardware::figure::Corner;
 use crate::hardware::processor::Memory;
 use crate::profile::{LayerKind, LayerProfile};
 use crate::serving::Folding;
-use crate::units::{Bytes, BytesPerSecond, Joules, Seconds};
+use crate::units::{Bytes, BytesPerSecond, Joules, Range, Seconds};
 
 /// Part of the block memory that holds weights; the rest buffers activations. Assumed.
 const MEMORY_FOR_WEIGHTS: f64 = 0.75;
+/// Share of the board memory's bandwidth that weights stream at. Designs differ widely in how long their bursts are and in
+/// how many channels they use; assumed.
+const STREAMING: Range<f64> = Range {
+    low: 0.08,
+    typical: 0.4,
+    high: 0.9,
+};
+/// Of layouts that take at most so much longer than the fastest, the one with the least energy is taken.
+const AS_FAST: f64 = 1.03;
 
 /// Seconds of a unit of work by what takes them: weights are streamed while the rest goes on.
 struct Terms {
@@ -33,6 +42,7 @@ impl Terms {
 }
 
 /// A network placed on the device.
+#[derive(Clone)]
 pub(super) struct Layout<'a> {
     fpga: &'a Fpga,
     request: &'a Request<'a>,
@@ -55,14 +65,48 @@ pub(super) struct Layout<'a> {
     pub(super) weight_bytes: f64,
     streamed_bytes: f64,
     read_bytes: f64,
+    /// Whose constants decided how much there is room for.
+    corner: Corner,
 }
 
 impl<'a> Layout<'a> {
+    /// The better of the layouts that there are with the constants of a corner: multipliers that all layers share, or one
+    /// for every weight that is not zero, in as many copies as there is room for.
     pub(super) fn new(
         fpga: &'a Fpga,
         target: &'a HardwareTarget,
         request: &'a Request<'a>,
         folding: Option<Folding>,
+        corner: Corner,
+    ) -> Result<Self> {
+        let mut shared = Self::empty(fpga, target, request, folding, corner)?;
+        shared.place_weights(target)?;
+        let mut unfolded = shared.clone();
+        shared.fold(folding);
+        if folding.is_some() || !unfolded.unfold() {
+            return Ok(shared);
+        }
+        let cost = |layout: &Self| {
+            let (seconds, energy, _) = layout.run(target, corner);
+            (seconds, energy.total().0)
+        };
+        let (a, b) = (cost(&shared), cost(&unfolded));
+        let fastest = a.0.min(b.0) * AS_FAST;
+        let less = b.1 < a.1;
+        Ok(match (a.0 <= fastest, b.0 <= fastest) {
+            (true, true) if less => unfolded,
+            (false, _) => unfolded,
+            _ => shared,
+        })
+    }
+
+    /// As many multipliers as there is room for, and nothing laid out on them yet.
+    fn empty(
+        fpga: &'a Fpga,
+        target: &'a HardwareTarget,
+        request: &'a Request<'a>,
+        folding: Option<Folding>,
+        corner: Corner,
     ) -> Result<Self> {
         let layers = &request.profile.layers;
         let widest = |bits: fn(&LayerProfile) -> u8| {
@@ -77,8 +121,19 @@ impl<'a> Layout<'a> {
         };
         let (soft, hard) = fpga.units(weight_bits, activation_bits);
         let ideal = request.machine == Machine::Ideal;
-        let share = fpga.utilization.typical;
-        let (luts, dsps) = (fpga.luts.typical * share, fpga.dsps.typical * share);
+        let room = |corner: Corner| {
+            let share = fpga.utilization.gain(corner);
+            (
+                fpga.luts.gain(corner) * share,
+                fpga.dsps.gain(corner) * share,
+            )
+        };
+        // What fits at the typical values fits; the other corners have at least one multiplier.
+        let one = |(luts, dsps): (f64, f64)| (luts.max(hard.luts), dsps.max(hard.dsps));
+        let (luts, dsps) = match corner {
+            Corner::Typical => room(corner),
+            Corner::Best | Corner::Worst => one(room(corner)),
+        };
         let hard_units = (dsps / hard.dsps).min(luts / hard.luts).floor();
         let left = (luts - hard_units * hard.luts).max(0.0);
         let soft_units = soft.map_or(0.0, |unit| (left / unit.luts).floor());
@@ -94,7 +149,7 @@ impl<'a> Layout<'a> {
             )));
         }
 
-        let mut layout = Self {
+        Ok(Self {
             fpga,
             request,
             soft_units,
@@ -111,54 +166,114 @@ impl<'a> Layout<'a> {
             weight_bytes: layers.iter().map(|l| layer_bytes(l, request.machine)).sum(),
             streamed_bytes: 0.0,
             read_bytes: 0.0,
+            corner,
+        })
+    }
+
+    fn macs(&self, layer: &LayerProfile) -> f64 {
+        self.request.work(&layer.layer).0
+    }
+
+    /// Every layer shares the multipliers in proportion to its work, or as a design says.
+    fn fold(&mut self, folding: Option<Folding>) {
+        let density = |l: &LayerProfile| {
+            if self.skips_zeros {
+                1.0 - l.sparsity()
+            } else {
+                1.0
+            }
         };
-        layout.place_weights(target)?;
-        let macs = |l: &LayerProfile| request.work(&l.layer).0;
-        let multipliers: f64 = layers.iter().map(|l| l.nonzero as f64).sum();
-        let only_weights = layers.iter().all(|l| l.layer.kind != LayerKind::Attention);
-        let units = soft_units + hard_units;
-        layout.unfolded = folding.is_none()
-            && only_weights
-            && multipliers <= units
-            && layout.streamed_bytes == 0.0;
-        let density = |l: &LayerProfile| 1.0 - l.sparsity();
-        layout.skips_zeros = ideal || layout.unfolded;
-        layout.executed = layers
-            .iter()
-            .map(|l| macs(l) * if layout.skips_zeros { density(l) } else { 1.0 })
-            .sum();
-        // Cycles that each layer takes for one unit of work.
-        let balanced = (layout.executed / units).max(1.0);
+        let layers = &self.request.profile.layers;
+        self.executed = layers.iter().map(|l| self.macs(l) * density(l)).sum();
+        let balanced = (self.executed / (self.soft_units + self.hard_units)).max(1.0);
         let weights = |l: &LayerProfile| (l.layer.weights() as f64).max(1.0);
-        let cycles: Vec<f64> = layers
-            .iter()
-            .map(|l| match folding {
-                _ if macs(l) == 0.0 => 0.0,
-                // Normalisation and activation are part of the stage before them, unless a design says otherwise.
-                None if l.layer.kind == LayerKind::Elementwise => 0.0,
-                Some(Folding::Reuse(factor)) => macs(l) / (weights(l) / factor).ceil().max(1.0),
-                Some(Folding::Interval(cycles)) => cycles,
-                // One multiplier per weight: a layer takes as many cycles as each weight is used.
-                None if layout.unfolded => macs(l) / weights(l),
-                None => balanced,
-            })
-            .collect();
-        let waits = layers.iter().map(waits_for);
-        let (slowest, its_wait) = cycles.iter().copied().zip(waits.clone()).fold(
-            (1.0, 1.0),
-            |slowest: (f64, f64), layer| {
-                if layer.0 > slowest.0 { layer } else { slowest }
-            },
-        );
-        layout.cycles = slowest;
-        let waiting: f64 = cycles.iter().zip(waits).map(|(c, wait)| c * wait).sum();
-        layout.fill_cycles = (waiting + slowest * (1.0 - its_wait)).max(slowest);
-        Ok(layout)
+        self.pipeline(|layout, l| match folding {
+            _ if layout.macs(l) == 0.0 => 0.0,
+            // Normalisation and activation are part of the stage before them, unless a design says otherwise.
+            None if l.layer.kind == LayerKind::Elementwise => 0.0,
+            Some(Folding::Reuse(factor)) => layout.macs(l) / (weights(l) / factor).ceil().max(1.0),
+            Some(Folding::Interval(cycles)) => cycles,
+            None => balanced,
+        });
+    }
+
+    /// Every weight that is not zero has a multiplier of its own, and layers that use theirs often have copies of all of
+    /// them, as many as bring all layers below the least number of cycles for which there is room. Returns whether there is
+    /// room for one of each.
+    fn unfold(&mut self) -> bool {
+        let layers = &self.request.profile.layers;
+        let attends = layers.iter().any(|l| l.layer.kind == LayerKind::Attention);
+        if attends || self.streamed_bytes > 0.0 {
+            return false;
+        }
+        let units = self.soft_units + self.hard_units;
+        let weights = |l: &LayerProfile| (l.layer.weights() as f64).max(1.0);
+        // How often each weight of a layer is used, and how many of them are not zero.
+        let used = |l: &LayerProfile| match l.layer.kind {
+            LayerKind::Elementwise => 0.0,
+            _ => self.macs(l) / weights(l),
+        };
+        let copies = |l: &LayerProfile, cycles: f64| (used(l) / cycles).ceil().max(1.0);
+        let needed = |cycles: f64| -> f64 {
+            layers
+                .iter()
+                .map(|l| l.nonzero as f64 * copies(l, cycles))
+                .sum()
+        };
+        let most = layers.iter().map(used).fold(1.0, f64::max);
+        if needed(most) > units {
+            return false;
+        }
+        // The number of multipliers falls as the cycles grow.
+        let (mut low, mut high) = (0.5, most);
+        while high - low > 0.5 {
+            let middle = f64::midpoint(low, high);
+            if needed(middle) <= units {
+                high = middle
+            } else {
+                low = middle
+            }
+        }
+        let cycles = high.max(1.0);
+        let density = |l: &LayerProfile| 1.0 - l.sparsity();
+        let executed = layers.iter().map(|l| self.macs(l) * density(l)).sum();
+        self.executed = executed;
+        self.unfolded = true;
+        self.skips_zeros = true;
+        self.pipeline(|layout, l| {
+            let weights = (l.layer.weights() as f64).max(1.0);
+            match l.layer.kind {
+                LayerKind::Elementwise => 0.0,
+                _ => {
+                    let used = layout.macs(l) / weights;
+                    used / (used / cycles).ceil().max(1.0)
+                }
+            }
+        });
+        true
+    }
+
+    /// Cycles between results, and to the first, from the cycles that each layer takes for one unit of work.
+    fn pipeline(&mut self, cycles: impl Fn(&Self, &LayerProfile) -> f64) {
+        let layers = &self.request.profile.layers;
+        let (mut slowest, mut its_wait) = (1.0, 1.0);
+        let mut waiting = 0.0;
+        for layer in layers {
+            let (own, wait) = (cycles(self, layer), waits_for(layer));
+            if own > slowest {
+                (slowest, its_wait) = (own, wait);
+            }
+            // Equal layers that stand together pass on one after the other.
+            let execution = &layer.layer.execution;
+            waiting += own * wait * f64::from(execution.layers) * f64::from(execution.passes);
+        }
+        self.cycles = slowest;
+        self.fill_cycles = (waiting + slowest * (1.0 - its_wait)).max(slowest);
     }
 
     /// Decides where the weights lie.
     fn place_weights(&mut self, target: &HardwareTarget) -> Result<()> {
-        let room = self.fpga.on_chip.typical.0 * MEMORY_FOR_WEIGHTS;
+        let room = self.fpga.on_chip.gain(self.corner).0 * MEMORY_FOR_WEIGHTS;
         // Multipliers of an unfolded design have their weights wired in, so nothing is read then; until that is known
         // every weight is read once per unit.
         self.read_bytes = self.weight_bytes;
@@ -189,7 +304,12 @@ impl<'a> Layout<'a> {
     fn terms(&self, corner: Corner) -> Terms {
         let fpga = self.fpga;
         let batch = f64::from(self.request.scenario.batch);
-        let bandwidth = |m: &Memory| -> BytesPerSecond { m.bandwidth.gain(corner) };
+        let streaming = match corner {
+            Corner::Best => STREAMING.high,
+            Corner::Typical => STREAMING.typical,
+            Corner::Worst => STREAMING.low,
+        };
+        let bandwidth = |m: &Memory| -> BytesPerSecond { m.bandwidth.gain(corner) * streaming };
         Terms {
             cycles: self.cycles_per_unit() / (fpga.clock.gain(corner) * self.efficiency(corner)),
             start: fpga.start.cost(corner).0 / batch,
@@ -228,7 +348,7 @@ impl<'a> Layout<'a> {
             interconnect: Joules(0.0),
         };
         let static_power = target.static_power.cost(corner).0;
-        let headroom = target.power_limit.range().high.0 - static_power;
+        let headroom = target.power_limit.gain(corner).0 - static_power;
         let time = if headroom > 0.0 {
             unlimited.max(energy.total().0 / headroom)
         } else {
@@ -356,7 +476,7 @@ impl<'a> Layout<'a> {
         let units = self.soft_units + self.hard_units;
         let (w, a) = self.widths;
         let mut notes = vec![if self.unfolded {
-            format!("every weight that is not zero has a {w} × {a}-bit multiplier of its own")
+            format!("every weight that is not zero has {w} × {a}-bit multipliers of its own")
         } else {
             format!("{units:.0} multipliers of {w} × {a} bits fit")
         }];

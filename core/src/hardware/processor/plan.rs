@@ -327,9 +327,11 @@ impl<'a> Plan<'a> {
     /// The format in which something of the given width is computed.
     fn precision_for(&self, needed: u8, what: &str) -> Result<Precision> {
         let formats = || self.formats.iter().copied();
+        let peak = |p: Precision| self.processor.peak.get(&p).map_or(0.0, |f| f.typical.0);
+        // Some chips have narrow units that are slower than their wide ones; of equally fast formats the first, narrowest.
         let exact = formats()
             .filter(|p| p.bits() >= needed && (needed > 8 || p.holds_integers()))
-            .min_by_key(|p| p.bits());
+            .reduce(|best, next| if peak(next) > peak(best) { next } else { best });
         // 32-bit values on a machine with 16-bit matrix units are rounded by its software; that changes no quality
         // that anybody has measured, which cannot be said of 8 bits.
         let rounded = || formats().find(|p| p.bits() >= 16);
