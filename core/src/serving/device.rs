@@ -95,6 +95,8 @@ struct Entry {
     efficient_power: Option<f64>,
     #[serde(default = "eight")]
     domain: f64,
+    #[serde(default)]
+    whole_machine: bool,
     source: String,
 }
 
@@ -136,6 +138,8 @@ pub struct Device {
     pub link: f64,
     /// Devices that exchange over such links, before a slower network between servers.
     pub domain: f64,
+    /// Whether its power limit is that of a whole machine, as on other kinds than cards it always is.
+    pub whole_machine: bool,
     /// Energy of a byte against that of its generation.
     pub memory_energy: f64,
     /// Whether its memory is stacked (HBM).
@@ -182,6 +186,7 @@ impl Device {
             power_limit: 0.0,
             link: 0.0,
             domain: entry.domain,
+            whole_machine: entry.whole_machine,
             memory_energy: entry.memory_energy,
             stacked_memory: entry.stacked_memory,
             waiting_power: entry.waiting_power,

@@ -17,7 +17,7 @@ const EAGER_UNPACK: f64 = 1.35;
 const SERVER_LINK: f64 = 50e9;
 /// How much longer a step takes with the software of other makers than NVIDIA's (assumed: one row on an MI300X took 2.1 times
 /// as long as predicted without, one series on an MI355X 1.2 times).
-const OTHER_MAKERS: f64 = 1.4;
+const OTHER_MAKERS: f64 = 1.3;
 /// Sequences at which the host's time per sequence is stated, and the power of their number by which it grows: what the host
 /// does for all of them at once is shared.
 const MANY: f64 = 100.0;

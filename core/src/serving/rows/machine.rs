@@ -33,7 +33,7 @@ pub(super) fn device_of(hardware: &str) -> std::result::Result<&'static Device, 
 /// Watts at the wall of all but the device that computes.
 pub(in crate::serving) fn host_watts(hardware: &str, device: &Device) -> f64 {
     match device.kind {
-        DeviceKind::Gpu | DeviceKind::Card => {
+        DeviceKind::Gpu | DeviceKind::Card if !device.whole_machine => {
             let lower = hardware.to_lowercase();
             if lower.starts_with("pi ") || lower.contains("raspberry") {
                 SMALL_BOARD
@@ -91,6 +91,11 @@ mod tests {
             ("Intel 265K Custom PC (Nvidia RTX 4090) [GPU]", "RTX 4090"),
             ("Pi CM5 - 16GB (Nvidia RTX 3080 Ti) [GPU]", "RTX 3080 Ti"),
             ("NVIDIA H100 80GB HBM3", "H100 SXM"),
+            ("H100", "H100 SXM"),
+            ("b300_sxm", "B300"),
+            ("Dell Pro Max with GB10 (Nvidia Spark) [GPU]", "GB10"),
+            ("M4 Mac mini (10 core - 32GB) [GPU]", "M4"),
+            ("Pi 5 - 16GB [CPU]", "Raspberry Pi 5"),
         ] {
             assert_eq!(device_of(hardware).unwrap().name, expected, "{hardware}");
         }
