@@ -140,14 +140,14 @@ pub fn operational(energy: Range<Joules>, pue: f64, grid: &Grid) -> Range<GramsC
 /// × time / (lifetime × utilisation).
 pub fn embodied(
     per_device: Range<GramsCo2e>,
-    devices: u64,
+    devices: Range<f64>,
     busy: Range<Seconds>,
     scenario: &Scenario,
 ) -> Range<GramsCo2e> {
     let busy_life = scenario.lifetime_years * SECONDS_PER_YEAR * scenario.utilization;
-    per_device.with(busy, |grams, time| {
-        grams * (devices as f64 * time.0 / busy_life)
-    })
+    per_device
+        .with(devices, |grams, devices| grams * devices)
+        .with(busy, |grams, time| grams * (time.0 / busy_life))
 }
 
 #[cfg(test)]
@@ -175,7 +175,12 @@ mod tests {
             ..Scenario::default()
         };
         let busy = Range::exact(Seconds(SECONDS_PER_YEAR));
-        let grams = embodied(Range::exact(GramsCo2e(164e3)), 8, busy, &scenario);
+        let grams = embodied(
+            Range::exact(GramsCo2e(164e3)),
+            Range::exact(8.0),
+            busy,
+            &scenario,
+        );
         assert!((grams.typical.0 - 8.0 * 164e3).abs() < 1e-6);
     }
 

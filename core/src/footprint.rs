@@ -221,7 +221,8 @@ pub fn footprint(
     })?;
     let operational = carbon::operational(cost.energy, scenario.pue, grid);
     let per_device = target.embodied_range();
-    let embodied = carbon::embodied(per_device, cost.devices, cost.time, scenario);
+    let devices = target.devices_range(profile, scenario, cost.devices);
+    let embodied = carbon::embodied(per_device, devices, cost.time, scenario);
     let co2e = operational + embodied;
     let unit = profile.unit.name();
     let embodied_formula = embodied_formula(target, &cost, embodied.typical, scenario);

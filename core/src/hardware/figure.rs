@@ -92,6 +92,15 @@ pub(crate) enum Corner {
 
 impl Corner {
     pub(crate) const ALL: [Self; 3] = [Self::Best, Self::Typical, Self::Worst];
+
+    /// The other end.
+    pub(super) const fn opposite(self) -> Self {
+        match self {
+            Self::Best => Self::Worst,
+            Self::Typical => Self::Typical,
+            Self::Worst => Self::Best,
+        }
+    }
 }
 
 impl<T: Copy> Figure<T> {

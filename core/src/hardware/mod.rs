@@ -313,6 +313,25 @@ impl HardwareTarget {
         Ok(self.runtime(profile, scenario)?.fit != Fit::Class)
     }
 
+    /// The devices that work together at each end of the constants, `typical` of them typically.
+    pub(crate) fn devices_range(
+        &self,
+        profile: &ModelProfile,
+        scenario: &Scenario,
+        typical: u64,
+    ) -> Range<f64> {
+        match &self.model {
+            CostModel::Neuromorphic(chip) => chip.chips(&Request {
+                profile,
+                scenario,
+                machine: Machine::Real,
+                explain: false,
+                reading: false,
+            }),
+            _ => Range::exact(typical as f64),
+        }
+    }
+
     /// Emissions of making one device; where nobody published them, a wide range by power limit, never zero.
     pub fn embodied_range(&self) -> Range<GramsCo2e> {
         match &self.embodied {

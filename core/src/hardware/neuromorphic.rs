@@ -44,6 +44,8 @@ pub struct Neuromorphic {
     pub active_power: Figure<Watts>,
     /// Shortest time step.
     pub step: Figure<Seconds>,
+    /// Synaptic events that a core handles in a second; where there are more in a step, the step takes longer.
+    pub events_per_second: Figure<f64>,
     /// Time steps that published networks on this chip present one unit of work for, where a scenario does not say.
     pub steps: Figure<f64>,
     /// Spikes per neuron and time step, where the spiking version was not run.
@@ -114,12 +116,37 @@ impl Neuromorphic {
         Ok(())
     }
 
+    /// The network on the chips with the constants of a corner.
+    fn place<'a>(&self, request: &Request<'a>, corner: Corner) -> Placed<'a> {
+        let ideal = request.machine != Machine::FileReader;
+        let layers: Vec<_> = weighted(request)
+            .map(|layer| {
+                let density = if ideal { 1.0 - layer.sparsity() } else { 1.0 };
+                // Shared convolution weights are written out: every multiply-accumulate is a synapse of its own.
+                let synapses = layer.layer.macs * density;
+                (layer, synapses, self.cores_for(layer, synapses, corner))
+            })
+            .collect();
+        let cores: f64 = layers.iter().map(|(_, _, cores)| cores).sum();
+        Placed {
+            chips: (cores / self.cores.gain(corner)).ceil().max(1.0),
+            cores,
+            layers,
+        }
+    }
+
+    /// Chips that a network takes at the corners.
+    pub(super) fn chips(&self, request: &Request<'_>) -> Range<f64> {
+        let [low, typical, high] = Corner::ALL.map(|corner| self.place(request, corner).chips);
+        Range { low, typical, high }
+    }
+
     /// Cores that a layer occupies.
-    fn cores_for(&self, layer: &LayerProfile, synapses: f64) -> f64 {
-        let by_neurons = layer.layer.outputs / self.neurons_per_core.typical;
+    fn cores_for(&self, layer: &LayerProfile, synapses: f64, corner: Corner) -> f64 {
+        let by_neurons = layer.layer.outputs / self.neurons_per_core.gain(corner);
         // A core's inputs are shared by its neurons; together they must not exceed what one core takes.
         let bits = f64::from(layer.weight_bits.min(self.synapse_bits));
-        let room = self.synapses_per_core.typical
+        let room = self.synapses_per_core.gain(corner)
             * (f64::from(self.synapse_bits) + SYNAPSE_INDEX_BITS)
             / (bits + SYNAPSE_INDEX_BITS);
         by_neurons.max(synapses / room).ceil().max(1.0)
@@ -127,24 +154,22 @@ impl Neuromorphic {
 
     pub(super) fn cost(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<Cost> {
         self.mappable(target, request)?;
-        let ideal = request.machine != Machine::FileReader;
-        let mut cores = 0.0;
-        let mut synapses_total = 0.0;
-        let mut neurons = 0.0;
-        let mut weight_bytes = 0.0;
-        let mut per_layer = Vec::new();
-        for layer in weighted(request) {
-            let density = if ideal { 1.0 - layer.sparsity() } else { 1.0 };
-            // Shared convolution weights are written out: every multiply-accumulate is a synapse of its own.
-            let synapses = layer.layer.macs * density;
-            let used = self.cores_for(layer, synapses);
-            cores += used;
-            synapses_total += synapses;
-            neurons += layer.layer.outputs;
-            weight_bytes += synapses * (f64::from(layer.weight_bits) + SYNAPSE_INDEX_BITS) / 8.0;
-            per_layer.push((layer, synapses, used));
-        }
-        let chips = (cores / self.cores.typical).ceil().max(1.0);
+        let placed = self.place(request, Corner::Typical);
+        let Placed {
+            chips,
+            cores,
+            layers: per_layer,
+        } = &placed;
+        let (chips, cores) = (*chips, *cores);
+        let synapses_total: f64 = per_layer.iter().map(|(_, synapses, _)| synapses).sum();
+        let neurons: f64 = per_layer
+            .iter()
+            .map(|(layer, ..)| layer.layer.outputs)
+            .sum();
+        let bytes = |(layer, synapses, _): &(&LayerProfile, f64, f64)| {
+            synapses * (f64::from(layer.weight_bits) + SYNAPSE_INDEX_BITS) / 8.0
+        };
+        let weight_bytes = per_layer.iter().map(bytes).sum();
         let depth = per_layer.len() as f64;
         let steps_at = |corner| match request.scenario.time_steps {
             0 => self.steps.cost(corner),
@@ -172,10 +197,40 @@ impl Neuromorphic {
         let mut joules = [0.0; 3];
         let mut breakdown = EnergyBreakdown::default();
         let mut layers = Vec::with_capacity(per_layer.len());
+        let mut paced = Paced {
+            step: 0.0,
+            by: Pace::Step,
+        };
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
             let steps = steps_at(corner);
             let assumed = self.activity.cost(corner);
-            let step = self.step.cost(corner).0;
+            let placed = self.place(request, corner);
+            let chips = placed.chips;
+            let spikes = |layer: &LayerProfile| measured(layer).unwrap_or(assumed);
+            // A network on more cores than it needs takes less time and more chips, so that the time at one end is that of
+            // the chips at the other.
+            let spread = self.place(request, corner.opposite());
+            // All cores keep step with the busiest.
+            let rate = self.events_per_second.gain(corner);
+            let busiest = spread
+                .layers
+                .iter()
+                .map(|(layer, synapses, cores)| synapses * spikes(layer) / cores / rate);
+            let busiest = busiest.fold(0.0, f64::max);
+            let shortest = self.step.cost(corner).0;
+            let dynamic: f64 = spread
+                .layers
+                .iter()
+                .map(|placed| self.dynamic(placed, spikes(placed.0), corner).total().0)
+                .sum();
+            let standing = target.static_power.cost(corner).0 + self.active_power.cost(corner).0;
+            let headroom = (target.power_limit.gain(corner).0 - standing) * spread.chips;
+            let cooled = if headroom > 0.0 {
+                dynamic / headroom
+            } else {
+                0.0
+            };
+            let step = shortest.max(busiest).max(cooled);
             // Layers work on successive units like a pipeline.
             seconds[i] = steps * step;
             latency[i] = (steps + depth) * step;
@@ -185,15 +240,24 @@ impl Neuromorphic {
                 static_power: Joules(target.static_power.cost(corner).0 * chips * seconds[i]),
                 ..EnergyBreakdown::default()
             };
-            for (layer, synapses, used) in &per_layer {
-                let updates = layer.layer.outputs * steps;
-                let activity = measured(layer).unwrap_or(assumed);
+            if corner == Corner::Typical {
+                paced = Paced {
+                    step,
+                    by: if step <= shortest {
+                        Pace::Step
+                    } else if busiest >= cooled {
+                        Pace::Events
+                    } else {
+                        Pace::Power
+                    },
+                };
+            }
+            for placed @ (layer, synapses, _) in &placed.layers {
+                let activity = spikes(layer);
                 let events = synapses * activity * steps;
-                let synaptic = events * self.energy_per_event.cost(corner).0;
-                let update = updates * self.energy_per_update.cost(corner).0;
-                // A spike goes to every core of the layer that may listen to it.
-                let routed = layer.layer.inputs * activity * steps * used;
-                let routing = routed * self.energy_per_spike.cost(corner).0;
+                let own = self.dynamic(placed, activity, corner).scaled(steps);
+                let (synaptic, update, routing) =
+                    (own.on_chip.0, own.compute.0, own.interconnect.0);
                 energy.on_chip += Joules(synaptic);
                 energy.compute += Joules(update);
                 energy.interconnect += Joules(routing);
@@ -214,7 +278,10 @@ impl Neuromorphic {
                             events * (f64::from(layer.weight_bits) + SYNAPSE_INDEX_BITS) / 8.0,
                         ),
                         precision: None,
-                        bound: Bound::Overhead,
+                        bound: match paced.by {
+                            Pace::Step => Bound::Overhead,
+                            Pace::Events | Pace::Power => Bound::Compute,
+                        },
                     });
                 }
             }
@@ -235,8 +302,16 @@ impl Neuromorphic {
             executed: synapses_total * activity * steps,
             explanation: request.explained(|| Explanation {
             time: format!(
-                "{steps} time steps × {} = {} per unit (latency: + {depth} layers)",
-                si(self.step.typical.0, "s"),
+                "{steps} time steps × {} ({}) = {} per unit (latency: + {depth} layers)",
+                si(paced.step, "s"),
+                match paced.by {
+                    Pace::Step => "the shortest".to_owned(),
+                    Pace::Events => format!(
+                        "the events of the busiest core at {} per second",
+                        many(self.events_per_second.typical)
+                    ),
+                    Pace::Power => "by the power limit".to_owned(),
+                },
                 si(seconds[1], "s")
             ),
             energy: format!(
@@ -260,9 +335,19 @@ impl Neuromorphic {
                     "J"
                 ),
             ),
-            limit: format!(
-                "{steps} time steps per unit set the speed of all layers, whatever the size of the weights"
-            ),
+            limit: match paced.by {
+                Pace::Step => format!(
+                    "{steps} time steps per unit set the speed of all layers, whatever the size of the weights"
+                ),
+                Pace::Events => format!(
+                    "the busiest core's synaptic events make each of {steps} time steps take {}",
+                    si(paced.step, "s")
+                ),
+                Pace::Power => format!(
+                    "the power limit makes each of {steps} time steps take {}",
+                    si(paced.step, "s")
+                ),
+            },
             stretch: 0.0,
             notes: vec![
                 format!(
@@ -270,6 +355,11 @@ impl Neuromorphic {
                      are {}",
                     if known { "measured" } else { "assumed" }
                 ),
+                unknown(&[
+                    ("the shortest time step", self.step.range().map(|s| s.0), "s"),
+                    ("energy per event", self.energy_per_event.range().map(|e| e.0), "J"),
+                    ("spikes per synapse", if known { Range::exact(activity) } else { self.activity.range() }, ""),
+                ]),
                 format!(
                     "at {steps} time steps spiking is published to cost less than the same network with quantised \
                      activations only below {:.1} % spikes per neuron and step",
@@ -278,6 +368,63 @@ impl Neuromorphic {
             ],
             }),
         })
+    }
+}
+
+/// What of a chip is known least, by its range.
+fn unknown(figures: &[(&str, Range<f64>, &str)]) -> String {
+    let width = |range: &Range<f64>| range.high / range.low.max(f64::MIN_POSITIVE);
+    let widest = figures
+        .iter()
+        .max_by(|a, b| width(&a.1).total_cmp(&width(&b.1)));
+    widest.map_or_else(String::new, |(name, range, unit)| {
+        format!(
+            "most of the range is that {name} may lie between {} and {}",
+            si(range.low, unit).trim_end(),
+            si(range.high, unit).trim_end()
+        )
+    })
+}
+
+/// A network on chips: its layers with their synapses and cores.
+struct Placed<'a> {
+    chips: f64,
+    cores: f64,
+    layers: Vec<(&'a LayerProfile, f64, f64)>,
+}
+
+/// How long a time step takes, and what makes it so long.
+struct Paced {
+    step: f64,
+    by: Pace,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Pace {
+    /// The chip's shortest step.
+    Step,
+    /// The synaptic events of the busiest core.
+    Events,
+    /// The power that the chips may draw.
+    Power,
+}
+
+impl Neuromorphic {
+    /// Energy of what a layer does in one time step: events on the chip, updates in arithmetic, spikes on links.
+    fn dynamic(
+        &self,
+        (layer, synapses, cores): &(&LayerProfile, f64, f64),
+        activity: f64,
+        corner: Corner,
+    ) -> EnergyBreakdown {
+        // A spike goes to every core of the layer that may listen to it.
+        let routed = layer.layer.inputs * activity * cores;
+        EnergyBreakdown {
+            compute: self.energy_per_update.cost(corner) * layer.layer.outputs,
+            on_chip: self.energy_per_event.cost(corner) * (synapses * activity),
+            interconnect: self.energy_per_spike.cost(corner) * routed,
+            ..EnergyBreakdown::default()
+        }
     }
 }
 

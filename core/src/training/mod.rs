@@ -445,7 +445,7 @@ fn embodied(
     scenario: &Scenario,
 ) -> Estimate<GramsCo2e> {
     let per_device = target.embodied_range();
-    let range = carbon::embodied(per_device, u64::from(devices), time, scenario);
+    let range = carbon::embodied(per_device, Range::exact(f64::from(devices)), time, scenario);
     let known = match &target.embodied {
         Some(figure) => figure.source.as_str(),
         None => "not published; assumed by power limit",

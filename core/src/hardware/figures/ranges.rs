@@ -95,6 +95,7 @@ const TABLE: &[(&str, Plausible)] = &[
     ("neurons_per_core", from(1.0, 1e9)),
     ("synapses_per_core", from(1.0, 1e12)),
     ("max_fan_in", from(1.0, 1e12)),
+    ("events_per_second", from(1e3, 1e15)),
     ("energy_per_event", JOULES),
     ("energy_per_update", JOULES_OR_NONE),
     ("energy_per_spike", JOULES_OR_NONE),

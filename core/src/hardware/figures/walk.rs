@@ -308,6 +308,11 @@ fn walk_neuromorphic(chip: &mut Neuromorphic, visit: &mut Visit<'_>) {
     group.figure("active_power", "Active power", &mut chip.active_power);
     let mut group = Group::new("Time steps and spikes", "", visit);
     group.figure("step", "Shortest time step", &mut chip.step);
+    group.figure(
+        "events_per_second",
+        "Events of a core in a second",
+        &mut chip.events_per_second,
+    );
     group.figure("steps", "Usual time steps", &mut chip.steps);
     group.figure("activity", "Spikes per neuron and step", &mut chip.activity);
 }

@@ -225,16 +225,16 @@ impl<'a> Layout<'a> {
             return false;
         }
         // The number of multipliers falls as the cycles grow.
-        let (mut low, mut high) = (0.5, most);
-        while high - low > 0.5 {
-            let middle = f64::midpoint(low, high);
+        let (mut low, mut high) = (0.0, most.ceil());
+        while high - low > 1.0 {
+            let middle = f64::midpoint(low, high).floor();
             if needed(middle) <= units {
-                high = middle
+                high = middle;
             } else {
-                low = middle
+                low = middle;
             }
         }
-        let cycles = high.max(1.0);
+        let cycles = high;
         let density = |l: &LayerProfile| 1.0 - l.sparsity();
         let executed = layers.iter().map(|l| self.macs(l) * density(l)).sum();
         self.executed = executed;
