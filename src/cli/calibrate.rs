@@ -75,9 +75,12 @@ pub(super) fn run(arguments: &CalibrateArguments, out: &mut Out) -> anyhow::Resu
     ))?;
     let spread = constants.spread;
     for (work, spread) in [
-        ("language models, Ampere", spread.decode_ampere),
-        ("language models, Hopper", spread.decode_hopper),
-        ("language models, Blackwell", spread.decode_blackwell),
+        ("language models, Ampere, 2024", spread.ampere_2024),
+        ("language models, Hopper, 2024", spread.hopper_2024),
+        ("language models, Hopper, 2025", spread.hopper_2025),
+        ("language models, Hopper, 2026", spread.hopper_2026),
+        ("language models, Blackwell, 2025", spread.blackwell_2025),
+        ("language models, Blackwell, 2026", spread.blackwell_2026),
         ("images", spread.image),
         ("videos", spread.video),
         ("MLPerf systems", spread.system),
