@@ -233,8 +233,10 @@ impl<'a> Case<'a> {
         }
         match note.split_once(" of the multiplications)") {
             None => {
-                let all = self.with(dense).unwrap();
-                assert!(same(&all), "{}: {unused:?} of all", self.what);
+                // Dense, the network may not fit.
+                if let Some(all) = self.with(dense) {
+                    assert!(same(&all), "{}: {unused:?} of all", self.what);
+                }
             }
             Some((named, _)) => {
                 assert!(unused.len() < with_zeros.len(), "{}", self.what);

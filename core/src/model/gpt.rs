@@ -88,6 +88,7 @@ impl GptConfig {
             window: None,
             experts: None,
             latent: None,
+            attention_weights: None,
             encoder: false,
             positions: whole(self.context)?,
             biases: Biases {

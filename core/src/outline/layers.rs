@@ -176,13 +176,13 @@ impl<'a> Blocks<'a> {
     fn attention(&mut self, hidden: f64, layers: u32) {
         let network = self.network;
         let heads = f64::from(network.heads) * f64::from(network.head_dim);
-        match network.latent {
-            None => {
+        match (network.latent, network.attention_weights) {
+            (None, None) => {
                 let keys = f64::from(network.kv_heads) * f64::from(network.head_dim);
                 self.matrices("attention.qkv", heads + 2.0 * keys, hidden, layers, None);
                 self.matrices("attention.output", hidden, heads, layers, None);
             }
-            Some(_) => {
+            _ => {
                 let each = network.attention_parameters() / hidden;
                 self.matrices("attention.projections", each, hidden, layers, None);
             }

@@ -121,6 +121,9 @@ fn smaller(network: &Transformer, scale: f64) -> Transformer {
             dense_layers: experts.dense_layers.min(scaled(network.layers, scale, 1)),
             ..experts
         }),
+        attention_weights: network
+            .attention_weights
+            .map(|weights| scaled(weights, scale * scale, 1)),
         ..network.clone()
     }
 }

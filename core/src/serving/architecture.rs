@@ -97,6 +97,10 @@ pub struct Transformer {
     /// Multi-head latent attention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<LatentAttention>,
+    /// Parameters of attention in one layer, averaged over the layers, where they do not follow from the heads: gates,
+    /// layers with a recurrent state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention_weights: Option<u32>,
     /// Whether it reads a whole text at once instead of writing one.
     #[serde(default)]
     pub encoder: bool,
@@ -139,11 +143,12 @@ impl Biases {
     }
 }
 
-/// Sliding-window attention.
+/// Sliding-window attention, and layers with a recurrent state in place of attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
-    /// Tokens that a windowed layer looks back.
+    /// Tokens that a windowed layer looks back; of a recurrent layer, the tokens whose keys and values are as many bytes as
+    /// its state.
     pub tokens: u32,
     /// Every how many layers one looks back over everything; 0: none.
     pub full_every: u32,
@@ -242,6 +247,9 @@ impl Transformer {
     }
 
     pub(crate) fn attention_parameters(&self) -> f64 {
+        if let Some(weights) = self.attention_weights {
+            return f64::from(weights);
+        }
         let hidden = f64::from(self.hidden);
         let heads = f64::from(self.heads);
         match self.latent {
@@ -299,6 +307,14 @@ impl Transformer {
         }
     }
 
+    /// Width over which the two products of attention are taken per head while a prompt is read.
+    pub(crate) fn prompt_score_width(&self) -> f64 {
+        match self.latent {
+            Some(latent) => f64::from(latent.plain + latent.rotary + latent.value) / 2.0,
+            None => f64::from(self.head_dim),
+        }
+    }
+
     /// Operations to read a text of `tokens` tokens at once, all of whose outputs are used.
     pub fn forward_operations(&self, tokens: f64) -> f64 {
         let count = self.parameters();
@@ -340,6 +356,7 @@ impl Transformer {
             window: None,
             experts: None,
             latent: None,
+            attention_weights: None,
             encoder: false,
             positions: 0,
             biases: Biases::default(),

@@ -1,144 +1,17 @@
 //! Fits the constants to published rows, and finds their error on families that were left out of the fit.
 
+mod start;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::constants::{
-    Constants, DecodeEnergy, DecodeTime, DiffusionEnergy, DiffusionTime, LlamaCpp, Spread, Spreads,
-    SystemEnergy, SystemTime,
-};
+use super::constants::{Constants, Spread, Spreads};
 use super::device::Generation;
 use super::fit::{Sample, fit};
 use super::format::Era;
 use super::predict::{Prediction, joules, predict, seconds, typical};
 use super::rows::{Case, CaseWork};
 use super::statistics::weighted_quantile;
-
-/// Where every fit starts: round values of the right size, chosen before any fit, so that a rerun does not depend on
-/// what ran before.
-fn start() -> Constants {
-    let spread = Spread {
-        energy: 0.3,
-        throughput: 0.3,
-    };
-    Constants {
-        provenance: String::new(),
-        decode_time: DecodeTime {
-            weights_hopper: 0.8,
-            weights_blackwell: 0.7,
-            cache: 0.6,
-            compute: 0.6,
-            layer_hopper: 15e-6,
-            layer_blackwell: 15e-6,
-            expert_layer: 80e-6,
-            exchange: 20e-6,
-            exchange_2024: 100e-6,
-            link: 0.5,
-            sequence_hopper_2025: 20e-6,
-            sequence_blackwell_2025: 20e-6,
-            sequence_hopper_2024: 300e-6,
-            sequence_ampere_2024: 400e-6,
-            step_hopper_2025: 0.5e-3,
-            step_blackwell_2025: 0.5e-3,
-            step_2024: 10e-3,
-            long_context_blackwell: 20e-3,
-            request_2025: 1e-3,
-            request_2024: 5e-3,
-            context_2024: 0.3e-6,
-            layer_2024: 0.2e-3,
-            fp8_layer: 60e-6,
-            fp8_expert: 2e-6,
-            fp8_bytes: 1.0,
-            fp4_bytes: 1.0,
-        },
-        decode_energy: DecodeEnergy {
-            idle_ampere: 60.0,
-            idle_hopper: 90.0,
-            idle_blackwell: 150.0,
-            active_ampere: 60.0,
-            active_hopper: 120.0,
-            active_blackwell: 200.0,
-            operation_ampere: 0.6e-12,
-            operation_hopper: 0.35e-12,
-            operation_blackwell: 0.25e-12,
-            byte_ampere: 90e-12,
-            byte_hopper: 70e-12,
-            byte_blackwell: 60e-12,
-            link_byte: 100e-12,
-            fp4_weight: 20e-12,
-            fp8_layer: 10e-3,
-            fp8_expert: 1e-3,
-            cache_byte: 2.0,
-        },
-        diffusion_time: DiffusionTime {
-            unet_ampere: 0.4,
-            unet_hopper: 0.3,
-            linear_ampere: 0.5,
-            linear_hopper: 0.45,
-            linear_blackwell: 0.3,
-            attention_ampere: 0.5,
-            attention_hopper: 0.33,
-            attention_blackwell: 0.16,
-            decoder: 0.15,
-            block_2024: 0.5e-3,
-            block_2025: 1e-3,
-            ring_hop: 0.15e-3,
-            exchange: 0.1e-3,
-            link: 0.3,
-        },
-        diffusion_energy: DiffusionEnergy {
-            active_ampere: 150.0,
-            active_hopper: 200.0,
-            active_blackwell: 400.0,
-            operation_ampere: 0.8e-12,
-            operation_hopper: 0.6e-12,
-            operation_blackwell: 0.5e-12,
-            link_byte: 50e-12,
-        },
-        system_time: SystemTime {
-            gpu_convolution: 0.35,
-            gpu_attention: 0.45,
-            card_convolution: 0.5,
-            card_attention: 0.22,
-            soc_convolution: 0.25,
-            soc_attention: 0.3,
-            cpu: 0.4,
-            embedded_gpu: 0.3,
-            server: 0.88,
-            one_sample_gpu: 0.1,
-            one_sample_card: 0.14,
-            one_sample_soc: 0.4,
-            module: 2.0,
-            query: 0.3e-3,
-            hopper: 0.7,
-            efficient_mode: 0.75,
-        },
-        system_energy: SystemEnergy {
-            host: 220.0,
-            host_per_device: 12.0,
-            convolution: 0.75,
-            attention: 0.85,
-            kit: 8.0,
-            one_sample: 0.4,
-            board: 0.9,
-        },
-        llama_cpp: LlamaCpp {
-            bandwidth: 0.8,
-            bandwidth_hbm: 0.5,
-            unpack_operations: 12.0,
-            prompt: 0.4,
-            prompt_packed: 0.35,
-        },
-        spread: Spreads {
-            decode_ampere: spread,
-            decode_hopper: spread,
-            decode_blackwell: spread,
-            image: spread,
-            video: spread,
-            system: spread,
-            llama_cpp: spread,
-        },
-    }
-}
+use start::start;
 
 /// The kinds of work that have constants of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,8 +53,8 @@ fn weights(cases: &[&Case], name: impl Fn(&Case) -> String) -> Vec<f64> {
 fn series(case: &Case) -> String {
     let row = &case.row;
     format!(
-        "{}|{}|{}|{}|{}",
-        row.model, row.hardware, row.task, row.n_devices, row.precision
+        "{}|{}|{}|{}|{}|{}",
+        row.model, row.hardware, row.task, row.n_devices, row.precision, row.engine
     )
 }
 
@@ -229,6 +102,10 @@ fn energy_residual(case: &Case, constants: &Constants) -> Option<f64> {
     Some((predicted / measured).ln())
 }
 
+/// How strongly the constants of language models are held to where they start, which is what data sheets and single
+/// measurements say: of weaker and stronger pulls, about the one with the smallest errors on families left out.
+const PULL: f64 = 0.6;
+
 /// Fits all constants to the cases; the spread is left at its start.
 fn fit_all(cases: &[&Case]) -> Constants {
     let mut constants = start();
@@ -239,12 +116,12 @@ fn fit_all(cases: &[&Case]) -> Constants {
             .filter(|case| wanted.contains(&kind(case)))
             .collect()
     };
+    // Constants of software that starts every kernel from Python are stated, and other makers' stacks are their own.
     let served: Vec<&Case> = of(&[Kind::Decode])
         .into_iter()
         .filter(|case| {
-            // Constants of unseen devices are derived, so such rows cannot teach anything.
             let eager = matches!(&case.work, CaseWork::Decode(_, s) if s.era == Era::Eager);
-            case.device.fitted && !eager
+            taught(case) && !eager
         })
         .collect();
     let weight = weights(&served, series);
@@ -253,16 +130,22 @@ fn fit_all(cases: &[&Case]) -> Constants {
         &weight,
         &constants,
         constants.decode_time,
-        0.1,
+        PULL,
         |all, group| all.decode_time = group,
         time_residual,
     );
+    // Energies of devices that are not marked are derived from those of their generation, so they teach nothing.
+    let served: Vec<&Case> = served
+        .into_iter()
+        .filter(|case| case.device.fitted)
+        .collect();
+    let weight = weights(&served, series);
     constants.decode_energy = fit_group(
         &served,
         &weight,
         &constants,
         constants.decode_energy,
-        0.1,
+        PULL,
         |all, group| all.decode_energy = group,
         energy_residual,
     );
@@ -291,7 +174,7 @@ fn fit_all(cases: &[&Case]) -> Constants {
         &weight,
         &constants,
         constants.diffusion_energy,
-        0.1,
+        1.0,
         |all, group| all.diffusion_energy = group,
         energy_residual,
     );
@@ -322,11 +205,20 @@ fn fit_all(cases: &[&Case]) -> Constants {
         &weight,
         &constants,
         constants.llama_cpp,
-        0.1,
+        1.0,
         |all, group| all.llama_cpp = group,
         time_residual,
     );
     constants
+}
+
+/// Whether a row teaches the time of its kind of work: language models on data-centre boards of the makers of those that
+/// are marked, all else on those that are marked.
+fn taught(case: &Case) -> bool {
+    match kind(case) {
+        Kind::Decode => case.device.stacked_memory && !case.device.of_other_maker(),
+        _ => case.device.fitted,
+    }
 }
 
 /// What is left out together: the family of the model; of MLPerf and llama.cpp rows, which have one or two models
@@ -386,15 +278,15 @@ pub fn cross_validate(cases: &[Case], spread: &Spreads) -> Vec<Prediction> {
 /// family counts the same, however many rows it has: the next one is as likely to be like the small ones.
 const STATED: f64 = 0.9;
 
-/// What shares a stated range: a kind of work and, of language models, a generation of devices.
-type Stated = (Kind, Option<Generation>);
+/// What shares a stated range: a kind of work and, of language models, a generation of devices and a year of software.
+type Stated = (Kind, Option<(Generation, Era)>);
 
 fn stated_with(case: &Case) -> Stated {
-    let kind = kind(case);
-    (
-        kind,
-        (kind == Kind::Decode).then_some(case.device.generation),
-    )
+    let with = match &case.work {
+        CaseWork::Decode(_, serving) => Some((case.device.generation, serving.era)),
+        _ => None,
+    };
+    (kind(case), with)
 }
 
 /// Errors on what was left out, by what shares a stated range, and by fold.
@@ -408,9 +300,13 @@ impl Errors {
     }
 
     fn stated(&self, with: Stated) -> Option<f64> {
-        let weighted: Vec<(f64, f64)> = self
-            .0
-            .get(&with)?
+        /// Of language models: the next family is as likely as not outside what two have shown.
+        const FEWEST: usize = 3;
+        let folds = self.0.get(&with)?;
+        if with.0 == Kind::Decode && folds.len() < FEWEST {
+            return None;
+        }
+        let weighted: Vec<(f64, f64)> = folds
             .values()
             .flat_map(|errors| {
                 let rows = errors.iter().map(|_| 1.0).sum::<f64>();
@@ -436,7 +332,7 @@ pub fn calibrate(cases: &[Case], provenance: String) -> Constants {
     let mut speed = Errors::default();
     for case in cases {
         let eager = matches!(&case.work, CaseWork::Decode(_, s) if s.era == Era::Eager);
-        if (!case.device.fitted && kind(case) < Kind::System) || eager {
+        if (!taught(case) && kind(case) < Kind::System) || eager {
             continue; // a wider range is stated for these
         }
         let Some(left_out) = folds.get(&fold(case)) else {
@@ -458,16 +354,19 @@ pub fn calibrate(cases: &[Case], provenance: String) -> Constants {
         }
     };
     let fallback = constants.spread;
-    let decode = |generation| {
+    let decode = |generation, era| {
         spread(
-            (Kind::Decode, Some(generation)),
-            fallback.decode(generation),
+            (Kind::Decode, Some((generation, era))),
+            fallback.decode(generation, era),
         )
     };
     constants.spread = Spreads {
-        decode_ampere: decode(Generation::Ampere),
-        decode_hopper: decode(Generation::Hopper),
-        decode_blackwell: decode(Generation::Blackwell),
+        ampere_2024: decode(Generation::Ampere, Era::Y2024),
+        hopper_2024: decode(Generation::Hopper, Era::Y2024),
+        hopper_2025: decode(Generation::Hopper, Era::Y2025),
+        hopper_2026: decode(Generation::Hopper, Era::Y2026),
+        blackwell_2025: decode(Generation::Blackwell, Era::Y2025),
+        blackwell_2026: decode(Generation::Blackwell, Era::Y2026),
         image: spread((Kind::Image, None), fallback.image),
         video: spread((Kind::Video, None), fallback.video),
         system: spread((Kind::System, None), fallback.system),

@@ -206,6 +206,7 @@ impl Keys<'_> {
             window: self.window(layers)?,
             experts,
             latent: self.latent()?,
+            attention_weights: None,
             encoder,
             positions: self.positions(family)?,
             biases: self.biases(family)?,

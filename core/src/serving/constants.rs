@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use super::device::Generation;
+use super::format::Era;
 use crate::error::{Error, Result};
 
 /// The file that ships with the program.
@@ -16,10 +17,14 @@ pub(crate) trait Fitted: Copy {
     fn values(&self) -> Vec<f64>;
     /// The same numbers with other values, as many as there are names.
     fn with(values: &[f64]) -> Self;
+    /// What each can be at most, none where they are fewer: no efficiency is above what long transfers and large products reach.
+    fn most() -> Vec<f64> {
+        Vec::new()
+    }
 }
 
 macro_rules! constants {
-    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident,)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident $(<= $most:literal)?,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -36,6 +41,10 @@ macro_rules! constants {
                 let mut values = values.iter().copied();
                 Self { $($field: values.next().unwrap_or(f64::NAN)),* }
             }
+
+            fn most() -> Vec<f64> {
+                vec![$([$($most,)? f64::INFINITY][0]),*]
+            }
         }
     };
 }
@@ -43,42 +52,83 @@ macro_rules! constants {
 constants! {
     /// Time of a step of a language model. Efficiencies are shares of the peak on the data sheet; times in seconds.
     DecodeTime {
-        /// Memory bandwidth for weights, Ampere and Hopper.
-        weights_hopper,
+        /// Memory bandwidth for weights, Ampere.
+        weights_ampere <= 0.92,
+        /// Memory bandwidth for weights, Hopper.
+        weights_hopper <= 0.92,
         /// Memory bandwidth for weights, Blackwell.
-        weights_blackwell,
+        weights_blackwell <= 0.92,
         /// Memory bandwidth for keys and values.
-        cache,
-        /// Arithmetic.
-        compute,
+        cache <= 0.92,
+        /// Arithmetic of tokens that are written, Ampere.
+        compute_ampere <= 0.85,
+        /// Arithmetic of tokens that are written, Hopper.
+        compute_hopper <= 0.85,
+        /// Arithmetic of tokens that are written, Blackwell.
+        compute_blackwell <= 0.85,
+        /// Arithmetic of prompts, Ampere.
+        prompt_ampere <= 0.85,
+        /// Arithmetic of prompts, Hopper.
+        prompt_hopper <= 0.85,
+        /// Arithmetic of prompts, Blackwell.
+        prompt_blackwell <= 0.85,
+        /// Share of the FP8 peak, against that of 16 bit, that block-scaled products reach.
+        fp8_peak <= 0.85,
+        /// Arithmetic of experts against that of other matrices, tokens that are written.
+        expert_compute <= 1.0,
+        /// Arithmetic of experts against that of other matrices, prompts.
+        expert_prompt <= 1.0,
+        /// Inner width of a device's part of an expert at which prompts reach half of that.
+        expert_width,
+        /// Bytes of activations that a token reads and writes per layer and number of its residual stream.
+        activations,
+        /// The same per expert that a token is sent to.
+        expert_activations,
         /// Starting a layer, up to Hopper.
         layer_hopper,
         /// Starting a layer, Blackwell.
         layer_blackwell,
-        /// Routing and grouping of a layer with experts.
-        expert_layer,
+        /// Routing and grouping of a layer with experts, up to Hopper.
+        expert_layer_hopper,
+        /// Routing and grouping of a layer with experts, Blackwell.
+        expert_layer_blackwell,
+        /// More at the start of a layer with latent attention.
+        latent_layer,
+        /// Starting kernels in TensorRT-LLM against vLLM.
+        tensorrt,
+        /// Starting kernels in SGLang against vLLM.
+        sglang,
         /// Start of one exchange between devices.
         exchange,
+        /// The same with 2026 software against that.
+        exchange_2026 <= 1.0,
         /// More at the start of one exchange with 2024 software, which waits for the host.
         exchange_2024,
+        /// More at the start of one exchange between servers.
+        server_exchange,
         /// Link bandwidth.
-        link,
-        /// Host per sequence and step, 2025 software, on hosts of Hopper.
-        sequence_hopper_2025,
-        /// Host per sequence and step, 2025 software, on hosts of Blackwell.
-        sequence_blackwell_2025,
+        link <= 0.85,
+        /// Host per sequence and step, 2026 software.
+        sequence_2026,
+        /// Host per sequence and step at 100 sequences, 2025 software.
+        sequence_2025,
         /// Host per sequence and step, 2024 software, on hosts of Hopper.
         sequence_hopper_2024,
         /// Host per sequence and step, 2024 software, on hosts of Ampere.
         sequence_ampere_2024,
+        /// Host per step, 2026 software.
+        step_2026,
         /// Host per step, 2025 software, on hosts of Hopper.
         step_hopper_2025,
         /// Host per step, 2025 software, on hosts of Blackwell.
         step_blackwell_2025,
         /// Host per step, 2024 software.
         step_2024,
-        /// Host per step of one Blackwell device on a shared machine at a context of 4000 tokens; grows with its square.
+        /// Host per step of one Blackwell device on a shared machine at a context of 4000 tokens, 2025 software; grows with
+        /// the square of the context up to that.
         long_context_blackwell,
+        /// Host per request, 2026 software.
+        request_2026,
         /// Host per request, 2025 software.
         request_2025,
         /// Host per request, 2024 software.
@@ -87,14 +137,12 @@ constants! {
         context_2024,
         /// Host per layer and step, 2024 software, which starts most kernels one by one.
         layer_2024,
-        /// Quantising activations and scaling blocks, per layer of FP8 experts.
+        /// Quantising activations and scaling blocks, per layer of FP8 experts, software before 2026.
         fp8_layer,
-        /// Going over an expert that a device holds, in FP8, whether or not a token needs it.
+        /// Going over an expert that a device holds, in FP8, whether or not a token needs it, software before 2026.
         fp8_expert,
-        /// How much longer FP8 experts take than their bytes.
-        fp8_bytes,
-        /// How much longer MXFP4 experts take than their bytes.
-        fp4_bytes,
+        /// How much longer experts in 4-bit integers take than their bytes.
+        integer_experts,
     }
 }
 
@@ -119,19 +167,27 @@ constants! {
         operation_hopper,
         /// Joules per operation in 16 bit, Blackwell.
         operation_blackwell,
+        /// Energy of an FP8 operation against one in 16 bit.
+        fp8_operation <= 0.8,
+        /// Energy of an operation on 4-bit floating-point weights against one in 16 bit, where the device has such units.
+        fp4_operation <= 0.8,
+        /// Energy of an operation on a row of a tile that holds no token, against one on a token.
+        padding <= 1.0,
         /// Joules per byte from memory to the arithmetic units, Ampere (HBM2).
         byte_ampere,
         /// Joules per byte, Hopper (HBM3).
         byte_hopper,
         /// Joules per byte, Blackwell (HBM3e).
         byte_blackwell,
+        /// Joules per token, layer and number of its residual stream, on every device, for activations.
+        activation,
         /// Joules per byte over a link.
         link_byte,
         /// Joules to unpack one MXFP4 weight.
         fp4_weight,
-        /// Joules per layer of FP8 experts for quantising activations.
+        /// Joules per layer of FP8 experts for quantising activations, software before 2026.
         fp8_layer,
-        /// Joules for going over an expert that a device holds, in FP8.
+        /// Joules for going over an expert that a device holds, in FP8, software before 2026.
         fp8_expert,
         /// How much more a byte of keys or values takes than a byte of weights: attention runs on slower units.
         cache_byte,
@@ -142,21 +198,26 @@ constants! {
     /// Time of diffusion networks: shares of the peak in 16 bit; seconds.
     DiffusionTime {
         /// U-Nets, Ampere.
-        unet_ampere,
+        unet_ampere <= 0.85,
         /// U-Nets, Hopper.
-        unet_hopper,
+        unet_hopper <= 0.85,
         /// Linear layers of transformers, Ampere.
-        linear_ampere,
+        linear_ampere <= 0.85,
         /// Linear layers of transformers, Hopper.
-        linear_hopper,
+        linear_hopper <= 0.85,
         /// Linear layers of transformers, Blackwell.
-        linear_blackwell,
+        linear_blackwell <= 0.85,
         /// Attention with heads of 128, Ampere.
-        attention_ampere,
+        attention_ampere <= 0.85,
         /// Attention with heads of 128, Hopper.
-        attention_hopper,
+        attention_hopper <= 0.85,
         /// Attention with heads of 128, Blackwell.
-        attention_blackwell,
+        attention_blackwell <= 0.85,
+        /// How attention slows down with narrower heads: this power of their width against 128.
+        narrow_heads <= 1.0,
+        /// Bytes of activations per token, block and number of the residual stream that transformers read and write between
+        /// products.
+        activations,
         /// Decoder of the latent image.
         decoder,
         /// Starting one block, 2024 software.
@@ -259,6 +320,10 @@ constants! {
         bandwidth_hbm,
         /// Operations in 32 bit to unpack a weight of four bits.
         unpack_operations,
+        /// Starting the kernels of a layer, seconds.
+        layer,
+        /// The same, more where a layer has experts.
+        expert_layer,
         /// Arithmetic in 16 bit while reading a prompt.
         prompt,
         /// The same with weights of four bits.
@@ -281,12 +346,18 @@ pub struct Spread {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spreads {
-    /// Language models on Ampere.
-    pub decode_ampere: Spread,
-    /// Language models on Hopper.
-    pub decode_hopper: Spread,
-    /// Language models on Blackwell.
-    pub decode_blackwell: Spread,
+    /// Language models on Ampere, 2024 software.
+    pub ampere_2024: Spread,
+    /// Language models on Hopper, 2024 software.
+    pub hopper_2024: Spread,
+    /// Language models on Hopper, 2025 software.
+    pub hopper_2025: Spread,
+    /// Language models on Hopper, 2026 software.
+    pub hopper_2026: Spread,
+    /// Language models on Blackwell, 2025 software.
+    pub blackwell_2025: Spread,
+    /// Language models on Blackwell, 2026 software.
+    pub blackwell_2026: Spread,
     /// Images.
     pub image: Spread,
     /// Videos.
@@ -297,13 +368,43 @@ pub struct Spreads {
     pub llama_cpp: Spread,
 }
 
+/// How much wider the range is for software of a year that was not measured on a generation (assumed).
+const OTHER_YEAR: f64 = 1.5;
+
+impl Spread {
+    /// So many times as wide, in the logarithm.
+    pub(super) const fn wider(self, factor: f64) -> Self {
+        Self {
+            energy: self.energy * factor,
+            throughput: self.throughput * factor,
+        }
+    }
+
+    /// With another cause of error, independent of the rest.
+    pub(super) fn with(self, other: f64) -> Self {
+        Self {
+            energy: self.energy.hypot(other),
+            throughput: self.throughput.hypot(other),
+        }
+    }
+}
+
 impl Spreads {
-    /// Of language models on a generation of devices.
-    pub const fn decode(&self, generation: Generation) -> Spread {
-        match generation {
-            Generation::Ampere => self.decode_ampere,
-            Generation::Hopper => self.decode_hopper,
-            Generation::Blackwell => self.decode_blackwell,
+    /// Of language models on a generation of devices with software of a year: where no rows have both, of the nearest
+    /// year, wider.
+    pub const fn decode(&self, generation: Generation, era: Era) -> Spread {
+        match (generation, era) {
+            (Generation::Ampere, Era::Eager | Era::Y2024) => self.ampere_2024,
+            (Generation::Ampere, Era::Y2025) => self.hopper_2025.wider(OTHER_YEAR),
+            (Generation::Ampere, Era::Y2026) => self.hopper_2026.wider(OTHER_YEAR),
+            (Generation::Hopper, Era::Eager | Era::Y2024) => self.hopper_2024,
+            (Generation::Hopper, Era::Y2025) => self.hopper_2025,
+            (Generation::Hopper, Era::Y2026) => self.hopper_2026,
+            (Generation::Blackwell, Era::Eager | Era::Y2024) => {
+                self.blackwell_2025.wider(OTHER_YEAR)
+            }
+            (Generation::Blackwell, Era::Y2025) => self.blackwell_2025,
+            (Generation::Blackwell, Era::Y2026) => self.blackwell_2026,
         }
     }
 }

@@ -269,7 +269,16 @@ impl UNetCounter<'_> {
     }
 }
 
+/// Width of the text's vectors of the networks that are published with SDXL's decoder.
+const SDXL_CONTEXT: u32 = 2048;
+
 impl UNet {
+    /// Whether the latent image is decoded in 32 bits: SDXL's decoder overflows in 16 (`force_upcast` in its
+    /// configuration).
+    pub(crate) fn decodes_in_32_bits(&self) -> bool {
+        self.context == SDXL_CONTEXT
+    }
+
     /// One pass for an image of a size in pixels, with the network's own number of frames.
     pub fn count(&self, height: u32, width: u32) -> PassCount {
         let mut counter = UNetCounter {

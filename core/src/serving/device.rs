@@ -93,7 +93,16 @@ struct Entry {
     waiting_power: f64,
     #[serde(default)]
     efficient_power: Option<f64>,
+    #[serde(default = "eight")]
+    domain: f64,
+    #[serde(default)]
+    whole_machine: bool,
     source: String,
+}
+
+/// Devices of a server that exchange over its own links, where the table says nothing else.
+fn eight() -> f64 {
+    8.0
 }
 
 fn one() -> f64 {
@@ -127,6 +136,10 @@ pub struct Device {
     pub power_limit: f64,
     /// Bytes per second over its link.
     pub link: f64,
+    /// Devices that exchange over such links, before a slower network between servers.
+    pub domain: f64,
+    /// Whether its power limit is that of a whole machine, as on other kinds than cards it always is.
+    pub whole_machine: bool,
     /// Energy of a byte against that of its generation.
     pub memory_energy: f64,
     /// Whether its memory is stacked (HBM).
@@ -172,6 +185,8 @@ impl Device {
             bandwidth: 0.0,
             power_limit: 0.0,
             link: 0.0,
+            domain: entry.domain,
+            whole_machine: entry.whole_machine,
             memory_energy: entry.memory_energy,
             stacked_memory: entry.stacked_memory,
             waiting_power: entry.waiting_power,
@@ -231,6 +246,17 @@ impl Device {
             .as_ref()
             .map_or(32e9, |link| link.bandwidth.typical.0);
         true
+    }
+
+    /// Whether it multiplies 4-bit floating-point numbers as they are.
+    pub(super) fn multiplies_fp4(&self) -> bool {
+        self.generation == Generation::Blackwell && self.fp8.is_some()
+    }
+
+    /// Whether it is of another maker than those that were fitted, with software of its own.
+    pub(super) fn of_other_maker(&self) -> bool {
+        let id = self.hardware.as_deref();
+        id.is_some_and(|id| !id.starts_with("nvidia-"))
     }
 
     /// Whether published measurements of its like cover a kind of network.

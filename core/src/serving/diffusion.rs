@@ -7,6 +7,10 @@ use super::device::{Device, Generation};
 use super::narrow::LinearFormat;
 use super::rates::{HELD, Rates, reference_power, throttle};
 
+/// Operations of a decoder in 32 bits against the same in 16 bit: convolutions run on the matrix units at half the rate
+/// (TF32).
+const DECODING_IN_32_BITS: f64 = 2.0;
+
 /// What is generated, and on how many devices.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Generating {
@@ -28,7 +32,7 @@ pub struct Generating {
     pub pass: PassCount,
     /// Width of the residual stream and of a head, and layers; `None` for a U-Net.
     pub transformer: Option<(f64, f64, f64)>,
-    /// Operations of decoding one image or video.
+    /// Operations of decoding one image or video, counted in 16 bit.
     pub decoder: f64,
     /// Operations of encoding its text.
     pub text: f64,
@@ -49,6 +53,10 @@ impl Generating {
             Shape::UNet(network) => (network.count(height, width), None),
             Shape::Transformer(_) | Shape::Layers(_) => return None,
         };
+        let slower = match shape {
+            Shape::UNet(network) if network.decodes_in_32_bits() => DECODING_IN_32_BITS,
+            _ => 1.0,
+        };
         Some(Self {
             batch,
             steps: f64::from(pipeline.steps),
@@ -59,7 +67,7 @@ impl Generating {
             recent: true,
             pass,
             transformer,
-            decoder: decoder_operations(height, width, frames),
+            decoder: slower * decoder_operations(height, width, frames),
             text: 2.0 * pipeline.text_encoder_parameters * f64::from(pipeline.text_tokens),
             linear: LinearFormat::Half,
         })
@@ -164,11 +172,13 @@ impl Generating {
                         (constants.linear_blackwell, constants.attention_blackwell)
                     }
                 };
-                let filled = (head / FULL_HEAD).min(1.0);
+                let filled = (head / FULL_HEAD).min(1.0).powf(constants.narrow_heads);
                 let gpu = images
                     * (self.pass.linear / (linear * self.linear.speed())
                         + self.pass.attention / (attention * filled))
-                    / shared;
+                    / shared
+                    + images * self.pass.tokens * layers * hidden * constants.activations
+                        / (self.devices * device.bandwidth);
                 if self.devices < 2.0 {
                     (gpu, 0.0, 0.0)
                 } else {

@@ -1,5 +1,6 @@
 //! A robust fit of positive constants to logarithms of measured values: Levenberg and Marquardt's method on the
-//! soft-L1 loss, with a weak pull towards the start so that what the rows do not determine stays where it was.
+//! soft-L1 loss, with a weak pull towards the start so that what the rows do not determine stays where it was;
+//! constants that cannot be larger than some value stay below it.
 
 use super::constants::Fitted;
 
@@ -28,20 +29,26 @@ pub(crate) fn fit<C: Fitted>(start: C, samples: &[Sample<'_, C>], pull: f64) -> 
             .chain(x.iter().zip(&origin).map(|(a, b)| pull * (a - b)))
             .collect()
     };
-    let mut x = origin.clone();
+    let mut most: Vec<f64> = C::most().iter().map(|most| most.ln()).collect();
+    most.resize(origin.len(), f64::INFINITY);
+    let bounded = |x: &[f64]| -> Vec<f64> {
+        let both = x.iter().zip(&most);
+        both.map(|(value, most)| value.min(*most)).collect()
+    };
+    let mut x = bounded(&origin);
     let mut current = residuals(&x);
     let mut loss = soft_l1(&current);
     let mut damping = 1e-2;
     for _ in 0..STEPS {
-        let slopes: Vec<Vec<f64>> = (0..x.len())
+        let mut slopes: Vec<Vec<f64>> = (0..x.len())
             .map(|j| {
                 const NUDGE: f64 = 1e-5;
                 let mut nudged = x.clone();
-                nudged[j] += NUDGE;
+                nudged[j] -= NUDGE;
                 residuals(&nudged)
                     .iter()
                     .zip(&current)
-                    .map(|(a, b)| (a - b) / NUDGE)
+                    .map(|(a, b)| (b - a) / NUDGE)
                     .collect()
             })
             .collect();
@@ -49,10 +56,23 @@ pub(crate) fn fit<C: Fitted>(start: C, samples: &[Sample<'_, C>], pull: f64) -> 
             .iter()
             .map(|r| 1.0 / (1.0 + (r / OUTLIER).powi(2)).sqrt())
             .collect();
+        // A constant at its most that would grow stays where it is.
+        for (j, slopes) in slopes.iter_mut().enumerate() {
+            let uphill: f64 = slopes
+                .iter()
+                .zip(&current)
+                .zip(&weights)
+                .map(|((slope, r), weight)| slope * r * weight)
+                .sum();
+            if x[j] >= most[j] && uphill < 0.0 {
+                slopes.fill(0.0);
+            }
+        }
         let mut improved = false;
         for _ in 0..12 {
             let step = newton_step(&slopes, &current, &weights, damping);
-            let tried: Vec<f64> = x.iter().zip(&step).map(|(a, b)| a + b).collect();
+            let moved: Vec<f64> = x.iter().zip(&step).map(|(a, b)| a + b).collect();
+            let tried = bounded(&moved);
             let next = residuals(&tried);
             let next_loss = soft_l1(&next);
             if next_loss < loss {
@@ -155,6 +175,32 @@ mod tests {
                 offset: values[1],
             }
         }
+        fn most() -> Vec<f64> {
+            vec![3.2, f64::INFINITY]
+        }
+    }
+
+    #[test]
+    fn a_constant_stays_below_its_most() {
+        let samples: Vec<Sample<'_, Line>> = (1..60)
+            .map(|i| {
+                let x = f64::from(i);
+                Sample {
+                    weight: 1.0,
+                    residual: Box::new(move |line: &Line| {
+                        ((line.slope * x + line.offset) / (4.0 * x + 7.0)).ln()
+                    }),
+                }
+            })
+            .collect();
+        let start = Line {
+            slope: 1.0,
+            offset: 1.0,
+        };
+        let line = fit(start, &samples, 1e-3);
+        assert!((line.slope / 3.2 - 1.0).abs() < 1e-9, "{}", line.slope);
+        // The other constant still takes the best value that is left.
+        assert!(line.offset > 7.0, "{}", line.offset);
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub(super) const FOUR: u8 = 4;
 
 /// The serving software, by the year of its release: the same chip and model tripled their throughput from one to the
 /// next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Era {
     /// Kernels started one by one from Python (Hugging Face transformers, 2023).
     Eager,
@@ -16,11 +16,13 @@ pub enum Era {
     /// vLLM 0.11 and its contemporaries.
     #[default]
     Y2025,
+    /// vLLM 0.15 and its contemporaries.
+    Y2026,
 }
 
 impl Era {
     /// All of them, oldest first.
-    pub const ALL: [Self; 3] = [Self::Eager, Self::Y2024, Self::Y2025];
+    pub const ALL: [Self; 4] = [Self::Eager, Self::Y2024, Self::Y2025, Self::Y2026];
 
     /// The year of its release.
     pub const fn year(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Era {
             Self::Eager => "2023",
             Self::Y2024 => "2024",
             Self::Y2025 => "2025",
+            Self::Y2026 => "2026",
         }
     }
 
@@ -37,6 +40,33 @@ impl Era {
             Self::Eager => "Python loop (2023)",
             Self::Y2024 => "Serving stack of 2024",
             Self::Y2025 => "Serving stack of 2025",
+            Self::Y2026 => "Serving stack of 2026",
+        }
+    }
+}
+
+/// The serving software by its maker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Engine {
+    /// vLLM.
+    #[default]
+    Vllm,
+    /// `SGLang`.
+    Sglang,
+    /// `TensorRT`-LLM.
+    TensorRt,
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Vllm, Self::Sglang, Self::TensorRt];
+
+    /// The name on screen.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vllm => "vLLM",
+            Self::Sglang => "SGLang",
+            Self::TensorRt => "TensorRT-LLM",
         }
     }
 }

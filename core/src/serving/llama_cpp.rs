@@ -1,8 +1,8 @@
-//! Language models in llama.cpp, one sequence: speed only, nobody published power with it.
+//! Language models in llama.cpp, one sequence: speed, and power as a share of the device's limit.
 
 use super::architecture::Transformer;
 use super::constants::LlamaCpp;
-use super::device::Device;
+use super::device::{Device, DeviceKind};
 
 /// Formats of weights in llama.cpp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +46,28 @@ pub(crate) fn decode_rate(
     let memory = (weights * format.bits() / 8.0 + cache) / (device.bandwidth * share);
     let unpack = match format {
         GgufFormat::F16 => 0.0,
+        // Vector units of processors multiply the packed integers as they are.
+        GgufFormat::Q8 | GgufFormat::Q4 if device.kind == DeviceKind::Cpu => 0.0,
         GgufFormat::Q8 | GgufFormat::Q4 => weights * constants.unpack_operations / device.fp32,
     };
-    1.0 / memory.hypot(unpack)
+    let started =
+        f64::from(network.layers) * constants.layer + count.expert_layers * constants.expert_layer;
+    1.0 / (memory.hypot(unpack) + started)
+}
+
+/// Share of its power limit that a device draws while it writes one sequence (assumed: graphics cards drew 0.8 to 1.0 of
+/// theirs, small networks on large cards as little as 0.5).
+const DRAWN: f64 = 0.9;
+/// How far that may be off, in the natural logarithm.
+pub(crate) const DRAWN_SPREAD: f64 = 0.25;
+/// The same of every further device, which waits most of the time (assumed).
+const WAITING: f64 = 0.2;
+
+/// Watts of `devices` devices of which one at a time writes, each held at `cap` watts where that is stated.
+pub(crate) fn watts(device: &Device, devices: f64, cap: Option<f64>) -> f64 {
+    let limit = device.power_limit;
+    let drawn = cap.map_or(DRAWN * limit, |cap| cap.min(DRAWN * limit));
+    drawn + (devices - 1.0).max(0.0) * WAITING * limit
 }
 
 /// Tokens per second while reading a prompt. Devices overlap only in part: n of them are √n as fast.
@@ -64,5 +83,7 @@ pub(crate) fn prompt_rate(
         GgufFormat::F16 => constants.prompt,
         GgufFormat::Q8 | GgufFormat::Q4 => constants.prompt_packed,
     };
-    tokens / (network.forward_operations(tokens) / (device.fp16 * share)) * devices.powf(0.5)
+    // It sums up in 16 bit, where GeForce cards are twice as fast as in 32: half their rate for integers of 8 bits.
+    let peak = device.fp16.max(device.int8 / 2.0);
+    tokens / (network.forward_operations(tokens) / (peak * share)) * devices.powf(0.5)
 }

@@ -1,8 +1,10 @@
 //! What the model predicts for a case, with its range.
 
 use super::constants::{Constants, Spread};
+use super::device::Device;
+use super::format::Era;
 use super::llama_cpp;
-use super::rows::{Case, CaseWork};
+use super::rows::{Case, CaseWork, Open, Scope, host_watts};
 use crate::units::Range;
 
 /// Time and energy predicted for a case.
@@ -17,18 +19,64 @@ pub struct Prediction {
 /// How much wider the range is for a device that the fit has not seen (leaving out a whole device makes the error of
 /// the others about 1.5 times as large).
 pub(crate) const UNSEEN_DEVICE: f64 = 1.5;
+/// How far software of another maker may be off, in the natural logarithm: by the factor that is assumed for it, either
+/// way, and as much again.
+const OTHER_MAKER: f64 = 0.4;
+/// How far software of which the version is not stated may be off, in the natural logarithm: releases of one engine within a
+/// year differ by 20 to 40 % in speed.
+const UNSTATED_SOFTWARE: f64 = 0.3;
 
 /// Predicts one case.
 pub fn predict(case: &Case, constants: &Constants) -> Prediction {
     let (seconds, joules) = typical(case, constants);
     let mut spread = spread(case, constants);
-    if !case.device.fitted && !matches!(case.work, CaseWork::System(_) | CaseWork::LlamaCpp(..)) {
-        spread.energy *= UNSEEN_DEVICE;
-        spread.throughput *= UNSEEN_DEVICE;
+    if case.open.contains(&Open::Software) {
+        spread = spread.with(UNSTATED_SOFTWARE);
     }
-    Prediction {
+    let mut prediction = Prediction {
         energy: joules.map(|joules| around(joules, spread.energy)),
         throughput: around(1.0 / seconds, spread.throughput),
+    };
+    for open in &case.open {
+        let Open::Prompt(shortest, longest) = *open else {
+            continue;
+        };
+        for prompt in [shortest, longest] {
+            let (other_seconds, other_joules) = typical(&case.with_prompt(prompt), constants);
+            prediction.throughput = reaching(prediction.throughput, 1.0 / other_seconds);
+            prediction.energy = prediction
+                .energy
+                .zip(other_joules)
+                .map(|(range, joules)| reaching(range, joules));
+        }
+    }
+    prediction
+}
+
+/// A range that also covers what another assumption makes typical, independent of its other causes.
+fn reaching(range: Range<f64>, other: f64) -> Range<f64> {
+    let apart = (other / range.typical).ln();
+    let widened = |bound: f64| {
+        let width = (bound / range.typical).ln();
+        let reach = if width * apart > 0.0 { apart } else { 0.0 };
+        range.typical * (width.signum() * width.hypot(reach)).exp()
+    };
+    Range {
+        low: widened(range.low),
+        typical: range.typical,
+        high: widened(range.high),
+    }
+}
+
+/// The spread of language models on a device with software of a year.
+pub(super) fn language_spread(device: &Device, era: Era, constants: &Constants) -> Spread {
+    let spread = constants.spread.decode(device.generation, era);
+    if device.of_other_maker() {
+        spread.wider(UNSEEN_DEVICE).with(OTHER_MAKER)
+    } else if device.fitted {
+        spread
+    } else {
+        spread.wider(UNSEEN_DEVICE)
     }
 }
 
@@ -41,13 +89,30 @@ pub(crate) fn around(typical: f64, spread: f64) -> Range<f64> {
     }
 }
 
+/// The spread of images or videos on a device.
+pub(super) fn drawing_spread(device: &Device, spread: Spread) -> Spread {
+    if device.fitted {
+        spread
+    } else {
+        spread.wider(UNSEEN_DEVICE)
+    }
+}
+
 fn spread(case: &Case, constants: &Constants) -> Spread {
+    let drawn = |spread| drawing_spread(case.device, spread);
     match &case.work {
-        CaseWork::Decode(..) => constants.spread.decode(case.device.generation),
-        CaseWork::Diffusion(_, false) => constants.spread.image,
-        CaseWork::Diffusion(_, true) => constants.spread.video,
+        CaseWork::Decode(_, serving) => language_spread(case.device, serving.era, constants),
+        CaseWork::Diffusion(_, false) => drawn(constants.spread.image),
+        CaseWork::Diffusion(_, true) => drawn(constants.spread.video),
         CaseWork::System(_) => constants.spread.system,
-        CaseWork::LlamaCpp(..) => constants.spread.llama_cpp,
+        CaseWork::LlamaCpp(..) => Spread {
+            energy: constants
+                .spread
+                .llama_cpp
+                .throughput
+                .hypot(llama_cpp::DRAWN_SPREAD),
+            ..constants.spread.llama_cpp
+        },
     }
 }
 
@@ -127,6 +192,13 @@ pub(crate) fn joules(case: &Case, constants: &Constants, seconds: f64) -> Option
         CaseWork::System(benchmark) => {
             Some(benchmark.energy(case.device, &constants.system_energy, seconds))
         }
-        CaseWork::LlamaCpp(..) => None,
+        CaseWork::LlamaCpp(.., writing) => writing.then(|| {
+            let boards = llama_cpp::watts(case.device, case.devices(), case.row.power_cap());
+            let host = match case.scope {
+                Scope::Wall => host_watts(&case.row.hardware, case.device),
+                Scope::Boards | Scope::Speed => 0.0,
+            };
+            (boards + host) * seconds
+        }),
     }
 }

@@ -1,6 +1,9 @@
 //! Published measurements as rows of a table, and what the serving model makes of them: which case each is, or why it
 //! cannot be predicted.
 
+mod language;
+mod machine;
+
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,17 +11,19 @@ use serde::Deserialize;
 use super::architecture::{Architecture, Operations, Shape, Transformer};
 use super::catalogue;
 use super::config;
-use super::decode::{SCALE, Serving};
+use super::decode::Serving;
 use super::denoiser::Pipeline;
-use super::device::{self, Device};
+use super::device::Device;
 use super::diffusion::Generating;
-use super::format::{Era, WeightFormat};
 use super::llama_cpp::GgufFormat;
 use super::narrow::LinearFormat;
 use super::system::{Arrival, Benchmark};
 use super::unread::positive;
 use crate::error::{Error, Result};
 use crate::tables::reader;
+use language::{parallel, serving};
+use machine::desktop;
+pub(super) use machine::host_watts;
 
 /// One published measurement; the columns of the public tables, all text, as many are empty.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -68,6 +73,8 @@ pub struct Row {
     pub scope: String,
     /// Where it was published.
     pub source: String,
+    /// What else is said of it.
+    pub notes: String,
 }
 
 impl Row {
@@ -76,9 +83,21 @@ impl Row {
         positive(text)
     }
 
-    /// Measured joules per unit of work.
+    /// Measured joules per unit of work; none where they are said to contain time in which nothing was done.
     pub fn measured_energy(&self) -> Option<f64> {
-        Self::number(&self.energy_j).filter(|_| !self.energy_unit.contains("Wh"))
+        Self::number(&self.energy_j)
+            .filter(|_| !self.energy_unit.contains("Wh") && !self.with_idle_time())
+    }
+
+    /// The power at which its devices were held, where it says so.
+    pub(super) fn power_cap(&self) -> Option<f64> {
+        let (_, after) = self.notes.split_once("power cap ")?;
+        after.split_whitespace().next().and_then(Self::number)
+    }
+
+    /// Whether its power was averaged over time in which nothing was done.
+    pub(super) fn with_idle_time(&self) -> bool {
+        self.notes.contains("idle") && !self.energy_j.trim().is_empty()
     }
 
     /// Measured units per second, all devices; of a stream of single queries, the inverse of its latency.
@@ -163,6 +182,17 @@ pub struct Case {
     pub scope: Scope,
     /// The work.
     pub work: CaseWork,
+    /// What the row leaves open.
+    pub open: Vec<Open>,
+}
+
+/// What a row of a language model leaves open, and its prediction assumes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Open {
+    /// The length of its prompts lies between these, as far as its task tells.
+    Prompt(f64, f64),
+    /// The version of its software: taken as new.
+    Software,
 }
 
 /// The work of a case.
@@ -178,18 +208,6 @@ pub enum CaseWork {
     LlamaCpp(Transformer, GgufFormat, f64, bool),
 }
 
-/// Prompt lengths where none is printed (assumed; the median of such data sets, in tokens).
-const PROMPTS: [(&str, f64); 7] = [
-    ("arena", 300.0),
-    ("gpqa", 250.0),
-    ("sharegpt", 250.0),
-    ("humaneval", 180.0),
-    ("image-chat", 1000.0),
-    ("video-chat", 3000.0),
-    ("fim", 400.0),
-];
-/// Prompt length of everything else (assumed).
-const PROMPT: f64 = 300.0;
 /// Tokens of a SQuAD question with its paragraph, without padding (mean of the development set, about 180).
 const SQUAD_TOKENS: f64 = 178.0;
 
@@ -204,7 +222,7 @@ impl Case {
         if row.measured_energy().is_none() && row.measured_throughput().is_none() {
             return Err("neither energy nor throughput was measured".to_owned());
         }
-        let device = device::device(&row.hardware).map_err(|error| error.to_string())?;
+        let device = machine::device_of(&row.hardware)?;
         let network = network(row, models)?;
         let devices = match row.n_devices.trim() {
             "" => 1.0,
@@ -212,26 +230,19 @@ impl Case {
                 Row::number(text).ok_or_else(|| format!("'{text}' is not a number of devices"))?
             }
         };
+        let mut open = Vec::new();
         let work = match &network.shape {
             _ if row.task.to_lowercase().contains("mlperf") => {
                 CaseWork::System(benchmark(row, &network, devices)?)
             }
             Shape::Transformer(transformer) if row.engine.contains("llama.cpp") => {
-                let format = gguf_format(&row.precision)?;
-                let writing = Row::number(&row.output_tokens);
-                let reading = Row::number(&row.input_tokens);
-                match (writing, reading) {
-                    (Some(tokens), None) => {
-                        CaseWork::LlamaCpp(transformer.clone(), format, tokens, true)
-                    }
-                    (None, Some(tokens)) => {
-                        CaseWork::LlamaCpp(transformer.clone(), format, tokens, false)
-                    }
-                    _ => return Err("the number of tokens is not stated".to_owned()),
-                }
+                let (format, tokens, writing) = desktop(row)?;
+                CaseWork::LlamaCpp(transformer.clone(), format, tokens, writing)
             }
             Shape::Transformer(transformer) => {
-                CaseWork::Decode(transformer.clone(), serving(row, devices)?)
+                let (serving, assumed) = serving(row, transformer, devices)?;
+                open = assumed;
+                CaseWork::Decode(transformer.clone(), serving)
             }
             Shape::DiffusionTransformer(_) | Shape::UNet(_) => {
                 let (generating, video) = generating(row, &network, devices)?;
@@ -250,7 +261,22 @@ impl Case {
             device,
             scope,
             work,
+            open,
         })
+    }
+
+    /// The same with another length of prompts.
+    pub(super) fn with_prompt(&self, prompt: f64) -> Self {
+        let mut case = self.clone();
+        if let CaseWork::Decode(_, serving) = &mut case.work {
+            serving.prompt = prompt;
+        }
+        case
+    }
+
+    /// Name of the device.
+    pub fn device_name(&self) -> &str {
+        &self.device.name
     }
 
     /// Number of devices.
@@ -326,52 +352,6 @@ fn network(row: &Row, models: Option<&Path>) -> std::result::Result<Architecture
         expert_bits: None,
         context_limit: None,
         shape: Shape::Transformer(Transformer::of_size(total * 1e9, active * 1e9)),
-    })
-}
-
-/// The number after a key in "tp1 ep8 dp1".
-fn parallel(text: &str, key: &str) -> Option<f64> {
-    text.split_whitespace()
-        .find_map(|word| word.strip_prefix(key).and_then(Row::number))
-}
-
-fn serving(row: &Row, devices: f64) -> std::result::Result<Serving, String> {
-    let needed = |text: &str, what: &str| {
-        Row::number(text).ok_or_else(|| format!("the {what} is not stated"))
-    };
-    let task = row.task.to_lowercase();
-    let prompt = Row::number(&row.input_tokens).unwrap_or_else(|| {
-        PROMPTS
-            .iter()
-            .find(|(key, _)| task.contains(key))
-            .map_or(PROMPT, |(_, tokens)| *tokens)
-    });
-    let engine = row.engine.to_lowercase();
-    let era = if engine.contains("hf") || engine.contains("transformers") {
-        Era::Eager
-    } else if engine.contains("2024") || engine.contains(" 0.5") || engine.contains(" 0.6") {
-        Era::Y2024
-    } else {
-        Era::Y2025
-    };
-    let precision = row.precision.to_lowercase();
-    let stages = parallel(&row.parallelism, "pp").unwrap_or(1.0);
-    if devices % stages != 0.0 {
-        return Err(format!(
-            "{devices} devices cannot form {stages} pipeline stages"
-        ));
-    }
-    Ok(Serving {
-        batch: needed(&row.batch_size, "batch size")?,
-        prompt,
-        output: needed(&row.output_tokens, "number of output tokens")?,
-        devices: devices / stages,
-        stages,
-        attention_groups: parallel(&row.parallelism, "dp").unwrap_or(1.0),
-        format: WeightFormat::named(&precision),
-        mxfp4_experts: precision.contains("mxfp4"),
-        scale: SCALE,
-        era,
     })
 }
 
@@ -454,15 +434,6 @@ fn benchmark(
         efficient: row.parallelism.contains("MaxQ"),
         plain_software: row.engine.contains("TFLite"),
     })
-}
-
-fn gguf_format(precision: &str) -> std::result::Result<GgufFormat, String> {
-    match precision.to_lowercase().as_str() {
-        "f16" | "fp16" => Ok(GgufFormat::F16),
-        "q8_0" => Ok(GgufFormat::Q8),
-        "q4_k_m" | "q4_0" | "q4_k_s" => Ok(GgufFormat::Q4),
-        other => Err(format!("the format '{other}' is not modelled")),
-    }
 }
 
 #[cfg(test)]

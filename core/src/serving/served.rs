@@ -9,8 +9,8 @@ use super::architecture::{Architecture, Shape, Transformer};
 use super::constants::{Constants, Spread};
 use super::decode::Serving;
 use super::device::{self, Device, DeviceKind};
-use super::format::{Era, WeightFormat};
-use super::predict::{UNSEEN_DEVICE, around};
+use super::format::{Engine, Era, WeightFormat};
+use super::predict::{UNSEEN_DEVICE, around, language_spread};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::hardware::{
@@ -24,8 +24,6 @@ use crate::units::{Bytes, Joules, Range, Seconds};
 use parts::{CACHE, by_layer, language_parts};
 use words::{language_energy, language_time};
 
-/// Answers longer than this are counted as less than half written on average; see [`Serving::work`].
-const SHORT_ANSWER: f64 = 1500.0;
 /// Share of the peak of 8-bit integers that products of both sides quantised reach against 16 bit; as for FP8, assumed.
 const INT8_PEAK: f64 = 0.6;
 /// Bits that say where one kept weight of a 2:4 group lies.
@@ -217,7 +215,10 @@ impl Served<'_> {
             work.body_bytes *= kept;
             work.expert_bytes *= kept;
             work.operations /= speedup;
+            work.expert_operations /= speedup;
             work.prompt /= speedup;
+            work.expert_prompt /= speedup;
+            work.prompt_attention /= speedup;
         }
         let both = (&self.constants.decode_time, &self.constants.decode_energy);
         let time = serving.time_in_limit(network, &work, &device, both);
@@ -255,7 +256,7 @@ impl Served<'_> {
                 &work.scaled(serving.busy()),
                 &device,
             ),
-            self.constants.spread.decode(self.device.generation),
+            language_spread(self.device, self.era, self.constants),
             explanation,
         )
     }
@@ -265,16 +266,12 @@ impl Served<'_> {
         &self,
         seconds: f64,
         parts: &[Part<'_>],
-        mut spread: Spread,
+        spread: Spread,
         explanation: Explanation,
     ) -> Cost {
         let scenario = self.request.scenario;
         let batch = f64::from(scenario.batch);
         let devices = f64::from(scenario.devices);
-        if !self.device.fitted {
-            spread.energy *= UNSEEN_DEVICE;
-            spread.throughput *= UNSEEN_DEVICE;
-        }
         let all = devices / batch;
         let layers: Vec<LayerCost> = parts
             .iter()
@@ -373,31 +370,30 @@ fn format(profile: &ModelProfile, device: &Device) -> WeightFormat {
 }
 
 fn serving(scenario: &Scenario, era: Era, format: WeightFormat, scale: f64) -> Serving {
-    let context = f64::from(scenario.context);
-    let (prompt, output) = if scenario.answer_tokens > 0 {
+    // Without an answer, one step at the context that is asked for: no prompt, no request.
+    let answered = scenario.answer_tokens > 0;
+    let (prompt, output) = if answered {
         (
             f64::from(scenario.prompt_tokens),
             f64::from(scenario.answer_tokens),
         )
     } else {
-        // No prompt, and an answer whose mean context is the one asked for.
-        let written = if 2.0 * context > SHORT_ANSWER {
-            0.4
-        } else {
-            0.5
-        };
-        (0.0, context / written)
+        (0.0, 0.0)
     };
     Serving {
         batch: f64::from(scenario.batch),
         prompt,
         output,
+        context: (!answered).then_some(f64::from(scenario.context)),
         devices: f64::from(scenario.tensor_devices()),
         stages: f64::from(scenario.stages),
         attention_groups: 1.0,
+        whole_experts: true,
         format,
         mxfp4_experts: false,
+        integer_experts: false,
         scale,
         era,
+        engine: Engine::default(),
     }
 }

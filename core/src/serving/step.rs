@@ -17,12 +17,22 @@ pub struct Work {
     pub context: f64,
     /// Operations with weights, for the tokens written.
     pub operations: f64,
+    /// Those of them with weights of experts.
+    pub expert_operations: f64,
     /// Operations of attention, for the tokens written.
     pub attention: f64,
     /// Operations for the share of prompts that falls to this step.
     pub prompt: f64,
+    /// Those of them with weights of experts.
+    pub expert_prompt: f64,
+    /// Those of them of attention.
+    pub prompt_attention: f64,
     /// Operations on rows of tiles that hold no token, in layers with experts.
     pub padding: f64,
+    /// Numbers of the residual stream, all tokens and layers.
+    pub activations: f64,
+    /// The same, once for every expert that a token is sent to.
+    pub expert_activations: f64,
     /// Bytes exchanged between devices.
     pub link_bytes: f64,
 }
@@ -36,9 +46,14 @@ impl Work {
             expert_weights: self.expert_weights * share,
             cache_bytes: self.cache_bytes * share,
             operations: self.operations * share,
+            expert_operations: self.expert_operations * share,
             attention: self.attention * share,
             prompt: self.prompt * share,
+            expert_prompt: self.expert_prompt * share,
+            prompt_attention: self.prompt_attention * share,
             padding: self.padding * share,
+            activations: self.activations * share,
+            expert_activations: self.expert_activations * share,
             link_bytes: self.link_bytes * share,
             ..self
         }
@@ -54,6 +69,8 @@ pub struct StepTime {
     pub cache: f64,
     /// Prompts.
     pub prompt: f64,
+    /// Activations between the products.
+    pub activations: f64,
     /// Starting kernels, routing, quantising activations.
     pub launch: f64,
     /// Exchange between devices.
@@ -69,6 +86,7 @@ impl StepTime {
             weights: self.weights * factor,
             cache: self.cache * factor,
             prompt: self.prompt * factor,
+            activations: self.activations * factor,
             launch: self.launch * factor,
             exchange: self.exchange * factor,
             host: self.host * factor,
@@ -77,7 +95,13 @@ impl StepTime {
 
     /// The step.
     pub fn total(&self) -> f64 {
-        self.weights + self.cache + self.prompt + self.launch + self.exchange + self.host
+        self.weights
+            + self.cache
+            + self.prompt
+            + self.activations
+            + self.launch
+            + self.exchange
+            + self.host
     }
 }
 
@@ -94,6 +118,8 @@ pub struct StepEnergy {
     pub weights: f64,
     /// Bytes of keys and values.
     pub cache: f64,
+    /// Activations between the products.
+    pub activations: f64,
     /// Bytes over links.
     pub link: f64,
 }
@@ -101,7 +127,13 @@ pub struct StepEnergy {
 impl StepEnergy {
     /// The step.
     pub fn total(&self) -> f64 {
-        self.standing + self.arithmetic + self.convert + self.weights + self.cache + self.link
+        self.standing
+            + self.arithmetic
+            + self.convert
+            + self.weights
+            + self.cache
+            + self.activations
+            + self.link
     }
 
     /// The same in proportion, where it exceeds what the power limit allows.
@@ -113,6 +145,7 @@ impl StepEnergy {
             convert: self.convert * factor,
             weights: self.weights * factor,
             cache: self.cache * factor,
+            activations: self.activations * factor,
             link: self.link * factor,
         }
     }

@@ -62,6 +62,8 @@ mod tests {
             model: "Qwen/Qwen3-14B".to_owned(),
             hardware: "NVIDIA B200 SXM".to_owned(),
             precision: "bfloat16".to_owned(),
+            engine: "vLLM 0.11".to_owned(),
+            input_tokens: "300".to_owned(),
             batch_size: "8".to_owned(),
             output_tokens: "600".to_owned(),
             energy_j: energy.to_owned(),

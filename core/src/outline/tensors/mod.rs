@@ -340,6 +340,7 @@ fn shaped(tensors: &[Listed]) -> std::result::Result<Architecture, String> {
             window: None,
             experts: None,
             latent: None,
+            attention_weights: None,
             encoder: false,
             // What the shapes leave over stands with the norms.
             positions: 0,

@@ -1,26 +1,30 @@
 use super::*;
-use crate::serving::architecture::Shape;
+use crate::serving::architecture::{Shape, Transformer};
 use crate::serving::catalogue::architecture;
 
-fn network(name: &str) -> Transformer {
+pub(super) fn network(name: &str) -> Transformer {
     match &architecture(name).unwrap().shape {
         Shape::Transformer(transformer) => transformer.clone(),
         other => panic!("{other:?}"),
     }
 }
 
-fn serving(batch: f64) -> Serving {
+pub(super) fn serving(batch: f64) -> Serving {
     Serving {
         batch,
         prompt: 300.0,
         output: 600.0,
+        context: None,
         devices: 1.0,
         stages: 1.0,
         attention_groups: 1.0,
+        whole_experts: true,
         format: WeightFormat::Half,
         mxfp4_experts: false,
+        integer_experts: false,
         scale: SCALE,
         era: Era::Y2025,
+        engine: Engine::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::serving::architecture::Shape;
 use crate::serving::device::Device;
 use crate::serving::diffusion::Generating;
 use crate::serving::narrow::LinearFormat;
+use crate::serving::predict::drawing_spread;
 use crate::units::Joules;
 
 impl Served<'_> {
@@ -92,6 +93,7 @@ impl Served<'_> {
             stretch: 0.0,
             notes: self.image_notes(&generating),
         });
+        let spread = drawing_spread(self.device, spread);
         Some(self.cost(time.total, &parts, spread, explanation))
     }
 

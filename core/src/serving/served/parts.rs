@@ -16,7 +16,7 @@ pub(super) fn language_parts<'a>(
     energy: &StepEnergy,
     work: &Work,
     device: &Device,
-) -> [Part<'a>; 6] {
+) -> [Part<'a>; 7] {
     let weight_bytes = work.body_bytes + work.expert_bytes;
     let products = work.operations + work.padding;
     let bound = if products / device.fp16 > weight_bytes / device.bandwidth {
@@ -72,6 +72,14 @@ pub(super) fn language_parts<'a>(
                 0.0,
                 Bound::Compute,
             ),
+            part(
+                "activations",
+                time.activations,
+                0.0,
+                0.0,
+                energy.activations,
+                Bound::Memory,
+            ),
             launch,
             exchange,
             Part::new("waiting for the host", time.host, Bound::Overhead),
@@ -83,7 +91,7 @@ pub(super) fn language_parts<'a>(
 /// The parts with the first one shared out over the layers: bytes by weights (those of experts among experts),
 /// operations by multiply-accumulates, time by whichever of the two takes it.
 pub(super) fn by_layer<'a>(
-    parts: &[Part<'a>; 6],
+    parts: &[Part<'a>; 7],
     profile: &'a ModelProfile,
     work: &Work,
     device: &Device,

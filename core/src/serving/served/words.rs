@@ -16,7 +16,7 @@ pub(super) fn language_time(
     format!(
         "one step for {} sequences at {} tokens of context on {} device(s), each reading {} of weights and {} of \
          keys and values and doing {} operations: weights {} + keys and values {} + prompts {} + \
-         starting kernels {} + exchange {} + host {} = {}; {}, fitted to published measurements of {}",
+         activations {} + starting kernels {} + exchange {} + host {} = {}; {}, fitted to published measurements of {}",
         serving.batch,
         many(work.context),
         serving.devices,
@@ -26,6 +26,7 @@ pub(super) fn language_time(
         seconds(time.weights),
         seconds(time.cache),
         seconds(time.prompt),
+        seconds(time.activations),
         seconds(time.launch),
         seconds(time.exchange),
         seconds(time.host),
@@ -41,13 +42,14 @@ pub(super) fn language_energy(
     served: &Served<'_>,
 ) -> String {
     format!(
-        "({} standing + {} operations + {} converting formats + {} weights + {} keys and values + {} links) per step and device × {} device(s) / {} tokens; fitted to published measurements of \
+        "({} standing + {} operations + {} converting formats + {} weights + {} keys and values + {} activations + {} links) per step and device × {} device(s) / {} tokens; fitted to published measurements of \
          {}",
         si(energy.standing, "J"),
         si(energy.arithmetic, "J"),
         si(energy.convert, "J"),
         si(energy.weights, "J"),
         si(energy.cache, "J"),
+        si(energy.activations, "J"),
         si(energy.link, "J"),
         serving.all_devices(),
         serving.batch,
