@@ -18,6 +18,9 @@ pub(super) struct ValidateArguments {
     /// Tables of measurements (CSV), recognised by their columns; without any, all that ship
     #[arg(long, value_name = "FILE", num_args = 1..)]
     against: Vec<PathBuf>,
+    /// Only the tables that check the models of whole classes of processors: kernels back to back, without serving software
+    #[arg(long, conflicts_with_all = ["against", "cross_validate"])]
+    class_models: bool,
     /// Folder with MODEL/config.json for models that are not in the catalogue
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
@@ -48,10 +51,11 @@ pub(super) fn rows(files: &[PathBuf]) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Tables of any kind, or all that ship.
-fn tables(files: &[PathBuf]) -> anyhow::Result<Vec<Table>> {
+fn tables(files: &[PathBuf], class_models: bool) -> anyhow::Result<Vec<Table>> {
     if files.is_empty() {
         return Ok(tables::SHIPPED
             .iter()
+            .filter(|(path, _)| !class_models || tables::CLASS_MODELS.contains(path))
             .map(|(path, text)| tables::read(text, Path::new(path)))
             .collect::<wattif_core::Result<_>>()?);
     }
@@ -69,7 +73,7 @@ pub(super) fn run(arguments: &ValidateArguments, out: &mut Out) -> anyhow::Resul
         return Err(Error::file("there is no such folder", folder).into());
     }
     let validation = tables::validate(
-        &tables(&arguments.against)?,
+        &tables(&arguments.against, arguments.class_models)?,
         Options {
             models: arguments.models.as_deref(),
             cross_validate: arguments.cross_validate,

@@ -35,7 +35,7 @@ use read::Identified;
 pub(crate) use text::reader;
 
 /// The tables that ship, with their paths.
-pub const SHIPPED: [(&str, &str); 8] = [
+pub const SHIPPED: [(&str, &str); 9] = [
     ("assets/ground_truth/serving.csv", serving::PUBLIC_ROWS),
     (
         "assets/ground_truth/fpga_measured.csv",
@@ -65,6 +65,16 @@ pub const SHIPPED: [(&str, &str); 8] = [
         "assets/ground_truth/bare_runs.csv",
         include_str!("../../../assets/ground_truth/bare_runs.csv"),
     ),
+    (
+        "assets/ground_truth/class_models.csv",
+        include_str!("../../../assets/ground_truth/class_models.csv"),
+    ),
+];
+
+/// Of those that ship, the ones that check the models of whole classes of processors.
+pub const CLASS_MODELS: [&str; 2] = [
+    "assets/ground_truth/bare_runs.csv",
+    "assets/ground_truth/class_models.csv",
 ];
 
 /// A table of one kind.

@@ -191,7 +191,7 @@ mod tests {
                 "hardware_specs" => "Devices",
                 "carbon_examples" => "Carbon",
                 "compression_quality" => "Quality",
-                "bare_runs" => "Runs",
+                "bare_runs" | "class_models" => "Runs",
                 other => panic!("{other}"),
             };
             assert!(format!("{table:?}").starts_with(expected), "{path}");

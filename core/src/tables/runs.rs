@@ -1,5 +1,5 @@
-//! Networks with random weights on one device, their kernels back to back and nothing else: what the class model of a
-//! processor predicts, without the time of any serving software.
+//! Networks on a device, their kernels back to back and nothing else: what the class model of a processor predicts, without
+//! the time of any serving software.
 
 use serde::Deserialize;
 
@@ -14,6 +14,7 @@ use crate::recipe::{Pattern, Recipe};
 use crate::scenario::Scenario;
 use crate::serving::unread::unread;
 use crate::serving::{Scope, SkippedRow, ValidatedRow};
+use crate::software::Software;
 
 /// One measured run, all text, as many columns are empty.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -25,7 +26,9 @@ pub struct RunRow {
     pub network: String,
     /// The device, as the catalogue calls it.
     pub hardware: String,
-    /// Number format of weights and operands: `bf16`, `fp16`, `fp8`, `int4`, `bf16-2:4`.
+    /// How many of them share the network; empty: one.
+    pub devices: String,
+    /// Number format of weights and operands: `bf16`, `fp16`, `fp8`, `int8`, `int4`, `bf16-2:4`.
     pub format: String,
     /// `graph`: kernels start each other; `eager`: the host starts every kernel.
     pub runtime: String,
@@ -63,7 +66,7 @@ fn recipe(format: &str) -> Option<Recipe> {
     let mut recipe = Recipe::default();
     let (weights, activations) = match format {
         "bf16" | "fp16" | "bf16-2:4" | "fp16-2:4" => (16, 16),
-        "fp8" => (8, 8),
+        "fp8" | "int8" => (8, 8),
         "int4" => (4, 16),
         _ => return None,
     };
@@ -117,9 +120,15 @@ fn predict(row: &RunRow) -> Result<ValidatedRow, String> {
     let profile = profile(row)?;
     let sequences = whole("batch", &row.batch)?;
     let reading = !row.prompt.trim().is_empty();
+    let devices = match row.devices.trim() {
+        "" => 1,
+        text => whole("devices", text)?,
+    };
     let mut scenario = Scenario {
         hardware: target.id.clone(),
+        devices,
         batch: sequences,
+        software: Software::Bare,
         ..Scenario::default()
     };
     if reading {
