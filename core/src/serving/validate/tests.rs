@@ -206,3 +206,30 @@ fn a_device_that_the_fit_has_not_seen_gets_a_wider_range() {
     };
     assert!(width("NVIDIA H200 SXM 141GB") > 1.2 * width("NVIDIA H100 80GB HBM3"));
 }
+
+#[test]
+fn what_a_row_leaves_open_makes_its_range_wider() {
+    let row = |engine: &str, prompt: &str, hardware: &str| {
+        let row = Row {
+            model: "llama-3-1-70b".to_owned(),
+            hardware: hardware.to_owned(),
+            engine: engine.to_owned(),
+            n_devices: "4".to_owned(),
+            batch_size: "32".to_owned(),
+            input_tokens: prompt.to_owned(),
+            output_tokens: "500".to_owned(),
+            throughput: "1".to_owned(),
+            ..Row::default()
+        };
+        let case = Case::new(&row, None).unwrap();
+        let prediction = predict(&case, Constants::shipped().unwrap());
+        let energy = prediction.energy.unwrap();
+        let speed = prediction.throughput;
+        (energy.high / energy.low, speed.high / speed.low)
+    };
+    let wider = |a: (f64, f64), b: (f64, f64)| a.0 > 1.05 * b.0 && a.1 > 1.05 * b.1;
+    let known = row("vLLM 0.15.1", "300", "H100 SXM");
+    assert!(wider(row("vLLM", "300", "H100 SXM"), known));
+    assert!(wider(row("vLLM 0.15.1", "", "H100 SXM"), known));
+    assert!(wider(row("vLLM 0.15.1", "300", "MI300X"), known));
+}
