@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::HardwareTarget;
 use super::catalogue::catalogue;
 use crate::error::{Error, Result};
-use crate::named::{Entry, Index, Understood};
+use crate::named::{Entry, Index, Understood, squashed, words};
 
 const FILE: &str = include_str!("../../../assets/hardware_names.ron");
 
@@ -57,7 +57,31 @@ fn index(all: &[HardwareTarget]) -> Result<Index> {
 /// [`Error::Ambiguous`] where several have these words, [`Error::Unknown`] where none has.
 pub fn named(name: &str) -> Result<Understood<&'static HardwareTarget>> {
     let all = catalogue()?;
-    Ok(index(all)?.find(name)?.map(|item| &all[item]))
+    let found = index(all)?.find(name)?.map(|item| &all[item]);
+    if found.note.is_some() && is_the_smaller_one(name, found.item)? {
+        return Err(Error::Unknown {
+            what: "hardware",
+            id: name.trim().to_owned(),
+            near: vec![found.item.name.clone()],
+        });
+    }
+    Ok(found)
+}
+
+/// Whether a name leaves out a word that makes this device a larger one of its family: an RTX 5070 is no RTX 5070 Ti.
+/// Listed names of the device need no such word.
+fn is_the_smaller_one(name: &str, target: &HardwareTarget) -> Result<bool> {
+    const LARGER: [&str; 4] = ["ti", "max", "ultra", "super"];
+    let asked = squashed(name);
+    let listed = others()?.get(&target.id).into_iter().flatten();
+    if listed.into_iter().any(|listed| squashed(listed) == asked) {
+        return Ok(false);
+    }
+    let said = |larger: &&str| words(name).iter().any(|word| word.ends_with(*larger));
+    let of_the_device = words(&target.id);
+    Ok(LARGER
+        .iter()
+        .any(|larger| of_the_device.iter().any(|word| word == larger) && !said(larger)))
 }
 
 /// The devices that a search through their names finds: what [`named`] would take first. All for an empty search.
@@ -125,6 +149,53 @@ mod tests {
     }
 
     #[test]
+    fn devices_that_users_name_most_are_found_by_what_they_write() {
+        for (name, expected) in [
+            ("RTX 5090", "nvidia-rtx-5090"),
+            ("rtx5080", "nvidia-rtx-5080"),
+            ("5070 Ti", "nvidia-rtx-5070-ti"),
+            ("RTX 5060 Ti", "nvidia-rtx-5060-ti-16gb"),
+            ("RTX 3090", "nvidia-rtx-3090"),
+            ("RTX 3060", "nvidia-rtx-3060-12gb"),
+            ("A6000", "nvidia-rtx-a6000"),
+            ("RTX PRO 6000", "nvidia-rtx-pro-6000-blackwell"),
+            ("M4 Max", "apple-m4-max"),
+            ("m4max", "apple-m4-max"),
+            ("M4", "apple-m4"),
+            ("Apple M4 Pro", "apple-m4-pro"),
+            ("M3 Ultra", "apple-m3-ultra"),
+            ("B300", "nvidia-b300-sxm"),
+            ("GB200", "nvidia-gb200"),
+            ("GB300 NVL72", "nvidia-gb300"),
+            ("GB10", "nvidia-gb10"),
+            ("DGX Spark", "nvidia-gb10"),
+            ("H20", "nvidia-h20-sxm-96gb"),
+            ("H100 NVL", "nvidia-h100-nvl"),
+            ("L40", "nvidia-l40"),
+            ("A10", "nvidia-a10"),
+            ("MI325X", "amd-mi325x"),
+            ("Instinct MI355X", "amd-mi355x"),
+            ("7900 XTX", "amd-radeon-rx-7900-xtx"),
+            ("Strix Halo", "amd-ryzen-ai-max-395"),
+            ("Gaudi 3", "intel-gaudi-3"),
+            ("Gaudi2", "intel-gaudi-2"),
+            ("Trainium 2", "aws-trainium2"),
+            ("Inferentia2", "aws-inferentia2"),
+            ("TPU7x", "google-tpu-7x"),
+            ("Ironwood", "google-tpu-7x"),
+            ("Jetson Thor", "nvidia-jetson-t5000"),
+            ("Pi 5", "raspberry-pi-5"),
+            ("Raspberry Pi 5", "raspberry-pi-5"),
+            ("Xeon 6980P", "intel-xeon-6980p"),
+            ("WSE-3", "cerebras-wse-3"),
+            ("NorthPole", "ibm-northpole"),
+            ("Snapdragon X Elite", "qualcomm-snapdragon-x-elite"),
+        ] {
+            assert_eq!(id(name).as_deref(), Ok(expected), "{name}");
+        }
+    }
+
+    #[test]
     fn what_could_be_several_devices_lists_them() {
         for (name, count) in [
             ("H100", 3),
@@ -132,6 +203,8 @@ mod tests {
             ("A100 80GB", 2),
             ("Jetson Orin", 4),
             ("Jetson", 5),
+            ("RTX 6000", 2),
+            ("Gaudi", 2),
             ("tpu v5", 2),
             ("loihi", 2),
             ("stm32", 3),
@@ -180,9 +253,23 @@ mod tests {
     fn a_device_that_is_not_there_is_no_other_device() {
         for name in [
             "GH200",
+            "L400",
             "RTX 4090 Laptop",
             "RTX 4090 Ti",
-            "L400",
+            "RTX 5070",
+            "rtx5060",
+            "RTX 3090 Ti",
+            "RTX 3060 Ti",
+            "M1",
+            "Apple M3",
+            "M3 Max",
+            "M4 Ultra",
+            "M5",
+            "A10G",
+            "H20-3e",
+            "Trainium 3",
+            "Raspberry Pi 4",
+            "MI350X",
             "A4000",
             "T400",
             "A100X",

@@ -1,5 +1,8 @@
 //! Rows of MLPerf Tiny and of designs in programmable logic: a network, a small chip or a board, one inference at a time.
 
+#[cfg(test)]
+mod tests;
+
 use serde::Deserialize;
 
 use super::chips::{Running, SmallChips};
@@ -8,7 +11,7 @@ use crate::error::Result;
 use crate::hardware::{self, HardwareClass, HardwareTarget, Machine, Request};
 use crate::profile::{LayerKind, ModelProfile};
 use crate::scenario::Scenario;
-use crate::serving::architecture::Shape;
+use crate::serving::architecture::{Architecture, Shape};
 pub(crate) use crate::serving::unread::positive as number;
 use crate::serving::unread::unread;
 use crate::serving::{self, Folding, LayerList};
@@ -111,6 +114,16 @@ pub(crate) enum SmallDevice {
     Board(&'static HardwareTarget),
 }
 
+impl SmallCase {
+    /// The device of the row: a board as the row calls it, as it may only have the chip of the catalogue's.
+    pub(crate) fn device_name(&self) -> &str {
+        match &self.device {
+            SmallDevice::Board(_) => self.row.device.trim(),
+            SmallDevice::Chip(running) => &running.name,
+        }
+    }
+}
+
 impl SmallDevice {
     pub(crate) fn name(&self) -> &str {
         match self {
@@ -190,7 +203,7 @@ impl SmallCase {
             task,
             device,
             profile: list.profile(&id, weight_bits, activation_bits),
-            folding: list.folding.filter(|_| logic),
+            folding: list.folding.filter(|_| logic && !names(&row.model, "max")),
             batch: if logic && overlaps(row) { PIPELINED } else { 1 },
         })
     }
@@ -215,14 +228,37 @@ impl SmallCase {
 /// Inferences in flight and behind each other where a row overlaps them.
 const PIPELINED: u32 = 1000;
 
-/// Whether more inferences finish than one per latency.
+/// Whether more inferences finish than one per latency; where only a rate was published, it is one of a stream.
 fn overlaps(row: &SmallRow) -> bool {
     /// Rates and latencies are rounded, and of different runs.
     const CLEARLY: f64 = 1.5;
     match (number(&row.throughput_inf_per_s), number(&row.latency_us)) {
         (Some(rate), Some(us)) => rate * Seconds::from_micro(us).0 > CLEARLY,
+        (Some(_), None) => true,
         _ => false,
     }
+}
+
+/// Whether a word stands in a text by itself.
+fn names(text: &str, word: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|other| other.eq_ignore_ascii_case(word))
+}
+
+/// A word of a model's name that numbers a design ("RN08"), if it is not among the names of the network that was found.
+fn other_design(model: &str, known: &[&str]) -> Option<String> {
+    /// Letters before a number that is a width or a version.
+    const NO_DESIGNS: [&str; 6] = ["int", "uint", "fp", "bf", "bit", "v"];
+    model
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .find(|word| {
+            let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
+            let numbered = (1..=4).contains(&letters.len())
+                && letters.len() < word.len()
+                && letters.chars().all(|c| c.is_ascii_alphabetic());
+            numbered && !NO_DESIGNS.contains(&letters) && !known.iter().any(|n| n.contains(word))
+        })
+        .map(str::to_uppercase)
 }
 
 fn device(row: &SmallRow) -> std::result::Result<SmallDevice, String> {
@@ -275,7 +311,27 @@ fn network(
                 .map(move |name| (name.len(), network, list))
         })
         .max_by_key(|(length, ..)| *length);
+    if logic && (names(&model, "fix") || names(&model, "fixed")) {
+        return Err(format!(
+            "'{}' is a design for a rate that its makers chose, and the row does not say which",
+            row.model
+        ));
+    }
+    let tool = DESIGNS.iter().any(|(tool, ..)| model.contains(tool));
+    let another = |network: &Architecture| {
+        let mut known = vec![network.id.to_lowercase()];
+        known.extend(network.names.iter().map(|name| name.to_lowercase()));
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let design = other_design(&model, &known).filter(|_| logic && tool)?;
+        Some(format!(
+            "the layers of {design} are not in the catalogue, those of {} are",
+            network.id
+        ))
+    };
     if let Some((_, network, list)) = named {
+        if let Some(reason) = another(network) {
+            return Err(reason);
+        }
         return Ok((network.id.clone(), list.clone(), short));
     }
     let design = DESIGNS
@@ -291,10 +347,20 @@ fn network(
             ));
         }
     };
-    lists()
+    let (network, list) = lists()
         .find(|(network, _)| network.id == id)
-        .map(|(network, list)| (network.id.clone(), list.clone(), short))
-        .ok_or_else(|| format!("the layers of {id} are not in the catalogue"))
+        .ok_or_else(|| format!("the layers of {id} are not in the catalogue"))?;
+    if let Some(reason) = another(network) {
+        return Err(reason);
+    }
+    let widths = bits("", id);
+    if widths.is_some() && widths != bits(&row.precision, &row.model) {
+        return Err(format!(
+            "'{}' has other widths than {id}, whose design is known",
+            row.model
+        ));
+    }
+    Ok((network.id.clone(), list.clone(), short))
 }
 
 /// Bits of weights and activations out of "W3A3", "int8", "6-12 bit mixed" (the widest), "binary" or "fp32".
@@ -379,119 +445,5 @@ pub(crate) fn class_name(device: &SmallDevice) -> &'static str {
             super::chips::Engine::Accelerator { .. } => "Edge accelerator",
         },
         SmallDevice::Board(target) => target.class.name(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(device: &str, model: &str, task: &str, precision: &str) -> SmallRow {
-        SmallRow {
-            device: device.to_owned(),
-            model: model.to_owned(),
-            task: task.to_owned(),
-            precision: precision.to_owned(),
-            energy_uj_per_inf: "1".to_owned(),
-            ..SmallRow::default()
-        }
-    }
-
-    #[test]
-    fn widths_are_read_in_all_spellings() {
-        assert_eq!(bits("int8", ""), Some((8, 8)));
-        assert_eq!(bits("6-12 bit mixed", ""), Some((12, 12)));
-        assert_eq!(bits("", "CNV-W1A1 (FINN)"), Some((1, 1)));
-        assert_eq!(bits("W4A8", ""), Some((4, 8)));
-        assert_eq!(bits("binary", ""), Some((1, 1)));
-        assert_eq!(bits("float32", ""), Some((32, 32)));
-        assert_eq!(bits("", ""), None);
-    }
-
-    #[test]
-    fn rows_find_their_network() {
-        for (device, model, task, expected) in [
-            (
-                "EK-RA6M4",
-                "MLPerf Tiny reference network",
-                "MLPerf Tiny v1.0 anomaly_detection",
-                "mlperf-tiny-autoencoder",
-            ),
-            (
-                "PYNQ-Z2 (XC7Z020)",
-                "autoencoder AD08 (hls4ml)",
-                "MLPerf Tiny v0.7 anomaly detection",
-                "hls4ml-ad08",
-            ),
-            (
-                "Arty A7-100T",
-                "CNV-W1A1 (FINN)",
-                "MLPerf Tiny v0.7 CIFAR-10 image classification",
-                "finn-cnv-w1a1",
-            ),
-            (
-                "Arty A7-100T",
-                "residual network (hls4ml)",
-                "CIFAR-10",
-                "hls4ml-rn07",
-            ),
-        ] {
-            let case = SmallCase::new(&row(device, model, task, "8 bit")).unwrap();
-            assert_eq!(case.profile.model, expected);
-        }
-    }
-
-    #[test]
-    fn reasons_say_what_is_missing() {
-        for (row, reason) in [
-            (
-                row("Raspberry Pi 4", "", "keyword spotting", "int8"),
-                "names no chip",
-            ),
-            (
-                row("EK-RA6M4", "my net", "faces", "int8"),
-                "not in the catalogue",
-            ),
-            (
-                row("EK-RA6M4", "", "keyword spotting", "posit"),
-                "names no bit-width",
-            ),
-            (
-                SmallRow {
-                    device_class: "fpga".to_owned(),
-                    ..row("VCK190", "", "kws", "int8")
-                },
-                "is not a board",
-            ),
-            (
-                SmallRow {
-                    energy_uj_per_inf: String::new(),
-                    ..row("EK-RA6M4", "", "kws", "int8")
-                },
-                "neither energy",
-            ),
-        ] {
-            let error = SmallCase::new(&row).unwrap_err();
-            assert!(error.contains(reason), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_rate_above_one_per_latency_is_a_pipeline() {
-        let mut row = row("PYNQ-Z2", "CNV-W1A1", "CIFAR-10", "1 bit");
-        row.latency_us = "1500".to_owned();
-        row.throughput_inf_per_s = "660".to_owned();
-        assert_eq!(SmallCase::new(&row).unwrap().batch, 1);
-        row.throughput_inf_per_s = "3000".to_owned();
-        assert_eq!(SmallCase::new(&row).unwrap().batch, PIPELINED);
-    }
-
-    #[test]
-    fn microjoules_become_joules() {
-        let mut row = row("EK-RA6M4", "", "kws", "int8");
-        row.energy_uj_per_inf = "1500".to_owned();
-        row.latency_us = "2000".to_owned();
-        assert!((row.measured_energy().unwrap().0 - 1.5e-3).abs() < 1e-15);
-        assert!((row.measured_throughput().unwrap() - 500.0).abs() < 1e-9);
     }
 }

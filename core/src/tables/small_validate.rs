@@ -104,7 +104,7 @@ pub(crate) fn validate(rows: &[SmallRow], cross_validate: bool) -> Result<Valida
             (
                 &mut groups,
                 (
-                    case.device.name().to_owned(),
+                    case.device_name().to_owned(),
                     case.task.to_owned(),
                     scope,
                     case.row.precision.clone(),
@@ -129,7 +129,7 @@ pub(crate) fn validate(rows: &[SmallRow], cross_validate: bool) -> Result<Valida
             measured_energy_j: measured.0,
             measured_throughput: measured.1,
             model: case.row.model.clone(),
-            family: case.device.name().to_owned(),
+            family: case.device_name().to_owned(),
             hardware: case.row.device.clone(),
             scope,
             source: case.row.source.clone(),
