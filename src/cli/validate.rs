@@ -116,7 +116,7 @@ fn print(
         )?;
     }
     reasons("Not predicted", &validation.skipped, out)?;
-    reasons("Not read", &validation.notes, out)
+    reasons("Noted of predicted rows", &validation.notes, out)
 }
 
 /// Rows by the reason why they, or parts of them, are not in the figures.
