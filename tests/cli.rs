@@ -944,7 +944,8 @@ fn a_training_that_cannot_be_says_why() {
         with(&["--hardware", "nvidia-v100-sxm2", "--precision", "fp8"]),
         (
             Some(1),
-            "wattif: NVIDIA V100 SXM2 32 GB has no FP8 arithmetic; it has FP16, FP32".to_owned()
+            "wattif: NVIDIA V100 SXM2 32 GB has no FP8 arithmetic; it has INT8, FP16, FP32"
+                .to_owned()
         )
     );
     // Two devices are called so.

@@ -132,6 +132,10 @@ pub struct HardwareTarget {
 }
 
 /// The cost model of a class of devices, with its constants.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for every device, and they are kept for good"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum CostModel {
     /// Fetches weights and operands from memories: GPU, TPU, ASIC, graph processor, CPU.

@@ -158,7 +158,7 @@ mod tests {
             ("RTX 3090", "nvidia-rtx-3090"),
             ("RTX 3060", "nvidia-rtx-3060-12gb"),
             ("A6000", "nvidia-rtx-a6000"),
-            ("RTX PRO 6000", "nvidia-rtx-pro-6000-blackwell"),
+            ("RTX PRO 6000", "nvidia-rtx-pro-6000"),
             ("M4 Max", "apple-m4-max"),
             ("m4max", "apple-m4-max"),
             ("M4", "apple-m4"),
@@ -169,25 +169,24 @@ mod tests {
             ("GB300 NVL72", "nvidia-gb300"),
             ("GB10", "nvidia-gb10"),
             ("DGX Spark", "nvidia-gb10"),
-            ("H20", "nvidia-h20-sxm-96gb"),
+            ("H20", "nvidia-h20-sxm"),
             ("H100 NVL", "nvidia-h100-nvl"),
             ("L40", "nvidia-l40"),
             ("A10", "nvidia-a10"),
             ("MI325X", "amd-mi325x"),
             ("Instinct MI355X", "amd-mi355x"),
-            ("7900 XTX", "amd-radeon-rx-7900-xtx"),
+            ("7900 XTX", "amd-rx-7900-xtx"),
             ("Strix Halo", "amd-ryzen-ai-max-395"),
             ("Gaudi 3", "intel-gaudi-3"),
             ("Gaudi2", "intel-gaudi-2"),
             ("Trainium 2", "aws-trainium2"),
             ("Inferentia2", "aws-inferentia2"),
-            ("TPU7x", "google-tpu-7x"),
-            ("Ironwood", "google-tpu-7x"),
-            ("Jetson Thor", "nvidia-jetson-t5000"),
+            ("TPU7x", "google-tpu7x"),
+            ("Ironwood", "google-tpu7x"),
+            ("Jetson Thor", "nvidia-jetson-thor"),
             ("Pi 5", "raspberry-pi-5"),
             ("Raspberry Pi 5", "raspberry-pi-5"),
             ("Xeon 6980P", "intel-xeon-6980p"),
-            ("WSE-3", "cerebras-wse-3"),
             ("NorthPole", "ibm-northpole"),
             ("Snapdragon X Elite", "qualcomm-snapdragon-x-elite"),
         ] {
@@ -215,37 +214,6 @@ mod tests {
                 }
                 other => panic!("{name}: {other:?}"),
             }
-        }
-    }
-
-    #[test]
-    fn what_people_write_finds_their_device() {
-        for (name, found) in [
-            ("RTX 5090", "nvidia-rtx-5090"),
-            ("rtx5090", "nvidia-rtx-5090"),
-            ("RTX 3090", "nvidia-rtx-3090"),
-            ("3060", "nvidia-rtx-3060-12gb"),
-            ("M4 Max", "apple-m4-max"),
-            ("M3 Ultra", "apple-m3-ultra"),
-            ("MI355X", "amd-mi355x"),
-            ("MI325X", "amd-mi325x"),
-            ("GB10", "nvidia-gb10"),
-            ("DGX Spark", "nvidia-gb10"),
-            ("GB200", "nvidia-gb200"),
-            ("B300", "nvidia-b300-sxm"),
-            ("H20", "nvidia-h20-sxm"),
-            ("H100 NVL", "nvidia-h100-nvl"),
-            ("RTX PRO 6000", "nvidia-rtx-pro-6000"),
-            ("Strix Halo", "amd-ryzen-ai-max-395"),
-            ("7900 XTX", "amd-rx-7900-xtx"),
-            ("Ironwood", "google-tpu7x"),
-            ("Trainium 2", "aws-trainium2"),
-            ("Gaudi 3", "intel-gaudi-3"),
-            ("Jetson Thor", "nvidia-jetson-thor"),
-            ("Raspberry Pi 5", "raspberry-pi-5"),
-            ("Pi 5", "raspberry-pi-5"),
-        ] {
-            assert_eq!(id(name).unwrap(), found, "{name}");
         }
     }
 
