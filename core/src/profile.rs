@@ -200,6 +200,16 @@ const fn is_single(bits: &f64) -> bool {
 }
 
 impl LayerProfile {
+    /// Bits of the activations that its products are computed from: those that were left alone count as 16 beside weights of
+    /// at most 16, as kernels for such weights have them.
+    pub fn operand_bits(&self) -> u8 {
+        if self.weight_bits <= 16 {
+            self.activation_bits.min(16)
+        } else {
+            self.activation_bits
+        }
+    }
+
     /// Bytes of the parameters outside the weight tensor.
     pub fn other_bytes(&self) -> f64 {
         self.layer.other_parameters as f64 * self.other_bits / 8.0
@@ -283,12 +293,12 @@ impl ModelProfile {
     /// activations that products are computed from.
     pub fn nominal_bit_operations(&self, context: f64) -> f64 {
         let products = self.compressible().filter(|l| l.layer.macs > 0.0);
-        let activations = products.map(|l| l.activation_bits).max();
+        let activations = products.map(LayerProfile::operand_bits).max();
         self.layers
             .iter()
             .map(|l| {
                 let bits = if l.layer.kind.multiplies_weights() {
-                    f64::from(l.weight_bits) * f64::from(l.activation_bits)
+                    f64::from(l.weight_bits) * f64::from(l.operand_bits())
                 } else {
                     f64::from(activations.unwrap_or(l.activation_bits)).powi(2)
                 };

@@ -6,6 +6,7 @@
 mod check;
 mod notes;
 mod packed;
+mod parts;
 mod plan;
 mod roofline;
 mod stages;

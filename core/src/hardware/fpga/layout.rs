@@ -1,7 +1,9 @@
 //! How a network lies in programmable logic: multipliers, cycles, where the weights are.
 
+mod words;
+
 use super::{Fpga, Unit};
-use crate::digits::{count, many, si, too_much, trimmed};
+use crate::digits::{count, si, too_much, trimmed};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
 use crate::hardware::HardwareTarget;
@@ -450,56 +452,6 @@ impl<'a> Layout<'a> {
             })
             .chain((start > 0.0).then_some(handing_over))
             .collect()
-    }
-
-    pub(super) fn time_formula(&self, seconds: f64) -> String {
-        format!(
-            "{} multiply-accumulates in {} soft + {} hard units of {} × {} bits: a result every {} cycles, the first of a \
-             batch of {} after {}; / ({} × {}) + {} to hand the batch over; {} of weights streamed; {} per unit",
-            many(self.executed),
-            many(self.soft_units),
-            many(self.hard_units),
-            self.widths.0,
-            self.widths.1,
-            many(self.cycles),
-            self.request.scenario.batch,
-            many(self.fill_cycles),
-            si(self.fpga.clock.typical, "Hz"),
-            trimmed(self.efficiency(Corner::Typical), 3),
-            si(self.fpga.start.typical.0, "s"),
-            si(self.streamed_bytes, "B"),
-            si(seconds, "s"),
-        )
-    }
-
-    pub(super) fn notes(&self) -> Vec<String> {
-        let units = self.soft_units + self.hard_units;
-        let (w, a) = self.widths;
-        let mut notes = vec![if self.unfolded {
-            format!("every weight that is not zero has {w} × {a}-bit multipliers of its own")
-        } else {
-            format!("{units:.0} multipliers of {w} × {a} bits fit")
-        }];
-        if self.streamed_bytes > 0.0 {
-            notes.push(
-                "weights do not fit in block memory and are streamed, once per batch".to_owned(),
-            );
-        }
-        let pruned = self.request.profile.nonzero_weights() < self.request.profile.weights();
-        if pruned && self.unfolded {
-            notes.push("zeros need no multiplier and take none of its energy".to_owned());
-        } else if pruned {
-            notes.push(
-                "zeros are multiplied like other weights, because the multipliers are shared"
-                    .to_owned(),
-            );
-        }
-        if w <= 8 && a > 8 {
-            notes.push(format!(
-                "activations of {a} bits force floating-point multipliers; 8 bits would free most of the logic"
-            ));
-        }
-        notes
     }
 }
 

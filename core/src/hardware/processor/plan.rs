@@ -1,7 +1,7 @@
 //! How a model lies on a processor: at which width each layer is stored and computed, what stays on the chip, and what
 //! each layer therefore asks of the machine.
 
-use super::{Demand, HANDED_OVER, Precision, Processor, Total, WeightStorage};
+use super::{Demand, HANDED_OVER, Precision, Processor, WeightStorage};
 use crate::digits::{si, too_much};
 use crate::error::{Error, Result};
 use crate::hardware::cost::{Machine, Request};
@@ -27,10 +27,6 @@ pub(super) const UNPACKING: Range<f64> = Range {
     typical: 1.0,
     high: 2.0,
 };
-/// A plan that takes at most so much longer than the fastest is as fast.
-const AS_FAST: f64 = 1.01;
-/// Up to so much more time, and from so much less energy on, another plan is worth a word.
-const WORTH_A_WORD: (f64, f64) = (1.25, 0.9);
 /// Bits that say where one kept weight of a 2:4 group lies (NVIDIA A100 white paper, 2020).
 const TWO_OF_FOUR_INDEX_BITS: f64 = 2.0;
 
@@ -38,7 +34,7 @@ const TWO_OF_FOUR_INDEX_BITS: f64 = 2.0;
 pub(super) struct Plan<'a> {
     pub(super) processor: &'a Processor,
     pub(super) request: &'a Request<'a>,
-    target_name: &'a str,
+    pub(super) target_name: &'a str,
     pub(super) class: HardwareClass,
     /// Units of work that go through all layers together.
     pub(super) batch: f64,
@@ -51,87 +47,16 @@ pub(super) struct Plan<'a> {
     /// Batches under way at once, one per pipeline stage.
     pub(super) in_flight: f64,
     /// The device's formats, narrowest first.
-    formats: Vec<Precision>,
+    pub(super) formats: Vec<Precision>,
     /// Width that layers without weights compute at.
     pub(super) ambient: Precision,
     pub(super) weight_bytes: f64,
-    cache_bytes: f64,
-    activation_bytes: f64,
+    pub(super) cache_bytes: f64,
+    pub(super) activation_bytes: f64,
     /// Bits of the activations that products are computed from; those of everything that multiplies no weights.
-    activation_bits: u8,
+    pub(super) activation_bits: u8,
     /// A plan with less energy that is slower: units in a part, and its energy and time over those of this one.
     pub(super) frugal: Option<(f64, f64, f64)>,
-}
-
-impl Processor {
-    /// How the batch runs best: whole, or in smaller parts, of which more stays on the chip. Of the plans that are about
-    /// as fast as the fastest, the one with the least energy. Parts have sizes that do not depend on the batch, so that a
-    /// larger batch has all of those of a smaller one to choose from.
-    pub(super) fn best_plan<'a>(
-        &'a self,
-        target: &'a HardwareTarget,
-        request: &'a Request<'a>,
-    ) -> Result<Plan<'a>> {
-        let rates = self.rates(target, Corner::Typical);
-        let per_unit = |plan: &Plan<'_>| -> Result<(f64, f64)> {
-            let mut total = Total::default();
-            for demand in &plan.demands(Corner::Typical)? {
-                Self::layer(demand, &rates, plan.group, &mut total);
-            }
-            total.finish(&rates, plan.standing());
-            Ok((total.seconds / plan.batch, total.energy() / plan.batch))
-        };
-        let whole = self.plan(target, request)?;
-        if whole.stays_on_chip() || request.reading {
-            return Ok(whole);
-        }
-        let mut plans = Vec::new();
-        for size in whole.sizes_of_parts() {
-            let plan = whole.in_parts_of(size);
-            let fits = plan.stays_on_chip();
-            let (seconds, joules) = per_unit(&plan)?;
-            plans.push((plan, seconds, joules));
-            if fits {
-                break;
-            }
-        }
-        // Between the sizes tried so far may lie a better one.
-        for nearer in [1.09, 1.04, 1.02] {
-            let quickest = plans.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-            let Some(size) = quickest.map(|(plan, ..)| plan.batch) else {
-                break;
-            };
-            for size in [(size * nearer).round(), (size / nearer).round()] {
-                let known = plans.iter().any(|(plan, ..)| plan.batch == size);
-                if (1.0..whole.batch).contains(&size) && !known {
-                    let plan = whole.in_parts_of(size);
-                    let (seconds, joules) = per_unit(&plan)?;
-                    plans.push((plan, seconds, joules));
-                }
-            }
-        }
-        let fastest = plans
-            .iter()
-            .map(|(_, s, _)| *s)
-            .fold(f64::INFINITY, f64::min);
-        let within = |factor: f64| {
-            let quick = plans.iter().filter(move |(_, s, _)| *s <= fastest * factor);
-            quick.min_by(|a, b| a.2.total_cmp(&b.2))
-        };
-        // The machines that savings are counted with have one aim.
-        let as_fast = match request.machine {
-            Machine::Real => AS_FAST,
-            Machine::Ideal | Machine::FileReader => 1.0,
-        };
-        let (Some(best), Some(frugal)) = (within(as_fast), within(WORTH_A_WORD.0)) else {
-            return Ok(whole);
-        };
-        let less = frugal.2 / best.2;
-        let frugal = (less <= WORTH_A_WORD.1).then(|| (frugal.0.batch, less, frugal.1 / best.1));
-        let mut plan = best.0.in_parts_of(best.0.batch);
-        plan.frugal = frugal;
-        Ok(plan)
-    }
 }
 
 impl<'a> Plan<'a> {
@@ -161,7 +86,7 @@ impl<'a> Plan<'a> {
         };
         let products = request.profile.layers.iter();
         let products = products.filter(|l| l.layer.compressible && l.layer.macs > 0.0);
-        plan.activation_bits = products.map(|l| l.activation_bits).max().unwrap_or(32);
+        plan.activation_bits = products.map(LayerProfile::operand_bits).max().unwrap_or(32);
         let needed = request
             .profile
             .layers
@@ -184,7 +109,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Bytes on the chip that a program can count on, of all devices together.
-    fn room(&self, corner: Corner) -> f64 {
+    pub(super) fn room(&self, corner: Corner) -> f64 {
         if self.processor.memory.is_none() {
             return f64::INFINITY;
         }
@@ -221,7 +146,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Bytes of what a layer reads and writes at once, for the units that go through it together.
-    fn working_set(&self, layer: &Layer, bytes_per_value: f64) -> f64 {
+    pub(super) fn working_set(&self, layer: &Layer, bytes_per_value: f64) -> f64 {
         let at_once = f64::from(layer.execution.layers * layer.execution.passes);
         (layer.inputs + layer.outputs) / at_once * self.batch * self.in_flight * bytes_per_value
     }
@@ -233,44 +158,10 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether smaller parts would keep no more on the chip: what the layers hand on to each other, keys and values.
-    fn stays_on_chip(&self) -> bool {
+    pub(super) fn stays_on_chip(&self) -> bool {
         let room = self.room(Corner::Typical);
         let cached = self.weight_bytes > room || self.cached_on_chip(Corner::Typical) >= 1.0;
         cached && self.activation_bytes / self.parts <= room
-    }
-
-    /// The batch, and every smaller size of parts that is tried, largest first: whole numbers a fifth apart, and those at
-    /// which what a layer reads and writes, or all keys and values, just fit on the chip.
-    fn sizes_of_parts(&self) -> Vec<f64> {
-        let room = self.room(Corner::Typical);
-        let native = f64::from(self.ambient.bits()) / 8.0;
-        let layers = self.request.profile.layers.iter();
-        let fitting = layers.map(|l| self.batch * room / self.working_set(&l.layer, native));
-        let cached = self.batch * (room - self.weight_bytes) / self.cache_bytes;
-        let steps = (4.0 * self.batch.log2()).ceil().max(0.0) as u32;
-        let powers = (0..steps).map(|step| (f64::from(step) / 4.0).exp2().round());
-        let mut sizes: Vec<f64> = fitting
-            .chain([cached])
-            .map(f64::floor)
-            .chain(powers)
-            .filter(|size| (1.0..self.batch).contains(size))
-            .collect();
-        sizes.sort_by(|a, b| b.total_cmp(a));
-        // Sizes closer than that differ by less than anybody knows.
-        sizes.dedup_by(|next, kept| *next > 0.99 * *kept);
-        sizes.insert(0, self.batch);
-        sizes
-    }
-
-    /// The same in parts of a size, each of which is finished, of texts the whole answer, before the next begins; what
-    /// is left over goes with the next batch.
-    fn in_parts_of(&self, size: f64) -> Self {
-        Self {
-            batch: size,
-            parts: self.parts * self.batch / size,
-            formats: self.formats.clone(),
-            ..*self
-        }
     }
 
     /// What every layer asks of the machine, per part of the batch.
@@ -318,7 +209,7 @@ impl<'a> Plan<'a> {
     /// Bits of the weights and activations that a layer multiplies; of two activations, where it has no weights.
     fn operand_bits(&self, layer: &LayerProfile) -> (u8, u8) {
         if layer.layer.kind.multiplies_weights() {
-            (layer.weight_bits, layer.activation_bits)
+            (layer.weight_bits, layer.operand_bits())
         } else {
             (self.activation_bits, self.activation_bits)
         }
@@ -547,10 +438,5 @@ impl<'a> Plan<'a> {
 /// Width at which a layer has to be computed. Activations that were left alone are 32 bits in the recipe, but kernels
 /// for narrower weights compute with 16-bit activations, so they count as 16 there.
 fn needed_bits(layer: &LayerProfile) -> u8 {
-    let activations = if layer.weight_bits <= 16 {
-        layer.activation_bits.min(16)
-    } else {
-        layer.activation_bits
-    };
-    layer.weight_bits.max(activations)
+    layer.weight_bits.max(layer.operand_bits())
 }
