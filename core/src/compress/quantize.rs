@@ -283,4 +283,23 @@ mod tests {
         assert_eq!(row, [65504.0, -65504.0, 0.0, 0.0, 0.0, 0.0, 65504.0, 1.0]);
         assert!(row.iter().all(|w| w.to_bits() != (-0f32).to_bits()));
     }
+
+    #[test]
+    fn no_code_leaves_its_width_even_beyond_the_range_of_a_scale() {
+        for bits in 2..=8 {
+            let limit = ((1_u32 << (bits - 1)) - 1) as f32;
+            let row = [-1e9, 1e9, -3e7, 5.0];
+            let (mut out, mut scales) = ([0.0; 4], [f16::ZERO; 1]);
+            to_codes(&row, 0, bits, 4, &mut out, &mut scales);
+            let scale = widened(scales[0]);
+            let codes = out.map(|weight| weight / scale);
+            assert!(
+                codes
+                    .iter()
+                    .all(|code| code.abs() <= limit && code.fract() == 0.0),
+                "{bits} bits: {codes:?}"
+            );
+            assert_eq!(codes[..2], [-limit, limit], "{bits} bits");
+        }
+    }
 }
