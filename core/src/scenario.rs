@@ -202,6 +202,27 @@ mod tests {
     }
 
     #[test]
+    fn the_year_of_older_files_is_software() {
+        for (old, software) in [
+            ("Y2025", Software::Usual),
+            ("Y2024", Software::Stack(crate::serving::Era::Y2024)),
+            ("Eager", Software::Stack(crate::serving::Era::Eager)),
+        ] {
+            let text = format!("(era: {old})");
+            let scenario: Scenario = ron::from_str(&text).unwrap();
+            assert_eq!(scenario.software, software, "{old}");
+        }
+        for software in Software::all() {
+            let scenario = Scenario {
+                software,
+                ..Scenario::default()
+            };
+            let text = ron::to_string(&scenario).unwrap();
+            assert_eq!(ron::from_str(&text), Ok(scenario));
+        }
+    }
+
+    #[test]
     fn a_pue_below_one_is_refused() {
         let scenario = Scenario {
             pue: 0.9,

@@ -14,6 +14,7 @@ use crate::model::bundled;
 use crate::outline::Outline;
 use crate::profile::LayerProfile;
 use crate::recipe::{Group, Pattern, Recipe};
+use crate::serving::Fit;
 use crate::software::Software;
 use crate::training::payback;
 
@@ -187,9 +188,13 @@ impl<'a> Case<'a> {
         // A smaller memory is then left open.
         let costs = note.is_some_and(|note| note.ends_with("no time and no energy"));
         // Far from what was fitted, the ends of the range are a second opinion that no sentence is about.
+        let runtime = self.target.runtime(&self.profile, &self.scenario).unwrap();
+        let second = runtime.fit == Fit::Generation;
         let same = |other: &Cost| {
-            other.time.typical == now.time.typical
-                && other.energy.typical == now.energy.typical
+            let typical = other.time.typical == now.time.typical
+                && other.energy.typical == now.energy.typical;
+            let all = other.time == now.time && other.energy == now.energy;
+            (all || second && typical)
                 && other.executed == now.executed
                 && (costs || other.weight_bytes == now.weight_bytes)
         };

@@ -222,7 +222,25 @@ struct Demand<'a> {
     starts: f64,
 }
 
-impl Demand<'_> {
+impl<'a> Demand<'a> {
+    /// Nothing yet, of a name, in a format.
+    const fn nothing(name: &'a str, precision: Precision) -> Self {
+        Self {
+            name,
+            precision,
+            packed: None,
+            ops: 0.0,
+            unpack_ops: 0.0,
+            sparse: false,
+            memory_bytes: 0.0,
+            on_chip_bytes: 0.0,
+            link_bytes: 0.0,
+            exchanges: 0.0,
+            launches: 0.0,
+            starts: 0.0,
+        }
+    }
+
     /// Operations that are really executed.
     fn executed(&self) -> f64 {
         self.ops / if self.sparse { 2.0 } else { 1.0 }

@@ -174,23 +174,13 @@ impl<'a> Plan<'a> {
             .collect()
     }
 
-    /// The work on its way to the device and back, where that takes time beside starting layers; `None` for the ideal
-    /// machine and the one that reads the file, whose times are those of the layers.
+    /// The work on its way to the device and back, where that takes time beside starting layers; the same for every
+    /// machine that savings are counted with.
     fn handed_over(&self) -> Option<Demand<'a>> {
         self.processor.start.as_ref()?;
         Some(Demand {
-            name: HANDED_OVER,
-            precision: self.ambient,
-            packed: None,
-            ops: 0.0,
-            unpack_ops: 0.0,
-            sparse: false,
-            memory_bytes: 0.0,
-            on_chip_bytes: 0.0,
-            link_bytes: 0.0,
-            exchanges: 0.0,
-            launches: 0.0,
             starts: self.batch,
+            ..Demand::nothing(HANDED_OVER, self.ambient)
         })
     }
 

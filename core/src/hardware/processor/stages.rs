@@ -21,19 +21,10 @@ impl<'a> Plan<'a> {
             })
             .fold(f64::INFINITY, f64::min);
         (stages > 1.0).then(|| Demand {
-            name: HANDED_ON,
-            precision: self.ambient,
-            packed: None,
-            ops: 0.0,
-            unpack_ops: 0.0,
-            sparse: false,
-            memory_bytes: 0.0,
-            on_chip_bytes: 0.0,
             link_bytes: (stages - 1.0) * narrowest * self.batch * f64::from(self.ambient.bits())
                 / 8.0,
             exchanges: stages - 1.0,
-            launches: 0.0,
-            starts: 0.0,
+            ..Demand::nothing(HANDED_ON, self.ambient)
         })
     }
 }
