@@ -17,9 +17,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use baseline::Baseline;
-pub use bottleneck::Bottleneck;
-#[cfg(test)]
-use bottleneck::seconds as seconds_bound_by;
+pub use bottleneck::{Bottleneck, TimeBreakdown};
 pub use devices::on_fewest_devices;
 
 use crate::carbon::{self, Grid};
@@ -83,7 +81,7 @@ impl EnergyBreakdown {
     }
 }
 
-/// What limits the speed of a layer.
+/// What time goes to; of what happens at once, the longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
@@ -115,8 +113,8 @@ pub struct LayerCost {
     pub on_chip_bytes: Bytes,
     /// The number format it is computed in; `None` where arithmetic is not organised by formats.
     pub precision: Option<Precision>,
-    /// What limits it.
-    pub bound: Bound,
+    /// The same time by what takes it.
+    pub time_by: TimeBreakdown,
 }
 
 /// What running a model costs on one hardware target.

@@ -225,9 +225,22 @@ impl LayerProfile {
         }
     }
 
-    /// Bytes of the weights without any encoding of zeros: what dense hardware reads.
+    /// Bits that zeros take beside `bits` for every weight: codes of 1 bit are signs and cannot say zero, so that a bit for
+    /// each weight says whether it has one, and a bit for each that has.
+    pub(crate) fn bitmap_bits(&self, bits: f64) -> f64 {
+        if bits <= 1.0 && self.nonzero < self.layer.weights() {
+            self.nonzero as f64
+        } else {
+            0.0
+        }
+    }
+
+    /// Bytes of the weights as dense hardware reads them: zeros have codes like other weights, and 1-bit weights, of which
+    /// none can be zero, a bitmap beside them.
     pub fn dense_bytes(&self) -> Bytes {
-        Bytes(self.layer.weights() as f64 * f64::from(self.weight_bits) / 8.0 + self.other_bytes())
+        let bits = f64::from(self.weight_bits);
+        let codes = self.layer.weights() as f64 * bits;
+        Bytes((codes + self.bitmap_bits(bits)) / 8.0 + self.other_bytes())
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Bound, LayerCost};
+use crate::units::Seconds;
 
 impl Bound {
     /// All of them, in the order of legends.
@@ -24,28 +27,103 @@ impl Bound {
     }
 }
 
-/// What bounds the layers that take most of the time together. Written: "81 % of the time goes to layers bound by
-/// memory".
+/// Time by what it goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct TimeBreakdown {
+    /// Arithmetic, where that takes longer than the memory beside it.
+    pub compute: Seconds,
+    /// Memory, where that takes longer than the arithmetic beside it.
+    pub memory: Seconds,
+    /// What does not depend on how much is computed.
+    pub overhead: Seconds,
+    /// Links between devices.
+    pub interconnect: Seconds,
+}
+
+impl TimeBreakdown {
+    /// Time that all goes to one thing.
+    pub(crate) fn all(bound: Bound, time: Seconds) -> Self {
+        let mut own = Self::default();
+        match bound {
+            Bound::Compute => own.compute = time,
+            Bound::Memory => own.memory = time,
+            Bound::Overhead => own.overhead = time,
+            Bound::Interconnect => own.interconnect = time,
+        }
+        own
+    }
+
+    /// What goes to one thing.
+    pub const fn of(&self, bound: Bound) -> Seconds {
+        match bound {
+            Bound::Compute => self.compute,
+            Bound::Memory => self.memory,
+            Bound::Overhead => self.overhead,
+            Bound::Interconnect => self.interconnect,
+        }
+    }
+
+    /// The sum of the four.
+    pub fn total(&self) -> Seconds {
+        self.compute + self.memory + self.overhead + self.interconnect
+    }
+
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        Self {
+            compute: self.compute + other.compute,
+            memory: self.memory + other.memory,
+            overhead: self.overhead + other.overhead,
+            interconnect: self.interconnect + other.interconnect,
+        }
+    }
+
+    pub(crate) fn scaled(&self, factor: f64) -> Self {
+        Self {
+            compute: self.compute * factor,
+            memory: self.memory * factor,
+            overhead: self.overhead * factor,
+            interconnect: self.interconnect * factor,
+        }
+    }
+
+    /// What takes most of it, of equals the first; arithmetic where it is none.
+    pub fn most(&self) -> Bound {
+        let larger = |most: Bound, next: Bound| {
+            if self.of(next).0 > self.of(most).0 {
+                next
+            } else {
+                most
+            }
+        };
+        Bound::ALL.into_iter().fold(Bound::Compute, larger)
+    }
+}
+
+impl LayerCost {
+    /// What takes most of its time.
+    pub fn bound(&self) -> Bound {
+        self.time_by.most()
+    }
+}
+
+/// What takes most of the time of all layers together. Written: "81 % of the time goes to memory".
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bottleneck {
-    /// What bounds them.
+    /// What takes it.
     pub bound: Bound,
-    /// Their part of the time of all layers, 0 to 1.
+    /// Its part of the time of all layers, 0 to 1.
     pub share: f64,
 }
 
 impl Bottleneck {
     /// Of layers with their times; `None` where they take none.
     pub fn of(layers: &[LayerCost]) -> Option<Self> {
-        let total: f64 = layers.iter().map(|layer| layer.time.0).sum();
-        Bound::ALL
-            .into_iter()
-            .map(|bound| Self {
-                bound,
-                share: seconds(layers, bound) / total,
-            })
-            .filter(|own| own.share > 0.0)
-            .reduce(|most, next| if next.share > most.share { next } else { most })
+        let time = layers.iter().fold(TimeBreakdown::default(), |sum, layer| {
+            sum.plus(&layer.time_by)
+        });
+        let bound = time.most();
+        let share = time.of(bound).0 / time.total().0;
+        (share > 0.0).then_some(Self { bound, share })
     }
 }
 
@@ -53,15 +131,9 @@ impl fmt::Display for Bottleneck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:.0} % of the time goes to layers bound by {}",
+            "{:.0} % of the time goes to {}",
             100.0 * self.share,
             self.bound.words()
         )
     }
-}
-
-/// Time of the layers that something bounds.
-pub(super) fn seconds(layers: &[LayerCost], bound: Bound) -> f64 {
-    let bounded = layers.iter().filter(|layer| layer.bound == bound);
-    bounded.map(|layer| layer.time.0).sum()
 }

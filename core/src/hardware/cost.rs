@@ -2,7 +2,7 @@
 
 use crate::digits::{si, trimmed};
 use crate::error::plain;
-use crate::footprint::{Bottleneck, Bound, EnergyBreakdown, LayerCost};
+use crate::footprint::{Bottleneck, Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::scenario::Scenario;
 use crate::units::{Bytes, Joules, Range, Seconds, Watts};
@@ -190,7 +190,7 @@ impl Cost {
             memory_bytes: Bytes(0.0),
             on_chip_bytes: Bytes(0.0),
             precision: None,
-            bound: Bound::Overhead,
+            time_by: TimeBreakdown::all(Bound::Overhead, share.typical),
         });
         if !self.explanation.time.is_empty() {
             self.explanation.time += &format!(
@@ -233,7 +233,13 @@ impl Cost {
             memory_bytes: Bytes(tokens * sum(read, |layer| layer.memory_bytes)),
             on_chip_bytes: Bytes(tokens * sum(read, |layer| layer.on_chip_bytes)),
             precision: read.layers.iter().find_map(|layer| layer.precision),
-            bound: Bottleneck::of(&read.layers).map_or(Bound::Compute, |most| most.bound),
+            time_by: read
+                .layers
+                .iter()
+                .fold(TimeBreakdown::default(), |sum, layer| {
+                    sum.plus(&layer.time_by)
+                })
+                .scaled(tokens),
         });
         self.executed += tokens * read.executed;
         let share = format!(

@@ -11,7 +11,7 @@ use super::cost::{Cost, Explanation, Machine, Request};
 use super::figure::{Corner, Figure};
 use crate::digits::{many, si, too_much, trimmed};
 use crate::error::{Error, Result};
-use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::footprint::{EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::profile::{LayerKind, LayerProfile};
 use crate::units::{Bytes, Joules, Range, Seconds, Watts};
 
@@ -186,7 +186,7 @@ impl Microcontroller {
                         memory_bytes: Bytes(0.0),
                         on_chip_bytes: Bytes(demand.weight_bytes),
                         precision: None,
-                        bound: self.bound(demand),
+                        time_by: self.time_by(demand, clock),
                     })
                     .collect();
             }
@@ -207,19 +207,18 @@ impl Microcontroller {
         })
     }
 
-    /// What takes most of a layer's cycles.
-    fn bound(&self, demand: &Demand) -> Bound {
+    /// A layer's time by what its cycles go to.
+    fn time_by(&self, demand: &Demand, clock: f64) -> TimeBreakdown {
         let corner = Corner::Typical;
-        let products = self.product_cycles(demand, corner);
-        let weights = demand.weight_bytes * self.cycles_per_weight_byte.cost(corner);
-        let others = demand.outputs * self.cycles_per_output.cost(corner)
-            + demand.starts * self.cycles_per_layer.cost(corner);
-        if products >= weights && products >= others {
-            Bound::Compute
-        } else if weights >= others {
-            Bound::Memory
-        } else {
-            Bound::Overhead
+        let seconds = |cycles: f64| Seconds(cycles / clock);
+        TimeBreakdown {
+            compute: seconds(self.product_cycles(demand, corner)),
+            memory: seconds(demand.weight_bytes * self.cycles_per_weight_byte.cost(corner)),
+            overhead: seconds(
+                demand.outputs * self.cycles_per_output.cost(corner)
+                    + demand.starts * self.cycles_per_layer.cost(corner),
+            ),
+            ..TimeBreakdown::default()
         }
     }
 

@@ -12,7 +12,7 @@ use super::per_operation::{HOROWITZ_45NM, break_even_activity};
 use super::{HardwareTarget, whole};
 use crate::digits::{count, many, si, too_much, trimmed};
 use crate::error::{Error, Result};
-use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::footprint::{Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::measurement::LayerActivity;
 use crate::profile::{LayerKind, LayerProfile};
 use crate::recipe::Recipe;
@@ -262,9 +262,14 @@ impl Neuromorphic {
                 energy.compute += Joules(update);
                 energy.interconnect += Joules(routing);
                 if corner == Corner::Typical {
+                    let time = Seconds(seconds[i] / depth);
+                    let bound = match paced.by {
+                        Pace::Step => Bound::Overhead,
+                        Pace::Events | Pace::Power => Bound::Compute,
+                    };
                     layers.push(LayerCost {
                         layer: layer.layer.name.clone(),
-                        time: Seconds(seconds[i] / depth),
+                        time,
                         energy: EnergyBreakdown {
                             compute: Joules(update + active / depth),
                             on_chip: Joules(synaptic),
@@ -278,10 +283,7 @@ impl Neuromorphic {
                             events * (f64::from(layer.weight_bits) + SYNAPSE_INDEX_BITS) / 8.0,
                         ),
                         precision: None,
-                        bound: match paced.by {
-                            Pace::Step => Bound::Overhead,
-                            Pace::Events | Pace::Power => Bound::Compute,
-                        },
+                        time_by: TimeBreakdown::all(bound, time),
                     });
                 }
             }

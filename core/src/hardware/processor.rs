@@ -27,7 +27,7 @@ use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
 use super::{HardwareTarget, MemoryUse};
 use crate::error::{Error, Result};
-use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::footprint::{EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::profile::LayerKind;
 use crate::unique;
 use crate::units::{Bytes, BytesPerSecond, Joules, OpsPerSecond, Range, Seconds, Watts};
@@ -318,17 +318,17 @@ impl Processor {
             let mut total = Total::default();
             // What stays on the chip is another amount at another corner.
             for demand in &plan.demands(corner)? {
-                let (time, energy, bound) = Self::layer(demand, &rates, plan.group, &mut total);
+                let (time, energy) = Self::layer(demand, &rates, plan.group, &mut total);
                 if corner == Corner::Typical {
                     layers.push(LayerCost {
                         layer: demand.name.to_owned(),
-                        time: Seconds(time / finished),
+                        time: time.total() * (1.0 / finished),
                         energy: energy.scaled(1.0 / batch),
                         operations: demand.executed() / batch,
                         memory_bytes: Bytes(demand.memory_bytes / batch),
                         on_chip_bytes: Bytes(demand.on_chip_bytes / batch),
                         precision: Some(demand.precision),
-                        bound,
+                        time_by: time.scaled(1.0 / finished),
                     });
                 }
             }
@@ -336,6 +336,7 @@ impl Processor {
             if corner == Corner::Typical {
                 for layer in &mut layers {
                     layer.time = layer.time * total.stretch;
+                    layer.time_by = layer.time_by.scaled(total.stretch);
                     let power = Watts(rates.static_power * f64::from(devices));
                     layer.energy.static_power = power * layer.time;
                 }
@@ -430,13 +431,13 @@ impl Processor {
         }
     }
 
-    /// Time and dynamic energy of one layer for a batch, and what limits it.
+    /// Time and dynamic energy of one layer for a batch, time by what takes it.
     fn layer(
         demand: &Demand<'_>,
         rates: &Rates,
         n: f64,
         total: &mut Total,
-    ) -> (f64, EnergyBreakdown, Bound) {
+    ) -> (TimeBreakdown, EnergyBreakdown) {
         let format = demand.precision as usize;
         let (peak, energy_per_op) = (rates.peak[format], rates.energy_per_op[format]);
         let speedup = if demand.sparse {
@@ -464,8 +465,17 @@ impl Processor {
         let launch = demand.launches * launch + demand.starts * rates.start;
         let link =
             demand.exchanges * rates.link_latency + demand.link_bytes / (rates.link_bandwidth * n);
-        let terms = [compute, memory, launch, link];
-        let time = compute.max(memory) + launch + link;
+        let mut time = TimeBreakdown {
+            overhead: Seconds(launch),
+            interconnect: Seconds(link),
+            ..TimeBreakdown::default()
+        };
+        // Both happen at once.
+        if memory > compute {
+            time.memory = Seconds(memory);
+        } else {
+            time.compute = Seconds(compute);
+        }
 
         let breakdown = EnergyBreakdown {
             compute: Joules(demand.executed() * energy_per_op + unpack_ops * rates.vector_energy),
@@ -474,17 +484,9 @@ impl Processor {
             static_power: Joules(0.0),
             interconnect: Joules(demand.link_bytes * rates.energy_link),
         };
-        let largest = |best: (Bound, f64), next: (Bound, f64)| {
-            if next.1 > best.1 { next } else { best }
-        };
-        let bound = Bound::ALL
-            .into_iter()
-            .zip(terms)
-            .fold((Bound::Compute, 0.0), largest)
-            .0;
-        total.seconds += time;
+        total.seconds += compute.max(memory) + launch + link;
         total.breakdown = total.breakdown.plus(&breakdown);
-        (time, breakdown, bound)
+        (time, breakdown)
     }
 }
 

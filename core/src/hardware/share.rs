@@ -63,12 +63,14 @@ pub(crate) fn with_zeros<'a>(
 }
 
 /// What becomes of zeros on a processor called `name`, where some are not used: by which layers, and why. `used` tells
-/// of a layer whether its zeros are skipped, `arithmetic` whether the processor can skip any.
+/// of a layer whether its zeros are skipped, `arithmetic` whether the processor can skip any, `stored` in how many bits it
+/// holds a weight of a layer.
 pub(crate) fn unused_zeros(
     request: &Request<'_>,
     name: &str,
     arithmetic: bool,
     used: impl Fn(&LayerProfile) -> bool,
+    stored: impl Fn(&LayerProfile) -> f64,
 ) -> Option<String> {
     let all: Vec<&LayerProfile> = with_zeros(request).collect();
     let unused: Vec<&LayerProfile> = all.iter().copied().filter(|layer| !used(layer)).collect();
@@ -78,6 +80,15 @@ pub(crate) fn unused_zeros(
     } else {
         format!(" of {}", LayerShare::new(&unused, request))
     };
+    if unused
+        .iter()
+        .any(|layer| layer.bitmap_bits(stored(layer)) > 0.0)
+    {
+        return Some(format!(
+            "the zeros{of} give this {name} nothing and cost it bytes: beside 1-bit weights, which cannot be zero, a bitmap \
+             says where they are"
+        ));
+    }
     Some(match first.pattern {
         Some(Pattern::TwoOfFour) if arithmetic => format!(
             "the zeros{of} give this {name} nothing: its 2:4 arithmetic needs half of every row to be zero"

@@ -12,7 +12,7 @@ use super::device::{self, Device, DeviceKind};
 use super::format::{Engine, Era, WeightFormat};
 use super::predict::{UNSEEN_DEVICE, around, language_spread};
 use crate::error::{Error, Result};
-use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::footprint::{Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::hardware::{
     self, Cost, Explanation, HardwareTarget, Machine, Precision, Processor, Request,
 };
@@ -195,8 +195,14 @@ impl Served<'_> {
     fn language(&self, network: &Transformer) -> Cost {
         let scenario = self.request.scenario;
         let format = format(self.request.profile, self.device);
+        // Bytes of a weight beside its code.
         let scale = main_layer(self.request.profile).map_or(0.0, |l| {
-            2.0 * l.scales as f64 / l.layer.weights().max(1) as f64
+            let bitmap = if half_zero(l) && self.processor.two_of_four.is_some() {
+                0.0
+            } else {
+                l.bitmap_bits(f64::from(l.weight_bits)) / 8.0
+            };
+            (2.0 * l.scales as f64 + bitmap) / l.layer.weights().max(1) as f64
         });
         let serving = Serving {
             mxfp4_experts: mxfp4_experts(self.request.profile),
@@ -284,7 +290,7 @@ impl Served<'_> {
                 memory_bytes: Bytes(part.memory_bytes * all),
                 on_chip_bytes: Bytes(0.0),
                 precision: (part.operations > 0.0).then_some(part.precision),
-                bound: part.bound,
+                time_by: TimeBreakdown::all(part.bound, Seconds(part.seconds / batch)),
             })
             .collect();
         let breakdown = layers

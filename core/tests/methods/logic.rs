@@ -49,7 +49,12 @@ pub(crate) fn in_logic(
         (kernel as f64 / (own.inputs / channels as f64).sqrt().max(1.0)).min(1.0)
     };
     let bytes = |l: &LayerProfile| {
-        l.layer.weights() as f64 * f64::from(l.weight_bits) / 8.0
+        let signs = if l.weight_bits == 1 && l.nonzero < l.layer.weights() {
+            l.nonzero as f64
+        } else {
+            0.0
+        };
+        (l.layer.weights() as f64 * f64::from(l.weight_bits) + signs) / 8.0
             + l.layer.other_parameters as f64 * l.other_bits / 8.0
     };
     let weights: f64 = profile.layers.iter().map(bytes).sum();

@@ -124,7 +124,12 @@ pub(crate) fn on_processor(
         Some(if two_of_four(l) {
             n / 2.0 * (bits + 2.0) / 8.0 + others
         } else {
-            n * bits / 8.0 + others
+            let signs = if bits == 1.0 && l.nonzero < l.layer.weights() {
+                l.nonzero as f64
+            } else {
+                0.0
+            };
+            (n * bits + signs) / 8.0 + others
         })
     };
     let context = f64::from(scenario.context);

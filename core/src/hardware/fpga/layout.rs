@@ -5,7 +5,7 @@ mod words;
 use super::{Fpga, Unit};
 use crate::digits::{count, si, too_much, trimmed};
 use crate::error::{Error, Result};
-use crate::footprint::{Bound, EnergyBreakdown, LayerCost};
+use crate::footprint::{Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::hardware::HardwareTarget;
 use crate::hardware::cost::{Machine, Request};
 use crate::hardware::figure::Corner;
@@ -411,6 +411,11 @@ impl<'a> Layout<'a> {
         } else {
             of(terms.start, terms.seconds())
         };
+        let bound = if streaming {
+            Bound::Memory
+        } else {
+            Bound::Compute
+        };
         let handing_over = LayerCost {
             layer: "handing the batch over".to_owned(),
             time: Seconds(seconds * start),
@@ -422,16 +427,17 @@ impl<'a> Layout<'a> {
             memory_bytes: Bytes(0.0),
             on_chip_bytes: Bytes(0.0),
             precision: None,
-            bound: Bound::Overhead,
+            time_by: TimeBreakdown::all(Bound::Overhead, Seconds(seconds * start)),
         };
         layers
             .iter()
             .map(|l| {
                 let (by_work, by_weights) = (of(work(l), totals.0), of(weights(l), totals.1));
                 let by_time = (1.0 - start) * if streaming { by_weights } else { by_work };
+                let time = Seconds(seconds * by_time);
                 LayerCost {
                     layer: l.layer.name.clone(),
-                    time: Seconds(seconds * by_time),
+                    time,
                     energy: EnergyBreakdown {
                         compute: energy.compute * by_work,
                         on_chip: energy.on_chip * of(on_chip(l), totals.2),
@@ -443,11 +449,7 @@ impl<'a> Layout<'a> {
                     memory_bytes: Bytes(self.streamed_bytes * by_weights),
                     on_chip_bytes: Bytes(on_chip(l)),
                     precision: None,
-                    bound: if streaming {
-                        Bound::Memory
-                    } else {
-                        Bound::Compute
-                    },
+                    time_by: TimeBreakdown::all(bound, time),
                 }
             })
             .chain((start > 0.0).then_some(handing_over))
@@ -481,6 +483,6 @@ fn layer_bytes(layer: &LayerProfile, machine: Machine) -> f64 {
     match machine {
         Machine::FileReader => layer.stored_bytes as f64,
         Machine::Ideal => layer.nonzero as f64 * bits / 8.0 + others,
-        Machine::Real => layer.layer.weights() as f64 * bits / 8.0 + others,
+        Machine::Real => layer.dense_bytes().0,
     }
 }

@@ -25,7 +25,13 @@ impl Plan<'_> {
     pub(super) fn notes(&self) -> Vec<String> {
         let name = self.class.name();
         let arithmetic = self.processor.two_of_four.is_some();
-        let zeros = unused_zeros(self.request, name, arithmetic, |layer| self.sparse(layer));
+        let zeros = unused_zeros(
+            self.request,
+            name,
+            arithmetic,
+            |layer| self.sparse(layer),
+            |layer| self.storage_bits(layer).unwrap_or(32.0),
+        );
         let groups = self.by_widths();
         let alone = groups.len() == 1;
         let frugal = self.frugal.map(|(size, energy, time)| {

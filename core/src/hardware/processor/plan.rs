@@ -290,7 +290,7 @@ impl<'a> Plan<'a> {
             Machine::Real if self.sparse(layer) => {
                 weights / 2.0 * (bits + TWO_OF_FOUR_INDEX_BITS) / 8.0 + scales + others
             }
-            Machine::Real => weights * bits / 8.0 + scales + others,
+            Machine::Real => (weights * bits + layer.bitmap_bits(bits)) / 8.0 + scales + others,
         })
     }
 

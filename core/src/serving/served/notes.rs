@@ -15,10 +15,15 @@ impl Served<'_> {
         let used = half_zero(layer);
         let arithmetic = self.processor.two_of_four.is_some();
         let name = self.target.class.name();
-        let mut notes: Vec<String> =
-            unused_zeros(self.request, name, arithmetic, |_| used && arithmetic)
-                .into_iter()
-                .collect();
+        let mut notes: Vec<String> = unused_zeros(
+            self.request,
+            name,
+            arithmetic,
+            |_| used && arithmetic,
+            |layer| f64::from(layer.weight_bits),
+        )
+        .into_iter()
+        .collect();
         let experts = mxfp4_experts(profile);
         if experts {
             notes.push(

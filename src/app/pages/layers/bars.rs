@@ -131,7 +131,7 @@ fn row(ui: &mut Ui, layer: &LayerCost, before: Option<&LayerCost>, lanes: &Lanes
     });
     explained(reached, || {
         let mut words = Words::headed(&layer.layer);
-        words = words.line(format!("Bound by {}", layer.bound.words()));
+        words = words.line(format!("Bound by {}", layer.bound().words()));
         let lines = [(Some(layer), "Now"), (before, "Original")];
         for (layer, when) in lines {
             let Some(layer) = layer else { continue };

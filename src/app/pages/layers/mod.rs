@@ -78,7 +78,7 @@ const fn bound_sign(bound: Bound) -> Sign {
     }
 }
 
-/// What limits the speed, as everywhere, and the longest layer: "81 % of the time goes to layers bound by arithmetic; the
+/// What limits the speed, as everywhere, and the longest layer: "81 % of the time goes to arithmetic; the
 /// longest, conv2, takes 55 %".
 fn reading(footprint: &Footprint, target: &HardwareTarget) -> String {
     let layers = &footprint.layers;
@@ -149,7 +149,7 @@ pub(super) fn table(app: &App) -> Vec<Vec<String>> {
             let mut row = vec![
                 name.to_owned(),
                 layer.layer.clone(),
-                layer.bound.words().to_owned(),
+                layer.bound().words().to_owned(),
                 layer.precision.map_or("", Precision::name).to_owned(),
             ];
             let numbers = [

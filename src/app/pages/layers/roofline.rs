@@ -112,7 +112,7 @@ pub(super) fn roofline(
         let at = plane.at(point.intensity, point.speed);
         plane::sign(
             &plane.painter,
-            bound_sign(point.layer.bound),
+            bound_sign(point.layer.bound()),
             at,
             3.5,
             palette.surface,
@@ -128,7 +128,7 @@ pub(super) fn roofline(
         let edge = Stroke::new(1.0, palette.surface);
         plane::sign(
             &plane.painter,
-            bound_sign(point.layer.bound),
+            bound_sign(point.layer.bound()),
             at,
             size,
             palette.accent,
@@ -214,7 +214,7 @@ fn label_longest(plane: &Plane, points: &[Point<'_>], palette: &Palette) {
 fn describe(ui: &mut Ui, point: &Point<'_>) {
     let layer = point.layer;
     ui.label(RichText::new(&layer.layer).text_style(theme::emphasis()));
-    ui.label(format!("Bound by {}", layer.bound.words()));
+    ui.label(format!("Bound by {}", layer.bound().words()));
     let precision = layer.precision.map_or("", Precision::name);
     ui.label(format!(
         "{} {precision} operations in {}: {}",
@@ -246,7 +246,7 @@ fn legend(ui: &mut Ui, points: &[Point<'_>]) {
     ui.horizontal_wrapped(|ui| {
         ui.label(small("Bound by"));
         for bound in Bound::ALL {
-            if points.iter().any(|point| point.layer.bound == bound) {
+            if points.iter().any(|point| point.layer.bound() == bound) {
                 let (rect, _) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
                 let edge = Stroke::NONE;
                 plane::sign(

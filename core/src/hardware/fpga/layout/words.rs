@@ -3,6 +3,7 @@
 use super::Layout;
 use crate::digits::{many, si, trimmed};
 use crate::hardware::figure::Corner;
+use crate::profile::LayerProfile;
 
 impl Layout<'_> {
     pub(in crate::hardware::fpga) fn time_formula(&self, seconds: f64) -> String {
@@ -39,13 +40,20 @@ impl Layout<'_> {
             );
         }
         let pruned = self.request.profile.nonzero_weights() < self.request.profile.weights();
+        let layers = &self.request.profile.layers;
         if pruned && self.unfolded {
             notes.push("zeros need no multiplier and take none of its energy".to_owned());
         } else if pruned {
-            notes.push(
-                "zeros are multiplied like other weights, because the multipliers are shared"
-                    .to_owned(),
-            );
+            let needs =
+                |layer: &LayerProfile| layer.bitmap_bits(f64::from(layer.weight_bits)) > 0.0;
+            let bitmap = if layers.iter().any(needs) {
+                ", and cost it bytes: beside 1-bit weights, which cannot be zero, a bitmap says where they are"
+            } else {
+                ""
+            };
+            notes.push(format!(
+                "zeros are multiplied like other weights, because the multipliers are shared{bitmap}"
+            ));
         }
         if w <= 8 && a > 8 {
             notes.push(format!(
