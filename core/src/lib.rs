@@ -18,6 +18,7 @@ pub mod files;
 pub mod folders;
 pub mod footprint;
 pub mod formats;
+pub mod graph;
 pub mod hardware;
 pub mod measurement;
 pub mod model;

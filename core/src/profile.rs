@@ -139,7 +139,9 @@ impl Execution {
     /// Share of the weights that a batch of so many units of work reads.
     pub fn touched(&self, batch: f64) -> f64 {
         match self.experts {
-            Some((active, count)) => experts_touched(active, count, batch),
+            Some((active, count)) => {
+                experts_touched(f64::from(active) / f64::from(count.max(1)), batch)
+            }
             None => 1.0,
         }
     }

@@ -229,7 +229,7 @@ pub fn runtime(
 
 /// Whether it is a language model smaller than any whose serving was measured.
 pub(crate) fn is_small(network: &Architecture) -> bool {
-    matches!(&network.shape, Shape::Transformer(t) if t.parameters().total() < SMALLEST_SERVED)
+    matches!(&network.shape, Shape::Transformer(t) if t.parameters() < SMALLEST_SERVED)
 }
 
 #[cfg(test)]

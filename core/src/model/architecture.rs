@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CnnConfig, GptConfig, Network, Tensors};
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::profile::{Layer, Unit};
 use crate::serving::architecture::{Architecture as Outlined, Shape};
 
@@ -46,9 +47,14 @@ impl Architecture {
     /// weight tensor is `{name}.weight`; batch and layer normalisation have their tensors in `other_parameters`. A
     /// token attends to the full context.
     pub fn layers(&self) -> Vec<Layer> {
+        self.graph().layers()
+    }
+
+    /// What the network computes.
+    pub fn graph(&self) -> Graph {
         match self {
-            Self::Cnn(config) => config.layers(),
-            Self::Gpt(config) => config.layers(),
+            Self::Cnn(config) => config.graph(),
+            Self::Gpt(config) => config.graph(),
         }
     }
 

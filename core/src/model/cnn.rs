@@ -11,7 +11,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::architecture::count;
-use crate::profile::{Execution, Layer, LayerKind};
+use crate::graph::{Conv, Graph, Node, Op, Role};
+use crate::profile::Unit;
 
 /// Added to the variance in batch normalisation (the default of the framework that the tensor names follow).
 pub const BATCH_NORM_EPSILON: f64 = 1e-5;
@@ -86,69 +87,44 @@ impl CnnConfig {
         shapes
     }
 
-    /// The layers, per image.
-    pub(super) fn layers(&self) -> Vec<Layer> {
-        let mut layers = Vec::new();
+    /// What it computes.
+    pub(super) fn graph(&self) -> Graph {
+        // Extents are far below the limit of the type.
+        let extent = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let image = |channels: usize, size: usize| (extent(channels), extent(size), extent(size));
+        let node = |name: String, op| Node::new(name, Role::Other, op);
+        let mut nodes = Vec::new();
         let (mut inputs, mut size) = (self.input_channels, self.size);
         for (i, stage) in self.stages.iter().enumerate() {
-            let pixels = (size * size) as f64;
-            let outputs = pixels * stage.channels as f64;
-            layers.push(Layer {
-                name: format!("conv{}", i + 1),
-                kind: LayerKind::Conv2d,
-                shape: vec![stage.channels, inputs, 3, 3],
-                other_parameters: 0,
-                compressible: true,
-                macs: outputs * (inputs * 9) as f64,
-                inputs: pixels * inputs as f64,
-                outputs,
-                cache: 0.0,
-                execution: Execution::default(),
-            });
+            let conv = Conv {
+                from: image(inputs, size),
+                to: image(stage.channels, size),
+                kernel: (3, 3),
+                groups: 1,
+                transposed: false,
+                bias: false,
+            };
+            nodes.push(node(format!("conv{}", i + 1), Op::Conv(conv)));
             if stage.pool {
                 size /= 2;
             }
-            layers.push(Layer {
-                name: format!("bn{}", i + 1),
-                kind: LayerKind::Elementwise,
-                shape: Vec::new(),
-                other_parameters: 4 * stage.channels as u64,
-                compressible: false,
-                // Folded into the convolution, as every runtime does; pooling and ReLU end its kernel.
-                macs: 0.0,
-                inputs: 0.0,
-                outputs: 0.0,
-                cache: 0.0,
-                execution: Execution::default(),
-            });
+            // Folded into the convolution, as every runtime does; pooling and ReLU end its kernel.
+            let parameters = extent(4 * stage.channels);
+            nodes.push(node(format!("bn{}", i + 1), Op::Folded { parameters }));
             inputs = stage.channels;
         }
-        layers.push(Layer {
-            name: "mean".to_owned(),
-            kind: LayerKind::Elementwise,
-            shape: Vec::new(),
-            other_parameters: 0,
-            compressible: false,
-            // Part of the kernel before it, like normalisation.
-            macs: 0.0,
-            inputs: 0.0,
-            outputs: 0.0,
-            cache: 0.0,
-            execution: Execution::default(),
-        });
-        layers.push(Layer {
-            name: "head".to_owned(),
-            kind: LayerKind::Linear,
-            shape: vec![self.classes, inputs],
-            other_parameters: self.classes as u64,
-            compressible: true,
-            macs: (self.classes * inputs) as f64,
-            inputs: inputs as f64,
-            outputs: self.classes as f64,
-            cache: 0.0,
-            execution: Execution::default(),
-        });
-        layers
+        nodes.push(node("mean".to_owned(), Op::Folded { parameters: 0 }));
+        let head = Op::Linear {
+            inputs: extent(inputs),
+            outputs: extent(self.classes),
+            bias: true,
+        };
+        nodes.push(Node::new("head", Role::Head, head));
+        Graph {
+            unit: Unit::Image,
+            positions: 1,
+            nodes,
+        }
     }
 
     /// The network with all channels scaled alike whose parameters come nearest to `wanted`.

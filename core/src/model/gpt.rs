@@ -10,7 +10,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::architecture::count;
-use crate::profile::{Execution, Layer, LayerKind};
+use crate::graph::{Attention, Graph, Node, Op, Role};
+use crate::profile::Unit;
 use crate::serving::architecture::{Biases, Transformer};
 
 /// Added to the variance in layer normalisation (as in GPT-2).
@@ -98,75 +99,69 @@ impl GptConfig {
         })
     }
 
-    /// The layers, per token, with attention over the reference context. The GELU counts with the layer before it and
-    /// residual additions with the layer that they follow.
-    pub(super) fn layers(&self) -> Vec<Layer> {
-        let d = self.width;
-        let mut layers = vec![
-            self.table("wte", self.vocabulary),
-            self.table("wpe", self.context),
+    /// What it computes. The GELU counts with the layer before it and residual additions with the layer that they follow.
+    pub(super) fn graph(&self) -> Graph {
+        // Widths are far below the limit of the type.
+        let size = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let width = size(self.width);
+        let table = |name: &str, role, rows: usize| {
+            let op = Op::Embedding {
+                rows: size(rows),
+                width,
+            };
+            Node::new(name, role, op)
+        };
+        let norm = |name: String| {
+            let op = Op::Norm {
+                width,
+                parameters: 2,
+            };
+            Node::new(name, Role::Norm, op)
+        };
+        let linear = |name: String, role, outputs: usize, inputs: usize| {
+            let op = Op::Linear {
+                inputs: size(inputs),
+                outputs: size(outputs),
+                bias: false,
+            };
+            Node::new(name, role, op)
+        };
+        let head = size(self.width / self.heads.max(1));
+        let attention = Attention {
+            heads: size(self.heads),
+            kv_heads: size(self.heads),
+            width: head,
+            reading_widths: 2 * head,
+            cached: 2 * width,
+            window: None,
+            positions: None,
+            latent: false,
+        };
+        let (d, hidden) = (self.width, self.hidden);
+        let mut nodes = vec![
+            table("wte", Role::Embedding, self.vocabulary),
+            table("wpe", Role::Positions, self.context),
         ];
         for i in 0..self.blocks {
-            layers.push(self.norm(format!("h.{i}.ln_1")));
-            layers.push(linear(format!("h.{i}.attn.qkv"), 3 * d, d));
-            layers.push(self.attention(format!("h.{i}.attn")));
-            layers.push(linear(format!("h.{i}.attn.proj"), d, d));
-            layers.push(self.norm(format!("h.{i}.ln_2")));
-            layers.push(linear(format!("h.{i}.mlp.fc"), self.hidden, d));
-            layers.push(linear(format!("h.{i}.mlp.proj"), d, self.hidden));
+            let (attend, feed) = (Role::Attention, Role::FeedForward);
+            nodes.push(norm(format!("h.{i}.ln_1")));
+            nodes.push(linear(format!("h.{i}.attn.qkv"), attend, 3 * d, d));
+            nodes.push(Node::new(
+                format!("h.{i}.attn"),
+                attend,
+                Op::Attention(attention),
+            ));
+            nodes.push(linear(format!("h.{i}.attn.proj"), attend, d, d));
+            nodes.push(norm(format!("h.{i}.ln_2")));
+            nodes.push(linear(format!("h.{i}.mlp.fc"), feed, hidden, d));
+            nodes.push(linear(format!("h.{i}.mlp.proj"), feed, d, hidden));
         }
-        layers.push(self.norm("ln_f".to_owned()));
-        layers.push(linear("head".to_owned(), self.vocabulary, d));
-        layers
-    }
-
-    fn table(&self, name: &str, rows: usize) -> Layer {
-        Layer {
-            name: name.to_owned(),
-            kind: LayerKind::Embedding,
-            shape: vec![rows, self.width],
-            other_parameters: 0,
-            compressible: true,
-            macs: 0.0,
-            inputs: 1.0,
-            outputs: self.width as f64,
-            cache: 0.0,
-            execution: Execution::default(),
-        }
-    }
-
-    fn norm(&self, name: String) -> Layer {
-        let d = self.width as f64;
-        Layer {
-            name,
-            kind: LayerKind::Elementwise,
-            shape: Vec::new(),
-            other_parameters: 2 * self.width as u64,
-            compressible: false,
-            // One multiply-add each for the variance and for scale and shift.
-            macs: 2.0 * d,
-            inputs: d,
-            outputs: d,
-            cache: 0.0,
-            execution: Execution::default(),
-        }
-    }
-
-    /// Query times keys and weights times values: two products of [`Layer::REFERENCE_CONTEXT`] tokens each.
-    fn attention(&self, name: String) -> Layer {
-        let d = self.width as f64;
-        let products = 2.0 * Layer::REFERENCE_CONTEXT * d;
-        Layer {
-            name,
-            kind: LayerKind::Attention,
-            shape: Vec::new(),
-            other_parameters: 0,
-            compressible: false,
-            macs: products,
-            inputs: 3.0 * d,
-            outputs: d,
-            cache: products,
-            execution: Execution::default(),
+        nodes.push(norm("ln_f".to_owned()));
+        nodes.push(linear("head".to_owned(), Role::Head, self.vocabulary, d));
+        Graph {
+            unit: Unit::Token,
+            positions: 1,
+            nodes,
         }
     }
 
@@ -196,20 +191,5 @@ impl GptConfig {
             }
         }
         best.1
-    }
-}
-
-fn linear(name: String, outputs: usize, inputs: usize) -> Layer {
-    Layer {
-        name,
-        kind: LayerKind::Linear,
-        shape: vec![outputs, inputs],
-        other_parameters: 0,
-        compressible: true,
-        macs: (outputs * inputs) as f64,
-        inputs: inputs as f64,
-        outputs: outputs as f64,
-        cache: 0.0,
-        execution: Execution::default(),
     }
 }

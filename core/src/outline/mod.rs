@@ -1,7 +1,6 @@
 //! [`Outline`]: a network known by its shapes only. It answers everything that follows from shapes (bytes, operations,
 //! time, energy, CO2e) like any opened model; its quality is not known, since there are no weights to run.
 
-mod layers;
 mod student;
 pub(crate) mod tensors;
 #[cfg(test)]
@@ -72,13 +71,15 @@ pub struct Outline {
 struct Variant {
     network: Arc<Architecture>,
     description: String,
+    unit: Unit,
     layers: Vec<Layer>,
     parameters: f64,
 }
 
 impl Variant {
     fn new(network: Architecture, description: String) -> Self {
-        let layers = layers::of(&network);
+        let graph = network.graph();
+        let layers = graph.layers();
         Self {
             parameters: layers
                 .iter()
@@ -86,6 +87,7 @@ impl Variant {
                 .sum(),
             network: Arc::new(network),
             description,
+            unit: graph.unit,
             layers,
         }
     }
@@ -207,7 +209,7 @@ impl Outline {
 
     /// What one unit of work is.
     pub fn unit(&self) -> Unit {
-        layers::unit(&self.original.network.shape)
+        self.original.unit
     }
 
     /// Parameters: counted from the shapes, of denoisers as published, without the text encoders and decoder that are

@@ -16,12 +16,8 @@ pub(super) fn of(original: &Architecture, ratio: f64) -> (Architecture, String) 
     };
     match &original.shape {
         Shape::Transformer(network) => {
-            let wanted = ratio * network.parameters().total();
-            let student = fit(
-                wanted,
-                |scale| smaller(network, scale),
-                |t| t.parameters().total(),
-            );
+            let wanted = ratio * network.parameters();
+            let student = fit(wanted, |scale| smaller(network, scale), |t| t.parameters());
             let words = shrunk(
                 (network.hidden, student.hidden),
                 (network.layers, student.layers),

@@ -109,7 +109,7 @@ fn a_student_has_its_share_of_the_parameters() {
             recipe.distillation.ratio = ratio;
             let student = outline.variant(ratio);
             let counted = |v: &Variant| match &v.network.shape {
-                Shape::Transformer(t) => t.parameters().total(),
+                Shape::Transformer(t) => t.parameters(),
                 Shape::DiffusionTransformer(t) => t.parameters(),
                 Shape::UNet(t) => t.count(64, 64).parameters,
                 Shape::Layers(_) => v.parameters,

@@ -186,145 +186,10 @@ pub struct LatentAttention {
     pub value: u32,
 }
 
-/// Parameters of a transformer by what reads them.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ParameterCount {
-    /// Attention, dense feed-forward layers and shared experts.
-    pub body: f64,
-    /// Routers.
-    pub router: f64,
-    /// Output layer.
-    pub head: f64,
-    /// Embedding, where it is not the output layer.
-    pub embedding: f64,
-    /// All experts of all layers.
-    pub experts: f64,
-    /// One expert of one layer.
-    pub expert: f64,
-    /// Layers with experts.
-    pub expert_layers: f64,
-    /// Parameters that one token is multiplied with.
-    pub active: f64,
-}
-
-impl ParameterCount {
-    /// All parameters; norms and biases (below 0.1 %) are not counted.
-    pub fn total(&self) -> f64 {
-        self.body + self.router + self.head + self.embedding + self.experts
-    }
-}
-
 impl Transformer {
-    /// Parameters by what reads them.
-    pub fn parameters(&self) -> ParameterCount {
-        let hidden = f64::from(self.hidden);
-        let layers = f64::from(self.layers);
-        let matrices = if self.gated { 3.0 } else { 2.0 };
-        let (expert_layers, expert, count, active, shared) = match self.experts {
-            Some(experts) => (
-                f64::from(self.layers.saturating_sub(experts.dense_layers)),
-                matrices * hidden * f64::from(experts.ffn),
-                f64::from(experts.count),
-                f64::from(experts.active),
-                matrices * hidden * f64::from(experts.shared_ffn),
-            ),
-            None => (0.0, 0.0, 0.0, 0.0, 0.0),
-        };
-        let dense = (layers - expert_layers) * matrices * hidden * f64::from(self.ffn);
-        let body = layers * self.attention_parameters() + dense + expert_layers * shared;
-        let router = expert_layers * hidden * count;
-        let head = f64::from(self.vocabulary) * hidden;
-        ParameterCount {
-            body,
-            router,
-            head,
-            embedding: if self.tied { 0.0 } else { head },
-            experts: expert_layers * expert * count,
-            expert,
-            expert_layers,
-            active: body + router + head + expert_layers * expert * active,
-        }
-    }
-
-    pub(crate) fn attention_parameters(&self) -> f64 {
-        if let Some(weights) = self.attention_weights {
-            return f64::from(weights);
-        }
-        let hidden = f64::from(self.hidden);
-        let heads = f64::from(self.heads);
-        match self.latent {
-            None => {
-                hidden * f64::from(self.head_dim) * (2.0 * heads + 2.0 * f64::from(self.kv_heads))
-            }
-            Some(latent) => {
-                let rank = f64::from(latent.key_value);
-                let (rotary, plain, value) = (
-                    f64::from(latent.rotary),
-                    f64::from(latent.plain),
-                    f64::from(latent.value),
-                );
-                let query_width = heads * (plain + rotary);
-                let query = match latent.query {
-                    0 => hidden * query_width,
-                    rank => f64::from(rank) * (hidden + query_width),
-                };
-                query
-                    + hidden * (rank + rotary)
-                    + rank * heads * (plain + value)
-                    + heads * value * hidden
-            }
-        }
-    }
-
-    /// Numbers that one layer caches per token.
-    pub fn cached_per_layer(&self) -> f64 {
-        match self.latent {
-            Some(latent) => f64::from(latent.key_value + latent.rotary),
-            None => 2.0 * f64::from(self.kv_heads) * f64::from(self.head_dim),
-        }
-    }
-
-    /// Tokens that all layers together look back over, at a context length.
-    pub fn looked_back(&self, context: f64) -> f64 {
-        let layers = f64::from(self.layers);
-        match self.window {
-            None => layers * context,
-            Some(window) => {
-                let full = match window.full_every {
-                    0 => 0.0,
-                    every => f64::from(self.layers / every),
-                };
-                full * context + (layers - full) * context.min(f64::from(window.tokens))
-            }
-        }
-    }
-
-    /// Width over which attention scores are taken per head: the latent vector where keys are absorbed in it.
-    pub(crate) fn score_width(&self) -> f64 {
-        match self.latent {
-            Some(latent) => f64::from(latent.key_value + latent.rotary),
-            None => f64::from(self.head_dim),
-        }
-    }
-
-    /// Width over which the two products of attention are taken per head while a prompt is read.
-    pub(crate) fn prompt_score_width(&self) -> f64 {
-        match self.latent {
-            Some(latent) => f64::from(latent.plain + latent.rotary + latent.value) / 2.0,
-            None => f64::from(self.head_dim),
-        }
-    }
-
-    /// Operations to read a text of `tokens` tokens at once, all of whose outputs are used.
-    pub fn forward_operations(&self, tokens: f64) -> f64 {
-        let count = self.parameters();
-        let embedding = if self.encoder { count.head } else { 0.0 };
-        2.0 * (count.active - embedding) * tokens
-            + 4.0
-                * tokens
-                * f64::from(self.heads)
-                * f64::from(self.head_dim)
-                * self.looked_back(tokens)
+    /// All parameters.
+    pub fn parameters(&self) -> f64 {
+        self.graph().parameters() as f64
     }
 
     /// A network like today's open language models of a given size, for when only parameter counts are known: gated
@@ -412,25 +277,35 @@ mod tests {
         // Per layer: q and o 4096², k and v 4096·1024, three matrices 4096·14336; 32 layers; 128256·4096 twice.
         let layer = 2.0 * 4096.0 * 4096.0 + 2.0 * 4096.0 * 1024.0 + 3.0 * 4096.0 * 14336.0;
         let total = 32.0 * layer + 2.0 * 128_256.0 * 4096.0;
-        assert_eq!(llama.parameters().total(), total);
         assert_eq!(total, 8_029_995_008.0);
+        // Two norms in every layer and a last one.
+        assert_eq!(llama.parameters(), total + 65.0 * 4096.0);
         // Keys and values of 8 heads of 128 in 32 layers at two bytes: 128 KiB per token.
-        assert_eq!(2.0 * llama.cached_per_layer() * 32.0, 131_072.0);
+        let language = llama.graph().language().unwrap();
+        assert_eq!(2.0 * language.cached(1.0, 1.0), 131_072.0);
+        assert_eq!(language.active() + 128_256.0 * 4096.0, total);
     }
 
     #[test]
     fn windows_bound_what_is_read_back() {
         let gemma = transformer("google/gemma-3-27b-it");
-        // 62 layers, every sixth looks back over everything, the others over 1024 tokens.
-        assert_eq!(gemma.looked_back(10_000.0), 10.0 * 10_000.0 + 52.0 * 1024.0);
-        assert_eq!(gemma.looked_back(100.0), 6200.0);
+        // 62 layers of 16 heads of keys and values of 128, every sixth looks back over everything, the others over 1024
+        // tokens.
+        let language = gemma.graph().language().unwrap();
+        let each = 2.0 * 16.0 * 128.0;
+        assert_eq!(
+            language.cached(10_000.0, 1.0),
+            each * (10.0 * 10_000.0 + 52.0 * 1024.0)
+        );
+        assert_eq!(language.cached(100.0, 1.0), each * 6200.0);
     }
 
     #[test]
     fn latent_attention_caches_one_small_vector() {
         let deepseek = transformer("deepseek-ai/DeepSeek-R1");
-        assert_eq!(deepseek.cached_per_layer(), 576.0);
-        let active = deepseek.parameters().active;
+        let language = deepseek.graph().language().unwrap();
+        assert_eq!(language.cached(1.0, 1.0), 61.0 * 576.0);
+        let active = language.active();
         assert!((active / 37e9 - 1.0).abs() < 0.03, "{active}");
     }
 
@@ -445,17 +320,10 @@ mod tests {
         ] {
             let network = Transformer::of_size(total, active);
             let count = network.parameters();
-            assert!(
-                (count.total() / total - 1.0).abs() < 0.12,
-                "{total}: {}",
-                count.total()
-            );
+            assert!((count / total - 1.0).abs() < 0.12, "{total}: {count}");
             if active > 0.0 {
-                assert!(
-                    (count.active / active - 1.0).abs() < 0.15,
-                    "{active}: {}",
-                    count.active
-                );
+                let count = network.graph().language().unwrap().active();
+                assert!((count / active - 1.0).abs() < 0.15, "{active}: {count}");
             }
         }
     }

@@ -227,7 +227,7 @@ mod tests {
                 );
             }
             let counted = match &network.shape {
-                Shape::Transformer(transformer) => transformer.parameters().total(),
+                Shape::Transformer(transformer) => transformer.parameters(),
                 Shape::DiffusionTransformer(network) => network.parameters(),
                 Shape::UNet(network) => network.count(64, 64).parameters,
                 Shape::Layers(list) => list.parameters(),

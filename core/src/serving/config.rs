@@ -69,7 +69,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
         }
     };
     let parameters = match &shape {
-        Shape::Transformer(network) => network.parameters().total(),
+        Shape::Transformer(network) => network.parameters(),
         Shape::DiffusionTransformer(network) => network.parameters(),
         Shape::UNet(network) => network.count(64, 64).parameters,
         Shape::Layers(list) => list.parameters(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::profile::{Execution, Layer, LayerKind, LayerProfile, ModelProfile, Unit};
+use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
 
 /// A tensor of activations: channels, rows, columns.
 type Extent = (u32, u32, u32);
@@ -89,19 +89,9 @@ pub enum Folding {
     Interval(f64),
 }
 
-/// Numbers in a tensor of activations.
-fn volume((channels, rows, columns): Extent) -> usize {
-    usize_of(channels) * usize_of(rows) * usize_of(columns)
-}
-
-/// Places of an image, each of which uses every weight of a convolution.
-fn places((_, rows, columns): Extent) -> f64 {
-    f64::from(rows) * f64::from(columns)
-}
-
 impl ListedLayer {
     /// The word for its kind in the names of layers.
-    const fn word(&self) -> &'static str {
+    pub(super) const fn word(&self) -> &'static str {
         match self {
             Self::Conv { .. } => "conv",
             Self::TransposedConv { .. } => "transposed",
@@ -113,131 +103,12 @@ impl ListedLayer {
             Self::Scale(_) => "scale",
         }
     }
-
-    /// The layer as hardware models see it.
-    fn layer(&self, name: String) -> Layer {
-        let kernels = |outputs: u32, inputs: u32, kernel: (u32, u32)| {
-            vec![
-                usize_of(outputs),
-                usize_of(inputs),
-                usize_of(kernel.0),
-                usize_of(kernel.1),
-            ]
-        };
-        let (kind, shape, inputs, outputs, uses) = match *self {
-            Self::Conv {
-                from, to, kernel, ..
-            } => (
-                LayerKind::Conv2d,
-                kernels(to.0, from.0, kernel),
-                volume(from),
-                volume(to),
-                places(to),
-            ),
-            Self::TransposedConv { from, to, kernel } => (
-                LayerKind::Conv2d,
-                kernels(to.0, from.0, kernel),
-                volume(from),
-                volume(to),
-                places(from),
-            ),
-            Self::Depthwise { from, to, kernel } => (
-                LayerKind::Conv2d,
-                kernels(to.0, 1, kernel),
-                volume(from),
-                volume(to),
-                places(to),
-            ),
-            Self::Dense(inputs, outputs) => (
-                LayerKind::Linear,
-                vec![usize_of(outputs), usize_of(inputs)],
-                usize_of(inputs),
-                usize_of(outputs),
-                1.0,
-            ),
-            Self::Embedding(rows, width) => (
-                LayerKind::Embedding,
-                vec![usize_of(rows), usize_of(width)],
-                1,
-                usize_of(width),
-                0.0,
-            ),
-            Self::Lstm { inputs, hidden } => (
-                LayerKind::Recurrent,
-                vec![
-                    GATES * usize_of(hidden),
-                    usize_of(inputs) + usize_of(hidden),
-                ],
-                usize_of(inputs) + usize_of(hidden),
-                usize_of(hidden),
-                1.0,
-            ),
-            Self::Attention { tokens, width } => (
-                LayerKind::Attention,
-                Vec::new(),
-                3 * usize_of(tokens) * usize_of(width),
-                usize_of(tokens) * usize_of(width),
-                0.0,
-            ),
-            Self::Scale(channels) => (
-                LayerKind::Elementwise,
-                vec![usize_of(channels)],
-                usize_of(channels),
-                usize_of(channels),
-                1.0,
-            ),
-        };
-        let weights: usize = match shape.as_slice() {
-            [] => 0,
-            shape => shape.iter().product(),
-        };
-        let table = kind == LayerKind::Embedding;
-        Layer {
-            name,
-            kind,
-            // One bias per output channel; normalisation is folded into the weights.
-            other_parameters: shape
-                .first()
-                .filter(|_| !table)
-                .map_or(0, |&outputs| outputs as u64),
-            shape,
-            compressible: weights > 0 && kind != LayerKind::Elementwise,
-            macs: match *self {
-                Self::Attention { tokens, width } => {
-                    2.0 * f64::from(tokens).powi(2) * f64::from(width)
-                }
-                _ => weights as f64 * uses,
-            },
-            inputs: inputs as f64,
-            outputs: outputs as f64,
-            cache: 0.0,
-            execution: Execution {
-                added: match *self {
-                    Self::Conv { to, adds: true, .. } => f64::from(to.0) * places(to),
-                    _ => 0.0,
-                },
-                ..Execution::default()
-            },
-        }
-    }
-}
-
-/// Gates of a long short-term memory: input, forget, output and the new content.
-const GATES: usize = 4;
-
-/// Extents are far below the limits of both types.
-fn usize_of(extent: u32) -> usize {
-    usize::try_from(extent).unwrap_or(usize::MAX)
 }
 
 impl LayerList {
     /// The layers as hardware models see them.
     pub fn layers(&self) -> Vec<Layer> {
-        self.layers
-            .iter()
-            .enumerate()
-            .map(|(i, listed)| listed.layer(format!("{}-{}", listed.word(), i + 1)))
-            .collect()
+        self.graph().layers()
     }
 
     /// The network with all weights and activations at the same widths and no zeros.
@@ -310,6 +181,7 @@ impl LayerList {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::LayerKind;
     use crate::serving::architecture::Shape;
     use crate::serving::catalogue::architecture;
 
@@ -387,19 +259,6 @@ mod tests {
             assert!(error.abs() < PARAMETERS_APART, "{}: {error}", network.id);
         }
         assert!(counted >= 11, "{counted}");
-    }
-
-    #[test]
-    fn a_long_short_term_memory_has_four_gates_over_its_input_and_its_own_last_output() {
-        let layer = ListedLayer::Lstm {
-            inputs: 3,
-            hidden: 5,
-        }
-        .layer("lstm".to_owned());
-        assert_eq!(layer.weights(), 4 * 5 * (3 + 5));
-        assert_eq!(layer.other_parameters, 4 * 5);
-        assert_eq!(layer.macs, 160.0);
-        assert_eq!(layer.kind, LayerKind::Recurrent);
     }
 
     #[test]

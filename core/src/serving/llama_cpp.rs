@@ -1,8 +1,8 @@
 //! Language models in llama.cpp, one sequence: speed, and power as a share of the device's limit.
 
-use super::architecture::Transformer;
 use super::constants::LlamaCpp;
 use super::device::{Device, DeviceKind};
+use crate::graph::Language;
 
 /// Formats of weights in llama.cpp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,15 +29,14 @@ impl GgufFormat {
 /// Tokens per second while writing, at a context of `context` tokens; several devices hold a part of the layers each
 /// and work one after the other.
 pub(crate) fn decode_rate(
-    network: &Transformer,
+    network: &Language,
     format: GgufFormat,
     context: f64,
     device: &Device,
     constants: &LlamaCpp,
 ) -> f64 {
-    let count = network.parameters();
-    let weights = count.active;
-    let cache = 2.0 * network.cached_per_layer() * network.looked_back(context);
+    let weights = network.active();
+    let cache = 2.0 * network.cached(context, 1.0);
     let share = if device.stacked_memory {
         constants.bandwidth_hbm
     } else {
@@ -51,7 +50,7 @@ pub(crate) fn decode_rate(
         GgufFormat::Q8 | GgufFormat::Q4 => weights * constants.unpack_operations / device.fp32,
     };
     let started =
-        f64::from(network.layers) * constants.layer + count.expert_layers * constants.expert_layer;
+        network.blocks * constants.layer + network.expert_layers() * constants.expert_layer;
     1.0 / (memory.hypot(unpack) + started)
 }
 
@@ -72,7 +71,7 @@ pub(crate) fn watts(device: &Device, devices: f64, cap: Option<f64>) -> f64 {
 
 /// Tokens per second while reading a prompt. Devices overlap only in part: n of them are √n as fast.
 pub(crate) fn prompt_rate(
-    network: &Transformer,
+    network: &Language,
     format: GgufFormat,
     tokens: f64,
     devices: f64,

@@ -20,6 +20,7 @@ use super::narrow::LinearFormat;
 use super::system::{Arrival, Benchmark};
 use super::unread::positive;
 use crate::error::{Error, Result};
+use crate::graph::Language;
 use crate::tables::reader;
 use language::{parallel, serving};
 use machine::desktop;
@@ -199,13 +200,13 @@ pub enum Open {
 #[derive(Debug, Clone)]
 pub enum CaseWork {
     /// A language model served to many.
-    Decode(Transformer, Serving),
+    Decode(Language, Serving),
     /// Images (`false`) or videos (`true`).
     Diffusion(Generating, bool),
     /// An MLPerf benchmark.
     System(Benchmark),
     /// llama.cpp writing (`true`) or reading (`false`) so many tokens.
-    LlamaCpp(Transformer, GgufFormat, f64, bool),
+    LlamaCpp(Language, GgufFormat, f64, bool),
 }
 
 /// Tokens of a SQuAD question with its paragraph, without padding (mean of the development set, about 180).
@@ -230,19 +231,24 @@ impl Case {
                 Row::number(text).ok_or_else(|| format!("'{text}' is not a number of devices"))?
             }
         };
+        let language = || {
+            let language = network.graph().language();
+            language.ok_or_else(|| format!("{} is no language model", network.id))
+        };
         let mut open = Vec::new();
         let work = match &network.shape {
             _ if row.task.to_lowercase().contains("mlperf") => {
                 CaseWork::System(benchmark(row, &network, devices)?)
             }
-            Shape::Transformer(transformer) if row.engine.contains("llama.cpp") => {
+            Shape::Transformer(_) if row.engine.contains("llama.cpp") => {
                 let (format, tokens, writing) = desktop(row)?;
-                CaseWork::LlamaCpp(transformer.clone(), format, tokens, writing)
+                CaseWork::LlamaCpp(language()?, format, tokens, writing)
             }
-            Shape::Transformer(transformer) => {
-                let (serving, assumed) = serving(row, transformer, devices)?;
+            Shape::Transformer(_) => {
+                let language = language()?;
+                let (serving, assumed) = serving(row, &language, devices)?;
                 open = assumed;
-                CaseWork::Decode(transformer.clone(), serving)
+                CaseWork::Decode(language, serving)
             }
             Shape::DiffusionTransformer(_) | Shape::UNet(_) => {
                 let (generating, video) = generating(row, &network, devices)?;
@@ -414,7 +420,10 @@ fn benchmark(
     };
     let (operations, kind) = match &network.shape {
         Shape::Transformer(transformer) if transformer.encoder => (
-            transformer.forward_operations(SQUAD_TOKENS),
+            network
+                .graph()
+                .language()
+                .map_or(0.0, |language| language.forward_operations(SQUAD_TOKENS)),
             Operations::Attention,
         ),
         Shape::Layers(list) => (list.operations(), Operations::Convolutional),

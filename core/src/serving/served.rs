@@ -5,7 +5,9 @@ mod notes;
 mod parts;
 mod words;
 
-use super::architecture::{Architecture, Shape, Transformer};
+use std::sync::Arc;
+
+use super::architecture::{Architecture, Shape};
 use super::constants::{Constants, Spread};
 use super::decode::Serving;
 use super::device::{self, Device, DeviceKind};
@@ -13,6 +15,7 @@ use super::format::{Engine, Era, WeightFormat};
 use super::predict::{UNSEEN_DEVICE, around, language_spread};
 use crate::error::{Error, Result};
 use crate::footprint::{Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
+use crate::graph::Language;
 use crate::hardware::{
     self, Cost, Explanation, HardwareTarget, Machine, Precision, Processor, Request,
 };
@@ -66,7 +69,10 @@ pub(crate) fn cost(
         ));
     }
     Ok(match &network.shape {
-        Shape::Transformer(transformer) => Some(case.language(transformer)),
+        Shape::Transformer(_) => network
+            .graph()
+            .language()
+            .map(|language| case.language(&language)),
         shape => case.images(shape),
     })
 }
@@ -92,17 +98,17 @@ pub(crate) fn software(
     era: Era,
     busy: f64,
 ) -> Result<Option<Range<Seconds>>> {
-    let Some(Shape::Transformer(network)) = request.profile.network.as_ref().map(|n| &n.shape)
-    else {
+    let writes = |network: &&Arc<Architecture>| matches!(&network.shape, Shape::Transformer(t) if !t.encoder);
+    let network = request.profile.network.as_ref().filter(writes);
+    let Some(network) = network.and_then(|network| network.graph().language()) else {
         return Ok(None);
     };
-    let software_of = hardware::find(SOFTWARE_OF)?;
-    let Some(device) = device::of_hardware(software_of)?.filter(|_| !network.encoder) else {
+    let Some(device) = device::of_hardware(hardware::find(SOFTWARE_OF)?)? else {
         return Ok(None);
     };
     let constants = &Constants::shipped()?.decode_time;
     let serving = serving(request.scenario, era, WeightFormat::Half, 0.0);
-    let seconds = serving.software(network, &device, constants, busy);
+    let seconds = serving.software(&network, &device, constants, busy);
     Ok(Some(SOFTWARE_RANGE.map(|factor| Seconds(factor * seconds))))
 }
 
@@ -192,7 +198,7 @@ fn with_standing<const N: usize>(mut parts: [Part<'_>; N], standing: f64) -> [Pa
 }
 
 impl Served<'_> {
-    fn language(&self, network: &Transformer) -> Cost {
+    fn language(&self, network: &Language) -> Cost {
         let scenario = self.request.scenario;
         let format = format(self.request.profile, self.device);
         // Bytes of a weight beside its code.

@@ -143,7 +143,8 @@ fn published_over_predicted() -> BTreeMap<(String, String), f64> {
         let outline = Outline::open(&format!("catalogue:{}", network.id).parse().unwrap());
         let profile = outline.unwrap().predict(&at_bits(8)).unwrap();
         let longer = match &network.shape {
-            Shape::Transformer(bert) => {
+            Shape::Transformer(_) => {
+                let bert = network.graph().language().unwrap();
                 bert.forward_operations(384.0) / bert.forward_operations(TOKENS)
             }
             _ => 1.0,

@@ -224,9 +224,11 @@ fn configured(tensors: &[Listed], beside: &Path) -> std::result::Result<Architec
         shape.tied = seen.tied;
         family = seen.family;
     }
-    let counted: u64 = super::layers::of(&network)
+    let counted: u64 = network
+        .graph()
+        .layers()
         .iter()
-        .filter(|layer| layer.name != super::layers::POSITIONS)
+        .filter(|layer| layer.name != crate::serving::POSITIONS)
         .map(crate::profile::Layer::weights)
         .sum();
     let found: u64 = tensors

@@ -2,7 +2,7 @@
 
 use super::Serving;
 use super::work::packed_bytes;
-use crate::serving::architecture::Transformer;
+use crate::graph::Language;
 use crate::serving::constants::DecodeEnergy;
 use crate::serving::device::Device;
 use crate::serving::format::WeightFormat;
@@ -13,7 +13,7 @@ impl Serving {
     /// Joules of one step on one device, over `seconds` of which `waiting` are spent waiting for the host.
     pub fn energy(
         &self,
-        network: &Transformer,
+        network: &Language,
         work: &Work,
         device: &Device,
         constants: &DecodeEnergy,
@@ -27,7 +27,7 @@ impl Serving {
     /// Joules of one step without a power limit.
     pub(super) fn uncapped(
         &self,
-        network: &Transformer,
+        network: &Language,
         work: &Work,
         device: &Device,
         constants: &DecodeEnergy,
@@ -54,9 +54,8 @@ impl Serving {
         let products = work.operations + work.prompt - in_experts - work.prompt_attention;
         let operations =
             body * products + experts * (in_experts + constants.padding * work.padding) + attention;
-        let count = network.parameters();
         let mut convert = constants.fp8_layer
-            * self.fp8_layers(f64::from(network.layers), count.expert_layers)
+            * self.fp8_layers(network.blocks, network.expert_layers())
             + constants.fp8_expert * self.over_every_expert(network);
         if let WeightFormat::Packed(bits) = self.format {
             let in_body = work.body_bytes / packed_bytes(bits, self.scale);

@@ -1,12 +1,9 @@
 use super::*;
-use crate::serving::architecture::{Shape, Transformer};
+use crate::graph::Language;
 use crate::serving::catalogue::architecture;
 
-pub(super) fn network(name: &str) -> Transformer {
-    match &architecture(name).unwrap().shape {
-        Shape::Transformer(transformer) => transformer.clone(),
-        other => panic!("{other:?}"),
-    }
+pub(super) fn network(name: &str) -> Language {
+    architecture(name).unwrap().graph().language().unwrap()
 }
 
 pub(super) fn serving(batch: f64) -> Serving {
@@ -44,7 +41,7 @@ fn bytes_of_a_step_of_llama_3_1_8b_by_hand() {
 #[test]
 fn a_large_batch_needs_every_expert_and_one_token_only_its_own() {
     let qwen = network("qwen3-30b-a3b");
-    let all = qwen.parameters().experts * 2.0;
+    let all = qwen.in_experts() * 2.0;
     let one = serving(1.0).work(&qwen).expert_bytes;
     assert!((one / all - 8.0 / 128.0).abs() < 1e-9);
     assert!(serving(2000.0).work(&qwen).expert_bytes / all > 0.999);

@@ -1,7 +1,7 @@
 //! Seconds of one step on one device.
 
 use super::Serving;
-use crate::serving::architecture::Transformer;
+use crate::graph::Language;
 use crate::serving::constants::{DecodeEnergy, DecodeTime};
 use crate::serving::device::{Device, Generation};
 use crate::serving::format::{Engine, Era, WeightFormat};
@@ -89,12 +89,11 @@ impl Serving {
     /// Seconds of one step.
     pub fn time(
         &self,
-        network: &Transformer,
+        network: &Language,
         work: &Work,
         device: &Device,
         constants: &DecodeTime,
     ) -> StepTime {
-        let count = network.parameters();
         let shares = Shares::new(device.generation, constants);
         let longer = if self.integer_experts {
             constants.integer_experts
@@ -118,14 +117,12 @@ impl Serving {
             + in_experts
             + work.prompt_attention / device.fp16)
             / shares.prompt;
-        let layers = f64::from(network.layers);
-        let latent = match network.latent {
-            Some(_) => constants.latent_layer,
-            None => 0.0,
-        };
-        let started = layers * (shares.layer + latent)
-            + count.expert_layers * shares.expert_layer
-            + constants.fp8_layer * self.fp8_layers(layers, count.expert_layers)
+        let layers = network.blocks;
+        let latent = constants.latent_layer * network.latent_layers();
+        let started = layers * shares.layer
+            + latent
+            + network.expert_layers() * shares.expert_layer
+            + constants.fp8_layer * self.fp8_layers(layers, network.expert_layers())
             + self.over_every_expert(network) * constants.fp8_expert;
         let mut time = StepTime {
             weights: (memory.powi(3) + arithmetic.powi(3)).cbrt(),
@@ -165,9 +162,9 @@ impl Serving {
     }
 
     /// Experts that grouped products in FP8 go over, all layers together.
-    pub(super) fn over_every_expert(&self, network: &Transformer) -> f64 {
+    pub(super) fn over_every_expert(&self, network: &Language) -> f64 {
         if self.slow_fp8() {
-            network.parameters().expert_layers * self.held(network)
+            self.all_held(network)
         } else {
             0.0
         }
@@ -184,12 +181,12 @@ impl Serving {
     /// Seconds of exchange between devices that share every layer, and between pipeline stages.
     fn exchange(
         &self,
-        network: &Transformer,
+        network: &Language,
         work: &Work,
         device: &Device,
         constants: &DecodeTime,
     ) -> f64 {
-        let layers = f64::from(network.layers);
+        let layers = network.blocks;
         let start = match self.era {
             Era::Y2026 => constants.exchange * constants.exchange_2026,
             Era::Eager | Era::Y2024 | Era::Y2025 => constants.exchange,
@@ -207,18 +204,16 @@ impl Serving {
         }
         if self.stages > 1.0 {
             // Stages hand on their results.
-            let handed_on = self.part() * f64::from(network.hidden) * 2.0;
+            let handed_on = self.part() * network.hidden * 2.0;
             seconds += (self.stages - 1.0) * (start + handed_on / (rate * self.devices));
         }
         seconds
     }
 
     /// Seconds that exchanges wait for the host.
-    fn waiting(&self, network: &Transformer, constants: &DecodeTime) -> f64 {
+    fn waiting(&self, network: &Language, constants: &DecodeTime) -> f64 {
         match self.era {
-            Era::Y2024 => {
-                2.0 * f64::from(network.layers) * constants.exchange_2024 * self.devices.log2()
-            }
+            Era::Y2024 => 2.0 * network.blocks * constants.exchange_2024 * self.devices.log2(),
             Era::Eager | Era::Y2025 | Era::Y2026 => 0.0,
         }
     }
@@ -227,24 +222,24 @@ impl Serving {
     /// kernels.
     pub(in crate::serving) fn software(
         &self,
-        network: &Transformer,
+        network: &Language,
         device: &Device,
         constants: &DecodeTime,
         busy: f64,
     ) -> f64 {
-        let layers = f64::from(network.layers);
+        let layers = network.blocks;
         if self.era == Era::Eager {
             return (layers * EAGER_LAYER - busy).max(0.0);
         }
         let host = self.host(network, &self.work(network), device, constants);
-        let routing = network.parameters().expert_layers
-            * Shares::new(device.generation, constants).expert_layer;
+        let routing =
+            network.expert_layers() * Shares::new(device.generation, constants).expert_layer;
         host + routing + self.waiting(network, constants)
     }
 
     fn host(
         &self,
-        network: &Transformer,
+        network: &Language,
         work: &Work,
         device: &Device,
         constants: &DecodeTime,
@@ -260,7 +255,7 @@ impl Serving {
                     constants.sequence_hopper_2024
                 };
                 constants.step_2024
-                    + constants.layer_2024 * f64::from(network.layers)
+                    + constants.layer_2024 * network.blocks
                     + (sequence + constants.context_2024 * work.context) * self.part()
                     + constants.request_2024 * requests
             }
@@ -270,7 +265,7 @@ impl Serving {
                 } else {
                     constants.step_hopper_2025
                 };
-                let shared = if blackwell && self.devices < 2.0 && network.window.is_none() {
+                let shared = if blackwell && self.devices < 2.0 && !network.has_windows() {
                     let long = (work.context / LONG_CONTEXT).min(1.0);
                     constants.long_context_blackwell * long.powi(2)
                 } else {
@@ -291,7 +286,7 @@ impl Serving {
     /// Seconds of one step, longer where a device that was not measured would exceed its power limit.
     pub fn time_in_limit(
         &self,
-        network: &Transformer,
+        network: &Language,
         work: &Work,
         device: &Device,
         constants: (&DecodeTime, &DecodeEnergy),

@@ -1,7 +1,7 @@
 //! Work of one step on one device.
 
 use super::{SCALE, Serving};
-use crate::serving::architecture::{ParameterCount, Transformer};
+use crate::graph::{ExpertLayers, Language};
 use crate::serving::format::{FOUR, WeightFormat};
 use crate::serving::step::Work;
 
@@ -32,61 +32,47 @@ impl Serving {
 
     /// Work of one step on one device: with pipeline stages, of one part of the batch going through all of them on as
     /// many devices as one has.
-    pub fn work(&self, network: &Transformer) -> Work {
-        let count = network.parameters();
+    pub fn work(&self, network: &Language) -> Work {
         let n = self.devices;
         let groups = self.attention_groups.clamp(1.0, n);
         let prompt_tokens = self.prompt_tokens();
         let tokens = self.part() + prompt_tokens;
         let context = self.mean_context();
         let (body, experts) = self.bytes_per_weight();
-        let looked_back = network.looked_back(context);
-        // Devices beyond the number of key-value heads hold copies; a latent vector cannot be split at all.
-        let sharing = n / groups;
-        let copies = match network.latent {
-            Some(_) => sharing,
-            None => (sharing / f64::from(network.kv_heads)).max(1.0),
-        };
-        let touched = self.touched(network, &count);
-        let read_back =
-            4.0 * self.part() * f64::from(network.heads) * network.score_width() * looked_back;
+        let touched = self.touched(network);
+        let read_back = self.part() * network.scores(context);
         let attention_copies = if groups > 1.0 {
             // Every group holds all of attention; the rest is shared by all devices.
-            (groups - 1.0) * network.attention_parameters() * f64::from(network.layers)
+            (groups - 1.0) * network.of_attention
         } else {
             0.0
         };
-        let chosen = network
-            .experts
-            .map_or(0.0, |experts| f64::from(experts.active));
-        let in_experts = count.expert_layers * count.expert * chosen;
-        let prompt_attention = 2.0
-            * prompt_tokens
-            * f64::from(network.heads)
-            * network.prompt_score_width()
-            * network.looked_back(self.prompt);
-        let width = f64::from(network.hidden);
+        let sent: f64 = network.experts.iter().map(|e| e.active * e.layers).sum();
+        let in_experts = network.in_chosen_experts();
+        let prompt_attention = prompt_tokens * network.prompt_scores(self.prompt);
+        let width = network.hidden;
         let with_all_devices = if self.whole_experts { n } else { 1.0 };
         Work {
-            body_bytes: ((count.body + attention_copies) * body
-                + (count.head + count.router) * 2.0)
+            body_bytes: ((network.body + attention_copies) * body
+                + (network.head + network.router) * 2.0)
                 / n,
-            expert_bytes: touched.share * count.experts * experts / n,
-            expert_weights: touched.share * count.experts / n,
+            expert_bytes: touched.weights * experts / n,
+            expert_weights: touched.weights / n,
             imbalance: touched.imbalance,
-            cache_bytes: self.part() * 2.0 * network.cached_per_layer() * looked_back * copies / n,
+            cache_bytes: self.part() * 2.0 * network.cached(context, n / groups) / n,
             context,
-            operations: 2.0 * count.active * self.part() / n,
+            operations: 2.0 * network.active() * self.part() / n,
             expert_operations: 2.0 * in_experts * self.part() / n,
             attention: read_back / n,
-            prompt: (2.0 * (count.active - count.head) * prompt_tokens + prompt_attention) / n,
+            prompt: (2.0 * (network.active() - network.head) * prompt_tokens + prompt_attention)
+                / n,
             expert_prompt: 2.0 * in_experts * prompt_tokens / n,
             prompt_attention: prompt_attention / n,
-            padding: self.padding(network, &count, tokens, touched.per_device),
-            activations: tokens * width * f64::from(network.layers),
-            expert_activations: tokens * width * chosen * count.expert_layers / with_all_devices,
+            padding: self.padding(network, tokens),
+            activations: tokens * width * network.blocks,
+            expert_activations: tokens * width * sent / with_all_devices,
             link_bytes: if n > 1.0 {
-                8.0 * f64::from(network.layers) * tokens * width * (n - 1.0) / n
+                8.0 * network.blocks * tokens * width * (n - 1.0) / n
             } else {
                 0.0
             },
@@ -126,62 +112,68 @@ impl Serving {
     }
 
     /// Experts of one layer that a device holds, or holds a part of.
-    pub(super) fn held(&self, network: &Transformer) -> f64 {
-        let count = network.experts.map_or(0, |experts| experts.count);
-        f64::from(count)
-            / if self.whole_experts {
-                self.devices
-            } else {
-                1.0
-            }
-    }
-
-    /// Inner width of a device's part of an expert.
-    pub(super) fn expert_width(&self, network: &Transformer) -> f64 {
-        let width = network.experts.map_or(0, |experts| experts.ffn);
-        f64::from(width)
-            / if self.whole_experts {
-                1.0
-            } else {
-                self.devices
-            }
-    }
-
-    /// Which experts a batch needs.
-    fn touched(&self, network: &Transformer, count: &ParameterCount) -> Touched {
-        let Some(experts) = network.experts.filter(|_| count.experts > 0.0) else {
-            return Touched {
-                share: 0.0,
-                per_device: 0.0,
-                imbalance: 1.0,
-            };
-        };
-        let n = self.devices;
-        let share = experts_touched(experts.active, experts.count, self.part());
-        let per_device = share * self.held(network);
-        let imbalance = if self.whole_experts && n > 1.0 && per_device > 0.0 {
-            // Largest of n binomial counts, about its mean plus √(2 ln n) standard deviations.
-            (1.0 + (2.0 * n.ln() * (1.0 - share) / per_device).sqrt()).min(1.0 / share)
+    fn held(&self, experts: &ExpertLayers) -> f64 {
+        let shared = if self.whole_experts {
+            self.devices
         } else {
             1.0
         };
-        Touched {
-            share,
-            per_device,
-            imbalance,
-        }
+        experts.count / shared
     }
 
-    fn padding(
-        &self,
-        network: &Transformer,
-        count: &ParameterCount,
-        tokens: f64,
-        touched: f64,
-    ) -> f64 {
-        let Some(experts) = network.experts else {
+    /// Experts that a device holds, or holds a part of, all layers together.
+    pub(super) fn all_held(&self, network: &Language) -> f64 {
+        let experts = network.experts.iter();
+        experts.map(|e| e.layers * self.held(e)).sum()
+    }
+
+    /// Inner width of a device's part of an expert, averaged over their parameters.
+    pub(super) fn expert_width(&self, network: &Language) -> f64 {
+        let all = network.in_experts();
+        if all <= 0.0 {
             return 0.0;
+        }
+        let width: f64 = network.experts.iter().map(|e| e.width * e.all()).sum();
+        let shared = if self.whole_experts {
+            1.0
+        } else {
+            self.devices
         };
+        width / all / shared
+    }
+
+    /// Share of the experts of some layers that a batch needs.
+    fn share(&self, experts: &ExpertLayers) -> f64 {
+        experts_touched(experts.active / experts.count, self.part())
+    }
+
+    /// Which experts a batch needs.
+    fn touched(&self, network: &Language) -> Touched {
+        let n = self.devices;
+        let mut touched = Touched {
+            weights: 0.0,
+            imbalance: 1.0,
+        };
+        let mut busiest = 0.0;
+        for experts in &network.experts {
+            let share = self.share(experts);
+            let per_device = share * self.held(experts);
+            let imbalance = if self.whole_experts && n > 1.0 && per_device > 0.0 {
+                // Largest of n binomial counts, about its mean plus √(2 ln n) standard deviations.
+                (1.0 + (2.0 * n.ln() * (1.0 - share) / per_device).sqrt()).min(1.0 / share)
+            } else {
+                1.0
+            };
+            touched.weights += share * experts.all();
+            busiest += share * experts.all() * imbalance;
+        }
+        if touched.weights > 0.0 {
+            touched.imbalance = busiest / touched.weights;
+        }
+        touched
+    }
+
+    fn padding(&self, network: &Language, tokens: f64) -> f64 {
         let tile = if self.format == WeightFormat::Fp8 {
             TILE_ROWS_FP8
         } else {
@@ -193,8 +185,12 @@ impl Serving {
         } else {
             (1.0, 1.0 / self.devices)
         };
-        let rows = rows * tokens * f64::from(experts.active);
-        count.expert_layers * 2.0 * count.expert * part * (touched * tile - rows).max(0.0)
+        let of = |e: &ExpertLayers| {
+            let rows = rows * tokens * e.active;
+            let touched = self.share(e) * self.held(e);
+            e.layers * 2.0 * e.parameters * part * (touched * tile - rows).max(0.0)
+        };
+        network.experts.iter().map(of).sum()
     }
 }
 
@@ -203,18 +199,15 @@ pub(super) fn packed_bytes(bits: u8, scale: f64) -> f64 {
     f64::from(bits) / 8.0 + scale
 }
 
-/// Share of the experts of a layer that a batch needs, with `active` of `count` per token:
-/// 1 − (1 − active / count)^tokens, tokens of a batch counting for fewer as they share experts.
-pub(crate) fn experts_touched(active: u32, count: u32, batch: f64) -> f64 {
-    let chosen = f64::from(active) / f64::from(count.max(1));
+/// Share of the experts of a layer that a batch needs, where a token is sent to the share `chosen` of them:
+/// 1 − (1 − chosen)^tokens, tokens of a batch counting for fewer as they share experts.
+pub(crate) fn experts_touched(chosen: f64, batch: f64) -> f64 {
     1.0 - (1.0 - chosen).powf(batch.powf(SHARED_EXPERTS))
 }
 
 struct Touched {
-    /// Share of all experts.
-    share: f64,
-    /// Experts of one layer on one device.
-    per_device: f64,
+    /// Parameters of the experts that are needed, all layers together.
+    weights: f64,
     /// The busiest device against the mean.
     imbalance: f64,
 }

@@ -1,7 +1,7 @@
 //! What a row of a served language model asks for, and what it leaves open.
 
 use super::{Open, Row};
-use crate::serving::architecture::Transformer;
+use crate::graph::Language;
 use crate::serving::decode::{SCALE, Serving};
 use crate::serving::format::WeightFormat;
 use crate::serving::software;
@@ -55,7 +55,7 @@ pub(super) fn unlike(row: &Row) -> Option<&'static str> {
 
 pub(super) fn serving(
     row: &Row,
-    network: &Transformer,
+    network: &Language,
     devices: f64,
 ) -> std::result::Result<(Serving, Vec<Open>), String> {
     if let Some(reason) = unlike(row) {
@@ -89,7 +89,7 @@ pub(super) fn serving(
     let expert = parallel(&row.parallelism, "ep").unwrap_or(1.0);
     let format = WeightFormat::named(&precision);
     // Published networks with experts in 4 bits keep the rest in more.
-    let four = network.experts.is_some() && format == WeightFormat::Packed(4);
+    let four = !network.experts.is_empty() && format == WeightFormat::Packed(4);
     let floating = precision.contains("fp4");
     let served = Serving {
         batch: needed(&row.batch_size, "batch size")?,

@@ -1,0 +1,112 @@
+use super::*;
+
+fn graph(op: Op) -> Graph {
+    Graph {
+        unit: Unit::Sample,
+        positions: 1,
+        nodes: vec![Node::new("node", Role::Other, op)],
+    }
+}
+
+#[test]
+fn a_long_short_term_memory_has_four_gates_over_its_input_and_its_own_last_output() {
+    let graph = graph(Op::Lstm {
+        inputs: 3,
+        units: 5,
+    });
+    let layer = &graph.layers()[0];
+    assert_eq!(layer.shape, [4 * 5, 3 + 5]);
+    assert_eq!(layer.other_parameters, 4 * 5);
+    assert_eq!(layer.macs, 160.0);
+    assert_eq!(layer.kind, crate::profile::LayerKind::Recurrent);
+    assert_eq!(graph.parameters(), 4 * 5 * (3 + 5) + 4 * 5);
+}
+
+/// Two nodes that each stand for one block, or one that stands for both.
+#[test]
+fn equal_layers_count_the_same_together_and_apart() {
+    let ops = [
+        Op::Linear {
+            inputs: 7,
+            outputs: 11,
+            bias: true,
+        },
+        Op::Embedding { rows: 5, width: 3 },
+        Op::Norm {
+            width: 9,
+            parameters: 2,
+        },
+        Op::Attention(Attention {
+            heads: 4,
+            kv_heads: 2,
+            width: 8,
+            reading_widths: 16,
+            cached: 32,
+            window: Some(64),
+            positions: None,
+            latent: false,
+        }),
+        Op::Lstm {
+            inputs: 3,
+            units: 5,
+        },
+    ];
+    for op in ops {
+        let one = graph(op.clone());
+        let both = Graph {
+            nodes: vec![one.nodes[0].clone().times(2)],
+            ..one.clone()
+        };
+        let (each, sum) = (&one.layers()[0], &both.layers()[0]);
+        assert_eq!(sum.weights(), 2 * each.weights(), "{op:?}");
+        assert_eq!(sum.other_parameters, 2 * each.other_parameters, "{op:?}");
+        assert_eq!(sum.execution.layers, 2, "{op:?}");
+        for of in [
+            (|layer: &Layer| layer.macs) as fn(&Layer) -> f64,
+            |layer| layer.inputs,
+            |layer| layer.outputs,
+            |layer| layer.cache,
+        ] {
+            assert_eq!(of(sum), 2.0 * of(each), "{op:?}");
+        }
+    }
+}
+
+/// A language model of two blocks whose attention differs is the sum of both, not twice their mean.
+#[test]
+fn layers_that_differ_are_not_averaged() {
+    let attention = |window| {
+        Op::Attention(Attention {
+            heads: 4,
+            kv_heads: 2,
+            width: 8,
+            reading_widths: 16,
+            cached: 32,
+            window,
+            positions: None,
+            latent: false,
+        })
+    };
+    let norm = Op::Norm {
+        width: 32,
+        parameters: 1,
+    };
+    let graph = Graph {
+        unit: Unit::Token,
+        positions: 1,
+        nodes: vec![
+            Node::new("a", Role::Attention, attention(None)),
+            Node::new("b", Role::Attention, attention(Some(10))),
+            Node::new("norms", Role::Norm, norm),
+        ],
+    };
+    let language = graph.language().unwrap();
+    assert_eq!(language.blocks, 2.0);
+    assert_eq!(language.cached(100.0, 1.0), 32.0 * (100.0 + 10.0));
+    assert_eq!(language.scores(100.0), 4.0 * 4.0 * 8.0 * (100.0 + 10.0));
+    // Three devices for two key-value heads: half of them twice.
+    assert_eq!(
+        language.cached(100.0, 3.0),
+        1.5 * language.cached(100.0, 1.0)
+    );
+}
