@@ -113,6 +113,9 @@ pub struct Execution {
     pub experts: Option<(u32, u32)>,
     /// Most tokens of context that attention looks back over.
     pub window: Option<u32>,
+    /// Whether what it keeps of a sequence does not grow with the context (linear attention, state-space layers).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub state: bool,
     /// Elements of an earlier result that are read once more and added to this one (residual connections).
     #[serde(default)]
     pub added: f64,
@@ -125,6 +128,7 @@ impl Default for Execution {
             passes: 1,
             experts: None,
             window: None,
+            state: false,
             added: 0.0,
         }
     }

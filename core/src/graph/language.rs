@@ -3,6 +3,7 @@
 
 use super::node::Role;
 use super::op::{Attention, Op};
+use super::work::STATE_MACS;
 use super::{Graph, Node};
 
 /// A language model by what reads its parameters.
@@ -22,6 +23,8 @@ pub struct Language {
     pub head: f64,
     /// Attention by layers that are alike.
     pub attention: Vec<AttentionLayers>,
+    /// Numbers of 32 bits that layers with a state keep of a sequence, all together.
+    pub state: f64,
     /// Experts by layers that are alike.
     pub experts: Vec<ExpertLayers>,
 }
@@ -62,18 +65,20 @@ impl Graph {
     pub fn language(&self) -> Option<Language> {
         let mut language = Language {
             hidden: 0.0,
-            blocks: 0.0,
+            blocks: f64::from(self.blocks),
             body: 0.0,
             of_attention: 0.0,
             router: 0.0,
             head: 0.0,
             attention: Vec::new(),
+            state: 0.0,
             experts: Vec::new(),
         };
         for node in &self.nodes {
             language.add(node, self);
         }
-        (!language.attention.is_empty() && language.hidden > 0.0).then_some(language)
+        let mixes = !language.attention.is_empty() || language.state > 0.0;
+        (mixes && language.hidden > 0.0).then_some(language)
     }
 }
 
@@ -83,11 +88,13 @@ impl Language {
         let repeat = f64::from(node.repeat);
         match (&node.op, node.role) {
             (Op::Attention(attention), _) if attention.positions.is_none() => {
-                self.blocks += repeat;
                 self.attention.push(AttentionLayers {
                     layers: repeat,
                     each: *attention,
                 });
+            }
+            (Op::State { numbers, .. }, _) => {
+                self.state += repeat * f64::from(*numbers);
             }
             (_, Role::Attention) => {
                 self.body += weights;
@@ -157,7 +164,8 @@ impl Language {
         self.body + self.router + self.head + self.in_chosen_experts()
     }
 
-    /// Numbers of the keys and values of one sequence that are read for every token, at a context length, on all of
+    /// Numbers of 16 bits of the keys and values of one sequence that are read for every token, and of states that are read
+    /// and written, at a context length, on all of
     /// `sharing` devices together. Devices beyond the number of key-value heads hold copies; a latent vector cannot be
     /// split at all.
     pub fn cached(&self, context: f64, sharing: f64) -> f64 {
@@ -169,7 +177,8 @@ impl Language {
             };
             a.layers * f64::from(a.each.cached) * a.seen(context) * copies
         };
-        self.attention.iter().map(cached).sum()
+        // States are read and written.
+        self.attention.iter().map(cached).sum::<f64>() + 4.0 * self.state
     }
 
     /// Operations of attention for a token that is written at a context length.
@@ -177,7 +186,7 @@ impl Language {
         let scores = |a: &AttentionLayers| {
             4.0 * a.layers * f64::from(a.each.heads) * f64::from(a.each.width) * a.seen(context)
         };
-        self.attention.iter().map(scores).sum()
+        self.attention.iter().map(scores).sum::<f64>() + 2.0 * STATE_MACS * self.state
     }
 
     /// Operations of attention for a token that is read, were it to look back over so many.
@@ -191,12 +200,13 @@ impl Language {
 
     /// Operations of attention for a token of a prompt of so many: it looks back over half of them on average.
     pub fn prompt_scores(&self, tokens: f64) -> f64 {
-        0.5 * self.reading_scores(tokens)
+        0.5 * self.reading_scores(tokens) + 2.0 * STATE_MACS * self.state
     }
 
     /// Operations to read a text of `tokens` tokens at once, all of whose outputs are used.
     pub fn forward_operations(&self, tokens: f64) -> f64 {
-        (2.0 * self.active() + self.reading_scores(tokens)) * tokens
+        let states = 2.0 * STATE_MACS * self.state;
+        (2.0 * self.active() + self.reading_scores(tokens) + states) * tokens
     }
 
     /// Whether some layers look back over part of the context only.

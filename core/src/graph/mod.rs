@@ -26,6 +26,8 @@ pub struct Graph {
     /// Positions that pass through the nodes in one unit of work, all at once: 1 where tokens are written one by one, the
     /// length of the text where it is read whole.
     pub positions: u32,
+    /// Blocks that follow each other, where it is made of such; else 0.
+    pub blocks: u32,
     /// In the order in which they run. A node may stand for several equal ones ([`Node::repeat`]).
     pub nodes: Vec<Node>,
 }

@@ -1,9 +1,11 @@
 //! A node of a graph: an operation with what stands around it.
 
+use serde::{Deserialize, Serialize};
+
 use super::op::{Chosen, Op};
 
 /// What a node is there for. Formats are stated, and files name their tensors, by these parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// The table that tokens are looked up in.
     Embedding,

@@ -46,6 +46,13 @@ pub enum Op {
     },
     /// The two products of attention.
     Attention(Attention),
+    /// A state that does not grow with the context, read, changed and written once per position.
+    State {
+        /// Numbers that it keeps of a sequence, in 32 bits.
+        numbers: u32,
+        /// Parameters outside matrices.
+        parameters: u32,
+    },
     /// One step of a long short-term memory (Hochreiter and Schmidhuber 1997, with a forget gate), weights
     /// `[4 × units, inputs + units]`: four gates, each a product with the new input and with its own last output.
     Lstm {
@@ -89,6 +96,8 @@ pub struct Attention {
     pub reading_widths: u32,
     /// Numbers kept of every position; none where a text is read whole.
     pub cached: u32,
+    /// Whether these are kept by an earlier layer, and only read here.
+    pub earlier: bool,
     /// Most positions that are looked back over.
     pub window: Option<u32>,
     /// Positions that meet each other, where that is not the context of the scenario.

@@ -4,6 +4,7 @@ fn graph(op: Op) -> Graph {
     Graph {
         unit: Unit::Sample,
         positions: 1,
+        blocks: 2,
         nodes: vec![Node::new("node", Role::Other, op)],
     }
 }
@@ -42,6 +43,7 @@ fn equal_layers_count_the_same_together_and_apart() {
             width: 8,
             reading_widths: 16,
             cached: 32,
+            earlier: false,
             window: Some(64),
             positions: None,
             latent: false,
@@ -82,6 +84,7 @@ fn layers_that_differ_are_not_averaged() {
             width: 8,
             reading_widths: 16,
             cached: 32,
+            earlier: false,
             window,
             positions: None,
             latent: false,
@@ -94,6 +97,7 @@ fn layers_that_differ_are_not_averaged() {
     let graph = Graph {
         unit: Unit::Token,
         positions: 1,
+        blocks: 2,
         nodes: vec![
             Node::new("a", Role::Attention, attention(None)),
             Node::new("b", Role::Attention, attention(Some(10))),

@@ -63,6 +63,7 @@ pub(super) fn layer(node: &Node, graph: &Graph) -> Layer {
                 Op::Attention(attention) => attention.window,
                 _ => None,
             },
+            state: matches!(node.op, Op::State { .. }),
             added: node.added,
         },
     }
@@ -123,6 +124,10 @@ fn count(op: &Op, graph: &Graph) -> Counted {
             cache: 0.0,
         },
         Op::Attention(attention) => scores(&attention, graph.positions),
+        Op::State {
+            numbers,
+            parameters,
+        } => state(f64::from(numbers), u64::from(parameters), positions),
         Op::Lstm { inputs, units } => {
             let read = f64::from(inputs) + f64::from(units);
             let gates = f64::from(GATES) * f64::from(units);
@@ -210,6 +215,25 @@ fn scores(attention: &Attention, positions: u32) -> Counted {
         inputs: 3.0 * width * queries,
         outputs: width * queries,
         cache: f64::from(attention.cached) * context,
+    }
+}
+
+/// Numbers of the cache that a number of a state counts as: it has 32 bits, where those of keys and values have 16.
+const STATE_NUMBERS: f64 = 2.0;
+/// Multiply-accumulates per number of a state and position: it decays, takes in an outer product, and is read.
+pub(super) const STATE_MACS: f64 = 3.0;
+
+/// A state is read and written for every position; of a text that is read at once it stays on the chip.
+fn state(numbers: f64, parameters: u64, positions: f64) -> Counted {
+    let kept = STATE_NUMBERS * numbers;
+    Counted {
+        kind: LayerKind::Attention,
+        other_parameters: parameters,
+        macs: STATE_MACS * numbers * positions,
+        inputs: 0.0,
+        outputs: if positions > 1.0 { 0.0 } else { kept },
+        cache: if positions > 1.0 { 0.0 } else { kept },
+        ..folded(0)
     }
 }
 

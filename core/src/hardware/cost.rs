@@ -39,7 +39,11 @@ impl Request<'_> {
                 Some(window) => context.min(f64::from(window)),
                 None => context,
             };
-            let factor = seen / Layer::REFERENCE_CONTEXT;
+            let factor = if layer.execution.state {
+                1.0
+            } else {
+                seen / Layer::REFERENCE_CONTEXT
+            };
             let sharing = if self.reading {
                 f64::from(self.scenario.batch)
             } else {

@@ -71,6 +71,8 @@ impl Architecture {
             parameters: self.parameters() as f64,
             weight_bits: None,
             expert_bits: None,
+            formats: None,
+            notes: Vec::new(),
             context_limit: u32::try_from(config.context).ok(),
             shape: Shape::Transformer(config.shape()?),
         })

@@ -123,6 +123,7 @@ impl CnnConfig {
         Graph {
             unit: Unit::Image,
             positions: 1,
+            blocks: 0,
             nodes,
         }
     }

@@ -96,6 +96,8 @@ impl GptConfig {
                 norms: true,
                 ..Biases::default()
             },
+            blocks: Vec::new(),
+            tables: Vec::new(),
         })
     }
 
@@ -133,6 +135,7 @@ impl GptConfig {
             width: head,
             reading_widths: 2 * head,
             cached: 2 * width,
+            earlier: false,
             window: None,
             positions: None,
             latent: false,
@@ -161,6 +164,7 @@ impl GptConfig {
         Graph {
             unit: Unit::Token,
             positions: 1,
+            blocks: size(self.blocks),
             nodes,
         }
     }

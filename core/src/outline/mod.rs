@@ -372,6 +372,8 @@ fn of_size(total: u64, active: u64) -> Architecture {
         parameters: total as f64,
         weight_bits: None,
         expert_bits: None,
+        formats: None,
+        notes: Vec::new(),
         context_limit: None,
         shape: Shape::Transformer(Transformer::of_size(total as f64, active as f64)),
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::denoiser::{DiffusionTransformer, Pipeline, UNet};
 use super::layers::LayerList;
+use crate::graph::Role;
 
 /// A network of which only the shapes are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,12 +26,44 @@ pub struct Architecture {
     /// Bits per weight of the experts as published, where they differ from the others'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expert_bits: Option<u8>,
+    /// Numbers as published, where one width does not tell them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formats: Option<Formats>,
+    /// What a configuration says of the network that was understood, left out or not counted, a sentence each.
+    #[serde(skip)]
+    pub notes: Vec<String>,
     /// Most tokens, prompt and answer together, that a language model was made for, as its configuration states
     /// (`max_position_embeddings`); `None` where it states none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_limit: Option<u32>,
     /// The shapes.
     pub shape: Shape,
+}
+
+/// How a network's numbers are published, by part. What is not named is in 16 bits.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Formats {
+    /// The scheme, by the name that its file gives it.
+    pub scheme: String,
+    /// Weights by part.
+    pub weights: Vec<(Role, StoredWeights)>,
+    /// Bits of an activation that enters a converted matrix; `None`: 16.
+    pub activations: Option<u8>,
+    /// Bits of a key or a value; `None`: 16.
+    pub cache: Option<u8>,
+}
+
+/// How the weights of a part are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredWeights {
+    /// Bits of a code.
+    pub bits: u8,
+    /// Weights that share a scale; 0: those of a row.
+    pub group: u32,
+    /// Bits of a scale, and of a zero point, if any.
+    pub scale_bits: u8,
 }
 
 /// The shapes of a network, by kind.
@@ -110,6 +143,99 @@ pub struct Transformer {
     /// Which of its parts have biases.
     #[serde(default, skip_serializing_if = "Biases::is_none")]
     pub biases: Biases,
+    /// Blocks that differ in more than windows and dense layers; empty: `layers` blocks as the other fields say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<Blocks>,
+    /// Tables beside the embedding of words: rows and width.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<(u32, u32)>,
+}
+
+/// Blocks that are alike, of a network whose blocks differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blocks {
+    /// How many.
+    pub layers: u32,
+    /// What mixes positions; several run beside each other.
+    #[serde(default)]
+    pub mixers: Vec<Mixer>,
+    /// What every position passes by itself.
+    #[serde(default)]
+    pub feed: Feed,
+    /// Further matrices, outputs and inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<(u32, u32)>,
+}
+
+/// What lets a position know of others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mixer {
+    /// Attention with keys and values of its own heads.
+    Attention(Heads),
+    /// Latent attention, of the network's `heads` and `latent`, looking back over so many tokens.
+    Latent(Option<u32>),
+    /// A state that does not grow with the context.
+    State(StateMixer),
+}
+
+/// Heads of attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heads {
+    /// Query heads.
+    pub heads: u32,
+    /// Heads of keys and values.
+    pub kv_heads: u32,
+    /// Width of a query and a key.
+    pub width: u32,
+    /// Width of a value.
+    pub value_width: u32,
+    /// Tokens that it looks back over; `None`: all.
+    #[serde(default)]
+    pub window: Option<u32>,
+    /// Whether the result is multiplied by a gate, projected like the queries.
+    #[serde(default)]
+    pub gated: bool,
+    /// What it has of keys and values.
+    #[serde(default)]
+    pub keys: KeysValues,
+}
+
+/// What a layer has of keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum KeysValues {
+    /// A projection for each, and both are kept.
+    #[default]
+    Own,
+    /// One projection for both; both are kept.
+    OneProjection,
+    /// Those of an earlier layer: none of its own.
+    Earlier,
+}
+
+/// A layer with a state that does not grow with the context: linear attention, state-space layers, convolutions over
+/// time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateMixer {
+    /// Its matrices, outputs and inputs.
+    pub projections: Vec<(u32, u32)>,
+    /// Its parameters outside matrices.
+    #[serde(default)]
+    pub others: u32,
+    /// Numbers that it keeps of a sequence, in 32 bits.
+    pub numbers: u32,
+}
+
+/// What every position passes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Feed {
+    /// Inner width of a dense feed-forward layer; 0: none.
+    pub dense: u32,
+    /// Experts, beside it or alone; `dense_layers` says nothing here.
+    pub experts: Option<Experts>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -225,6 +351,8 @@ impl Transformer {
             encoder: false,
             positions: 0,
             biases: Biases::default(),
+            blocks: Vec::new(),
+            tables: Vec::new(),
         };
         if total <= active * 1.05 {
             return dense;

@@ -98,6 +98,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
         parameters,
         weight_bits: keys.published_bits()?,
         expert_bits: None,
+        formats: None,
+        notes: Vec::new(),
         context_limit,
         shape,
     })
@@ -210,6 +212,8 @@ impl Keys<'_> {
             encoder,
             positions: self.positions(family)?,
             biases: self.biases(family)?,
+            blocks: Vec::new(),
+            tables: Vec::new(),
         })
     }
 

@@ -1,6 +1,8 @@
 //! Graphs out of shapes: equal layers of all blocks stand together as one node.
 
-use super::architecture::{Architecture, LatentAttention, Shape, Transformer};
+use super::architecture::{
+    Architecture, Blocks, Feed, Heads, KeysValues, LatentAttention, Mixer, Shape, Transformer,
+};
 use super::denoiser::{PassCount, Pipeline};
 use super::diffusion::Generating;
 use super::layers::{LayerList, ListedLayer};
@@ -32,6 +34,11 @@ impl Architecture {
 impl Transformer {
     /// What it computes.
     pub fn graph(&self) -> Graph {
+        let blocks = self.all_blocks();
+        let count = |of: fn(&Blocks) -> bool| -> u32 {
+            let of = blocks.iter().filter(|block| of(block));
+            of.map(|block| block.layers).sum()
+        };
         Graph {
             unit: if self.encoder {
                 Unit::Sample
@@ -39,97 +46,90 @@ impl Transformer {
                 Unit::Token
             },
             positions: if self.encoder { READ_TOKENS } else { 1 },
-            nodes: self.nodes(),
+            // Where attention and what follows it are blocks of their own, two of them make one.
+            blocks: count(|block| !block.mixers.is_empty())
+                .max(count(|block| block.feed != Feed::default())),
+            nodes: self.nodes(&blocks),
         }
     }
 
-    fn nodes(&self) -> Vec<Node> {
-        let (hidden, all) = (self.hidden, self.layers);
-        let dense = all - self.experts.map_or(0, |e| all - e.dense_layers.min(all));
-        let table = |name: &str, role, rows| {
-            Node::new(
-                name,
-                role,
-                Op::Embedding {
-                    rows,
-                    width: hidden,
-                },
-            )
+    /// Blocks by how they are alike.
+    pub(crate) fn all_blocks(&self) -> Vec<Blocks> {
+        if !self.blocks.is_empty() {
+            return self.blocks.clone();
+        }
+        let all = self.layers;
+        let full = match self.window {
+            None => all,
+            Some(window) if window.full_every == 0 => 0,
+            Some(window) => all / window.full_every,
         };
-        let mut nodes = Vec::new();
+        let with = self.experts.map_or(0, |e| all - e.dense_layers.min(all));
+        let mixer = |window| match self.latent {
+            Some(_) => Mixer::Latent(window),
+            None => Mixer::Attention(Heads {
+                heads: self.heads,
+                kv_heads: self.kv_heads,
+                width: self.head_dim,
+                value_width: self.head_dim,
+                window,
+                gated: false,
+                keys: KeysValues::Own,
+            }),
+        };
+        // Which layers have windows and which have experts is of no matter: both are counted by themselves.
+        let mixers = [
+            (full, mixer(None)),
+            (all - full, mixer(self.window.map(|window| window.tokens))),
+        ];
+        let feeds = [
+            (
+                all - with,
+                Feed {
+                    dense: self.ffn,
+                    experts: None,
+                },
+            ),
+            (
+                with,
+                Feed {
+                    dense: 0,
+                    experts: self.experts,
+                },
+            ),
+        ];
+        let mixers = mixers.into_iter().map(|(layers, mixer)| Blocks {
+            layers,
+            mixers: vec![mixer],
+            feed: Feed::default(),
+            others: Vec::new(),
+        });
+        let feeds = feeds.into_iter().map(|(layers, feed)| Blocks {
+            layers,
+            mixers: Vec::new(),
+            feed,
+            others: Vec::new(),
+        });
+        mixers
+            .chain(feeds)
+            .filter(|blocks| blocks.layers > 0)
+            .collect()
+    }
+
+    fn nodes(&self, blocks: &[Blocks]) -> Vec<Node> {
+        let hidden = self.hidden;
+        let table =
+            |name: &str, role, rows, width| Node::new(name, role, Op::Embedding { rows, width });
+        let mut nodes = Nodes::default();
         if !self.tied && self.vocabulary > 0 || self.encoder {
-            nodes.push(table("embedding", Role::Embedding, self.vocabulary));
+            nodes.push(table("embedding", Role::Embedding, self.vocabulary, hidden));
         }
         if self.positions > 0 {
-            nodes.push(table(POSITIONS, Role::Positions, self.positions));
+            nodes.push(table(POSITIONS, Role::Positions, self.positions, hidden));
         }
-        nodes.extend(self.projections());
-        nodes.extend(self.attention());
-        let inner = if self.gated { 2 } else { 1 };
-        let linear = |name: &str, role, inputs, outputs, bias| {
-            Node::new(
-                name,
-                role,
-                Op::Linear {
-                    inputs,
-                    outputs,
-                    bias,
-                },
-            )
-        };
-        if dense > 0 && self.ffn > 0 {
-            let (role, bias) = (Role::FeedForward, self.biases.others);
-            nodes.push(linear("mlp.up", role, hidden, inner * self.ffn, bias).times(dense));
-            nodes.push(linear("mlp.down", role, self.ffn, hidden, bias).times(dense));
+        for (rows, width) in &self.tables {
+            nodes.push(table("embedding.per_layer", Role::Embedding, *rows, *width));
         }
-        if let Some(experts) = self.experts {
-            let with = all - dense;
-            let chosen = Some(Chosen {
-                active: experts.active,
-                count: experts.count,
-            });
-            let expert = |name: &str, inputs, outputs| Node {
-                experts: chosen,
-                ..linear(name, Role::Experts, inputs, outputs, false).times(with)
-            };
-            nodes.push(linear("router", Role::Router, hidden, experts.count, false).times(with));
-            nodes.push(expert("experts.up", hidden, inner * experts.ffn));
-            nodes.push(expert("experts.down", experts.ffn, hidden));
-            if experts.shared_ffn > 0 {
-                let (role, shared) = (Role::SharedExperts, experts.shared_ffn);
-                let (up, down) = ("shared_experts.up", "shared_experts.down");
-                nodes.push(linear(up, role, hidden, inner * shared, false).times(with));
-                nodes.push(linear(down, role, shared, hidden, false).times(with));
-            }
-        }
-        let norm = Op::Norm {
-            width: hidden,
-            parameters: if self.biases.norms { 2 } else { 1 },
-        };
-        nodes.push(Node::new("norms", Role::Norm, norm).times(2 * all + 1));
-        if self.vocabulary > 0 && !self.encoder {
-            nodes.push(linear(
-                "lm_head",
-                Role::Head,
-                hidden,
-                self.vocabulary,
-                false,
-            ));
-        }
-        nodes
-    }
-
-    /// The matrices before and after attention.
-    fn projections(&self) -> Vec<Node> {
-        let linear = |name: &str, inputs, outputs, bias| {
-            let op = Op::Linear {
-                inputs,
-                outputs,
-                bias,
-            };
-            Node::new(name, Role::Attention, op).times(self.layers)
-        };
-        let hidden = self.hidden;
         if let Some(weights) = self.attention_weights {
             let op = Op::Sized(Sized {
                 kind: LayerKind::Linear,
@@ -138,103 +138,218 @@ impl Transformer {
                 macs: None,
                 moved: None,
             });
-            return vec![
-                Node::new("attention.projections", Role::Attention, op).times(self.layers),
-            ];
+            let node = Node::new("attention.projections", Role::Attention, op);
+            nodes.push(node.times(self.layers));
         }
-        let Some(latent) = self.latent else {
-            let (heads, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
-            let biases = self.biases;
-            return vec![
-                linear(
-                    "attention.qkv",
-                    hidden,
-                    heads + 2 * keys,
-                    biases.queries_keys_values,
-                ),
-                linear("attention.output", heads, hidden, biases.others),
-            ];
+        for block in blocks {
+            for mixer in &block.mixers {
+                self.mixer(mixer, block.layers, &mut nodes);
+            }
+        }
+        for block in blocks {
+            self.feed(&block.feed, block.layers, &mut nodes);
+            for (outputs, inputs) in &block.others {
+                let op = linear(*inputs, *outputs, false);
+                nodes.push(Node::new("block.other", Role::FeedForward, op).times(block.layers));
+            }
+        }
+        let norm = Op::Norm {
+            width: hidden,
+            parameters: if self.biases.norms { 2 } else { 1 },
         };
-        let LatentAttention {
-            query,
-            key_value,
-            rotary,
-            plain,
-            value,
-        } = latent;
-        let queries = self.heads * (plain + rotary);
-        let from_query = match query {
-            0 => vec![linear("attention.query", hidden, queries, false)],
-            rank => vec![
-                linear("attention.query_down", hidden, rank, false),
-                linear("attention.query_up", rank, queries, false),
-            ],
-        };
-        let rest = [
-            linear(
-                "attention.key_value_down",
-                hidden,
-                key_value + rotary,
-                false,
-            ),
-            linear(
-                "attention.key_value_up",
-                key_value,
-                self.heads * (plain + value),
-                false,
-            ),
-            linear("attention.output", self.heads * value, hidden, false),
-        ];
-        from_query.into_iter().chain(rest).collect()
+        nodes.push(Node::new("norms", Role::Norm, norm).times(2 * self.layers + 1));
+        if self.vocabulary > 0 && !self.encoder {
+            let op = linear(hidden, self.vocabulary, false);
+            nodes.push(Node::new("lm_head", Role::Head, op));
+        }
+        nodes.0
     }
 
-    /// Attention itself: of the layers that look back over everything, and of the others.
-    fn attention(&self) -> Vec<Node> {
-        let whole = match self.latent {
-            Some(latent) => Attention {
-                heads: self.heads,
-                kv_heads: 1,
-                width: latent.key_value + latent.rotary,
-                reading_widths: latent.plain + latent.rotary + latent.value,
-                cached: latent.key_value + latent.rotary,
-                window: None,
-                positions: None,
-                latent: true,
-            },
-            None => Attention {
-                heads: self.heads,
-                kv_heads: self.kv_heads,
-                width: self.head_dim,
-                reading_widths: 2 * self.head_dim,
-                cached: 2 * self.kv_heads * self.head_dim,
-                window: None,
-                positions: None,
-                latent: false,
-            },
+    fn feed(&self, feed: &Feed, layers: u32, nodes: &mut Nodes) {
+        let hidden = self.hidden;
+        let inner = if self.gated { 2 } else { 1 };
+        if feed.dense > 0 {
+            let bias = self.biases.others;
+            let both = [
+                ("mlp.up", linear(hidden, inner * feed.dense, bias)),
+                ("mlp.down", linear(feed.dense, hidden, bias)),
+            ];
+            for (name, op) in both {
+                nodes.push(Node::new(name, Role::FeedForward, op).times(layers));
+            }
+        }
+        let Some(experts) = feed.experts else {
+            return;
         };
-        let whole = Attention {
-            // A text that is read at once keeps nothing.
-            cached: if self.encoder { 0 } else { whole.cached },
-            ..whole
-        };
-        let full = match self.window {
-            None => self.layers,
-            Some(window) if window.full_every == 0 => 0,
-            Some(window) => self.layers / window.full_every,
-        };
-        let node = |name: &str, attention, layers| {
-            Node::new(name, Role::Attention, Op::Attention(attention)).times(layers)
-        };
-        let windowed = self.window.map(|window| {
-            let attention = Attention {
-                window: Some(window.tokens),
-                ..whole
-            };
-            node("attention.windowed", attention, self.layers - full)
+        let chosen = Some(Chosen {
+            active: experts.active,
+            count: experts.count,
         });
-        let all = std::iter::once(node("attention", whole, full)).chain(windowed);
-        all.filter(|node| node.repeat > 0).collect()
+        let router = linear(hidden, experts.count, false);
+        nodes.push(Node::new("router", Role::Router, router).times(layers));
+        let both = [
+            ("experts.up", linear(hidden, inner * experts.ffn, false)),
+            ("experts.down", linear(experts.ffn, hidden, false)),
+        ];
+        for (name, op) in both {
+            nodes.push(Node {
+                experts: chosen,
+                ..Node::new(name, Role::Experts, op).times(layers)
+            });
+        }
+        if experts.shared_ffn > 0 {
+            let shared = experts.shared_ffn;
+            let both = [
+                ("shared_experts.up", linear(hidden, inner * shared, false)),
+                ("shared_experts.down", linear(shared, hidden, false)),
+            ];
+            for (name, op) in both {
+                nodes.push(Node::new(name, Role::SharedExperts, op).times(layers));
+            }
+        }
     }
+
+    /// The matrices around what mixes positions, and that itself.
+    fn mixer(&self, mixer: &Mixer, layers: u32, nodes: &mut Nodes) {
+        let mut push =
+            |name: &str, op| nodes.push(Node::new(name, Role::Attention, op).times(layers));
+        let hidden = self.hidden;
+        let counted = self.attention_weights.is_some();
+        match mixer {
+            Mixer::Attention(heads) => {
+                if !counted {
+                    let biases = self.biases;
+                    let queries = heads.heads * heads.width * if heads.gated { 2 } else { 1 };
+                    let keys = match heads.keys {
+                        KeysValues::Own => heads.kv_heads * (heads.width + heads.value_width),
+                        KeysValues::OneProjection => heads.kv_heads * heads.width,
+                        KeysValues::Earlier => 0,
+                    };
+                    let qkv = linear(hidden, queries + keys, biases.queries_keys_values);
+                    push("attention.qkv", qkv);
+                    let out = linear(heads.heads * heads.value_width, hidden, biases.others);
+                    push("attention.output", out);
+                }
+                let kept = heads.kv_heads * (heads.width + heads.value_width);
+                let attention = Attention {
+                    heads: heads.heads,
+                    kv_heads: heads.kv_heads,
+                    width: (heads.width + heads.value_width).div_ceil(2),
+                    reading_widths: heads.width + heads.value_width,
+                    // A text that is read at once keeps nothing.
+                    cached: if self.encoder { 0 } else { kept },
+                    earlier: heads.keys == KeysValues::Earlier,
+                    window: heads.window,
+                    positions: None,
+                    latent: false,
+                };
+                push(name_of(heads.window), Op::Attention(attention));
+            }
+            Mixer::Latent(window) => {
+                let Some(latent) = self.latent else {
+                    return;
+                };
+                let LatentAttention {
+                    query,
+                    key_value,
+                    rotary,
+                    plain,
+                    value,
+                } = latent;
+                let queries = self.heads * (plain + rotary);
+                match query {
+                    0 => push("attention.query", linear(hidden, queries, false)),
+                    rank => {
+                        push("attention.query_down", linear(hidden, rank, false));
+                        push("attention.query_up", linear(rank, queries, false));
+                    }
+                }
+                let up = self.heads * (plain + value);
+                push(
+                    "attention.key_value_down",
+                    linear(hidden, key_value + rotary, false),
+                );
+                push("attention.key_value_up", linear(key_value, up, false));
+                push(
+                    "attention.output",
+                    linear(self.heads * value, hidden, false),
+                );
+                let attention = Attention {
+                    heads: self.heads,
+                    kv_heads: 1,
+                    width: key_value + rotary,
+                    reading_widths: plain + rotary + value,
+                    cached: key_value + rotary,
+                    earlier: false,
+                    window: *window,
+                    positions: None,
+                    latent: true,
+                };
+                push(name_of(*window), Op::Attention(attention));
+            }
+            Mixer::State(state) => {
+                for (outputs, inputs) in &state.projections {
+                    push("state.projection", linear(*inputs, *outputs, false));
+                }
+                let op = Op::State {
+                    numbers: state.numbers,
+                    parameters: state.others,
+                };
+                push("state", op);
+            }
+        }
+    }
+}
+
+/// The name of attention over everything or part of it.
+const fn name_of(window: Option<u32>) -> &'static str {
+    match window {
+        None => "attention",
+        Some(_) => "attention.windowed",
+    }
+}
+
+const fn linear(inputs: u32, outputs: u32, bias: bool) -> Op {
+    Op::Linear {
+        inputs,
+        outputs,
+        bias,
+    }
+}
+
+/// Nodes of which equal ones stand together, each with a name of its own.
+#[derive(Default)]
+struct Nodes(Vec<Node>);
+
+impl Nodes {
+    fn push(&mut self, mut node: Node) {
+        let same = |other: &&mut Node| {
+            other.op == node.op
+                && other.experts == node.experts
+                && other.role == node.role
+                && without_number(&other.name) == node.name
+        };
+        if let Some(other) = self.0.iter_mut().find(same) {
+            other.repeat += node.repeat;
+            return;
+        }
+        let named = self
+            .0
+            .iter()
+            .filter(|other| without_number(&other.name) == node.name);
+        let count = named.count();
+        if count > 0 {
+            node.name = format!("{}{NUMBERED}{}", node.name, count + 1);
+        }
+        self.0.push(node);
+    }
+}
+
+/// Before the number of a node whose name another one has.
+const NUMBERED: char = '#';
+
+fn without_number(name: &str) -> &str {
+    name.split_once(NUMBERED).map_or(name, |(name, _)| name)
 }
 
 impl LayerList {
@@ -244,6 +359,7 @@ impl LayerList {
         Graph {
             unit: self.unit,
             positions: 1,
+            blocks: 0,
             nodes: layers
                 .map(|(i, listed)| listed.node(format!("{}-{}", listed.word(), i + 1)))
                 .collect(),
@@ -299,6 +415,7 @@ impl ListedLayer {
                 width,
                 reading_widths: 2 * width,
                 cached: 0,
+                earlier: false,
                 window: None,
                 positions: Some(tokens),
                 latent: false,
@@ -334,6 +451,7 @@ fn denoiser(shape: &Shape) -> Graph {
     Graph {
         unit,
         positions: 1,
+        blocks: 0,
         nodes,
     }
 }

@@ -356,6 +356,8 @@ fn network(row: &Row, models: Option<&Path>) -> std::result::Result<Architecture
         parameters: total * 1e9,
         weight_bits: None,
         expert_bits: None,
+        formats: None,
+        notes: Vec::new(),
         context_limit: None,
         shape: Shape::Transformer(Transformer::of_size(total * 1e9, active * 1e9)),
     })

@@ -35,6 +35,8 @@ fn both(weights: &Weights, shape: Shape, recipe: &Recipe) -> [ModelProfile; 2] {
         parameters: weights.parameters() as f64,
         weight_bits: Some(32),
         expert_bits: None,
+        formats: None,
+        notes: Vec::new(),
         context_limit: None,
         shape,
     };

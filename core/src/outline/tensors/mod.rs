@@ -328,6 +328,8 @@ fn shaped(tensors: &[Listed]) -> std::result::Result<Architecture, String> {
         parameters: 0.0,
         weight_bits: None,
         expert_bits: None,
+        formats: None,
+        notes: Vec::new(),
         context_limit: seen.positions,
         shape: Shape::Transformer(Transformer {
             hidden: seen.hidden,
@@ -347,6 +349,8 @@ fn shaped(tensors: &[Listed]) -> std::result::Result<Architecture, String> {
             // What the shapes leave over stands with the norms.
             positions: 0,
             biases: Biases::default(),
+            blocks: Vec::new(),
+            tables: Vec::new(),
         }),
     })
 }
