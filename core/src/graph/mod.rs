@@ -41,6 +41,44 @@ impl Graph {
             .collect()
     }
 
+    /// Keeps keys and values in so many bits, which count as so much fewer numbers of 16.
+    pub(crate) fn narrow_cache(&mut self, bits: u8) {
+        for node in &mut self.nodes {
+            if let Op::Attention(attention) = &mut node.op {
+                attention.cached = (attention.cached * u32::from(bits)).div_ceil(16);
+            }
+        }
+    }
+
+    /// Bytes that are kept of one sequence at a context length: keys and values, as wide as they are published, and states.
+    pub fn kept_bytes(&self, context: f64) -> f64 {
+        /// Bytes of a number that a layer counts in its cache.
+        const NUMBER: f64 = 2.0;
+        let kept = |node: &Node| {
+            let repeat = f64::from(node.repeat);
+            match node.op {
+                Op::Attention(attention) if !attention.earlier && attention.positions.is_none() => {
+                    let seen = match attention.window {
+                        Some(window) => context.min(f64::from(window)),
+                        None => context,
+                    };
+                    repeat * NUMBER * f64::from(attention.cached) * seen
+                }
+                Op::State { numbers, .. } => repeat * 2.0 * NUMBER * f64::from(numbers),
+                _ => 0.0,
+            }
+        };
+        self.nodes.iter().map(kept).sum()
+    }
+
+    /// Parameters that one token meets, as makers count them: of mixtures those that it is multiplied with, of others all.
+    pub fn active_parameters(&self) -> f64 {
+        match self.language() {
+            Some(language) if !language.experts.is_empty() => language.active(),
+            _ => self.parameters() as f64,
+        }
+    }
+
     /// All parameters.
     pub fn parameters(&self) -> u64 {
         self.nodes

@@ -6,18 +6,19 @@ pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::compress;
 use crate::error::{Error, Result};
 use crate::footprint::on_fewest_devices;
+use crate::graph::Role;
 use crate::model::ModelReference;
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::recipe::{Quantization, Recipe};
 use crate::scenario::Scenario;
-use crate::serving::architecture::{Architecture, Shape, Transformer};
+use crate::serving::architecture::{Architecture, Shape, StoredWeights, Transformer};
 use crate::serving::{self, open_config};
 
 /// Bits per weight and activation of a network as published, unless it says otherwise.
@@ -33,7 +34,7 @@ const FIRST_DEVICE: &str = "nvidia-h100-sxm";
 /// Widths that a network is published in, in bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishedBits {
-    /// Per weight, outside the experts of a mixture.
+    /// Per weight, of the part with the most weights outside the experts of a mixture.
     pub weights: u8,
     /// Per weight of the experts of a mixture; the same as `weights` where there are none.
     pub experts: u8,
@@ -43,18 +44,38 @@ pub struct PublishedBits {
 
 impl PublishedBits {
     fn of(network: &Architecture) -> Self {
-        let weights = network.weight_bits.unwrap_or(PUBLISHED_BITS);
+        let part = |role| stored(network, role).bits;
+        let weights = part(Role::FeedForward);
         Self {
             weights,
-            experts: network.expert_bits.unwrap_or(weights),
-            // Published 8-bit weights are FP8 with activations of the same width.
-            activations: match network.weight_bits {
-                Some(bits @ ..=8) => bits.max(8),
-                Some(bits) => bits.max(PUBLISHED_BITS),
-                None => PUBLISHED_BITS,
+            experts: part(Role::Experts),
+            activations: match (&network.formats, network.weight_bits) {
+                (Some(formats), _) => formats.activations.unwrap_or(PUBLISHED_BITS),
+                // Published 8-bit weights are FP8 with activations of the same width.
+                (None, Some(bits @ ..=8)) => bits.max(8),
+                (None, Some(bits)) => bits.max(PUBLISHED_BITS),
+                (None, None) => PUBLISHED_BITS,
             },
         }
     }
+}
+
+/// How the weights of a part are published. No scales are stated where `scale_bits` is 0.
+fn stored(network: &Architecture, role: Role) -> StoredWeights {
+    let plain = |bits| StoredWeights {
+        bits,
+        group: 0,
+        scale_bits: 0,
+    };
+    if let Some(formats) = &network.formats {
+        let named = formats.weights.iter().find(|(part, _)| *part == role);
+        return named.map_or(plain(PUBLISHED_BITS), |(_, stored)| *stored);
+    }
+    let weights = network.weight_bits.unwrap_or(PUBLISHED_BITS);
+    plain(match role {
+        Role::Experts => network.expert_bits.unwrap_or(weights),
+        _ => weights,
+    })
 }
 
 /// A network known by its shapes only.
@@ -72,6 +93,8 @@ struct Variant {
     network: Arc<Architecture>,
     description: String,
     unit: Unit,
+    /// What each layer is there for.
+    roles: Vec<Role>,
     layers: Vec<Layer>,
     parameters: f64,
 }
@@ -88,6 +111,7 @@ impl Variant {
             network: Arc::new(network),
             description,
             unit: graph.unit,
+            roles: graph.nodes.iter().map(|node| node.role).collect(),
             layers,
         }
     }
@@ -255,12 +279,21 @@ impl Outline {
             compress::plan(&network.id, self.unit(), &variant.layers, &limited)
         };
         let mut profile = plan(published.weights);
-        if published.experts != published.weights {
-            let narrower = plan(published.experts).layers;
-            for (layer, other) in profile.layers.iter_mut().zip(narrower) {
-                if layer.layer.execution.experts.is_some() {
-                    *layer = other;
-                }
+        let mut plans = BTreeMap::from([(published.weights, profile.clone())]);
+        for (i, role) in variant.roles.iter().enumerate() {
+            let stored = stored(network, *role);
+            let planned = plans
+                .entry(stored.bits)
+                .or_insert_with(|| plan(stored.bits));
+            let (Some(layer), Some(own)) = (profile.layers.get_mut(i), planned.layers.get(i))
+            else {
+                continue;
+            };
+            if stored.bits != published.weights {
+                *layer = own.clone();
+            }
+            if recipe.quantization.weight_bits >= stored.bits {
+                as_published(layer, stored);
             }
         }
         // What is not compressed stays as published, in 16 bits where weights are narrower.
@@ -344,6 +377,23 @@ fn limited(recipe: &Recipe, weights: u8, activations: u8) -> Recipe {
         },
         ..*recipe
     }
+}
+
+/// Gives a layer that no recipe narrows the scales of its published format.
+fn as_published(layer: &mut LayerProfile, stored: StoredWeights) {
+    if stored.scale_bits == 0 || !layer.layer.compressible || layer.pattern.is_some() {
+        return;
+    }
+    let weights = layer.layer.weights();
+    let per_scale = match stored.group {
+        0 => layer.layer.fan_in(),
+        group => u64::from(group),
+    };
+    let scale_bytes =
+        (weights.div_ceil(per_scale.max(1)) * u64::from(stored.scale_bits)).div_ceil(8);
+    let before = 2 * layer.scales;
+    layer.scales = scale_bytes.div_ceil(2);
+    layer.stored_bytes = (layer.stored_bytes + scale_bytes).saturating_sub(before);
 }
 
 fn keep(layer: &mut LayerProfile, bits: u8) {

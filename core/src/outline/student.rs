@@ -1,6 +1,8 @@
 //! A smaller network of the same kind, for a distillation ratio.
 
-use crate::serving::architecture::{Architecture, Experts, Shape, Transformer};
+use crate::serving::architecture::{
+    Architecture, Blocks, Experts, Feed, Heads, Mixer, Shape, StateMixer, Transformer,
+};
 use crate::serving::{DiffusionTransformer, LayerList, ListedLayer, UNet};
 
 /// Bisections of the scale: to a millionth.
@@ -108,19 +110,75 @@ fn smaller(network: &Transformer, scale: f64) -> Transformer {
             scaled(network.ffn, scale, 8)
         },
         experts: network.experts.map(|experts| Experts {
-            ffn: scaled(experts.ffn, scale, 8),
-            shared_ffn: if experts.shared_ffn == 0 {
-                0
-            } else {
-                scaled(experts.shared_ffn, scale, 8)
-            },
             dense_layers: experts.dense_layers.min(scaled(network.layers, scale, 1)),
-            ..experts
+            ..narrower_experts(experts, scale)
         }),
+        blocks: network
+            .blocks
+            .iter()
+            .map(|blocks| smaller_blocks(blocks, scale))
+            .collect(),
+        tables: network
+            .tables
+            .iter()
+            .map(|(rows, width)| (*rows, scaled(*width, scale, 8)))
+            .collect(),
         attention_weights: network
             .attention_weights
             .map(|weights| scaled(weights, scale * scale, 1)),
         ..network.clone()
+    }
+}
+
+fn narrower_experts(experts: Experts, scale: f64) -> Experts {
+    Experts {
+        ffn: scaled(experts.ffn, scale, 8),
+        shared_ffn: if experts.shared_ffn == 0 {
+            0
+        } else {
+            scaled(experts.shared_ffn, scale, 8)
+        },
+        ..experts
+    }
+}
+
+/// Blocks with everything narrower, and fewer of them.
+fn smaller_blocks(blocks: &Blocks, scale: f64) -> Blocks {
+    let matrices = |all: &[(u32, u32)]| {
+        let both = all.iter();
+        both.map(|(outputs, inputs)| (scaled(*outputs, scale, 1), scaled(*inputs, scale, 1)))
+            .collect()
+    };
+    let mixer = |mixer: &Mixer| match mixer {
+        Mixer::Attention(heads) => {
+            let queries = scaled(heads.heads, scale, 1);
+            Mixer::Attention(Heads {
+                heads: queries,
+                kv_heads: scaled(heads.kv_heads, scale, 1).min(queries),
+                ..*heads
+            })
+        }
+        Mixer::Latent(window) => Mixer::Latent(*window),
+        Mixer::State(state) => Mixer::State(StateMixer {
+            projections: matrices(&state.projections),
+            others: scaled(state.others, scale, 1),
+            numbers: scaled(state.numbers, scale, 1),
+        }),
+    };
+    Blocks {
+        layers: scaled(blocks.layers, scale, 1),
+        mixers: blocks.mixers.iter().map(mixer).collect(),
+        feed: Feed {
+            dense: match blocks.feed.dense {
+                0 => 0,
+                dense => scaled(dense, scale, 8),
+            },
+            experts: blocks
+                .feed
+                .experts
+                .map(|experts| narrower_experts(experts, scale)),
+        },
+        others: matrices(&blocks.others),
     }
 }
 

@@ -1,47 +1,129 @@
 //! Shapes out of a published configuration file (`config.json`).
 
+mod blocks;
 mod checks;
 mod denoisers;
+mod experts;
 mod keys;
+mod quantization;
+mod states;
+mod transformer;
+mod types;
 
 use std::path::Path;
 
-use super::architecture::{
-    Architecture, Biases, Experts, LatentAttention, Shape, Transformer, Window,
-};
+use serde_json::Value;
+
+use super::architecture::{Architecture, Shape};
 use super::denoiser::UNet;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::unique;
-use keys::{Keys, most, shown};
+use keys::{Keys, shown};
+use transformer::HIDDEN;
 
 /// Reads the shapes of a network from its published configuration: decoders and encoders of text, diffusion
-/// transformers and U-Nets.
+/// transformers and U-Nets; of a pipeline (`model_index.json`) those of its denoiser. `hf_quant_config.json` beside it says
+/// how its numbers are stored.
 ///
 /// # Errors
 /// [`Error::File`] when the file cannot be read, is not a configuration, or lacks a key; the key is named.
 pub fn open(path: &Path) -> Result<Architecture> {
-    /// Those of published classifiers name thousands of classes and have hundreds of kilobytes.
-    const LONGEST: u64 = 16 << 20;
-    parse(&files::read_text(path, LONGEST)?, path)
+    let text = files::read_text(path, LONGEST)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if path.file_name().is_some_and(|name| name == PIPELINE) {
+        for part in ["transformer", "unet"] {
+            let denoiser = folder.join(part).join("config.json");
+            if denoiser.is_file() {
+                return open(&denoiser);
+            }
+        }
+    }
+    let quantized = folder.join("hf_quant_config.json");
+    let beside = if quantized.is_file() {
+        Some(json(&files::read_text(&quantized, LONGEST)?, &quantized)?)
+    } else {
+        None
+    };
+    parse_with(&text, path, beside.as_ref())
 }
+
+/// Those of published classifiers name thousands of classes and have hundreds of kilobytes.
+const LONGEST: u64 = 16 << 20;
+/// The file that says which parts a pipeline has.
+const PIPELINE: &str = "model_index.json";
 
 /// Reads the shapes of a network from the text of its configuration.
 ///
 /// # Errors
 /// As [`open`].
 pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
+    parse_with(text, path, None)
+}
+
+/// JSON as Python writes it, in which numbers may be `NaN` or `Infinity`: these are no numbers here.
+fn json(text: &str, path: &Path) -> Result<Value> {
     // Some editors put a byte order mark first.
-    let config = unique::json(text.trim_start_matches('\u{feff}').as_bytes())
-        .map_err(|error| Error::file(format!("is not JSON ({error})"), path))?;
+    let text = text.trim_start_matches('\u{feff}');
+    let mut plain = String::with_capacity(text.len());
+    let (mut rest, mut quoted) = (text, false);
+    'next: while let Some(c) = rest.chars().next() {
+        if !quoted {
+            for word in ["-Infinity", "Infinity", "NaN"] {
+                if let Some(after) = rest.strip_prefix(word) {
+                    plain += "null";
+                    rest = after;
+                    continue 'next;
+                }
+            }
+        }
+        let mut taken = c.len_utf8();
+        match c {
+            '"' => quoted = !quoted,
+            '\\' if quoted => taken += rest[1..].chars().next().map_or(0, char::len_utf8),
+            _ => {}
+        }
+        plain += &rest[..taken];
+        rest = &rest[taken..];
+    }
+    unique::json(plain.as_bytes())
+        .map_err(|error| Error::file(format!("is not JSON ({error})"), path))
+}
+
+/// What a file is that is no configuration of a network, and what to open instead.
+fn other_file(config: &Value) -> Option<String> {
+    let has = |key: &str| config.get(key).is_some_and(|value| !value.is_null());
+    let shaped = has("hidden_size") || has("model_type") || has("_class_name");
+    let fact = if has("weight_map") {
+        "is the index of a sharded checkpoint; open the config.json beside it, or the folder"
+    } else if has("peft_type") {
+        "configures an adapter (LoRA or the like), not a network; open the config.json of its base model"
+    } else if !shaped && has("tokenizer_class") {
+        "configures a tokenizer, not a network; open the config.json beside it"
+    } else if !shaped && (has("eos_token_id") || has("max_new_tokens") || has("temperature")) {
+        "configures generation, not a network; open the config.json beside it"
+    } else if !shaped && has("quantization") && has("producer") {
+        "says how numbers are stored, not what the network is; open the config.json beside it"
+    } else if !shaped && (has("image_processor_type") || has("processor_class")) {
+        "configures how inputs are prepared, not a network; open the config.json beside it"
+    } else {
+        return None;
+    };
+    Some(fact.to_owned())
+}
+
+fn parse_with(text: &str, path: &Path, beside: Option<&Value>) -> Result<Architecture> {
+    let config = json(text, path)?;
     if !config.is_object() {
         return Err(Error::file("is not a configuration: it has no keys", path));
     }
-    let keys = Keys {
-        config: &config,
-        path,
-    };
+    if let Some(fact) = other_file(&config) {
+        return Err(Error::file(fact, path));
+    }
+    let keys = Keys::new(&config, path);
     let mut context_limit = None;
+    let mut formats = None;
+    let mut notes = Vec::new();
     let shape = match keys.text("_class_name")? {
         "UNet2DConditionModel" => Shape::UNet(keys.unet()?),
         "UNet3DConditionModel" => Shape::UNet(UNet {
@@ -52,14 +134,18 @@ pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
         class if class.contains("Transformer") => {
             Shape::DiffusionTransformer(keys.diffusion_transformer(class)?)
         }
+        class if class.ends_with("Pipeline") => {
+            let class = shown(class);
+            return keys.refuse(format!(
+                "lists the parts of a '{class}'; open the config.json in its folder 'transformer' or 'unet'"
+            ));
+        }
         "" => {
-            // Models of text and images keep the text part inside.
-            let inner = keys
-                .inner("text_config")?
-                .filter(|inner| inner.value("hidden_size").is_some());
-            let keys = inner.as_ref().unwrap_or(&keys);
-            context_limit = keys.context_limit()?;
-            Shape::Transformer(keys.transformer()?)
+            let mut language = keys.language(&mut notes)?;
+            let read = language.transformer(&mut notes)?;
+            context_limit = language.context_limit()?;
+            formats = keys.formats(beside, read.experts.is_some(), &mut notes)?;
+            Shape::Transformer(read)
         }
         class => {
             let class = shown(class);
@@ -96,10 +182,13 @@ pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
         family: shown(family),
         source: path.display().to_string(),
         parameters,
-        weight_bits: keys.published_bits()?,
+        weight_bits: match formats {
+            Some(_) => None,
+            None => keys.single()?.then_some(32),
+        },
         expert_bits: None,
-        formats: None,
-        notes: Vec::new(),
+        formats,
+        notes,
         context_limit,
         shape,
     })
@@ -108,248 +197,58 @@ pub fn parse(text: &str, path: &Path) -> Result<Architecture> {
 /// Parameters that a network can have; those of a size that is asked for have the same end.
 const PARAMETERS: std::ops::RangeInclusive<f64> = 1.0..=1e15;
 
-/// Names of the width of the residual stream.
-const HIDDEN: [&str; 4] = ["hidden_size", "n_embd", "d_model", "dim"];
-/// Names of the number of layers.
-const LAYERS: [&str; 4] = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
-/// Names of the number of query heads.
-const HEADS: [&str; 4] = ["num_attention_heads", "n_head", "num_heads", "n_heads"];
-/// Names of the number of heads of keys and values.
-const KV_HEADS: [&str; 2] = ["num_key_value_heads", "num_kv_heads"];
-/// Names of the number of experts in a layer.
-const EXPERTS: [&str; 3] = ["num_experts", "num_local_experts", "n_routed_experts"];
-/// Names of the number of experts that a token is sent to.
-const ACTIVE: [&str; 4] = [
-    "num_experts_per_tok",
-    "experts_per_token",
-    "num_experts_per_token",
-    "moe_topk",
+/// Parts of a configuration that describe the language model, from the outside in.
+const LANGUAGE_PARTS: [&str; 8] = [
+    "text_config",
+    "llm_config",
+    "language_config",
+    "thinker_config",
+    "language_model_config",
+    "text_model_config",
+    "decoder_config",
+    "lm_config",
 ];
-/// Name of the number of layers before the first with experts.
-const DENSE: [&str; 1] = ["first_k_dense_replace"];
+/// Parts that are there for something else and are not counted.
+const OTHER_PARTS: [&str; 8] = [
+    "vision_config",
+    "audio_config",
+    "vision_tower_config",
+    "talker_config",
+    "token2wav_config",
+    "vit_config",
+    "speech_config",
+    "audio_encoder_config",
+];
 
-impl Keys<'_> {
-    fn transformer(&self) -> Result<Transformer> {
-        let family = self.text("model_type")?;
-        self.refuse_other_kinds()?;
-        let hidden = self.number(&HIDDEN, most::WIDTH)?;
-        let layers = self.number(&LAYERS, most::LAYERS)?;
-        let heads = self.number(&HEADS, most::PARTS)?;
-        let plain = [
-            "gpt2",
-            "gpt_neox",
-            "bert",
-            "roberta",
-            "distilbert",
-            "phi",
-            "starcoder2",
-            "bloom",
-            "opt",
-            "falcon",
-        ];
-        let gated = !plain.contains(&family);
-        let encoder = ["bert", "roberta", "distilbert"].contains(&family);
-        let multi_query = self.flag("multi_query")?.unwrap_or(false);
-        let kv_heads = self
-            .maybe(&KV_HEADS, most::PARTS)?
-            .unwrap_or(if multi_query { 1 } else { heads });
-        let head_dim = self.positive(&["head_dim"], most::HEAD)?;
-        if head_dim.is_none() {
-            self.divisible((&HIDDEN, hidden), (&HEADS, heads))?;
+impl<'a> Keys<'a> {
+    /// The part that describes the language model: the whole, or what stands inside it.
+    fn language(&self, notes: &mut Vec<String>) -> Result<Keys<'a>> {
+        let mut keys = Keys::new(self.config, self.path);
+        let mut depth = 0;
+        while keys.first(&HIDDEN).is_none() && depth < 3 {
+            let mut inner = None;
+            for part in LANGUAGE_PARTS {
+                if let Some(found) = keys.inner(part)? {
+                    inner = Some((part, found));
+                    break;
+                }
+            }
+            let Some((part, found)) = inner else { break };
+            notes.push(format!("the language model stands under '{part}'"));
+            keys = found;
+            depth += 1;
         }
-        self.divisible((&HEADS, heads), (&KV_HEADS, kv_heads))?;
-        let count = self.maybe(&EXPERTS, most::PARTS)?;
-        let inner = self.positive(
-            &[
-                "intermediate_size",
-                "n_inner",
-                "ffn_dim",
-                "hidden_dim",
-                "ff_intermediate_size",
-            ],
-            most::WIDTH,
-        )?;
-        let inner = match inner {
-            Some(inner) => inner,
-            None if !gated => 4 * hidden,
-            None => self.number(&["intermediate_size"], most::WIDTH)?,
-        };
-        let experts = count
-            .filter(|count| *count > 1)
-            .map(|count| self.experts(count, inner, layers))
-            .transpose()?;
-        Ok(Transformer {
-            hidden,
-            layers,
-            heads,
-            kv_heads,
-            head_dim: head_dim.unwrap_or(hidden / heads),
-            ffn: match &experts {
-                Some(experts) if experts.dense_layers == 0 => 0,
-                _ => self
-                    .positive(&["intermediate_size_mlp"], most::WIDTH)?
-                    .unwrap_or(inner),
-            },
-            gated,
-            vocabulary: self.number(&["vocab_size", "padded_vocab_size"], most::VOCABULARY)?,
-            tied: self.flag("tie_word_embeddings")?.unwrap_or(
-                [
-                    "gpt2",
-                    "gemma",
-                    "gemma2",
-                    "gemma3",
-                    "gemma3_text",
-                    "bloom",
-                    "opt",
-                ]
-                .contains(&family)
-                    || encoder,
-            ),
-            window: self.window(layers)?,
-            experts,
-            latent: self.latent()?,
-            attention_weights: None,
-            encoder,
-            positions: self.positions(family)?,
-            biases: self.biases(family)?,
-            blocks: Vec::new(),
-            tables: Vec::new(),
-        })
-    }
-
-    /// Rows of the table of learned positions, in families that have one.
-    fn positions(&self, family: &str) -> Result<u32> {
-        const ROWS: [&str; 3] = ["n_positions", "max_position_embeddings", "n_ctx"];
-        Ok(match family {
-            "gpt2" | "gpt_bigcode" | "bert" | "roberta" | "distilbert" => {
-                self.maybe(&ROWS, most::TOKENS)?.unwrap_or(0)
+        for part in OTHER_PARTS {
+            if self.stated(part).is_some() {
+                notes.push(format!("'{part}' is there too, and not counted"));
             }
-            // Two rows are kept for what is no position.
-            "opt" => self.maybe(&ROWS, most::TOKENS)?.map_or(0, |rows| rows + 2),
-            _ => 0,
-        })
-    }
-
-    /// Which parts have biases, as the published code of the family has them.
-    fn biases(&self, family: &str) -> Result<Biases> {
-        let attention = self.flag("attention_bias")?.unwrap_or(false);
-        Ok(match family {
-            "gpt2" | "gpt_bigcode" | "gpt_neox" | "bert" | "roberta" | "distilbert" | "opt"
-            | "bloom" | "phi" => Biases::ALL,
-            "starcoder2" if self.flag("use_bias")?.unwrap_or(true) => Biases::ALL,
-            "falcon" | "starcoder2" => Biases {
-                norms: true,
-                ..Biases::default()
-            },
-            "qwen2" | "qwen2_moe" => Biases {
-                queries_keys_values: true,
-                ..Biases::default()
-            },
-            _ => Biases {
-                queries_keys_values: attention,
-                ..Biases::default()
-            },
-        })
-    }
-
-    fn latent(&self) -> Result<Option<LatentAttention>> {
-        let Some(rank) = self.positive(&["kv_lora_rank"], most::WIDTH)? else {
-            return Ok(None);
-        };
-        let width =
-            |name, usual| -> Result<u32> { Ok(self.maybe(&[name], most::HEAD)?.unwrap_or(usual)) };
-        Ok(Some(LatentAttention {
-            query: self.maybe(&["q_lora_rank"], most::WIDTH)?.unwrap_or(0),
-            key_value: rank,
-            rotary: width("qk_rope_head_dim", 64)?,
-            plain: width("qk_nope_head_dim", 128)?,
-            value: width("v_head_dim", 128)?,
-        }))
-    }
-
-    fn experts(&self, count: u32, inner: u32, layers: u32) -> Result<Experts> {
-        let ffn = self
-            .positive(
-                &["moe_intermediate_size", "expert_intermediate_size"],
-                most::WIDTH,
-            )?
-            .unwrap_or(inner);
-        let shared = self.maybe(
-            &[
-                "shared_expert_intermediate_size",
-                "moe_shared_expert_intermediate_size",
-            ],
-            most::WIDTH,
-        )?;
-        let shared = match shared {
-            Some(shared) => shared,
-            None => {
-                let names = ["n_shared_experts", "num_shared_experts"];
-                ffn * self.maybe(&names, most::SHARED)?.unwrap_or(0)
-            }
-        };
-        let llama4 = self.text("model_type")?.starts_with("llama4");
-        let every = self
-            .maybe(&["interleave_moe_layer_step"], most::LAYERS)?
-            .filter(|every| *every > 0)
-            .unwrap_or(1);
-        let active = self.number(&ACTIVE, most::PARTS)?;
-        self.at_most((&ACTIVE, active), (&EXPERTS, count))?;
-        let dense_layers = self
-            .maybe(&DENSE, most::LAYERS)?
-            .unwrap_or(layers - layers / every);
-        self.at_most((&DENSE, dense_layers), (&LAYERS, layers))?;
-        Ok(Experts {
-            count,
-            active,
-            ffn,
-            shared_ffn: if llama4 { ffn } else { shared },
-            dense_layers,
-        })
-    }
-
-    /// Sliding windows: by the list of layer types where there is one, else by the pattern of the family.
-    fn window(&self, layers: u32) -> Result<Option<Window>> {
-        let names = ["sliding_window", "attention_chunk_size"];
-        let tokens = self
-            .maybe(&names, most::TOKENS)?
-            .filter(|tokens| *tokens > 0);
-        let used = self.flag("use_sliding_window")?;
-        let pattern = self.maybe(&["sliding_window_pattern"], most::LAYERS)?;
-        let kinds = self.texts("layer_types")?;
-        if let Some(kinds) = &kinds
-            && u32::try_from(kinds.len()) != Ok(layers)
-        {
-            return self.refuse(format!(
-                "'layer_types' has {} entries for the {layers} layers of '{}'",
-                kinds.len(),
-                LAYERS[0]
-            ));
         }
-        let (Some(tokens), None | Some(true)) = (tokens, used) else {
-            return Ok(None);
-        };
-        let full_every = if let Some(kinds) = kinds {
-            let full = kinds
-                .iter()
-                .filter(|kind| **kind == "full_attention")
-                .count();
-            match u32::try_from(full).unwrap_or(layers) {
-                0 => 0,
-                full => (layers / full).max(1),
-            }
-        } else {
-            match self.text("model_type")? {
-                "gemma2" => 2,
-                "gemma3" | "gemma3_text" => pattern.unwrap_or(6),
-                "gpt_oss" => 2,
-                "llama4_text" | "llama4" => 4,
-                _ => pattern.unwrap_or(0),
-            }
-        };
-        Ok((full_every != 1).then_some(Window { tokens, full_every }))
+        Ok(keys)
     }
 }
+
+#[cfg(test)]
+mod cases;
 
 #[cfg(test)]
 mod tests {

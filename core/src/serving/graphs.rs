@@ -24,7 +24,13 @@ impl Architecture {
     /// What the network computes.
     pub fn graph(&self) -> Graph {
         match &self.shape {
-            Shape::Transformer(transformer) => transformer.graph(),
+            Shape::Transformer(transformer) => {
+                let mut graph = transformer.graph();
+                if let Some(bits) = self.formats.as_ref().and_then(|formats| formats.cache) {
+                    graph.narrow_cache(bits);
+                }
+                graph
+            }
             Shape::DiffusionTransformer(_) | Shape::UNet(_) => denoiser(&self.shape),
             Shape::Layers(list) => list.graph(),
         }

@@ -3,68 +3,68 @@
 use super::keys::{Keys, most, shown};
 use crate::error::Result;
 
-/// Parts of the kinds (`model_type`, `architectures`) that are no transformers though their keys look alike: state-space
-/// models, recurrent networks, and mixtures of their layers with attention.
-const OTHER_KINDS: [&str; 22] = [
-    "mamba",
+/// Parts of the kinds (`model_type`, `architectures`) whose keys look like those of a transformer and whose layers are not
+/// known.
+const OTHER_KINDS: [&str; 13] = [
     "rwkv",
-    "jamba",
     "zamba",
-    "bamba",
+    "zamba2",
     "recurrent",
+    "recurrent_gemma",
     "griffin",
-    "nemotron_h",
-    "falcon_h1",
-    "granitemoehybrid",
     "plamo2",
-    "lfm2",
     "hyena",
     "retnet",
     "xlstm",
     "lstm",
     "gru",
     "s4",
-    "minimax_text",
-    "minimax_m1",
-    "qwen3_next",
-    "kimi_linear",
 ];
 /// Keys that only layers of such kinds have.
-const OTHER_KEYS: [&str; 5] = [
-    "ssm_cfg",
-    "state_size",
-    "ssm_state_size",
-    "mamba_d_state",
-    "linear_conv_kernel_dim",
-];
+const OTHER_KEYS: [&str; 1] = ["ssm_cfg"];
 
 impl Keys<'_> {
-    /// Bits per weight by the quantisation that a configuration states, else by its number format; `None` where neither
-    /// says anything but 16.
-    pub(super) fn published_bits(&self) -> Result<Option<u8>> {
-        let Some(quantization) = self.inner("quantization_config")? else {
-            let text = self.inner("text_config")?;
-            let mut single = false;
-            for keys in std::iter::once(self).chain(&text) {
-                for name in ["torch_dtype", "dtype"] {
-                    single |= keys.text(name)? == "float32";
-                }
-            }
-            return Ok(single.then_some(32));
-        };
-        let bits = quantization.positive(&["bits", "w_bit", "num_bits"], 64)?;
-        let bits = bits.and_then(|bits| u8::try_from(bits).ok());
-        Ok(match (bits, quantization.text("quant_method")?) {
-            (Some(bits @ 1..=8), _) => Some(bits),
-            (None, "fp8" | "fbgemm_fp8") => Some(8),
-            _ => None,
-        })
-    }
-
     /// Most tokens that the network was made for.
     pub(super) fn context_limit(&self) -> Result<Option<u32>> {
-        let names = ["max_position_embeddings", "n_positions", "max_seq_len"];
-        Ok(self.maybe(&names, most::TOKENS)?.filter(|limit| *limit > 0))
+        let names = [
+            "max_position_embeddings",
+            "n_positions",
+            "max_seq_len",
+            "seq_length",
+            "max_sequence_length",
+        ];
+        let limit = self.maybe(&names, most::TOKENS)?.filter(|limit| *limit > 0);
+        let (Some(limit), Some(scaling)) = (limit, self.inner("rope_scaling")?) else {
+            return Ok(limit);
+        };
+        // Files state the longer limit, or the original one beside the factor.
+        let original = scaling.positive(&["original_max_position_embeddings"], most::TOKENS)?;
+        let original =
+            original.or(self.positive(&["original_max_position_embeddings"], most::TOKENS)?);
+        let kind = match scaling.text("rope_type")? {
+            "" => scaling.text("type")?,
+            kind => kind,
+        };
+        let stretched = match scaling.real("factor")? {
+            Some(factor) if factor > 1.0 && matches!(kind, "yarn" | "linear" | "dynamic") => {
+                f64::from(original.unwrap_or(limit)) * factor
+            }
+            _ => return Ok(Some(limit)),
+        };
+        // Of a stated limit that is stretched already, the factor says nothing more.
+        let already = original.is_some_and(|original| original < limit);
+        let known = original.is_some() || kind != "linear";
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped first"
+        )]
+        let longer = stretched.clamp(1.0, f64::from(most::TOKENS)) as u32;
+        Ok(Some(if already || !known {
+            limit
+        } else {
+            longer.max(limit)
+        }))
     }
 
     /// Refuses networks of other kinds, by name.
@@ -80,7 +80,7 @@ impl Keys<'_> {
             })
         };
         let fact = if OTHER_KINDS.iter().any(|other| is(other)) {
-            "which is no transformer of attention layers alone".to_owned()
+            "whose layers are not known".to_owned()
         } else if let Some(key) = OTHER_KEYS.iter().find(|key| self.value(key).is_some()) {
             format!("whose key '{key}' belongs to layers that are no attention")
         } else if self.flag("is_encoder_decoder")? == Some(true) {
@@ -116,22 +116,17 @@ mod tests {
 
     #[test]
     fn other_kinds_of_network_are_refused_by_name() {
-        for kind in [
-            "mamba",
-            "mamba2",
-            "falcon_mamba",
-            "rwkv",
-            "rwkv5",
-            "recurrent_gemma",
-        ] {
+        for kind in ["rwkv", "rwkv5", "recurrent_gemma", "xlstm"] {
             let error = read(&json!({"model_type": kind})).unwrap_err();
             assert!(
-                error.starts_with(&format!("configures a '{kind}', which is no transformer")),
+                error.starts_with(&format!(
+                    "configures a '{kind}', whose layers are not known"
+                )),
                 "{error}"
             );
         }
-        let class = json!({"model_type": "", "architectures": ["MambaForCausalLM"]});
-        assert!(read(&class).unwrap_err().contains("'MambaForCausalLM'"));
+        let class = json!({"model_type": "", "architectures": ["RwkvForCausalLM"]});
+        assert!(read(&class).unwrap_err().contains("'RwkvForCausalLM'"));
         let key = read(&json!({"model_type": "new", "ssm_cfg": {}})).unwrap_err();
         assert!(key.contains("'new', whose key 'ssm_cfg'"), "{key}");
         let both = read(&json!({"model_type": "t5", "is_encoder_decoder": true})).unwrap_err();
@@ -163,7 +158,9 @@ mod tests {
         assert_eq!(bits(json!({"dtype": "float32"})), Some(32));
         assert_eq!(bits(json!({"torch_dtype": "bfloat16"})), None);
         let fp8 = json!({"torch_dtype": "float32", "quantization_config": {"quant_method": "fp8"}});
-        assert_eq!(bits(fp8), Some(8));
+        let formats = read(&fp8).unwrap().formats.unwrap();
+        assert!(formats.weights.iter().all(|(_, stored)| stored.bits == 8));
+        assert_eq!(formats.activations, Some(8));
         let limited = read(&json!({"max_position_embeddings": 4096})).unwrap();
         assert_eq!(limited.context_limit, Some(4096));
         assert_eq!(read(&json!({})).unwrap().context_limit, None);
@@ -174,7 +171,6 @@ mod tests {
         for (key, value) in [
             ("num_key_value_heads", json!("8")),
             ("num_key_value_heads", json!(2.5)),
-            ("num_key_value_heads", json!([2])),
             ("head_dim", json!(true)),
             ("num_local_experts", json!("4")),
             ("sliding_window", json!("4096")),

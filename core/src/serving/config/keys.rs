@@ -1,6 +1,8 @@
 //! The keys of a configuration: a key that is there has the type and the size that its name promises, or the file is
 //! refused. `null` is no key.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
@@ -31,6 +33,8 @@ pub(super) mod most {
     pub(in super::super) const LEVELS: usize = 12;
 }
 
+/// What most keys are.
+const WHOLE: &str = "a whole number";
 /// Characters of a wrong value that are shown.
 const SHOWN: usize = 40;
 
@@ -38,6 +42,67 @@ const SHOWN: usize = 40;
 pub(super) struct Keys<'a> {
     pub(super) config: &'a Value,
     pub(super) path: &'a Path,
+    /// What the class of the configuration has where the file says nothing.
+    pub(super) defaults: Option<&'a BTreeMap<String, Value>>,
+    /// Keys that were asked for.
+    asked: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) const fn new(config: &'a Value, path: &'a Path) -> Self {
+        Self {
+            config,
+            path,
+            defaults: None,
+            asked: RefCell::new(BTreeSet::new()),
+        }
+    }
+
+    /// Keys that are there and were not asked for.
+    pub(super) fn unused(&self) -> Vec<&'a str> {
+        let asked = self.asked.borrow();
+        let all = self.config.as_object().into_iter().flatten();
+        all.filter(|(name, value)| !value.is_null() && !asked.contains(*name))
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    /// A number for each of so many layers: one for all of them, or a list.
+    pub(super) fn per_layer(
+        &self,
+        names: &[&'static str],
+        layers: u32,
+        most: u32,
+    ) -> Result<Option<Vec<u32>>> {
+        let Some((name, value)) = self.first(names) else {
+            return Ok(None);
+        };
+        let Value::Array(list) = value else {
+            let number = self.whole(name, value, 0, most)?;
+            return Ok(Some(vec![number; layers as usize]));
+        };
+        if u32::try_from(list.len()) != Ok(layers) {
+            return self.refuse(format!(
+                "'{name}' is a list of {} numbers for {layers} layers",
+                list.len()
+            ));
+        }
+        list.iter()
+            .map(|item| self.whole(name, item, 0, most))
+            .collect::<Result<_>>()
+            .map(Some)
+    }
+
+    /// A number that need not be whole.
+    pub(super) fn real(&self, name: &str) -> Result<Option<f64>> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(value) => match value.as_f64() {
+                Some(number) if number.is_finite() => Ok(Some(number)),
+                _ => self.wrong(name, value, "a number"),
+            },
+        }
+    }
 }
 
 impl<'a> Keys<'a> {
@@ -47,10 +112,30 @@ impl<'a> Keys<'a> {
 
     /// The value of a key; `null` is none.
     pub(super) fn value(&self, name: &str) -> Option<&'a Value> {
+        self.stated(name)
+            .or_else(|| self.defaults.and_then(|defaults| defaults.get(name)))
+    }
+
+    /// The value that the file itself has.
+    pub(super) fn stated(&self, name: &str) -> Option<&'a Value> {
+        self.asked.borrow_mut().insert(name.to_owned());
         self.config.get(name).filter(|value| !value.is_null())
     }
 
-    fn wrong<T>(&self, name: &str, value: &Value, wanted: &str) -> Result<T> {
+    pub(super) fn wrong<T>(&self, name: &str, value: &Value, wanted: &str) -> Result<T> {
+        if let Value::Array(list) = value
+            && wanted == WHOLE
+        {
+            let what = if list.iter().all(Value::is_number) {
+                "numbers"
+            } else {
+                "values"
+            };
+            return self.refuse(format!(
+                "the key '{name}' is a list of {} {what}, which is not {wanted}",
+                list.len()
+            ));
+        }
         let shown = value.to_string();
         let short: String = shown.chars().take(SHOWN).collect();
         let dots = if short.len() < shown.len() { "…" } else { "" };
@@ -62,7 +147,7 @@ impl<'a> Keys<'a> {
     /// A whole number that is the value of a key, or part of it.
     pub(super) fn whole(&self, name: &str, value: &Value, least: u32, most: u32) -> Result<u32> {
         let Some(number) = value.as_u64() else {
-            return self.wrong(name, value, "a whole number");
+            return self.wrong(name, value, WHOLE);
         };
         match u32::try_from(number) {
             Ok(number) if (least..=most).contains(&number) => Ok(number),
@@ -72,10 +157,12 @@ impl<'a> Keys<'a> {
         }
     }
 
-    fn first(&self, names: &[&'static str]) -> Option<(&'static str, &'a Value)> {
-        names
-            .iter()
-            .find_map(|name| Some((*name, self.value(name)?)))
+    pub(super) fn first(&self, names: &[&'static str]) -> Option<(&'static str, &'a Value)> {
+        // What the file says under any name comes before what its class has.
+        let all = || names.iter();
+        all()
+            .find_map(|name| Some((*name, self.stated(name)?)))
+            .or_else(|| all().find_map(|name| Some((*name, self.value(name)?))))
     }
 
     /// The number under the first of several names that is there; it may be 0.
@@ -155,10 +242,7 @@ impl<'a> Keys<'a> {
     pub(super) fn inner(&self, name: &str) -> Result<Option<Keys<'a>>> {
         match self.value(name) {
             None => Ok(None),
-            Some(config @ Value::Object(_)) => Ok(Some(Keys {
-                config,
-                path: self.path,
-            })),
+            Some(config @ Value::Object(_)) => Ok(Some(Keys::new(config, self.path))),
             Some(other) => self.wrong(name, other, "a part with keys of its own"),
         }
     }
