@@ -90,6 +90,15 @@ impl Scenario {
         }
     }
 
+    /// Tokens that a sequence has at its end: the prompt and the answer, or the context.
+    pub fn longest_context(&self) -> u32 {
+        if self.answer_tokens > 0 {
+            self.prompt_tokens.saturating_add(self.answer_tokens)
+        } else {
+            self.context
+        }
+    }
+
     /// Sets the number of devices, with as many pipeline stages as before if they still divide it, else fewer.
     pub fn set_devices(&mut self, devices: u32) {
         self.devices = devices;

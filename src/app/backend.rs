@@ -31,6 +31,8 @@ pub struct ModelFacts {
     pub ratios: Vec<f64>,
     /// Where its shapes were published, where only they are known and there are no weights to run.
     pub source: Option<String>,
+    /// What was understood of its configuration, a sentence each.
+    pub understood: Vec<String>,
     /// The widths it is published in, where only its shapes are known; else its weights are opened as 32-bit numbers.
     pub published: Option<PublishedBits>,
     /// Whether its file was exported by WattIf, so that its weights are rounded already.

@@ -58,6 +58,7 @@ impl EngineBackend {
             hash: model.hash.clone(),
             ratios,
             source: None,
+            understood: Vec::new(),
             published: halves(model),
             packed: model.packed.is_some(),
         }

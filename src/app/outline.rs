@@ -12,6 +12,9 @@ use wattif_core::scenario::Scenario;
 
 use super::backend::{Backend, ModelFacts, Update};
 
+/// Tokens of the sequence that memory is counted for in words.
+const SEQUENCE: u32 = 8192;
+
 /// A network known by its shapes only.
 pub(super) struct OutlineBackend {
     outline: Outline,
@@ -36,6 +39,7 @@ impl OutlineBackend {
             packed: false,
             published: Some(outline.published_bits()),
             source: Some(outline.network().source.clone()),
+            understood: outline.summary(SEQUENCE)?.understood,
         };
         Ok(Box::new(Self {
             outline,

@@ -9,6 +9,7 @@ mod calibrate;
 mod export;
 mod hardware;
 mod list;
+mod models;
 mod notes;
 mod out;
 mod packed;
@@ -62,7 +63,7 @@ enum Command {
     /// Compress a model, measure what is left, and say what running it costs
     Report(Box<report::ReportArguments>),
     /// List the bundled models and the networks known by their shapes
-    Models(list::ListArguments),
+    Models(models::ModelsArguments),
     /// List the hardware targets, check own ones, or copy one to change it
     Hardware(hardware::HardwareArguments),
     /// List the regions and their grid intensities
@@ -112,7 +113,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     let mut out = Out::default();
     match command {
         Command::Report(arguments) => report::run(&arguments, &mut out),
-        Command::Models(arguments) => list::models(&arguments, &mut out),
+        Command::Models(arguments) => models::run(&arguments, &mut out),
         Command::Hardware(arguments) => hardware::run(&arguments, &mut out),
         Command::Regions(arguments) => list::regions(&arguments, &mut out),
         Command::Preset(command) => preset::run(command, &mut out),

@@ -340,6 +340,7 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                 ratios.dedup();
                 vec![Update::Opened(ModelFacts {
                     source: None,
+                    understood: Vec::new(),
                     packed: false,
                     published: None,
                     reference: reference.clone(),

@@ -62,7 +62,9 @@ impl ModelReference {
             Self::File(path) => {
                 path.extension()
                     .is_some_and(|ending| ending.eq_ignore_ascii_case("json"))
-                    || path.join("config.json").is_file()
+                    || ["config.json", "params.json", "model_index.json"]
+                        .iter()
+                        .any(|file| path.join(file).is_file())
                     || crate::outline::tensors::is_outline(path)
             }
         }

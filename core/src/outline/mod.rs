@@ -2,9 +2,12 @@
 //! time, energy, CO2e) like any opened model; its quality is not known, since there are no weights to run.
 
 mod student;
+mod summary;
 pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
+
+pub use summary::Summary;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -360,8 +363,13 @@ fn devices_for(profile: &ModelProfile, scenario: &Scenario) -> Result<u32> {
 
 /// The configuration that a path means: the file itself, or the one in a folder.
 fn configuration(path: &Path) -> std::path::PathBuf {
+    const FILES: [&str; 3] = ["config.json", "params.json", "model_index.json"];
     if path.is_dir() {
-        path.join("config.json")
+        let inside = FILES.iter().map(|name| path.join(name));
+        inside
+            .clone()
+            .find(|file| file.is_file())
+            .unwrap_or_else(|| path.join(FILES[0]))
     } else {
         path.to_owned()
     }

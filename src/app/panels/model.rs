@@ -68,9 +68,15 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
                 .color(palette.muted),
         )
         .on_hover_text(format!(
-            "Shapes from {source}. The right end of the sliders of bits leaves weights and activations as published"
+            "{}Shapes from {source}. The right end of the sliders of bits leaves weights and activations as published",
+            understood(&facts.understood)
         ));
     }
+}
+
+/// What was understood of a configuration, a line each.
+fn understood(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// The menu of models: the bundled ones and those known by their shapes, or what a search finds, best first.

@@ -97,6 +97,8 @@ pub fn compute(
                 packed_with: model.packed,
                 unit: plain.unit.name(),
                 parameters: model.architecture.parameters(),
+                active_parameters: None,
+                cache_bytes: None,
                 macs_per_unit: plain.macs(),
                 stored_bytes: plain.stored_bytes(),
                 hash: Some(model.hash.clone()),
@@ -137,6 +139,7 @@ pub fn compute_outline(
     let plain = outline.predict(&Recipe::default())?;
     let (description, actual) = outline.student(recipe)?;
     let recipe = recipe.canonical();
+    let summary = outline.summary(scenario.longest_context())?;
     assemble(
         Subject {
             model: ModelView {
@@ -147,6 +150,8 @@ pub fn compute_outline(
                 packed_with: None,
                 unit: plain.unit.name(),
                 parameters: outline.parameters(),
+                active_parameters: Some(summary.active_parameters),
+                cache_bytes: Some(summary.cache_bytes),
                 macs_per_unit: plain.macs(),
                 stored_bytes: plain.stored_bytes(),
                 hash: None,
@@ -423,7 +428,10 @@ fn outlined(
         scenario.set_devices(outline.devices_for(recipe, &scenario)?);
     }
     let mut report = compute_outline(&outline, recipe, &scenario)?;
-    report.understood = understood(arguments, reference)?;
+    if matches!(reference.item, ModelReference::File(_)) {
+        report.understood = outline.summary(scenario.longest_context())?.understood;
+    }
+    report.understood.extend(understood(arguments, reference)?);
     report.saved = saved(arguments, base, recipe, &scenario, "")?;
     let (target, grid) = place(&scenario)?;
     notes::without_effect(&arguments.scenario, &outline.predict(recipe)?, target)?;

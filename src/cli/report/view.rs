@@ -80,6 +80,13 @@ pub struct ModelView {
     pub unit: &'static str,
     /// All parameters.
     pub parameters: u64,
+    /// Parameters that one token meets, and bytes that are kept of one sequence at the scenario's longest context, of
+    /// networks known by their shapes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_parameters: Option<u64>,
+    /// See [`Self::active_parameters`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_bytes: Option<u64>,
     /// Multiply-accumulates per unit of work.
     pub macs_per_unit: f64,
     /// Bytes of its file when written without compression.
