@@ -13,6 +13,8 @@ pub struct Language {
     pub hidden: f64,
     /// Blocks.
     pub blocks: f64,
+    /// All parameters.
+    pub parameters: f64,
     /// Parameters of attention, dense feed-forward layers and shared experts.
     pub body: f64,
     /// Those of them of attention.
@@ -66,6 +68,7 @@ impl Graph {
         let mut language = Language {
             hidden: 0.0,
             blocks: f64::from(self.blocks),
+            parameters: self.parameters() as f64,
             body: 0.0,
             of_attention: 0.0,
             router: 0.0,

@@ -60,6 +60,8 @@ pub enum Op {
         inputs: u32,
         /// Units, as many as the numbers that it writes.
         units: u32,
+        /// Steps of one unit of work, one after the other, of as many numbers each.
+        steps: u32,
     },
     /// A part of which only the size and the work are known.
     Sized(Sized),

@@ -14,6 +14,7 @@ fn a_long_short_term_memory_has_four_gates_over_its_input_and_its_own_last_outpu
     let graph = graph(Op::Lstm {
         inputs: 3,
         units: 5,
+        steps: 1,
     });
     let layer = &graph.layers()[0];
     assert_eq!(layer.shape, [4 * 5, 3 + 5]);
@@ -51,6 +52,7 @@ fn equal_layers_count_the_same_together_and_apart() {
         Op::Lstm {
             inputs: 3,
             units: 5,
+            steps: 1,
         },
     ];
     for op in ops {

@@ -128,14 +128,18 @@ fn count(op: &Op, graph: &Graph) -> Counted {
             numbers,
             parameters,
         } => state(f64::from(numbers), u64::from(parameters), positions),
-        Op::Lstm { inputs, units } => {
+        Op::Lstm {
+            inputs,
+            units,
+            steps,
+        } => {
             let read = f64::from(inputs) + f64::from(units);
             let gates = f64::from(GATES) * f64::from(units);
             Counted {
                 kind: LayerKind::Recurrent,
                 other_parameters: u64::from(GATES) * u64::from(units),
-                outputs: f64::from(units),
-                ..product(gates, read, 1.0)
+                outputs: f64::from(units) * f64::from(steps),
+                ..product(gates, read, f64::from(steps))
             }
         }
         Op::Sized(sized) => of_size(&sized, positions),
@@ -175,7 +179,7 @@ fn folded(parameters: u64) -> Counted {
 fn convolution(conv: &Conv) -> Counted {
     let groups = conv.groups.max(1);
     let row = vec![
-        usize_of(conv.from.0 / groups),
+        usize_of(conv.from.0.div_ceil(groups)),
         usize_of(conv.kernel.0),
         usize_of(conv.kernel.1),
     ];

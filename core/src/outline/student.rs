@@ -263,13 +263,41 @@ fn narrower_list(list: &LayerList, scale: f64) -> LayerList {
                 to: (inside(to.0), to.1, to.2),
                 kernel,
             },
+            ListedLayer::Grouped {
+                from,
+                to,
+                kernel,
+                groups,
+            } => ListedLayer::Grouped {
+                from: (inside(from.0), from.1, from.2),
+                to: (outside(to.0), to.1, to.2),
+                kernel,
+                groups,
+            },
+            ListedLayer::ConvVolume { from, to, kernel } => ListedLayer::ConvVolume {
+                from: (inside(from.0), from.1, from.2, from.3),
+                to: (outside(to.0), to.1, to.2, to.3),
+                kernel,
+            },
+            ListedLayer::TransposedConvVolume { from, to, kernel } => {
+                ListedLayer::TransposedConvVolume {
+                    from: (inside(from.0), from.1, from.2, from.3),
+                    to: (outside(to.0), to.1, to.2, to.3),
+                    kernel,
+                }
+            }
             ListedLayer::Dense(inputs, outputs) => {
                 ListedLayer::Dense(row(inputs), outside(outputs))
             }
             ListedLayer::Embedding(rows, width) => ListedLayer::Embedding(rows, outside(width)),
-            ListedLayer::Lstm { inputs, hidden } => ListedLayer::Lstm {
+            ListedLayer::Lstm {
+                inputs,
+                hidden,
+                steps,
+            } => ListedLayer::Lstm {
                 inputs: scaled(inputs, scale, 1),
                 hidden: outside(hidden),
+                steps,
             },
             ListedLayer::Attention { tokens, width } => ListedLayer::Attention {
                 tokens,
@@ -290,7 +318,9 @@ const fn written_channels(layer: &ListedLayer) -> u32 {
     match *layer {
         ListedLayer::Conv { to, .. }
         | ListedLayer::TransposedConv { to, .. }
-        | ListedLayer::Depthwise { to, .. } => to.0,
+        | ListedLayer::Depthwise { to, .. }
+        | ListedLayer::Grouped { to, .. } => to.0,
+        ListedLayer::ConvVolume { to, .. } | ListedLayer::TransposedConvVolume { to, .. } => to.0,
         ListedLayer::Dense(_, width)
         | ListedLayer::Embedding(_, width)
         | ListedLayer::Lstm { hidden: width, .. }
@@ -304,7 +334,11 @@ fn reads(layer: &ListedLayer, channels: u32) -> bool {
     match *layer {
         ListedLayer::Conv { from, .. }
         | ListedLayer::TransposedConv { from, .. }
-        | ListedLayer::Depthwise { from, .. } => from.0 == channels,
+        | ListedLayer::Depthwise { from, .. }
+        | ListedLayer::Grouped { from, .. } => from.0 == channels,
+        ListedLayer::ConvVolume { from, .. } | ListedLayer::TransposedConvVolume { from, .. } => {
+            from.0 == channels
+        }
         ListedLayer::Dense(inputs, _) => inputs.is_multiple_of(channels),
         ListedLayer::Lstm { inputs, .. } => inputs == channels,
         ListedLayer::Attention { width, .. } | ListedLayer::Scale(width) => width == channels,

@@ -21,6 +21,7 @@ enum Kind {
     Video,
     System,
     LlamaCpp,
+    Hosted,
 }
 
 fn kind(case: &Case) -> Kind {
@@ -30,6 +31,7 @@ fn kind(case: &Case) -> Kind {
         CaseWork::Diffusion(_, true) => Kind::Video,
         CaseWork::System(_) => Kind::System,
         CaseWork::LlamaCpp(..) => Kind::LlamaCpp,
+        CaseWork::Hosted(_) => Kind::Hosted,
     }
 }
 
@@ -227,6 +229,8 @@ fn fold(case: &Case) -> String {
     match kind(case) {
         Kind::Decode | Kind::Image | Kind::Video => case.family.clone(),
         Kind::System | Kind::LlamaCpp => case.device.name.clone(),
+        // Nothing is fitted to them.
+        Kind::Hosted => format!("{} in a system", case.family),
     }
 }
 
@@ -243,10 +247,12 @@ fn folds(cases: &[Case]) -> BTreeMap<String, Constants> {
                 .map(kind)
                 .collect();
             let drawing = kinds.contains(&Kind::Image) || kinds.contains(&Kind::Video);
+            let hosted = kinds.contains(&Kind::Hosted);
             let needed = |case: &Case| match kind(case) {
                 // Waiting power comes from the language models.
-                Kind::Decode => drawing || kinds.contains(&Kind::Decode),
+                Kind::Decode => drawing || hosted || kinds.contains(&Kind::Decode),
                 Kind::Image | Kind::Video => drawing,
+                Kind::System => hosted || kinds.contains(&Kind::System),
                 other => kinds.contains(&other),
             };
             let rest: Vec<&Case> = cases

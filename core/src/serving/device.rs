@@ -71,6 +71,10 @@ struct Figures {
     bandwidth: f64,
     power: f64,
     link: f64,
+    #[serde(default)]
+    fp8: Option<f64>,
+    #[serde(default)]
+    memory: Option<f64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -148,6 +152,8 @@ pub struct Device {
     pub waiting_power: f64,
     /// Watts of the board in its efficient mode.
     pub efficient_power: Option<f64>,
+    /// Bytes of memory, where its figures are not those of the hardware catalogue.
+    memory: Option<f64>,
     /// Where the figures are from.
     pub source: String,
     /// Identifier of the same device in the hardware catalogue, where that has it.
@@ -191,6 +197,7 @@ impl Device {
             stacked_memory: entry.stacked_memory,
             waiting_power: entry.waiting_power,
             efficient_power: entry.efficient_power,
+            memory: entry.figures.and_then(|figures| figures.memory),
             source: entry.source.clone(),
             hardware: entry.hardware.clone(),
         };
@@ -201,6 +208,7 @@ impl Device {
             device.bandwidth = figures.bandwidth;
             device.power_limit = figures.power;
             device.link = figures.link;
+            device.fp8 = figures.fp8;
             return Ok(device);
         }
         let id = entry.hardware.as_deref().unwrap_or_default();
@@ -246,6 +254,20 @@ impl Device {
             .as_ref()
             .map_or(32e9, |link| link.bandwidth.typical.0);
         true
+    }
+
+    /// Bytes of its memory, where they are known.
+    pub(super) fn capacity(&self) -> Option<f64> {
+        self.memory.or_else(|| {
+            let target = hardware::find(self.hardware.as_deref()?).ok()?;
+            match &target.model {
+                CostModel::Processor(processor) => processor
+                    .memory
+                    .as_ref()
+                    .map(|memory| memory.capacity.typical.0),
+                _ => None,
+            }
+        })
     }
 
     /// Whether it multiplies 4-bit floating-point numbers as they are.
@@ -419,6 +441,12 @@ mod tests {
             ("QUALCOMM Cloud AI 100 DM.2", "AI 100 DM 2"),
             ("CPU: Arm Cortex-A78AE v8.2", "Cortex A78AE"),
             ("NVIDIA Jetson AGX Orin", "Orin"),
+            ("NVIDIA Orin NX 16GB", "Orin NX"),
+            ("NVIDIA Jetson AGX Xavier", "AGX Xavier"),
+            ("NVIDIA Xavier NX", "Xavier NX"),
+            ("NVIDIA GH200 Grace Hopper Superchip 96GB", "GH200"),
+            ("NVIDIA A100-PCIe-40GB", "A100 PCIe 40GB"),
+            ("QUALCOMM Cloud AI 100 Ultra", "AI 100 Ultra"),
         ] {
             assert_eq!(device(published).unwrap().name, expected, "{published}");
         }

@@ -5,7 +5,7 @@ use super::architecture::{
 };
 use super::denoiser::{PassCount, Pipeline};
 use super::diffusion::Generating;
-use super::layers::{LayerList, ListedLayer};
+use super::layers::{LayerList, ListedLayer, flat};
 use crate::graph::{Attention, Chosen, Conv, Graph, Node, Op, Role, Sized};
 use crate::profile::{LayerKind, Unit};
 
@@ -384,7 +384,7 @@ impl ListedLayer {
             transposed: false,
             bias: true,
         };
-        let mut added = 0.0;
+        let (mut added, mut passes) = (0.0, 1);
         let op = match *self {
             Self::Conv {
                 from,
@@ -405,16 +405,47 @@ impl ListedLayer {
                 groups: from.0,
                 ..conv(from, to, kernel)
             }),
+            Self::Grouped {
+                from,
+                to,
+                kernel,
+                groups,
+            } => Op::Conv(Conv {
+                groups,
+                ..conv(from, to, kernel)
+            }),
+            // A volume's slices are laid side by side.
+            Self::ConvVolume { from, to, kernel } => Op::Conv(conv(
+                flat(from),
+                flat(to),
+                (kernel.saturating_mul(kernel), kernel),
+            )),
+            Self::TransposedConvVolume { from, to, kernel } => Op::Conv(Conv {
+                transposed: true,
+                ..conv(
+                    flat(from),
+                    flat(to),
+                    (kernel.saturating_mul(kernel), kernel),
+                )
+            }),
             Self::Dense(inputs, outputs) => Op::Linear {
                 inputs,
                 outputs,
                 bias: true,
             },
             Self::Embedding(rows, width) => Op::Embedding { rows, width },
-            Self::Lstm { inputs, hidden } => Op::Lstm {
+            Self::Lstm {
                 inputs,
-                units: hidden,
-            },
+                hidden,
+                steps,
+            } => {
+                passes = steps;
+                Op::Lstm {
+                    inputs,
+                    units: hidden,
+                    steps,
+                }
+            }
             Self::Attention { tokens, width } => Op::Attention(Attention {
                 heads: 1,
                 kv_heads: 1,
@@ -435,6 +466,7 @@ impl ListedLayer {
         };
         Node {
             added,
+            passes,
             ..Node::new(name, role, op)
         }
     }

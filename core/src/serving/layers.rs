@@ -1,11 +1,17 @@
 //! Networks known layer by layer: convolutional and recurrent ones, generators and decoders of images.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
+use super::architecture::Operations;
 use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
 
 /// A tensor of activations: channels, rows, columns.
 type Extent = (u32, u32, u32);
+/// A tensor of activations over a volume: channels, slices, rows, columns.
+type Volume = (u32, u32, u32, u32);
 
 /// A network as the list of its layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,17 +63,49 @@ pub enum ListedLayer {
         /// Rows and columns of the kernel.
         kernel: (u32, u32),
     },
+    /// A convolution of groups of channels, each group by itself.
+    Grouped {
+        /// What it reads.
+        from: Extent,
+        /// What it writes.
+        to: Extent,
+        /// Rows and columns of the kernel.
+        kernel: (u32, u32),
+        /// Groups.
+        groups: u32,
+    },
+    /// A convolution over all channels of a volume.
+    ConvVolume {
+        /// What it reads.
+        from: Volume,
+        /// What it writes.
+        to: Volume,
+        /// Slices, rows and columns of the kernel.
+        kernel: u32,
+    },
+    /// A convolution that spreads every input over a kernel's worth of a volume of outputs.
+    TransposedConvVolume {
+        /// What it reads.
+        from: Volume,
+        /// What it writes.
+        to: Volume,
+        /// Slices, rows and columns of the kernel.
+        kernel: u32,
+    },
     /// A matrix product: inputs, outputs.
     Dense(u32, u32),
     /// A table of words: rows, width.
     Embedding(u32, u32),
-    /// One step of a long short-term memory (Hochreiter and Schmidhuber 1997, with a forget gate): four gates, each a
-    /// product with the new input and with the layer's own last output.
+    /// A long short-term memory (Hochreiter and Schmidhuber 1997, with a forget gate): four gates, each a product with the
+    /// new input and with the layer's own last output.
     Lstm {
-        /// Numbers that it reads.
+        /// Numbers that a step reads.
         inputs: u32,
-        /// Units, as many as the numbers that it writes.
+        /// Units, as many as the numbers that a step writes.
         hidden: u32,
+        /// Steps of one inference, one after the other.
+        #[serde(default = "once")]
+        steps: u32,
     },
     /// The two products of attention between all places of an image, in one head.
     Attention {
@@ -80,6 +118,10 @@ pub enum ListedLayer {
     Scale(u32),
 }
 
+const fn once() -> u32 {
+    1
+}
+
 /// How a design in programmable logic shares its multipliers over time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Folding {
@@ -89,6 +131,11 @@ pub enum Folding {
     Interval(f64),
 }
 
+/// The same of a volume, whose slices are laid side by side.
+pub(super) fn flat((channels, slices, rows, columns): Volume) -> Extent {
+    (channels, slices.saturating_mul(rows), columns)
+}
+
 impl ListedLayer {
     /// The word for its kind in the names of layers.
     pub(super) const fn word(&self) -> &'static str {
@@ -96,6 +143,9 @@ impl ListedLayer {
             Self::Conv { .. } => "conv",
             Self::TransposedConv { .. } => "transposed",
             Self::Depthwise { .. } => "depthwise",
+            Self::Grouped { .. } => "grouped",
+            Self::ConvVolume { .. } => "conv3d",
+            Self::TransposedConvVolume { .. } => "transposed3d",
             Self::Dense(..) => "dense",
             Self::Embedding(..) => "embedding",
             Self::Lstm { .. } => "lstm",
@@ -158,11 +208,36 @@ impl LayerList {
         self.operations.unwrap_or_else(|| 2.0 * self.macs())
     }
 
+    /// Activations that its layers read and write, in numbers per operation.
+    pub(super) fn traffic(&self) -> f64 {
+        let layers = self.layers();
+        let moved: f64 = layers
+            .iter()
+            .map(|layer| layer.inputs + layer.outputs)
+            .sum();
+        moved / self.operations()
+    }
+
+    /// What most of its operations are.
+    pub(super) fn operations_kind(&self) -> Operations {
+        let recurrent = |layer: &ListedLayer| matches!(layer, ListedLayer::Lstm { .. });
+        if self.layers.iter().any(recurrent) {
+            Operations::Attention // matrix products, as in transformers
+        } else {
+            Operations::Convolutional
+        }
+    }
+
     /// What kind of network it is, in a few words.
     pub fn family(&self) -> &'static str {
         let any = |of: fn(&ListedLayer) -> bool| self.layers.iter().any(of);
         if any(|layer| matches!(layer, ListedLayer::Lstm { .. })) {
-            "recurrent language model"
+            match self.unit {
+                Unit::Token => "recurrent language model",
+                Unit::Image | Unit::Video | Unit::Sample => "recurrent network",
+            }
+        } else if any(|layer| matches!(layer, ListedLayer::ConvVolume { .. })) {
+            "convolutional network over volumes"
         } else if any(|layer| matches!(layer, ListedLayer::TransposedConv { .. })) {
             "convolutional generator of images"
         } else if any(|layer| matches!(layer, ListedLayer::Conv { .. })) {
@@ -175,118 +250,5 @@ impl LayerList {
     /// Multiply-accumulates of one inference.
     pub fn macs(&self) -> f64 {
         self.layers().iter().map(|layer| layer.macs).sum()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::profile::LayerKind;
-    use crate::serving::architecture::Shape;
-    use crate::serving::catalogue::architecture;
-
-    fn list(name: &str) -> LayerList {
-        match architecture(name).unwrap().shape.clone() {
-            Shape::Layers(list) => list,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn mlperf_tiny_networks_by_hand() {
-        // Sums over the reference networks of mlcommons/tiny, layer by layer.
-        for (name, macs, weights) in [
-            ("mlperf-tiny-resnet-8", 12_501_632.0, 77_360.0),
-            ("mlperf-tiny-ds-cnn", 2_656_768.0, 22_016.0),
-            ("mlperf-tiny-mobilenet", 7_489_664.0, 208_112.0),
-            ("mlperf-tiny-autoencoder", 264_192.0, 264_192.0),
-        ] {
-            let list = list(name);
-            assert_eq!(list.macs(), macs, "{name}");
-            let counted: u64 = list.layers().iter().map(Layer::weights).sum();
-            assert_eq!(counted as f64, weights, "{name}");
-        }
-    }
-
-    #[test]
-    fn published_networks_by_hand() {
-        // Without biases and normalisation. Multiply-accumulates of the generator: inputs of each layer's image times its
-        // weights; of the language models: every weight once, the table of words apart.
-        for (name, macs, weights) in [
-            ("resnet-50", 4_089_184_256.0, 25_502_912.0),
-            ("mobilenet-v1", 568_740_352.0, 4_209_088.0),
-            ("vgg-16", 15_470_264_320.0, 138_344_128.0),
-            ("alexnet", 714_188_480.0, 61_090_496.0),
-            ("dcgan-64", 104_628_224.0, 3_574_784.0),
-            (
-                "lstm-ptb-medium",
-                2.0 * 4.0 * 650.0 * 1300.0 + 650.0 * 10_000.0,
-                19_760_000.0,
-            ),
-            (
-                "awd-lstm-ptb",
-                4.0 * (1150.0 * 1550.0 + 1150.0 * 2300.0 + 400.0 * 1550.0) + 4e6,
-                24_190_000.0,
-            ),
-        ] {
-            let list = list(name);
-            assert_eq!(list.macs(), macs, "{name}");
-            let counted: u64 = list.layers().iter().map(Layer::weights).sum();
-            assert_eq!(counted as f64, weights, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_layers_make_the_published_operations_and_parameters() {
-        /// `LeNet`-5's published connections include those of subsampling and biases, 4 % of them; all others differ by 2 %
-        /// or less.
-        const APART: f64 = 0.045;
-        /// The parameters of large networks are printed with two or three digits, some with the running means of
-        /// normalisation.
-        const PARAMETERS_APART: f64 = 0.02;
-        let mut counted = 0;
-        for network in crate::serving::architectures().unwrap() {
-            let Shape::Layers(list) = &network.shape else {
-                continue;
-            };
-            let Some(operations) = list.operations else {
-                continue;
-            };
-            counted += 1;
-            let error = 2.0 * list.macs() / operations - 1.0;
-            assert!(error.abs() < APART, "{}: {error}", network.id);
-            let error = list.parameters() / network.parameters - 1.0;
-            assert!(error.abs() < PARAMETERS_APART, "{}: {error}", network.id);
-        }
-        assert!(counted >= 11, "{counted}");
-    }
-
-    #[test]
-    fn each_layer_reads_what_an_earlier_one_wrote() {
-        for network in crate::serving::architectures().unwrap() {
-            let Shape::Layers(list) = &network.shape else {
-                continue;
-            };
-            let layers = list.layers();
-            let mut written = vec![layers[0].inputs];
-            for layer in &layers {
-                // A recurrent layer also reads what it wrote itself; attention reads three results of the same size.
-                let read = match layer.kind {
-                    LayerKind::Recurrent => layer.inputs - layer.outputs,
-                    LayerKind::Attention => layer.inputs / 3.0,
-                    _ => layer.inputs,
-                };
-                // Between two layers pooling may make an image smaller, and repeating rows and columns four times as large.
-                assert!(
-                    written
-                        .iter()
-                        .any(|size| *size >= read || *size * 4.0 == read),
-                    "{} {}",
-                    network.id,
-                    layer.name
-                );
-                written.push(layer.outputs);
-            }
-        }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) const UNSEEN_DEVICE: f64 = 1.5;
 /// How far software of another maker may be off, in the natural logarithm: by the factor that is assumed for it, either
 /// way, and as much again.
 const OTHER_MAKER: f64 = 0.4;
+/// How far a benchmark of which no measured system was seen may be off besides, in the natural logarithm (assumed).
+const UNSEEN_BENCHMARK: f64 = 0.4;
 /// How far software of which the version is not stated may be off, in the natural logarithm: releases of one engine within a
 /// year differ by 20 to 40 % in speed.
 const UNSTATED_SOFTWARE: f64 = 0.3;
@@ -29,7 +31,7 @@ const UNSTATED_SOFTWARE: f64 = 0.3;
 /// Predicts one case.
 pub fn predict(case: &Case, constants: &Constants) -> Prediction {
     let (seconds, joules) = typical(case, constants);
-    let mut spread = spread(case, constants);
+    let mut spread = spread(&case.work, case.device, constants);
     if case.open.contains(&Open::Software) {
         spread = spread.with(UNSTATED_SOFTWARE);
     }
@@ -38,11 +40,15 @@ pub fn predict(case: &Case, constants: &Constants) -> Prediction {
         throughput: around(1.0 / seconds, spread.throughput),
     };
     for open in &case.open {
-        let Open::Prompt(shortest, longest) = *open else {
-            continue;
+        let others = match *open {
+            Open::Prompt(shortest, longest) => {
+                [shortest, longest].map(|prompt| case.with_prompt(prompt))
+            }
+            Open::Work(least, most) => [least, most].map(|share| case.with_work(share)),
+            Open::Software | Open::Answer(_) => continue,
         };
-        for prompt in [shortest, longest] {
-            let (other_seconds, other_joules) = typical(&case.with_prompt(prompt), constants);
+        for other in others {
+            let (other_seconds, other_joules) = typical(&other, constants);
             prediction.throughput = reaching(prediction.throughput, 1.0 / other_seconds);
             prediction.energy = prediction
                 .energy
@@ -98,13 +104,15 @@ pub(super) fn drawing_spread(device: &Device, spread: Spread) -> Spread {
     }
 }
 
-fn spread(case: &Case, constants: &Constants) -> Spread {
-    let drawn = |spread| drawing_spread(case.device, spread);
-    match &case.work {
-        CaseWork::Decode(_, serving) => language_spread(case.device, serving.era, constants),
+fn spread(work: &CaseWork, device: &Device, constants: &Constants) -> Spread {
+    let drawn = |spread| drawing_spread(device, spread);
+    match work {
+        CaseWork::Decode(_, serving) => language_spread(device, serving.era, constants),
         CaseWork::Diffusion(_, false) => drawn(constants.spread.image),
         CaseWork::Diffusion(_, true) => drawn(constants.spread.video),
-        CaseWork::System(_) => constants.spread.system,
+        CaseWork::System(benchmark) if benchmark.seen => constants.spread.system,
+        CaseWork::System(_) => constants.spread.system.with(UNSEEN_BENCHMARK),
+        CaseWork::Hosted(hosted) => spread(&hosted.work, device, constants).with(UNSEEN_BENCHMARK),
         CaseWork::LlamaCpp(..) => Spread {
             energy: constants
                 .spread
@@ -124,24 +132,8 @@ pub(crate) fn typical(case: &Case, constants: &Constants) -> (f64, Option<f64>) 
 
 /// Seconds per unit of work, all devices together.
 pub(crate) fn seconds(case: &Case, constants: &Constants) -> f64 {
+    let devices = case.devices();
     match &case.work {
-        CaseWork::Decode(network, serving) => {
-            let work = serving.work(network);
-            let both = (&constants.decode_time, &constants.decode_energy);
-            let step = serving
-                .time_in_limit(network, &work, case.device, both)
-                .total();
-            step / serving.batch
-        }
-        CaseWork::Diffusion(generating, _) => {
-            let all = (
-                &constants.diffusion_time,
-                &constants.diffusion_energy,
-                &constants.decode_energy,
-            );
-            generating.time_in_limit(case.device, all).total / generating.batch
-        }
-        CaseWork::System(benchmark) => benchmark.time(case.device, &constants.system_time),
         CaseWork::LlamaCpp(network, format, tokens, true) => {
             let rate = llama_cpp::decode_rate(
                 network,
@@ -157,41 +149,45 @@ pub(crate) fn seconds(case: &Case, constants: &Constants) -> f64 {
                 network,
                 *format,
                 *tokens,
-                case.devices(),
+                devices,
                 case.device,
                 &constants.llama_cpp,
             );
             1.0 / rate
         }
+        work => work_seconds(work, case.device, constants),
+    }
+}
+
+/// The same of work that does not depend on anything else in the row; infinite for llama.cpp.
+fn work_seconds(work: &CaseWork, device: &Device, constants: &Constants) -> f64 {
+    match work {
+        CaseWork::Decode(network, serving) => {
+            let work = serving.work(network);
+            let both = (&constants.decode_time, &constants.decode_energy);
+            let step = serving.time_in_limit(network, &work, device, both).total();
+            step / serving.batch
+        }
+        CaseWork::Diffusion(generating, _) => {
+            let all = (
+                &constants.diffusion_time,
+                &constants.diffusion_energy,
+                &constants.decode_energy,
+            );
+            generating.time_in_limit(device, all).total / generating.batch
+        }
+        CaseWork::System(benchmark) => benchmark.time(device, &constants.system_time),
+        CaseWork::Hosted(hosted) => {
+            let seconds = work_seconds(&hosted.work, device, constants);
+            hosted.time(seconds, &constants.system_time)
+        }
+        CaseWork::LlamaCpp(..) => f64::INFINITY,
     }
 }
 
 /// Joules per unit of work, if one unit takes `seconds` on all devices together.
 pub(crate) fn joules(case: &Case, constants: &Constants, seconds: f64) -> Option<f64> {
     match &case.work {
-        CaseWork::Decode(network, serving) => {
-            let work = serving.work(network);
-            let time = serving.time(network, &work, case.device, &constants.decode_time);
-            let step = seconds * serving.batch;
-            let waiting = time.host / time.total() * step;
-            let energy = &constants.decode_energy;
-            let device = serving.energy(network, &work, case.device, energy, step, waiting);
-            Some(device.total() * serving.all_devices() / serving.batch)
-        }
-        CaseWork::Diffusion(generating, _) => {
-            let time = generating.time(case.device, &constants.diffusion_time);
-            let batch = generating.energy(
-                case.device,
-                &constants.diffusion_energy,
-                &constants.decode_energy,
-                &time,
-                seconds * generating.batch,
-            );
-            Some(batch.total() / generating.batch)
-        }
-        CaseWork::System(benchmark) => {
-            Some(benchmark.energy(case.device, &constants.system_energy, seconds))
-        }
         CaseWork::LlamaCpp(.., writing) => writing.then(|| {
             let boards = llama_cpp::watts(case.device, case.devices(), case.row.power_cap());
             let host = match case.scope {
@@ -200,5 +196,46 @@ pub(crate) fn joules(case: &Case, constants: &Constants, seconds: f64) -> Option
             };
             (boards + host) * seconds
         }),
+        work => work_joules(work, case.device, constants, seconds),
+    }
+}
+
+/// The same of work that does not depend on anything else in the row.
+fn work_joules(
+    work: &CaseWork,
+    device: &Device,
+    constants: &Constants,
+    seconds: f64,
+) -> Option<f64> {
+    match work {
+        CaseWork::Decode(network, serving) => {
+            let work = serving.work(network);
+            let time = serving.time(network, &work, device, &constants.decode_time);
+            let step = seconds * serving.batch;
+            let waiting = time.host / time.total() * step;
+            let energy = &constants.decode_energy;
+            let joules = serving.energy(network, &work, device, energy, step, waiting);
+            Some(joules.total() * serving.all_devices() / serving.batch)
+        }
+        CaseWork::Diffusion(generating, _) => {
+            let time = generating.time(device, &constants.diffusion_time);
+            let batch = generating.energy(
+                device,
+                &constants.diffusion_energy,
+                &constants.decode_energy,
+                &time,
+                seconds * generating.batch,
+            );
+            Some(batch.total() / generating.batch)
+        }
+        CaseWork::System(benchmark) => {
+            Some(benchmark.energy(device, &constants.system_energy, seconds))
+        }
+        CaseWork::Hosted(hosted) => {
+            let one = hosted.of_one(seconds);
+            let joules = work_joules(&hosted.work, device, constants, one)?;
+            Some(hosted.energy(joules, device, &constants.system_energy, seconds))
+        }
+        CaseWork::LlamaCpp(..) => None,
     }
 }

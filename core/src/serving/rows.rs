@@ -3,21 +3,23 @@
 
 mod language;
 mod machine;
+mod mlperf;
 
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::architecture::{Architecture, Operations, Shape, Transformer};
+use super::architecture::{Architecture, Shape, Transformer};
 use super::catalogue;
 use super::config;
 use super::decode::Serving;
 use super::denoiser::Pipeline;
 use super::device::Device;
 use super::diffusion::Generating;
+use super::hosted::Hosted;
 use super::llama_cpp::GgufFormat;
 use super::narrow::LinearFormat;
-use super::system::{Arrival, Benchmark};
+use super::system::Benchmark;
 use super::unread::positive;
 use crate::error::{Error, Result};
 use crate::graph::Language;
@@ -64,6 +66,8 @@ pub struct Row {
     pub resolution: String,
     /// Units per second, all devices.
     pub throughput: String,
+    /// What they are.
+    pub throughput_unit: String,
     /// Seconds; what they mean differs.
     pub latency_s: String,
     /// Joules.
@@ -194,6 +198,10 @@ pub enum Open {
     Prompt(f64, f64),
     /// The version of its software: taken as new.
     Software,
+    /// The work of a sample lies between these shares of what is taken as typical.
+    Work(f64, f64),
+    /// Nothing: its figures are per sample, whose answer has so many tokens.
+    Answer(f64),
 }
 
 /// The work of a case.
@@ -205,12 +213,17 @@ pub enum CaseWork {
     Diffusion(Generating, bool),
     /// An MLPerf benchmark.
     System(Benchmark),
+    /// An MLPerf benchmark that serves a language model or generates images.
+    Hosted(Hosted),
     /// llama.cpp writing (`true`) or reading (`false`) so many tokens.
     LlamaCpp(Language, GgufFormat, f64, bool),
 }
 
-/// Tokens of a SQuAD question with its paragraph, without padding (mean of the development set, about 180).
-const SQUAD_TOKENS: f64 = 178.0;
+/// A network as a language model.
+pub(super) fn language_of(network: &Architecture) -> std::result::Result<Language, String> {
+    let language = network.graph().language();
+    language.ok_or_else(|| format!("{} is no language model", network.id))
+}
 
 impl Case {
     /// What the model makes of a row; `models` is a folder with `<model>/config.json` for models that are not in the
@@ -224,22 +237,27 @@ impl Case {
             return Err("neither energy nor throughput was measured".to_owned());
         }
         let device = machine::device_of(&row.hardware)?;
-        let network = network(row, models)?;
         let devices = match row.n_devices.trim() {
             "" => 1.0,
             text => {
                 Row::number(text).ok_or_else(|| format!("'{text}' is not a number of devices"))?
             }
         };
-        let language = || {
-            let language = network.graph().language();
-            language.ok_or_else(|| format!("{} is no language model", network.id))
-        };
+        if row.task.to_lowercase().contains("mlperf") {
+            let (network, work, open) = mlperf::case(row, device, devices, models)?;
+            return Ok(Self {
+                row: row.clone(),
+                family: network.family,
+                device,
+                scope,
+                work,
+                open,
+            });
+        }
+        let network = network(row, models)?;
+        let language = || language_of(&network);
         let mut open = Vec::new();
         let work = match &network.shape {
-            _ if row.task.to_lowercase().contains("mlperf") => {
-                CaseWork::System(benchmark(row, &network, devices)?)
-            }
             Shape::Transformer(_) if row.engine.contains("llama.cpp") => {
                 let (format, tokens, writing) = desktop(row)?;
                 CaseWork::LlamaCpp(language()?, format, tokens, writing)
@@ -274,8 +292,21 @@ impl Case {
     /// The same with another length of prompts.
     pub(super) fn with_prompt(&self, prompt: f64) -> Self {
         let mut case = self.clone();
-        if let CaseWork::Decode(_, serving) = &mut case.work {
+        let work = match &mut case.work {
+            CaseWork::Hosted(hosted) => &mut *hosted.work,
+            work => work,
+        };
+        if let CaseWork::Decode(_, serving) = work {
             serving.prompt = prompt;
+        }
+        case
+    }
+
+    /// The same with so many times the work.
+    pub(super) fn with_work(&self, share: f64) -> Self {
+        let mut case = self.clone();
+        if let CaseWork::System(benchmark) = &mut case.work {
+            benchmark.operations *= share;
         }
         case
     }
@@ -291,6 +322,7 @@ impl Case {
             CaseWork::Decode(_, serving) => serving.all_devices(),
             CaseWork::Diffusion(generating, _) => generating.devices,
             CaseWork::System(benchmark) => benchmark.devices,
+            CaseWork::Hosted(hosted) => hosted.devices,
             CaseWork::LlamaCpp(..) => Row::number(&self.row.n_devices).unwrap_or(1.0),
         }
     }
@@ -406,45 +438,6 @@ fn resolution(text: &str) -> (Option<u32>, Option<u32>, Option<u32>) {
     });
     let mut next = || parts.next().flatten();
     (next(), next(), next())
-}
-
-fn benchmark(
-    row: &Row,
-    network: &Architecture,
-    devices: f64,
-) -> std::result::Result<Benchmark, String> {
-    let arrival = match row.task.split_whitespace().last() {
-        Some("Offline") => Arrival::Offline,
-        Some("Server") => Arrival::Server,
-        Some("SingleStream") => Arrival::SingleStream,
-        Some("MultiStream") => Arrival::MultiStream,
-        _ => return Err(format!("'{}' names no MLPerf scenario", row.task)),
-    };
-    let (operations, kind) = match &network.shape {
-        Shape::Transformer(transformer) if transformer.encoder => (
-            network
-                .graph()
-                .language()
-                .map_or(0.0, |language| language.forward_operations(SQUAD_TOKENS)),
-            Operations::Attention,
-        ),
-        Shape::Layers(list) => (list.operations(), Operations::Convolutional),
-        Shape::Transformer(_) | Shape::DiffusionTransformer(_) | Shape::UNet(_) => {
-            return Err(format!(
-                "{} is not one of the benchmarks that are modelled",
-                row.model
-            ));
-        }
-    };
-    Ok(Benchmark {
-        operations,
-        kind,
-        strict: row.model.ends_with("99.9"),
-        arrival,
-        devices,
-        efficient: row.parallelism.contains("MaxQ"),
-        plain_software: row.engine.contains("TFLite"),
-    })
 }
 
 #[cfg(test)]

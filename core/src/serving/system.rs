@@ -27,6 +27,14 @@ pub struct Benchmark {
     pub kind: Operations,
     /// Whether the accuracy target leaves no room for 8-bit integers.
     pub strict: bool,
+    /// Whether it is computed in 16 bit whatever the accuracy target.
+    pub half: bool,
+    /// Whether the constants were fitted to rows of its network.
+    pub seen: bool,
+    /// Activations that its layers read and write, in numbers per operation.
+    pub traffic: f64,
+    /// The same of the network to which the share of the peak was fitted.
+    pub fitted_traffic: f64,
     /// How queries arrive.
     pub arrival: Arrival,
     /// Devices in the system.
@@ -38,18 +46,41 @@ pub struct Benchmark {
 }
 
 /// Samples of a multi-stream query.
-const STREAM: f64 = 8.0;
+pub(super) const STREAM: f64 = 8.0;
 /// Speed of `TFLite` against `ArmNN` on the same cores (median of the paired submissions).
 const PLAIN_SOFTWARE: f64 = 0.8;
 /// Power of a system on a chip that computes one sample at a time against its rating (assumed).
 const PARTLY_USED: f64 = 0.75;
 
+/// Watts at the wall of a board whose chip is the system.
+pub(super) fn board_power(
+    device: &Device,
+    efficient: bool,
+    streams: bool,
+    constants: &SystemEnergy,
+) -> f64 {
+    let rating = match device.efficient_power.filter(|_| efficient) {
+        Some(power) => power,
+        None => device.power_limit,
+    };
+    let used = if streams { PARTLY_USED } else { 1.0 };
+    rating * constants.board * used
+}
+
 impl Benchmark {
+    /// How much longer the operations take than those of the network to which the share of the peak was fitted, where
+    /// activations go through memory: `rate` operations per second leave room for so many bytes.
+    fn longer(&self, rate: f64, device: &Device) -> f64 {
+        let bytes = if self.half { 2.0 } else { 1.0 };
+        let beside = |traffic: f64| 1.0 + rate * traffic * bytes / device.bandwidth;
+        beside(self.traffic) / beside(self.fitted_traffic)
+    }
+
     /// Seconds per sample.
     pub fn time(&self, device: &Device, constants: &SystemTime) -> f64 {
         let convolution = self.kind == Operations::Convolutional;
         let pick = |a, b| if convolution { a } else { b };
-        let half = self.strict && device.fp8.is_none();
+        let half = self.half || (self.strict && device.fp8.is_none());
         let peak = if half { device.fp16 } else { device.int8 };
         let (rate, one_sample) = match device.kind {
             DeviceKind::Cpu => {
@@ -70,7 +101,8 @@ impl Benchmark {
                     constants.hopper
                 };
                 let share = pick(constants.gpu_convolution, constants.gpu_attention);
-                (peak * share * newer, constants.one_sample_gpu)
+                let rate = peak * share * newer;
+                (rate / self.longer(rate, device), constants.one_sample_gpu)
             }
             DeviceKind::Card | DeviceKind::KitCard | DeviceKind::Module => {
                 let beyond = if device.kind == DeviceKind::Module {
@@ -88,7 +120,8 @@ impl Benchmark {
                     1.0
                 };
                 let share = pick(constants.soc_convolution, constants.soc_attention);
-                (peak * share * slower, constants.one_sample_soc)
+                let rate = peak * share * slower;
+                (rate / self.longer(rate, device), constants.one_sample_soc)
             }
         };
         let samples = match self.arrival {
@@ -110,12 +143,7 @@ impl Benchmark {
         let host = match device.kind {
             DeviceKind::Cpu | DeviceKind::EmbeddedGpu => return device.power_limit * seconds,
             DeviceKind::SystemOnChip => {
-                let rating = match device.efficient_power.filter(|_| self.efficient) {
-                    Some(power) => power,
-                    None => device.power_limit,
-                };
-                let used = if streams { PARTLY_USED } else { 1.0 };
-                return rating * constants.board * used * seconds;
+                return board_power(device, self.efficient, streams, constants) * seconds;
             }
             DeviceKind::KitCard | DeviceKind::Module => constants.kit,
             DeviceKind::Gpu | DeviceKind::Card => {

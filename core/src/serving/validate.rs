@@ -205,6 +205,12 @@ fn report(cases: &[Case], predictions: &[Prediction], skipped: Vec<SkippedRow>) 
                 Open::Prompt(shortest, longest) => {
                     format!("prompt length not stated: {shortest} to {longest} tokens in the range")
                 }
+                Open::Work(least, most) => format!(
+                    "size of a sample not published: {:.0} to {:.0} % of the typical one in the range",
+                    least * 100.0,
+                    most * 100.0
+                ),
+                Open::Answer(tokens) => format!("per sample, whose answer has {tokens} tokens"),
                 Open::Software => {
                     "version of the software not stated: taken as of 2026, in a wider range"
                         .to_owned()

@@ -27,6 +27,13 @@ pub(super) fn device_of(hardware: &str) -> std::result::Result<&'static Device, 
             made.iter().any(|maker| lower.contains(maker))
                 && inside.chars().any(|c| c.is_ascii_digit())
         });
+    let divided = |c: char| !c.is_ascii_alphanumeric();
+    if hardware
+        .split(divided)
+        .any(|word| word.eq_ignore_ascii_case("mig"))
+    {
+        return Err("a part of a divided GPU (MIG) is not modelled".to_owned());
+    }
     device::device(card.unwrap_or(hardware)).map_err(|error| error.to_string())
 }
 
