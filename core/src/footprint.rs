@@ -2,6 +2,8 @@
 
 mod baseline;
 mod bottleneck;
+#[cfg(test)]
+mod by_hand;
 mod devices;
 #[cfg(test)]
 mod formulas;

@@ -336,6 +336,9 @@ mod tests {
         };
         let text = header("\"a\":\"b\"", &[entry]);
         assert_eq!(text.len() % 8, 0);
+        // Only what JSON wants escaped is.
+        let written = r#""odd \"name\"\\\u0001é":{"#;
+        assert!(text.contains(written), "{text}");
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value[name]["shape"], serde_json::json!([2, 3]));
         assert_eq!(value[name]["data_offsets"], serde_json::json!([0, 24]));
