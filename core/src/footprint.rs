@@ -8,6 +8,8 @@ mod devices;
 #[cfg(test)]
 mod formulas;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod perturbed;
 #[cfg(test)]
 mod sentences;

@@ -9,9 +9,9 @@ use crate::recipe::{Pattern, Recipe};
 use crate::software::Software;
 
 /// Rounding of sums.
-const ROUNDING: f64 = 1e-9;
+pub(super) const ROUNDING: f64 = 1e-9;
 
-fn same(a: f64, b: f64) -> bool {
+pub(super) fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= ROUNDING * a.abs().max(b.abs())
 }
 
@@ -106,129 +106,12 @@ fn only_devices_with_a_link_share_a_model() {
     assert!(refused > 40, "{refused}");
 }
 
-/// A part of a device's speed that a layer can be limited by.
-type Part = (Bound, fn(&mut HardwareTarget));
-
-/// A thousandth better in what each limit stands for.
-const PARTS: [Part; 4] = [
-    (Bound::Compute, |target| match &mut target.model {
-        CostModel::Processor(processor) => {
-            processor
-                .peak
-                .values_mut()
-                .for_each(|f| f.typical = f.typical * BETTER);
-            for packed in &mut processor.packed {
-                packed
-                    .rate
-                    .values_mut()
-                    .for_each(|f| f.typical = f.typical * BETTER);
-            }
-        }
-        CostModel::Microcontroller(chip) => chip.cycles_per_mac.typical /= BETTER,
-        _ => {}
-    }),
-    (Bound::Memory, |target| match &mut target.model {
-        CostModel::Processor(processor) => {
-            for memory in processor.memory.iter_mut().chain([&mut processor.on_chip]) {
-                memory.bandwidth.typical = memory.bandwidth.typical * BETTER;
-            }
-        }
-        CostModel::Microcontroller(chip) => chip.cycles_per_weight_byte.typical /= BETTER,
-        _ => {}
-    }),
-    (Bound::Overhead, |target| match &mut target.model {
-        CostModel::Processor(processor) => {
-            processor.launch.typical = Seconds(processor.launch.typical.0 / BETTER);
-            for start in &mut processor.start {
-                start.typical = Seconds(start.typical.0 / BETTER);
-            }
-            for packed in &mut processor.packed {
-                packed.launch.typical = Seconds(packed.launch.typical.0 / BETTER);
-            }
-        }
-        CostModel::Microcontroller(chip) => {
-            chip.cycles_per_output.typical /= BETTER;
-            chip.cycles_per_layer.typical /= BETTER;
-        }
-        _ => {}
-    }),
-    (Bound::Interconnect, |target| {
-        if let CostModel::Processor(processor) = &mut target.model {
-            for link in &mut processor.link {
-                link.bandwidth.typical = link.bandwidth.typical * BETTER;
-                link.latency.typical = Seconds(link.latency.typical.0 / BETTER);
-            }
-        }
-    }),
-];
-const BETTER: f64 = 1.001;
-
-#[test]
-fn a_layer_is_limited_by_what_would_make_it_faster() {
-    /// Gains that are closer than that are alike.
-    const ALIKE: f64 = 0.02;
-    let mut seen = [0; 4];
-    for target in catalogue().unwrap() {
-        let (mut free, devices) = (
-            target.clone(),
-            match &target.model {
-                CostModel::Processor(processor) => 1 + u32::from(processor.link.is_some()),
-                CostModel::Microcontroller(_) => 1,
-                _ => continue,
-            },
-        );
-        // Power that never limits.
-        free.power_limit.typical = free.power_limit.typical * 1e6;
-        free.power_limit.high = Some(free.power_limit.typical);
-        for (profile, batch) in profiles().iter().zip([1, 32, 4, 8, 256]) {
-            let asked = Scenario {
-                devices,
-                ..scenario(batch)
-            };
-            let layers = |target: &HardwareTarget| {
-                let cost = target.cost(&Request {
-                    profile,
-                    scenario: &asked,
-                    machine: Machine::Real,
-                    explain: false,
-                    reading: false,
-                });
-                cost.map(|cost| cost.layers).ok()
-            };
-            let Some(before) = layers(&free) else {
-                continue;
-            };
-            let faster: Vec<Vec<LayerCost>> = PARTS
-                .iter()
-                .filter_map(|(_, better)| {
-                    let mut other = free.clone();
-                    better(&mut other);
-                    layers(&other)
-                })
-                .collect();
-            for (i, layer) in before.iter().enumerate() {
-                let gains: Vec<f64> = faster.iter().map(|l| layer.time.0 - l[i].time.0).collect();
-                let most = gains.iter().copied().fold(0.0, f64::max);
-                if most < 1e-7 * layer.time.0 {
-                    continue;
-                }
-                let own = PARTS
-                    .iter()
-                    .position(|(bound, _)| *bound == layer.bound)
-                    .unwrap();
-                assert!(
-                    gains[own] >= most * (1.0 - ALIKE),
-                    "{} of {} on {} is said to be limited by {:?}, and gains {gains:?}",
-                    layer.layer,
-                    profile.model,
-                    target.id,
-                    layer.bound
-                );
-                seen[own] += 1;
-            }
-        }
+/// A batch on the device alone, without what its software adds.
+pub(super) fn bare(batch: u32) -> Scenario {
+    Scenario {
+        software: Software::Bare,
+        ..scenario(batch)
     }
-    assert!(seen.iter().all(|n| *n > 30), "{seen:?}");
 }
 
 #[test]
@@ -285,4 +168,165 @@ fn a_formula_names_the_zeros_that_make_it_faster_and_no_others() {
     assert!(said("nvidia-a100-sxm4-80gb", Pattern::TwoOfFour));
     assert!(!said("nvidia-a100-sxm4-80gb", Pattern::Unstructured));
     assert!(!said("nvidia-v100-sxm2", Pattern::TwoOfFour));
+}
+
+#[test]
+fn the_ideal_machine_skips_every_zero_and_a_reader_of_files_none() {
+    let mut seen = [0; 3];
+    for target in catalogue().unwrap() {
+        let class = match &target.model {
+            CostModel::Processor(processor) if processor.tile.is_none() => 0,
+            CostModel::Fpga(_) => 1,
+            CostModel::Microcontroller(_) => 2,
+            _ => continue,
+        };
+        for name in ["mlperf-tiny-resnet-8", "resnet-50", "tiny-gpt"] {
+            let mut recipe = Recipe::default();
+            let bits = if class == 0 { 16 } else { 8 };
+            recipe.quantization.weight_bits = bits;
+            recipe.quantization.activation_bits = bits;
+            recipe.pruning.sparsity = 0.6;
+            let profile = perturbed::profile(name, &recipe);
+            let asked = scenario(4);
+            let executed = |machine| {
+                let cost = target.cost(&Request {
+                    profile: &profile,
+                    scenario: &asked,
+                    machine,
+                    explain: false,
+                    reading: false,
+                });
+                cost.map(|cost| cost.executed).ok()
+            };
+            let (Some(ideal), Some(reader)) =
+                (executed(Machine::Ideal), executed(Machine::FileReader))
+            else {
+                continue;
+            };
+            let context = asked.average_context();
+            let work = |zeros: bool| -> f64 {
+                let layers = profile.layers.iter().map(|l| {
+                    let density = if zeros { 1.0 } else { 1.0 - l.sparsity() };
+                    let attends = l.layer.kind == crate::profile::LayerKind::Attention;
+                    let seen = if attends { context / 128.0 } else { 1.0 };
+                    l.layer.macs * seen * density
+                });
+                layers.sum()
+            };
+            // Formats of less than 16 bits only: an operation costs in proportion to both widths.
+            let eight_bits = match &target.model {
+                CostModel::Processor(p) => p.peak.keys().all(|format| format.bits() < 16),
+                _ => false,
+            };
+            if eight_bits {
+                continue;
+            }
+            assert!(
+                same(reader, work(true)),
+                "{name} on {}: {reader}",
+                target.id
+            );
+            let wide = match &target.model {
+                CostModel::Processor(p) => {
+                    let wide = p
+                        .peak
+                        .keys()
+                        .map(|f| f.bits())
+                        .filter(|bits| *bits >= 16)
+                        .min();
+                    (16.0 / f64::from(wide.unwrap())).powi(2)
+                }
+                _ => 1.0,
+            };
+            let expected = wide * work(false);
+            assert!(
+                same(ideal, expected),
+                "{name} on {}: {ideal}, not {expected}",
+                target.id
+            );
+            seen[class] += 1;
+        }
+    }
+    assert!(seen.iter().all(|n| *n >= 3), "{seen:?}");
+}
+
+#[test]
+fn traffic_of_layers_at_the_energy_of_a_byte_is_the_energy_of_traffic() {
+    let mut seen = [0; 2];
+    for target in catalogue().unwrap() {
+        let (class, on_chip, memory) = match &target.model {
+            CostModel::Processor(p) => (
+                0,
+                p.on_chip.energy_per_byte.typical,
+                p.memory.as_ref().map(|m| m.energy_per_byte.typical),
+            ),
+            CostModel::Fpga(fpga) => (
+                1,
+                fpga.on_chip_energy_per_byte.typical,
+                fpga.memory.as_ref().map(|m| m.energy_per_byte.typical),
+            ),
+            _ => continue,
+        };
+        for profile in &profiles() {
+            let Ok(cost) = on(profile, &target.id, &bare(4)) else {
+                continue;
+            };
+            let bytes = |of: fn(&LayerCost) -> Bytes| -> f64 {
+                cost.layers.iter().map(|layer| of(layer).0).sum()
+            };
+            let (near, far) = (bytes(|l| l.on_chip_bytes), bytes(|l| l.memory_bytes));
+            let what = format!("{} on {}", profile.model, target.id);
+            assert!(
+                same(cost.breakdown.on_chip.0, near * on_chip.0),
+                "{what}: {:?} for {near} bytes",
+                cost.breakdown.on_chip
+            );
+            assert!(
+                same(cost.breakdown.memory.0, far * memory.map_or(0.0, |j| j.0)),
+                "{what}: {:?} for {far} bytes",
+                cost.breakdown.memory
+            );
+            seen[class] += 1;
+        }
+    }
+    assert!(seen.iter().all(|n| *n >= 10), "{seen:?}");
+}
+
+#[test]
+fn a_small_chip_says_what_of_a_recipe_it_cannot_use_and_no_more() {
+    let mut seen = 0;
+    for target in catalogue().unwrap() {
+        let CostModel::Microcontroller(_) = &target.model else {
+            continue;
+        };
+        for bits in [4, 8] {
+            for sparsity in [0.0, 0.5] {
+                for batch in [1, 2] {
+                    let mut recipe = Recipe::default();
+                    recipe.quantization.weight_bits = bits;
+                    recipe.quantization.activation_bits = 8;
+                    recipe.pruning.sparsity = sparsity;
+                    let profile = perturbed::profile("mlperf-tiny-ds-cnn", &recipe);
+                    let Ok(cost) = on(&profile, &target.id, &scenario(batch)) else {
+                        continue;
+                    };
+                    for (clause, applies) in [
+                        ("zeros are multiplied", sparsity > 0.0),
+                        ("widened to 8", bits < 8),
+                        ("a batch is computed one after the other", batch > 1),
+                    ] {
+                        let text = &cost.explanation;
+                        assert_eq!(
+                            text.contains(clause),
+                            applies,
+                            "{}, {bits} bits, {sparsity} zeros, batch {batch}: {text}",
+                            target.id
+                        );
+                    }
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen >= 24, "{seen}");
 }
