@@ -309,6 +309,27 @@ mod tests {
                 40 + 10 + 20,
             ),
             (
+                39,
+                4,
+                Some(Pattern::TwoOfFour),
+                Storage::Packed(Zeros::TwoOfFour),
+                40 + 10 + 20,
+            ),
+            (
+                40,
+                1,
+                Some(Pattern::TwoOfFour),
+                Storage::Packed(Zeros::TwoOfFour),
+                40 + 10 + 5,
+            ),
+            (
+                39,
+                1,
+                Some(Pattern::TwoOfFour),
+                Storage::Packed(Zeros::Bitmap),
+                40 + 10 + 5,
+            ),
+            (
                 30,
                 4,
                 Some(Pattern::TwoOfFour),

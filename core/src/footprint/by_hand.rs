@@ -330,3 +330,67 @@ fn a_small_chip_says_what_of_a_recipe_it_cannot_use_and_no_more() {
     }
     assert!(seen >= 24, "{seen}");
 }
+
+/// The number that a text begins with, with a prefix such as the G of GB.
+fn amount(text: &str) -> f64 {
+    let mut words = text.split(' ');
+    let digits = words.next().unwrap().replace(',', "");
+    let factor = match words.next().unwrap_or_default().as_bytes() {
+        [b'k', ..] => 1e3,
+        [b'M', ..] => 1e6,
+        [b'G', ..] => 1e9,
+        [b'T', ..] => 1e12,
+        _ => 1.0,
+    };
+    factor * digits.parse::<f64>().unwrap()
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_room_and_the_devices_that_have_enough() {
+    /// Figures of a refusal have three digits.
+    const DIGITS: f64 = 0.01;
+    let mut named = 0;
+    for name in ["llama-3-1-8b", "llama-3-1-70b", "llama-3-1-405b"] {
+        let outline = Outline::open(&format!("catalogue:{name}").parse().unwrap()).unwrap();
+        let mut recipe = Recipe::default();
+        recipe.quantization.weight_bits = 8;
+        recipe.quantization.activation_bits = 8;
+        let profile = outline.predict(&recipe).unwrap();
+        for target in catalogue().unwrap() {
+            let CostModel::Processor(processor) = &target.model else {
+                continue;
+            };
+            for devices in [1, 2] {
+                let many = |devices| {
+                    let scenario = Scenario { devices, ..bare(4) };
+                    on(&profile, &target.id, &scenario)
+                };
+                let Err(Error::Infeasible(text)) = many(devices) else {
+                    continue;
+                };
+                let Some((_, room)) = text.split_once("do not fit in the ") else {
+                    continue;
+                };
+                let own = match &processor.memory {
+                    Some(memory) => memory.capacity.typical.0,
+                    None => processor.on_chip.capacity.typical.0 * 0.9,
+                };
+                let expected = own * f64::from(devices);
+                assert!((amount(room) / expected - 1.0).abs() < DIGITS, "{text}");
+                let (before, _) = text.rsplit_once(" devices needed").unwrap();
+                let needed = amount(before.rsplit_once(' ').unwrap().1) as u32;
+                if processor.link.is_none() || needed > 10_000 {
+                    continue;
+                }
+                let fits = |devices| match many(devices) {
+                    Err(Error::Infeasible(text)) => !text.contains("do not fit"),
+                    _ => true,
+                };
+                assert!(fits(needed), "{text}");
+                assert!(needed == 1 || !fits(needed - 1), "{text}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 20, "{named}");
+}
