@@ -339,6 +339,51 @@ fn a_small_chip_says_what_of_a_recipe_it_cannot_use_and_no_more() {
     assert!(seen >= 24, "{seen}");
 }
 
+#[test]
+fn layers_of_logic_execute_their_own_products_without_zeros_or_with_all_of_them() {
+    let mut seen = [0; 2];
+    for target in catalogue().unwrap() {
+        if !matches!(target.model, CostModel::Fpga(_)) {
+            continue;
+        }
+        for mut profile in profiles() {
+            // Every layer has another share of zeros.
+            for (i, layer) in profile.layers.iter_mut().enumerate() {
+                layer.nonzero = layer.layer.weights() * 2 / (3 + i as u64);
+            }
+            for machine in [Machine::Ideal, Machine::Real] {
+                let Ok(cost) = target.cost(&Request {
+                    profile: &profile,
+                    scenario: &bare(4),
+                    machine,
+                    explain: false,
+                    reading: false,
+                }) else {
+                    continue;
+                };
+                let context = bare(4).average_context();
+                let layers = || profile.layers.iter().zip(&cost.layers);
+                let by = |zeros: bool| {
+                    layers().all(|(layer, cost)| {
+                        let own = &layer.layer;
+                        let attends = own.kind == crate::profile::LayerKind::Attention;
+                        let seen = if attends { context / 128.0 } else { 1.0 };
+                        let density = if zeros { 1.0 } else { 1.0 - layer.sparsity() };
+                        same(cost.operations, 2.0 * own.macs * seen * density)
+                    })
+                };
+                let what = format!("{} on {}, {machine:?}", profile.model, target.id);
+                assert!(
+                    by(false) || (by(true) && machine == Machine::Real),
+                    "{what}"
+                );
+                seen[usize::from(by(false))] += 1;
+            }
+        }
+    }
+    assert!(seen.iter().all(|n| *n >= 5), "{seen:?}");
+}
+
 /// The number that a text begins with, with a prefix such as the G of GB.
 fn amount(text: &str) -> f64 {
     let mut words = text.split(' ');
