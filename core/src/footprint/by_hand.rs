@@ -302,17 +302,17 @@ fn traffic_of_layers_at_the_energy_of_a_byte_is_the_energy_of_traffic() {
 
 #[test]
 fn a_small_chip_says_what_of_a_recipe_it_cannot_use_and_no_more() {
-    let mut seen = 0;
+    let mut seen = [0; 2];
     for target in catalogue().unwrap() {
         let CostModel::Microcontroller(_) = &target.model else {
             continue;
         };
-        for bits in [4, 8] {
+        for bits in [4, 8, 16] {
             for sparsity in [0.0, 0.5] {
                 for batch in [1, 2] {
                     let mut recipe = Recipe::default();
                     recipe.quantization.weight_bits = bits;
-                    recipe.quantization.activation_bits = 8;
+                    recipe.quantization.activation_bits = bits.max(8);
                     recipe.pruning.sparsity = sparsity;
                     let profile = perturbed::profile("mlperf-tiny-ds-cnn", &recipe);
                     let Ok(cost) = on(&profile, &target.id, &scenario(batch)) else {
@@ -331,12 +331,16 @@ fn a_small_chip_says_what_of_a_recipe_it_cannot_use_and_no_more() {
                             target.id
                         );
                     }
-                    seen += 1;
+                    let Provenance::Modelled { formula } = cost.throughput.provenance else {
+                        panic!("not modelled");
+                    };
+                    assert_eq!(formula.contains("for 16 bits"), bits == 16, "{formula}");
+                    seen[usize::from(bits == 16)] += 1;
                 }
             }
         }
     }
-    assert!(seen >= 24, "{seen}");
+    assert!(seen[0] >= 24 && seen[1] >= 4, "{seen:?}");
 }
 
 #[test]

@@ -54,11 +54,11 @@ const PARTS: [Part; 4] = [
         _ => {}
     }),
     (Bound::Interconnect, |target| {
-        if let CostModel::Processor(processor) = &mut target.model {
-            if let Some(link) = &mut processor.link {
-                link.bandwidth.typical = link.bandwidth.typical * BETTER;
-                link.latency.typical = Seconds(link.latency.typical.0 / BETTER);
-            }
+        if let CostModel::Processor(processor) = &mut target.model
+            && let Some(link) = &mut processor.link
+        {
+            link.bandwidth.typical = link.bandwidth.typical * BETTER;
+            link.latency.typical = Seconds(link.latency.typical.0 / BETTER);
         }
     }),
 ];
@@ -241,4 +241,34 @@ fn the_roofs_are_the_rates_at_their_efficiency_times_the_devices() {
         }
     }
     assert!(seen > 60, "{seen}");
+}
+
+#[test]
+fn a_larger_batch_is_praised_only_where_starting_takes_most_of_the_time() {
+    let mut praised = [0; 2];
+    for target in catalogue().unwrap() {
+        for profile in &profiles() {
+            for batch in [1, 64, 4096] {
+                let Ok(cost) = on(profile, &target.id, &bare(batch)) else {
+                    continue;
+                };
+                let time = |bound: Option<Bound>| -> f64 {
+                    let layers = cost.layers.iter();
+                    let own = layers.filter(|l| bound.is_none_or(|bound| l.bound == bound));
+                    own.map(|layer| layer.time.0).sum()
+                };
+                let overhead = time(Some(Bound::Overhead)) / time(None);
+                let said = cost.explanation.contains("wice the batch would take");
+                assert!(
+                    !said || overhead > 0.5,
+                    "{} on {} at batch {batch}, overhead {overhead}: {}",
+                    profile.model,
+                    target.id,
+                    cost.explanation
+                );
+                praised[usize::from(said)] += 1;
+            }
+        }
+    }
+    assert!(praised.iter().all(|n| *n > 50), "{praised:?}");
 }
