@@ -272,3 +272,36 @@ fn a_larger_batch_is_praised_only_where_starting_takes_most_of_the_time() {
     }
     assert!(praised.iter().all(|n| *n > 50), "{praised:?}");
 }
+
+#[test]
+fn activations_of_a_small_chip_fit_up_to_four_fifths_of_their_memory() {
+    let mut seen = 0;
+    for target in catalogue().unwrap() {
+        let CostModel::Microcontroller(chip) = &target.model else {
+            continue;
+        };
+        for (bits, bytes) in [(8, 1.0), (16, 2.0), (32, 4.0)] {
+            if bits > 8 && chip.float_factor.is_none() {
+                continue;
+            }
+            let with = |share: f64| {
+                let mut profile = profiles()[1].clone();
+                for layer in &mut profile.layers {
+                    layer.activation_bits = bits;
+                    (layer.layer.inputs, layer.layer.outputs) = (1.0, 1.0);
+                }
+                // What a layer reads and what it writes are there at once.
+                let values = share * 0.8 * chip.activation_memory.typical.0 / bytes;
+                let layer = &mut profile.layers[1].layer;
+                (layer.inputs, layer.outputs) = (0.25 * values, 0.75 * values);
+                on(&profile, &target.id, &bare(1))
+            };
+            let what = format!("{bits} bits on {}", target.id);
+            assert!(with(0.99).is_ok(), "{what}: {:?}", with(0.99));
+            let refusal = with(1.01).unwrap_err().to_string();
+            assert!(refusal.contains("activations of"), "{what}: {refusal}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "{seen}");
+}
