@@ -141,3 +141,20 @@ fn only_compressed_layers_of_few_bits_have_scales_one_for_each_group() {
         }
     }
 }
+
+#[test]
+fn of_many_equal_weights_those_that_come_first_become_zero() {
+    let layers = [layer("wide", LayerKind::Linear, &[2000, 150], 0, true)];
+    let shapes = [("wide.weight".to_owned(), vec![2000, 150])];
+    let planner = Planner::new("test", Unit::Image, &layers, &shapes, "{\"a\":1}").unwrap();
+    let weights = vec![0.5_f32; 300_000];
+    let tensor = Tensor::from_vec(weights, (2000, 150), &Device::Cpu).unwrap();
+    let tensors = Tensors::from([("wide.weight".to_owned(), tensor)]);
+    let mut compressor = Compressor::new(planner, &tensors).unwrap();
+    let recipe = recipe(0.7, Pattern::Unstructured, Scope::Layer, 8, Group::Channel);
+    let compressed = go(&mut compressor, &recipe);
+    let left = numbers(&compressed.tensors, "wide.weight");
+    let zeros = left.iter().take_while(|w| **w == 0.0).count();
+    assert_eq!(zeros, 210_000);
+    assert!(left[zeros..].iter().all(|w| *w != 0.0));
+}
