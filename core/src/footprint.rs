@@ -2,9 +2,13 @@
 
 mod baseline;
 mod bottleneck;
+#[cfg(test)]
+mod by_hand;
 mod devices;
 #[cfg(test)]
 mod formulas;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod perturbed;
 #[cfg(test)]

@@ -309,6 +309,27 @@ mod tests {
                 40 + 10 + 20,
             ),
             (
+                39,
+                4,
+                Some(Pattern::TwoOfFour),
+                Storage::Packed(Zeros::TwoOfFour),
+                40 + 10 + 20,
+            ),
+            (
+                40,
+                1,
+                Some(Pattern::TwoOfFour),
+                Storage::Packed(Zeros::TwoOfFour),
+                40 + 10 + 5,
+            ),
+            (
+                39,
+                1,
+                Some(Pattern::TwoOfFour),
+                Storage::Packed(Zeros::Bitmap),
+                40 + 10 + 5,
+            ),
+            (
                 30,
                 4,
                 Some(Pattern::TwoOfFour),
@@ -336,6 +357,9 @@ mod tests {
         };
         let text = header("\"a\":\"b\"", &[entry]);
         assert_eq!(text.len() % 8, 0);
+        // Only what JSON wants escaped is.
+        let written = r#""odd \"name\"\\\u0001é":{"#;
+        assert!(text.contains(written), "{text}");
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value[name]["shape"], serde_json::json!([2, 3]));
         assert_eq!(value[name]["data_offsets"], serde_json::json!([0, 24]));

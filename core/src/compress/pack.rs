@@ -247,3 +247,87 @@ impl BitWriter {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::seq::index::sample;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::layout::Matrix;
+    use super::super::unpack::packed;
+    use super::*;
+
+    /// A weight that a format holds exactly and that is not zero.
+    fn weight(rng: &mut ChaCha8Rng, bits: u8, scale: f32) -> f32 {
+        let sign = if rng.random() { 1.0 } else { -1.0 };
+        sign * match bits {
+            1 => scale,
+            32 => rng.random_range(0.1..1.0),
+            16 => f16::from_f32(rng.random_range(0.1..1.0)).to_f32(),
+            _ => scale * rng.random_range(1..1_i32 << (bits - 1)) as f32,
+        }
+    }
+
+    #[test]
+    fn every_encoding_of_every_shape_has_its_size_and_gives_the_weights_back() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for (rows, fan_in) in (1..4).flat_map(|rows| (1..14).map(move |fan_in| (rows, fan_in))) {
+            for bits in Recipe::WEIGHT_BITS {
+                for (zeros, group) in [
+                    (Zeros::Coded, 5),
+                    (Zeros::Bitmap, 5),
+                    (Zeros::TwoOfFour, 5),
+                    (Zeros::TwoOfFour, 64),
+                ] {
+                    let most = if zeros == Zeros::TwoOfFour { 2 } else { 4 };
+                    // A sign stands for no zero.
+                    let fewest = match zeros {
+                        Zeros::Coded | Zeros::TwoOfFour if bits == 1 => most,
+                        _ => 0,
+                    };
+                    let matrix = Matrix::of(&[rows, fan_in]);
+                    let per_row = fan_in.div_ceil(group);
+                    let scales: Vec<f16> = (0..rows * per_row)
+                        .map(|_| f16::from_f32(rng.random_range(0.01..1.0)))
+                        .collect();
+                    let mut weights = vec![0.0; rows * fan_in];
+                    for (row, weights) in weights.chunks_mut(fan_in).enumerate() {
+                        for (four, weights) in weights.chunks_mut(4).enumerate() {
+                            let kept = rng.random_range(fewest..=most).min(weights.len());
+                            for at in sample(&mut rng, weights.len(), kept) {
+                                let scale = scales[row * per_row + (4 * four + at) / group];
+                                weights[at] = weight(&mut rng, bits, scale.to_f32());
+                            }
+                        }
+                    }
+                    let nonzero = weights.iter().filter(|w| **w != 0.0).count();
+                    let contents = Contents {
+                        matrix,
+                        nonzero: nonzero as u64,
+                        bits,
+                        format: StoredFormat::Half,
+                        group,
+                        pattern: None,
+                    };
+                    let packer = Packer { contents, zeros };
+                    let bytes = packer.pack(&[rows, fan_in], &weights, &scales);
+                    let what = format!("{rows} × {fan_in} at {bits} bits, {zeros:?}");
+                    let slots = 2 * rows * fan_in.div_ceil(4);
+                    let (index, codes) = match zeros {
+                        Zeros::Coded => (0, rows * fan_in),
+                        Zeros::Bitmap => ((rows * fan_in).div_ceil(8), nonzero),
+                        Zeros::TwoOfFour => ((2 * slots).div_ceil(8), slots),
+                    };
+                    let scaled = if bits <= 8 { 2 * rows * per_row } else { 0 };
+                    let expected = 16 + scaled + index + (codes * usize::from(bits)).div_ceil(8);
+                    assert_eq!(bytes.len(), expected, "{what}");
+                    let (back, shape) = packed(&bytes).unwrap();
+                    assert_eq!((back, shape), (weights, vec![rows, fan_in]), "{what}");
+                    // Whatever is cut off is missed.
+                    assert_eq!(packed(&bytes[..bytes.len() - 1]), None, "{what}");
+                }
+            }
+        }
+    }
+}

@@ -156,3 +156,75 @@ pub(super) fn spread(layers: &mut [(&mut Survey, &prune::Histogram)]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{Pruning, Quantization};
+
+    /// A layer of 1000 weights that loses the square of the global sparsity, a tenth of which is zero already, and which
+    /// rounding makes `rounded` to zero.
+    fn survey(rounded: f64) -> (Survey, Matrix) {
+        let square = |step: usize| (step as f64 / STEPS as f64).powi(2);
+        let survey = Survey {
+            zero: 0.1,
+            rounded: [[[rounded; 7]; GROUPS.len()]; 2],
+            global: (0..=STEPS).map(square).collect(),
+        };
+        (survey, Matrix::of(&[10, 100]))
+    }
+
+    fn recipe(sparsity: f64, scope: Scope, weight_bits: u8) -> Recipe {
+        Recipe {
+            pruning: Pruning {
+                sparsity,
+                scope,
+                ..Pruning::default()
+            },
+            quantization: Quantization {
+                weight_bits,
+                ..Quantization::default()
+            },
+            ..Recipe::default()
+        }
+    }
+
+    #[test]
+    fn a_global_sparsity_between_two_steps_lies_between_what_they_give() {
+        let (survey, matrix) = survey(0.0);
+        let zeros = |sparsity| survey.zeros(&recipe(sparsity, Scope::Global, 32), matrix, 7);
+        // Between 0.8² and 0.81², and at the last step.
+        for (sparsity, expected) in [
+            (0.8, 640),
+            (0.805, 648),
+            (0.81, 656),
+            (0.99, 980),
+            (0.995, 990),
+            (1.0, 1000),
+        ] {
+            assert_eq!(zeros(sparsity), expected, "{sparsity}");
+        }
+        // What is zero in the original stays so.
+        assert_eq!(zeros(0.1), 100);
+    }
+
+    #[test]
+    fn zeros_are_the_most_of_what_pruning_rounding_and_the_original_give() {
+        let (survey, matrix) = survey(0.3);
+        let zeros = |sparsity, bits, pruned| {
+            survey.zeros(&recipe(sparsity, Scope::Layer, bits), matrix, pruned)
+        };
+        assert_eq!(zeros(0.5, 8, 500), 500);
+        assert_eq!(zeros(0.2, 8, 200), 300);
+        // Halves and singles have no steps of a scale.
+        assert_eq!(zeros(0.0, 16, 0), 100);
+        assert_eq!(zeros(0.0, 1, 0), 100);
+        assert_eq!(zeros(0.0, 2, 0), 300);
+        assert_eq!(zeros(0.9, 2, 5000), 1000);
+        // Without pruning the table of global sparsities says nothing.
+        assert_eq!(
+            survey.zeros(&recipe(0.0, Scope::Global, 32), matrix, 0),
+            100
+        );
+    }
+}

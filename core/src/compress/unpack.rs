@@ -132,7 +132,7 @@ fn brains(bytes: &[u8]) -> Vec<f32> {
 }
 
 /// The weights and shape of a packed tensor; `None` if its lengths do not fit together.
-fn packed(bytes: &[u8]) -> Option<(Vec<f32>, Vec<usize>)> {
+pub(super) fn packed(bytes: &[u8]) -> Option<(Vec<f32>, Vec<usize>)> {
     let (prefix, mut rest) = bytes.split_at_checked(PREFIX as usize)?;
     let zeros = Zeros::from_tag(prefix[0])?;
     let bits = prefix[1];

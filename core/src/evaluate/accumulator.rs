@@ -266,6 +266,26 @@ mod tests {
     }
 
     #[test]
+    fn before_the_first_step_nothing_is_known() {
+        let everything = (f64::NEG_INFINITY, f64::INFINITY);
+        for (architecture, set) in [images(), text()] {
+            let original = architecture.initial_tensors(1).unwrap();
+            let baseline = Baseline::measure(&architecture, &original, &set).unwrap();
+            let quality = Accumulator::new(&set, &baseline).quality();
+            assert_eq!(quality.n, 0);
+            // No divergence is below zero.
+            let divergence = (quality.divergence.low, quality.divergence.high);
+            assert_eq!(divergence, (0.0, f64::INFINITY));
+            let (value, change) = match set {
+                EvaluationSet::Images(_) => ((0.0, 1.0), (-1.0, 1.0)),
+                EvaluationSet::Text(_) => (everything, everything),
+            };
+            assert_eq!((quality.low, quality.high), value);
+            assert_eq!((quality.change.low, quality.change.high), change);
+        }
+    }
+
+    #[test]
     fn another_network_differs_and_the_parts_agree() {
         /// Sums in another order.
         const TOLERANCE: f64 = 1e-9;

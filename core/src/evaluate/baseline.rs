@@ -200,6 +200,15 @@ mod tests {
         let found = divergence(&p, &q, 1).unwrap();
         assert!((found - expected).abs() < TOLERANCE, "{found} {expected}");
         assert_eq!(divergence(&p, &p, 1), Some(0.0));
+        // Of several predictions it is the mean; where there are none of one network, there is none.
+        let of_two = |first: &Answers, second: &Answers| Answers {
+            log_probabilities: [&first.log_probabilities[..], &second.log_probabilities].concat(),
+            class: 0,
+            bits: 0.0,
+        };
+        let found = divergence(&of_two(&p, &p), &of_two(&p, &q), 2).unwrap();
+        assert!((found - expected / 2.0).abs() < TOLERANCE, "{found}");
+        assert_eq!(divergence(&of_two(&p, &p), &p, 2), None);
     }
 
     #[test]

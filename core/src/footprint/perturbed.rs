@@ -17,7 +17,7 @@ fn at_bits(weights: u8, activations: u8) -> Recipe {
 }
 
 /// A network with weights, or by its shapes.
-fn profile(name: &str, recipe: &Recipe) -> ModelProfile {
+pub(super) fn profile(name: &str, recipe: &Recipe) -> ModelProfile {
     match bundled::find(name) {
         Ok(_) => {
             let model = bundled::load(name).unwrap();

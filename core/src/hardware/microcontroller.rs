@@ -142,18 +142,8 @@ impl Microcontroller {
     pub(super) fn cost(&self, target: &HardwareTarget, request: &Request<'_>) -> Result<Cost> {
         let layers = &request.profile.layers;
         let demands: Vec<Demand> = layers.iter().map(|l| demand(l, request)).collect();
-        let weight_bytes: f64 = layers
-            .iter()
-            .map(|l| match request.machine {
-                Machine::FileReader => l.stored_bytes as f64,
-                Machine::Ideal => {
-                    l.nonzero as f64 * f64::from(l.weight_bits) / 8.0 + l.other_bytes()
-                }
-                Machine::Real => held_bytes(l),
-            })
-            .sum();
-        let resident: f64 = layers.iter().map(held_bytes).sum();
-        self.fits(target, request, resident)?;
+        let weight_bytes: f64 = layers.iter().map(held_bytes).sum();
+        self.fits(target, request, weight_bytes)?;
 
         let mut seconds = [0.0; 3];
         let mut joules = [0.0; 3];

@@ -119,7 +119,7 @@ fn pattern(speedup: Range<f64>) -> Option<Broken> {
 
 #[cfg(test)]
 mod tests {
-    use crate::hardware::{Figure, HardwareTarget, Trust, catalogue, find};
+    use crate::hardware::{CostModel, Figure, HardwareTarget, Trust, catalogue, find};
 
     fn with(id: &str, field: &str, [low, typical, high]: [f64; 3]) -> HardwareTarget {
         let mut target = find(id).unwrap().clone();
@@ -193,6 +193,53 @@ mod tests {
                 );
             }
             assert!(target.check().is_err(), "{field} {values:?}");
+        }
+    }
+    #[test]
+    fn whole_numbers_that_cannot_be_are_refused() {
+        type Change = fn(&mut CostModel, u32);
+        let changes: [(&str, Change); 6] = [
+            ("amd-alveo-u250", |model, n| {
+                if let CostModel::Fpga(fpga) = model {
+                    fpga.dsp_width = n as u8;
+                }
+            }),
+            ("intel-loihi-2", |model, n| {
+                if let CostModel::Neuromorphic(chip) = model {
+                    chip.synapse_bits = n as u8;
+                }
+            }),
+            ("intel-loihi-2", |model, n| {
+                if let CostModel::Neuromorphic(chip) = model {
+                    chip.max_weight_bits = n as u8;
+                }
+            }),
+            ("google-tpu-v4", |model, n| {
+                if let CostModel::Processor(processor) = model {
+                    processor.tile = Some((n, 128));
+                }
+            }),
+            ("google-tpu-v4", |model, n| {
+                if let CostModel::Processor(processor) = model {
+                    processor.tile = Some((128, n));
+                }
+            }),
+            ("google-tpu-v4", |model, n| {
+                if let CostModel::Processor(processor) = model {
+                    processor.tile = Some((n, n));
+                }
+            }),
+        ];
+        for (i, (id, change)) in changes.into_iter().enumerate() {
+            let checked = |n: u32| {
+                let mut target = find(id).unwrap().clone();
+                change(&mut target.model, n);
+                target.check()
+            };
+            assert!(checked(0).is_err(), "{i} {id}");
+            assert_eq!(checked(8), Ok(()), "{i} {id}");
+            let wide = if i < 3 { 65 } else { 1 << 20 };
+            assert!(checked(wide).is_err(), "{i} {id}");
         }
     }
 }

@@ -201,5 +201,23 @@ mod tests {
             rank_correlation(&[pair(1.0, 3.0), pair(2.0, 2.0), pair(3.0, 1.0)]),
             Some(-1.0)
         );
+        // Without ties it is 1 − 6 Σd² / (n (n² − 1)).
+        let pairs = [
+            pair(1.0, 2.0),
+            pair(2.0, 1.0),
+            pair(3.0, 4.0),
+            pair(4.0, 3.0),
+            pair(5.0, 5.0),
+        ];
+        assert!((rank_correlation(&pairs).unwrap() - 0.8).abs() < 1e-12);
+        // With ties that of the ranks: 1.5, 1.5, 3, 4 against 1, 2, 3, 4.
+        let pairs = [
+            pair(1.0, 1.0),
+            pair(1.0, 2.0),
+            pair(3.0, 3.0),
+            pair(4.0, 4.0),
+        ];
+        let expected = 4.5 / (4.5_f64 * 5.0).sqrt();
+        assert!((rank_correlation(&pairs).unwrap() - expected).abs() < 1e-12);
     }
 }

@@ -110,3 +110,51 @@ proptest! {
 fn data_bytes(profile: &crate::profile::ModelProfile) -> u64 {
     profile.layers.iter().map(|l| l.stored_bytes).sum()
 }
+
+#[test]
+fn only_compressed_layers_of_few_bits_have_scales_one_for_each_group() {
+    let (planner, _) = network(12);
+    let by_hand = |name: &str, per_group: Option<usize>| {
+        let groups = |fan_in: usize| per_group.map_or(1, |group| fan_in.div_ceil(group));
+        match name {
+            "conv" => 16 * groups(9),
+            "mix" => 40 * groups(35),
+            "pair" => 24 * groups(2),
+            "head" => 10 * groups(64),
+            _ => 0,
+        }
+    };
+    for bits in Recipe::WEIGHT_BITS {
+        for (group, size) in [
+            (Group::Channel, None),
+            (Group::Size(8), Some(8)),
+            (Group::Size(32), Some(32)),
+        ] {
+            let recipe = recipe(0.0, Pattern::Unstructured, Scope::Layer, bits, group);
+            for layer in planner.plan(&recipe).layers {
+                let expected = match bits {
+                    16.. => 0,
+                    _ => by_hand(&layer.layer.name, size) as u64,
+                };
+                assert_eq!(layer.scales, expected, "{} at {bits}", layer.layer.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn of_many_equal_weights_those_that_come_first_become_zero() {
+    let layers = [layer("wide", LayerKind::Linear, &[2000, 150], 0, true)];
+    let shapes = [("wide.weight".to_owned(), vec![2000, 150])];
+    let planner = Planner::new("test", Unit::Image, &layers, &shapes, "{\"a\":1}").unwrap();
+    let weights = vec![0.5_f32; 300_000];
+    let tensor = Tensor::from_vec(weights, (2000, 150), &Device::Cpu).unwrap();
+    let tensors = Tensors::from([("wide.weight".to_owned(), tensor)]);
+    let mut compressor = Compressor::new(planner, &tensors).unwrap();
+    let recipe = recipe(0.7, Pattern::Unstructured, Scope::Layer, 8, Group::Channel);
+    let compressed = go(&mut compressor, &recipe);
+    let left = numbers(&compressed.tensors, "wide.weight");
+    let zeros = left.iter().take_while(|w| **w == 0.0).count();
+    assert_eq!(zeros, 210_000);
+    assert!(left[zeros..].iter().all(|w| *w != 0.0));
+}

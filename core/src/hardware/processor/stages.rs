@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::{Demand, HANDED_ON};
-use crate::profile::LayerProfile;
+use crate::profile::{LayerKind, LayerProfile};
 
 impl<'a> Plan<'a> {
     /// Devices whose power that always flows falls to a batch, of the several that may be under way.
@@ -10,12 +10,13 @@ impl<'a> Plan<'a> {
         self.devices / self.in_flight
     }
 
-    /// What the stages of a pipeline hand on to each other, cut where the fewest numbers pass; `None` without any.
+    /// What the stages of a pipeline hand on to each other, cut where the fewest numbers pass; `None` without any. What
+    /// enters a table is the place of a row, before which nothing was computed that a stage could hand on.
     pub(super) fn handed_on(&self) -> Option<Demand<'a>> {
         let stages = f64::from(self.request.scenario.stages);
         let layers = self.request.profile.layers.iter();
         let narrowest = layers
-            .filter(|layer| layer.layer.compressible)
+            .filter(|layer| layer.layer.compressible && layer.layer.kind != LayerKind::Embedding)
             .map(|LayerProfile { layer, .. }| {
                 layer.inputs / f64::from(layer.execution.layers * layer.execution.passes)
             })
