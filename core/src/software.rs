@@ -146,6 +146,9 @@ impl Runtime {
     pub const fn prediction(&self) -> &'static str {
         match (self.fit, self.stack.is_some()) {
             (Fit::Device, _) => "are fitted to published measurements of this device",
+            (Fit::Relatives, _) => {
+                "are fitted to published measurements of this device, with networks that have no layers with a state"
+            }
             (Fit::Generation, _) => {
                 "are fitted to published measurements of other devices of its generation"
             }

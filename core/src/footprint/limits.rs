@@ -115,7 +115,7 @@ fn a_layer_is_limited_by_what_would_make_it_faster() {
                 }
                 let own = PARTS
                     .iter()
-                    .position(|(bound, _)| *bound == layer.bound)
+                    .position(|(bound, _)| *bound == layer.bound())
                     .unwrap();
                 assert!(
                     gains[own] >= most * (1.0 - ALIKE),
@@ -123,7 +123,7 @@ fn a_layer_is_limited_by_what_would_make_it_faster() {
                     layer.layer,
                     profile.model,
                     target.id,
-                    layer.bound
+                    layer.bound()
                 );
                 seen[own] += 1;
             }
@@ -253,9 +253,11 @@ fn a_larger_batch_is_praised_only_where_starting_takes_most_of_the_time() {
                     continue;
                 };
                 let time = |bound: Option<Bound>| -> f64 {
-                    let layers = cost.layers.iter();
-                    let own = layers.filter(|l| bound.is_none_or(|bound| l.bound == bound));
-                    own.map(|layer| layer.time.0).sum()
+                    let own = |layer: &LayerCost| match bound {
+                        Some(bound) => layer.time_by.of(bound).0,
+                        None => layer.time.0,
+                    };
+                    cost.layers.iter().map(own).sum()
                 };
                 let overhead = time(Some(Bound::Overhead)) / time(None);
                 let said = cost.explanation.contains("wice the batch would take");

@@ -195,7 +195,7 @@ impl<'a> Case<'a> {
         let costs = note.is_some_and(|note| note.ends_with("no time and no energy"));
         // Far from what was fitted, the ends of the range are a second opinion that no sentence is about.
         let runtime = self.target.runtime(&self.profile, &self.scenario).unwrap();
-        let second = runtime.fit == Fit::Generation;
+        let second = matches!(runtime.fit, Fit::Generation | Fit::Relatives);
         let same = |other: &Cost| {
             let typical = other.time.typical == now.time.typical
                 && other.energy.typical == now.energy.typical;

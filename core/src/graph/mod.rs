@@ -45,7 +45,10 @@ impl Graph {
     pub(crate) fn narrow_cache(&mut self, bits: u8) {
         for node in &mut self.nodes {
             if let Op::Attention(attention) = &mut node.op {
-                attention.cached = (attention.cached * u32::from(bits)).div_ceil(16);
+                attention.cached = attention
+                    .cached
+                    .saturating_mul(u32::from(bits))
+                    .div_ceil(16);
             }
         }
     }
@@ -59,8 +62,8 @@ impl Graph {
             match node.op {
                 Op::Attention(attention) if !attention.earlier && attention.positions.is_none() => {
                     let seen = match attention.window {
-                        Some(window) => context.min(f64::from(window)),
-                        None => context,
+                        Some(window) if !attention.picked => context.min(f64::from(window)),
+                        _ => context,
                     };
                     repeat * NUMBER * f64::from(attention.cached) * seen
                 }
@@ -81,9 +84,7 @@ impl Graph {
 
     /// All parameters.
     pub fn parameters(&self) -> u64 {
-        self.nodes
-            .iter()
-            .map(|node| work::parameters(node, self))
-            .sum()
+        let all = self.nodes.iter().map(|node| work::parameters(node, self));
+        all.fold(0, u64::saturating_add)
     }
 }

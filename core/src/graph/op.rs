@@ -102,6 +102,8 @@ pub struct Attention {
     pub earlier: bool,
     /// Most positions that are looked back over.
     pub window: Option<u32>,
+    /// Whether these are picked among all, which are all kept, and not the last ones.
+    pub picked: bool,
     /// Positions that meet each other, where that is not the context of the scenario.
     pub positions: Option<u32>,
     /// Whether one small vector stands for the keys and values of all heads.

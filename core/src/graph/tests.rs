@@ -46,6 +46,7 @@ fn equal_layers_count_the_same_together_and_apart() {
             cached: 32,
             earlier: false,
             window: Some(64),
+            picked: false,
             positions: None,
             latent: false,
         }),
@@ -88,6 +89,7 @@ fn layers_that_differ_are_not_averaged() {
             cached: 32,
             earlier: false,
             window,
+            picked: false,
             positions: None,
             latent: false,
         })

@@ -72,13 +72,15 @@ pub(super) fn layer(node: &Node, graph: &Graph) -> Layer {
 /// Parameters of a node in its weight tensor, all repetitions and experts.
 pub(super) fn weights(node: &Node, graph: &Graph) -> u64 {
     let one = count(&node.op, graph);
-    one.shape(node).iter().map(|&n| n as u64).product::<u64>() * u64::from(one.rows > 0.0)
+    let shape = one.shape(node);
+    let all = shape.iter().map(|&n| n as u64);
+    all.fold(u64::from(one.rows > 0.0), u64::saturating_mul)
 }
 
 /// Parameters of a node, all repetitions and experts.
 pub(super) fn parameters(node: &Node, graph: &Graph) -> u64 {
-    let others = count(&node.op, graph).other_parameters * u64::from(node.repeat);
-    weights(node, graph) + others
+    let others = count(&node.op, graph).other_parameters;
+    weights(node, graph).saturating_add(others.saturating_mul(u64::from(node.repeat)))
 }
 
 fn count(op: &Op, graph: &Graph) -> Counted {

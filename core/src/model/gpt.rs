@@ -137,6 +137,7 @@ impl GptConfig {
             cached: 2 * width,
             earlier: false,
             window: None,
+            picked: false,
             positions: None,
             latent: false,
         };

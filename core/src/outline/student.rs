@@ -159,6 +159,7 @@ fn smaller_blocks(blocks: &Blocks, scale: f64) -> Blocks {
             })
         }
         Mixer::Latent(window) => Mixer::Latent(*window),
+        Mixer::Picked(tokens) => Mixer::Picked(*tokens),
         Mixer::State(state) => Mixer::State(StateMixer {
             projections: matrices(&state.projections),
             others: scaled(state.others, scale, 1),

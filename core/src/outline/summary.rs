@@ -57,6 +57,7 @@ impl Outline {
 fn attention(attention: &Attention) -> String {
     let over = match attention.window {
         None => "over everything".to_owned(),
+        Some(window) if attention.picked => format!("over {window} tokens picked among all"),
         Some(window) => format!("over {window} tokens"),
     };
     if attention.latent {

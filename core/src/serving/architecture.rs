@@ -175,6 +175,8 @@ pub enum Mixer {
     Attention(Heads),
     /// Latent attention, of the network's `heads` and `latent`, looking back over so many tokens.
     Latent(Option<u32>),
+    /// The same over so many tokens that it picks among all, which are all kept (sparse attention of `DeepSeek` V3.2).
+    Picked(u32),
     /// A state that does not grow with the context.
     State(StateMixer),
 }

@@ -163,7 +163,7 @@ impl Transformer {
             width: hidden,
             parameters: if self.biases.norms { 2 } else { 1 },
         };
-        nodes.push(Node::new("norms", Role::Norm, norm).times(2 * self.layers + 1));
+        nodes.push(Node::new("norms", Role::Norm, norm).times(plus(times(2, self.layers), 1)));
         if self.vocabulary > 0 && !self.encoder {
             let op = linear(hidden, self.vocabulary, false);
             nodes.push(Node::new("lm_head", Role::Head, op));
@@ -177,7 +177,7 @@ impl Transformer {
         if feed.dense > 0 {
             let bias = self.biases.others;
             let both = [
-                ("mlp.up", linear(hidden, inner * feed.dense, bias)),
+                ("mlp.up", linear(hidden, times(inner, feed.dense), bias)),
                 ("mlp.down", linear(feed.dense, hidden, bias)),
             ];
             for (name, op) in both {
@@ -194,7 +194,10 @@ impl Transformer {
         let router = linear(hidden, experts.count, false);
         nodes.push(Node::new("router", Role::Router, router).times(layers));
         let both = [
-            ("experts.up", linear(hidden, inner * experts.ffn, false)),
+            (
+                "experts.up",
+                linear(hidden, times(inner, experts.ffn), false),
+            ),
             ("experts.down", linear(experts.ffn, hidden, false)),
         ];
         for (name, op) in both {
@@ -206,7 +209,10 @@ impl Transformer {
         if experts.shared_ffn > 0 {
             let shared = experts.shared_ffn;
             let both = [
-                ("shared_experts.up", linear(hidden, inner * shared, false)),
+                (
+                    "shared_experts.up",
+                    linear(hidden, times(inner, shared), false),
+                ),
                 ("shared_experts.down", linear(shared, hidden, false)),
             ];
             for (name, op) in both {
@@ -225,33 +231,43 @@ impl Transformer {
             Mixer::Attention(heads) => {
                 if !counted {
                     let biases = self.biases;
-                    let queries = heads.heads * heads.width * if heads.gated { 2 } else { 1 };
+                    let twice = if heads.gated { 2 } else { 1 };
+                    let queries = times(times(heads.heads, heads.width), twice);
                     let keys = match heads.keys {
-                        KeysValues::Own => heads.kv_heads * (heads.width + heads.value_width),
-                        KeysValues::OneProjection => heads.kv_heads * heads.width,
+                        KeysValues::Own => {
+                            times(heads.kv_heads, plus(heads.width, heads.value_width))
+                        }
+                        KeysValues::OneProjection => times(heads.kv_heads, heads.width),
                         KeysValues::Earlier => 0,
                     };
-                    let qkv = linear(hidden, queries + keys, biases.queries_keys_values);
+                    let qkv = linear(hidden, plus(queries, keys), biases.queries_keys_values);
                     push("attention.qkv", qkv);
-                    let out = linear(heads.heads * heads.value_width, hidden, biases.others);
+                    let out = linear(times(heads.heads, heads.value_width), hidden, biases.others);
                     push("attention.output", out);
                 }
-                let kept = heads.kv_heads * (heads.width + heads.value_width);
+                let widths = plus(heads.width, heads.value_width);
+                let kept = times(heads.kv_heads, widths);
                 let attention = Attention {
                     heads: heads.heads,
                     kv_heads: heads.kv_heads,
-                    width: (heads.width + heads.value_width).div_ceil(2),
-                    reading_widths: heads.width + heads.value_width,
+                    width: widths.div_ceil(2),
+                    reading_widths: widths,
                     // A text that is read at once keeps nothing.
                     cached: if self.encoder { 0 } else { kept },
                     earlier: heads.keys == KeysValues::Earlier,
                     window: heads.window,
+                    picked: false,
                     positions: None,
                     latent: false,
                 };
                 push(name_of(heads.window), Op::Attention(attention));
             }
-            Mixer::Latent(window) => {
+            Mixer::Latent(_) | Mixer::Picked(_) => {
+                let window = match mixer {
+                    Mixer::Picked(tokens) => Some(*tokens),
+                    Mixer::Latent(window) => *window,
+                    _ => None,
+                };
                 let Some(latent) = self.latent else {
                     return;
                 };
@@ -262,7 +278,7 @@ impl Transformer {
                     plain,
                     value,
                 } = latent;
-                let queries = self.heads * (plain + rotary);
+                let queries = times(self.heads, plus(plain, rotary));
                 match query {
                     0 => push("attention.query", linear(hidden, queries, false)),
                     rank => {
@@ -270,28 +286,29 @@ impl Transformer {
                         push("attention.query_up", linear(rank, queries, false));
                     }
                 }
-                let up = self.heads * (plain + value);
+                let up = times(self.heads, plus(plain, value));
                 push(
                     "attention.key_value_down",
-                    linear(hidden, key_value + rotary, false),
+                    linear(hidden, plus(key_value, rotary), false),
                 );
                 push("attention.key_value_up", linear(key_value, up, false));
                 push(
                     "attention.output",
-                    linear(self.heads * value, hidden, false),
+                    linear(times(self.heads, value), hidden, false),
                 );
                 let attention = Attention {
                     heads: self.heads,
                     kv_heads: 1,
-                    width: key_value + rotary,
-                    reading_widths: plain + rotary + value,
-                    cached: key_value + rotary,
+                    width: plus(key_value, rotary),
+                    reading_widths: plus(plus(plain, rotary), value),
+                    cached: plus(key_value, rotary),
                     earlier: false,
-                    window: *window,
+                    window,
+                    picked: matches!(mixer, Mixer::Picked(_)),
                     positions: None,
                     latent: true,
                 };
-                push(name_of(*window), Op::Attention(attention));
+                push(name_of(window), Op::Attention(attention));
             }
             Mixer::State(state) => {
                 for (outputs, inputs) in &state.projections {
@@ -315,6 +332,15 @@ const fn name_of(window: Option<u32>) -> &'static str {
     }
 }
 
+/// Products and sums of sizes out of files: what is too much for the type is too many parameters, and is refused for that.
+const fn times(a: u32, b: u32) -> u32 {
+    a.saturating_mul(b)
+}
+
+const fn plus(a: u32, b: u32) -> u32 {
+    a.saturating_add(b)
+}
+
 const fn linear(inputs: u32, outputs: u32, bias: bool) -> Op {
     Op::Linear {
         inputs,
@@ -336,7 +362,7 @@ impl Nodes {
                 && without_number(&other.name) == node.name
         };
         if let Some(other) = self.0.iter_mut().find(same) {
-            other.repeat += node.repeat;
+            other.repeat = plus(other.repeat, node.repeat);
             return;
         }
         let named = self
@@ -454,6 +480,7 @@ impl ListedLayer {
                 cached: 0,
                 earlier: false,
                 window: None,
+                picked: false,
                 positions: Some(tokens),
                 latent: false,
             }),

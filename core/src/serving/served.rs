@@ -7,7 +7,7 @@ mod words;
 
 use std::sync::Arc;
 
-use super::architecture::{Architecture, Shape};
+use super::architecture::{Architecture, Mixer, Shape};
 use super::constants::{Constants, Spread};
 use super::decode::Serving;
 use super::device::{self, Device, DeviceKind};
@@ -117,6 +117,8 @@ pub(crate) fn software(
 pub enum Fit {
     /// This device was measured with networks of this kind.
     Device,
+    /// It was, with networks of attention layers alone; this one has layers with a state.
+    Relatives,
     /// Other devices of its generation were.
     Generation,
     /// The model of its class, from data sheets and assumptions.
@@ -131,10 +133,21 @@ pub(crate) fn fit_of(network: &Architecture, target: &HardwareTarget) -> Result<
     let device = device::of_hardware(target)?;
     let covering = device.filter(|device| device.covers(&network.shape));
     Ok(match covering {
+        Some(device) if device.fitted && has_state(network) => Fit::Relatives,
         Some(device) if device.fitted => Fit::Device,
         Some(_) => Fit::Generation,
         None => Fit::Class,
     })
+}
+
+/// Whether some of a language model's layers keep a state instead of keys and values: none that was fitted has such.
+fn has_state(network: &Architecture) -> bool {
+    let blocks = match &network.shape {
+        Shape::Transformer(transformer) => transformer.blocks.as_slice(),
+        _ => &[],
+    };
+    let keeps = |mixer: &Mixer| matches!(mixer, Mixer::State(_));
+    blocks.iter().any(|blocks| blocks.mixers.iter().any(keeps))
 }
 
 /// Whether language models and denoisers on a device are costed by the serving model.

@@ -186,7 +186,10 @@ impl Keys<'_> {
                 }
                 let window = tokens.filter(|_| windowed);
                 mixers.push(match latent {
-                    Some(_) => Mixer::Latent(self.picked()?.or(window)),
+                    Some(_) => match self.picked()? {
+                        Some(tokens) => Mixer::Picked(tokens),
+                        None => Mixer::Latent(window),
+                    },
                     None => {
                         let mut own = if windowed {
                             heads.windowed[i]
@@ -246,6 +249,18 @@ impl Keys<'_> {
         }
         if let Some(rank) = self.positive(&["laurel_rank"], most::WIDTH)? {
             matrices.extend([(rank, hidden), (hidden, rank)]);
+        }
+        // What picks the tokens of a sparse layer: queries of its own from the small vector, keys and weights.
+        if let (Some(heads), Some(width), Some(rank)) = (
+            self.positive(&["index_n_heads"], most::PARTS)?,
+            self.positive(&["index_head_dim"], most::HEAD)?,
+            self.positive(&["q_lora_rank"], most::WIDTH)?,
+        ) {
+            matrices.extend([
+                (heads.saturating_mul(width), rank),
+                (width, hidden),
+                (heads, hidden),
+            ]);
         }
         Ok(matrices)
     }

@@ -193,7 +193,9 @@ impl Keys<'_> {
             _ if llama4 => ffn,
             Some(width) => width,
             // Of Hunyuan, as wide as the dense layers.
-            None if mixed => first * self.uniform_number(&SHARED, layers)?.unwrap_or(1),
+            None if mixed => {
+                first.saturating_mul(self.uniform_number(&SHARED, layers)?.unwrap_or(1))
+            }
             None => {
                 ffn * self
                     .uniform_number(&SHARED, layers)?

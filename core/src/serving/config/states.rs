@@ -57,7 +57,7 @@ impl Keys<'_> {
             numbers: value_heads
                 .saturating_mul(key)
                 .saturating_mul(value)
-                .saturating_add(mixed.saturating_mul(kernel - 1)),
+                .saturating_add(mixed.saturating_mul(kernel.saturating_sub(1))),
         })
     }
 
@@ -79,7 +79,7 @@ impl Keys<'_> {
             others: all.saturating_mul(3 * kernel),
             numbers: all
                 .saturating_mul(width)
-                .saturating_add(all.saturating_mul(3 * (kernel - 1))),
+                .saturating_add(all.saturating_mul(3 * kernel.saturating_sub(1))),
         })
     }
 
@@ -92,7 +92,11 @@ impl Keys<'_> {
         };
         let all = heads.saturating_mul(width);
         Ok(StateMixer {
-            projections: vec![(3 * all, hidden), (all, hidden), (hidden, all)],
+            projections: vec![
+                (all.saturating_mul(3), hidden),
+                (all, hidden),
+                (hidden, all),
+            ],
             others: all,
             numbers: all.saturating_mul(width),
         })
@@ -121,13 +125,13 @@ impl Keys<'_> {
         };
         Ok(StateMixer {
             projections: vec![
-                (2 * inner, hidden),
-                (rank + 2 * state, inner),
+                (inner.saturating_mul(2), hidden),
+                (rank.saturating_add(2 * state), inner),
                 (inner, rank),
                 (hidden, inner),
             ],
             others: inner.saturating_mul(kernel + state + 2),
-            numbers: inner.saturating_mul(state + kernel - 1),
+            numbers: inner.saturating_mul((state + kernel).saturating_sub(1)),
         })
     }
 
@@ -173,7 +177,7 @@ impl Keys<'_> {
             (None, Some(width)) => inner / width.max(1),
             (None, None) => return self.refuse("has layers with a state, of which 'mamba_num_heads' does not say how many heads they have"),
         };
-        let mixed = inner.saturating_add(2 * groups.saturating_mul(state));
+        let mixed = inner.saturating_add(groups.saturating_mul(state).saturating_mul(2));
         Ok(StateMixer {
             projections: vec![
                 (inner.saturating_add(mixed).saturating_add(heads), hidden),
@@ -185,7 +189,7 @@ impl Keys<'_> {
                 .saturating_add(inner),
             numbers: inner
                 .saturating_mul(state)
-                .saturating_add(mixed.saturating_mul(kernel - 1)),
+                .saturating_add(mixed.saturating_mul(kernel.saturating_sub(1))),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What serving software makes of a recipe, in clauses that each say which weights they are about.
 
 use super::{Served, half_zero, main_layer, mxfp4_experts};
+use crate::graph::Op;
 use crate::hardware::share::unused_zeros;
 use crate::serving::format::WeightFormat;
 
@@ -24,6 +25,7 @@ impl Served<'_> {
         )
         .into_iter()
         .collect();
+        notes.extend(self.undivided_heads());
         let experts = mxfp4_experts(profile);
         if experts {
             notes.push(
@@ -56,6 +58,34 @@ impl Served<'_> {
         };
         notes.extend(narrow_activations(activations, computed));
         notes
+    }
+}
+
+impl Served<'_> {
+    /// That servers refuse to divide attention among so many devices, and how many they take.
+    fn undivided_heads(&self) -> Option<String> {
+        let graph = self.request.profile.network.as_ref()?.graph();
+        let devices = self.request.scenario.tensor_devices();
+        let all = graph.nodes.iter().filter_map(|node| match node.op {
+            Op::Attention(attention) => Some(attention.heads),
+            _ => None,
+        });
+        let heads = all.reduce(|a, b| if a.is_multiple_of(devices) { b } else { a })?;
+        if devices < 2 || heads.is_multiple_of(devices) {
+            return None;
+        }
+        let works = |n: &u32| heads.is_multiple_of(*n);
+        let fewer = (1..devices).rev().find(works);
+        let more = (devices + 1..=heads).find(works);
+        let offered: Vec<String> = fewer
+            .into_iter()
+            .chain(more)
+            .map(|n| n.to_string())
+            .collect();
+        Some(format!(
+            "servers do not divide {heads} heads of attention among {devices} devices, and refuse that; they take {}",
+            offered.join(" or ")
+        ))
     }
 }
 

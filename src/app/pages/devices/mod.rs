@@ -202,6 +202,10 @@ const fn fit_words(fit: Fit) -> (&'static str, &'static str) {
             "fitted",
             "fitted to published measurements of this device with networks of this kind",
         ),
+        Fit::Relatives => (
+            "fitted to relatives",
+            "fitted to published measurements of this device with networks that have no layers with a state",
+        ),
         Fit::Generation => (
             "fitted to others",
             "fitted to published measurements of other devices of its generation",
