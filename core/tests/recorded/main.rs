@@ -49,8 +49,8 @@ struct Record(BTreeMap<String, Vec<f64>>);
 impl Record {
     fn push(&mut self, name: String, figures: Vec<f64>) {
         assert!(!name.contains(','), "{name}");
-        let before = self.0.insert(name.clone(), figures);
-        assert!(before.is_none(), "twice: {name}");
+        assert!(!self.0.contains_key(&name), "twice: {name}");
+        self.0.insert(name, figures);
     }
 
     /// A network in a scenario; an empty line where it cannot run.

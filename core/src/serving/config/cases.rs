@@ -99,7 +99,7 @@ fn no_value_of_a_key_is_too_much() {
             continue;
         };
         let config: Value = serde_json::from_str(&text).unwrap();
-        for pointer in pointers(&config, String::new()) {
+        for pointer in pointers(&config, "") {
             for value in wrong_values() {
                 let mut changed = config.clone();
                 *changed.pointer_mut(&pointer).unwrap() = value;
@@ -121,14 +121,14 @@ fn no_value_of_a_key_is_too_much() {
 }
 
 /// Places of all values inside a value, of lists the first.
-fn pointers(value: &Value, at: String) -> Vec<String> {
+fn pointers(value: &Value, at: &str) -> Vec<String> {
     let mut all = Vec::new();
     match value {
         Value::Object(map) => {
             for (key, inner) in map {
                 let place = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
                 all.push(place.clone());
-                all.extend(pointers(inner, place));
+                all.extend(pointers(inner, &place));
             }
         }
         Value::Array(list) if !list.is_empty() => all.push(format!("{at}/0")),
