@@ -232,7 +232,10 @@ pub fn runtime(
 
 /// Whether it is a language model smaller than any whose serving was measured.
 pub(crate) fn is_small(network: &Architecture) -> bool {
-    matches!(&network.shape, Shape::Transformer(t) if t.parameters() < SMALLEST_SERVED)
+    matches!(network.shape, Shape::Transformer(_))
+        && network
+            .language()
+            .is_some_and(|language| language.parameters < SMALLEST_SERVED)
 }
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ impl Architecture {
             expert_bits: None,
             formats: None,
             notes: Vec::new(),
+            summed: Default::default(),
             context_limit: u32::try_from(config.context).ok(),
             shape: Shape::Transformer(config.shape()?),
         })

@@ -432,6 +432,7 @@ fn of_size(total: u64, active: u64) -> Architecture {
         expert_bits: None,
         formats: None,
         notes: Vec::new(),
+        summed: Default::default(),
         context_limit: None,
         shape: Shape::Transformer(Transformer::of_size(total as f64, active as f64)),
     }

@@ -1,10 +1,13 @@
 //! Networks known by their shapes only, and what the shapes count: parameters, operations, bytes of cache.
 
+use std::fmt;
+use std::sync::OnceLock;
+
 use serde::{Deserialize, Serialize};
 
 use super::denoiser::{DiffusionTransformer, Pipeline, UNet};
 use super::layers::LayerList;
-use crate::graph::Role;
+use crate::graph::{Language, Role};
 
 /// A network of which only the shapes are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +41,39 @@ pub struct Architecture {
     pub context_limit: Option<u32>,
     /// The shapes.
     pub shape: Shape,
+    /// See [`Self::language`].
+    #[serde(skip)]
+    pub(crate) summed: Summed,
+}
+
+/// A language model summed up once; of a copy, whose shapes may be changed, anew.
+#[derive(Default)]
+pub(crate) struct Summed(OnceLock<Option<Language>>);
+
+impl Clone for Summed {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Summed {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Summed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Architecture {
+    /// The network as a language model, summed up when it is first asked for; `None` for other networks.
+    pub fn language(&self) -> Option<&Language> {
+        let sum = || self.graph().language();
+        self.summed.0.get_or_init(sum).as_ref()
+    }
 }
 
 /// How a network's numbers are published, by part. What is not named is in 16 bits.

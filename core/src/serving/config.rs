@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::architecture::{Architecture, Shape};
+use super::architecture::{Architecture, Shape, Summed};
 use super::denoiser::UNet;
 use crate::error::{Error, Result};
 use crate::files;
@@ -191,6 +191,7 @@ fn parse_with(text: &str, path: &Path, beside: Option<&Value>) -> Result<Archite
         notes,
         context_limit,
         shape,
+        summed: Summed::default(),
     })
 }
 

@@ -390,6 +390,7 @@ fn network(row: &Row, models: Option<&Path>) -> std::result::Result<Architecture
         expert_bits: None,
         formats: None,
         notes: Vec::new(),
+        summed: Default::default(),
         context_limit: None,
         shape: Shape::Transformer(Transformer::of_size(total * 1e9, active * 1e9)),
     })

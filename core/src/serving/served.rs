@@ -69,10 +69,7 @@ pub(crate) fn cost(
         ));
     }
     Ok(match &network.shape {
-        Shape::Transformer(_) => network
-            .graph()
-            .language()
-            .map(|language| case.language(&language)),
+        Shape::Transformer(_) => network.language().map(|language| case.language(language)),
         shape => case.images(shape),
     })
 }
@@ -100,7 +97,7 @@ pub(crate) fn software(
 ) -> Result<Option<Range<Seconds>>> {
     let writes = |network: &&Arc<Architecture>| matches!(&network.shape, Shape::Transformer(t) if !t.encoder);
     let network = request.profile.network.as_ref().filter(writes);
-    let Some(network) = network.and_then(|network| network.graph().language()) else {
+    let Some(network) = network.and_then(|network| network.language()) else {
         return Ok(None);
     };
     let Some(device) = device::of_hardware(hardware::find(SOFTWARE_OF)?)? else {
@@ -108,7 +105,7 @@ pub(crate) fn software(
     };
     let constants = &Constants::shipped()?.decode_time;
     let serving = serving(request.scenario, era, WeightFormat::Half, 0.0);
-    let seconds = serving.software(&network, &device, constants, busy);
+    let seconds = serving.software(network, &device, constants, busy);
     Ok(Some(SOFTWARE_RANGE.map(|factor| Seconds(factor * seconds))))
 }
 

@@ -37,6 +37,7 @@ fn both(weights: &Weights, shape: Shape, recipe: &Recipe) -> [ModelProfile; 2] {
         expert_bits: None,
         formats: None,
         notes: Vec::new(),
+        summed: Default::default(),
         context_limit: None,
         shape,
     };

@@ -330,6 +330,7 @@ fn shaped(tensors: &[Listed]) -> std::result::Result<Architecture, String> {
         expert_bits: None,
         formats: None,
         notes: Vec::new(),
+        summed: Default::default(),
         context_limit: seen.positions,
         shape: Shape::Transformer(Transformer {
             hidden: seen.hidden,

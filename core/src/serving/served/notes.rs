@@ -1,7 +1,6 @@
 //! What serving software makes of a recipe, in clauses that each say which weights they are about.
 
 use super::{Served, half_zero, main_layer, mxfp4_experts};
-use crate::graph::Op;
 use crate::hardware::share::unused_zeros;
 use crate::serving::format::WeightFormat;
 
@@ -64,12 +63,9 @@ impl Served<'_> {
 impl Served<'_> {
     /// That servers refuse to divide attention among so many devices, and how many they take.
     fn undivided_heads(&self) -> Option<String> {
-        let graph = self.request.profile.network.as_ref()?.graph();
+        let network = self.request.profile.network.as_ref()?.language()?;
         let devices = self.request.scenario.tensor_devices();
-        let all = graph.nodes.iter().filter_map(|node| match node.op {
-            Op::Attention(attention) => Some(attention.heads),
-            _ => None,
-        });
+        let all = network.attention.iter().map(|layers| layers.each.heads);
         let heads = all.reduce(|a, b| if a.is_multiple_of(devices) { b } else { a })?;
         if devices < 2 || heads.is_multiple_of(devices) {
             return None;
