@@ -250,6 +250,8 @@ impl<'a> Keys<'a> {
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod spelled;
 
 #[cfg(test)]
 mod tests {

@@ -249,9 +249,13 @@ impl Keys<'_> {
             return Ok(list.split(',').any(|item| item.trim() == i.to_string()));
         }
         if let Some(first) = self.maybe(&["moe_layer_start_index"], most::LAYERS)? {
-            let last = self
-                .maybe(&["moe_layer_end_index"], most::LAYERS)?
-                .unwrap_or(layers);
+            // −1 is the last one.
+            let last = match self.value("moe_layer_end_index").and_then(Value::as_i64) {
+                Some(-1) => layers,
+                _ => self
+                    .maybe(&["moe_layer_end_index"], most::LAYERS)?
+                    .unwrap_or(layers),
+            };
             let every = self
                 .positive(&["moe_layer_interval"], most::LAYERS)?
                 .unwrap_or(1);

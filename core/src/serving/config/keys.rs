@@ -112,8 +112,12 @@ impl<'a> Keys<'a> {
 
     /// The value of a key; `null` is none.
     pub(super) fn value(&self, name: &str) -> Option<&'a Value> {
-        self.stated(name)
-            .or_else(|| self.defaults.and_then(|defaults| defaults.get(name)))
+        // What is stated to be nothing is nothing, whatever its class has.
+        if self.config.get(name).is_some() {
+            return self.stated(name);
+        }
+        self.asked.borrow_mut().insert(name.to_owned());
+        self.defaults.and_then(|defaults| defaults.get(name))
     }
 
     /// The value that the file itself has.

@@ -24,7 +24,12 @@ pub(super) const HEADS: [&str; 5] = [
     "num_query_heads",
 ];
 /// Names of the number of heads of keys and values.
-pub(super) const KV_HEADS: [&str; 3] = ["num_key_value_heads", "num_kv_heads", "n_kv_heads"];
+pub(super) const KV_HEADS: [&str; 4] = [
+    "num_key_value_heads",
+    "num_kv_heads",
+    "n_kv_heads",
+    "n_head_kv",
+];
 /// Names of the width of a head.
 pub(super) const HEAD_DIM: [&str; 3] = ["head_dim", "kv_channels", "attention_head_dim"];
 /// Names of the inner width of a feed-forward layer.
