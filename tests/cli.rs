@@ -1000,3 +1000,36 @@ fn a_student_s_report_says_what_its_training_cost_and_when_it_is_paid_back() {
     let text = stdout(&["report", "--model", CNN, "--distill", "0.25"]);
     assert!(text.contains("Paid back after"), "{text}");
 }
+
+#[test]
+fn a_folder_of_configurations_is_checked_in_one_go() {
+    let folder = "core/tests/fixtures/configs";
+    let checked = json(&["models", "check", folder, "--json", "--context", "131072"]);
+    let checked = checked.as_array().unwrap();
+    assert!(checked.len() >= 38, "{}", checked.len());
+    let entry = |name: &str| {
+        let found = checked.iter().find(|entry| entry["name"] == name);
+        found.unwrap_or_else(|| panic!("{name} is not there"))
+    };
+    // Published: 32.0 billion, 16 layers over everything and 48 over 4,096 tokens.
+    let exaone = entry("exaone4-32b-lllg");
+    assert!((exaone["parameters"].as_f64().unwrap() / 32.0e9 - 1.0).abs() < 0.015);
+    assert!((exaone["cache_bytes"].as_f64().unwrap() / 9.4e9 - 1.0).abs() < 0.02);
+    assert!(
+        checked.iter().all(|entry| entry["refused"].is_null()),
+        "{checked:?}"
+    );
+    let text = stdout(&["models", "check", folder]);
+    assert!(
+        text.contains("stored by 'mxfp4': 4 bits a weight"),
+        "{text}"
+    );
+    // The same is said before the figures of a report.
+    let report = stdout(&["report", "--model", &format!("{folder}/gpt-oss-120b-mxfp4")]);
+    let (understood, figures) = report.split_once("On NVIDIA").unwrap();
+    assert!(understood.contains("stored by 'mxfp4'"), "{understood}");
+    assert!(!figures.is_empty());
+    let (code, message) = failure(&["models", "check", "presets"]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("holds no configuration"), "{message}");
+}

@@ -115,3 +115,87 @@ fn files_are_opened_and_written_in_one_place() {
         );
     }
 }
+
+/// Modules of the engine from the ground up: none imports what stands below it here.
+const FLOORS: [&[&str]; 14] = [
+    &["text", "unique", "error", "units", "digits", "spread"],
+    &["files", "named", "power"],
+    &["recipe", "profile", "scenario", "measurement"],
+    &["graph", "places", "carbon"],
+    &["serving", "software", "hardware"],
+    &["model", "outline", "formats"],
+    &["footprint", "storage", "water"],
+    &["tables", "training"],
+    &["compress", "evaluate", "students", "folders"],
+    &["preset"],
+    &["engine"],
+    &["worker"],
+    &["benchmark"],
+    &["lib"],
+];
+
+/// Imports upward that are still there, the importing module first. The list only gets shorter.
+const UPWARD: [(&str, &str); 12] = [
+    ("engine", "benchmark"),
+    ("formats", "compress"),
+    ("hardware", "folders"),
+    ("model", "compress"),
+    ("outline", "compress"),
+    ("outline", "footprint"),
+    ("profile", "serving"),
+    ("scenario", "software"),
+    ("serving", "model"),
+    ("serving", "tables"),
+    ("training", "compress"),
+    ("worker", "benchmark"),
+];
+
+#[test]
+fn no_module_of_the_engine_imports_upward() {
+    let floor = |module: &str| FLOORS.iter().position(|floor| floor.contains(&module));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/src");
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    let mut upward = Vec::new();
+    for path in found {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let inside = path.strip_prefix(&root).unwrap();
+        let first = inside.components().next().unwrap();
+        let own = first.as_os_str().to_string_lossy().replace(".rs", "");
+        let own_floor = floor(&own).unwrap_or_else(|| panic!("'{own}' has no floor"));
+        // Files that only tests include see everything.
+        let parent = path.parent().unwrap().join("mod.rs");
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let beside = path.parent().unwrap().with_extension("rs");
+        let only_tests = [parent, beside].iter().any(|file| {
+            std::fs::read_to_string(file)
+                .is_ok_and(|text| text.contains(&format!("#[cfg(test)]\nmod {name};")))
+        });
+        if only_tests {
+            continue;
+        }
+        for (place, line) in lines_of_program(&text) {
+            for other in line.split("crate::").skip(1) {
+                let end = other.find(|c: char| !c.is_alphanumeric() && c != '_');
+                let other = &other[..end.unwrap_or(other.len())];
+                if floor(other).is_some_and(|floor| floor > own_floor) {
+                    upward.push((own.clone(), other.to_owned(), inside.to_owned(), place + 1));
+                }
+            }
+        }
+    }
+    let known = |own: &str, other: &str| UPWARD.contains(&(own, other));
+    let wrong: Vec<_> = upward
+        .iter()
+        .filter(|(own, other, ..)| !known(own, other))
+        .collect();
+    assert!(wrong.is_empty(), "these import upward: {wrong:?}");
+    for (own, other) in UPWARD {
+        assert!(
+            upward
+                .iter()
+                .any(|(a, b, ..)| (a.as_str(), b.as_str()) == (own, other)),
+            "{own} no longer imports {other}: strike it out"
+        );
+    }
+}

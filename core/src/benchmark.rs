@@ -6,7 +6,6 @@ mod before_after;
 mod candle;
 mod machine;
 pub(crate) mod packed;
-mod spread;
 
 use std::time::{Duration, Instant};
 
@@ -15,13 +14,13 @@ use crate::measurement::Depth;
 use crate::recipe::Recipe;
 use crate::worker::{Event, Worker};
 
+pub use crate::spread::Spread;
 pub use before_after::{BeforeAfter, Prediction};
 pub use candle::{Comparison, compare_with_candle};
 pub use machine::{Machine, Speed, measure_machine, predicted_speed};
 pub use packed::{
     Energy, FormatShare, PackedQuality, PackedRun, PackedSpeed, PackedTiming, Work, packed_threads,
 };
-pub use spread::Spread;
 
 /// Times from one submitted recipe to its results.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,6 @@
 //! [`Footprint`]: what running a model costs. Pure arithmetic on a [`ModelProfile`] and a [`Scenario`].
 
 mod baseline;
-mod bottleneck;
 #[cfg(test)]
 mod by_hand;
 mod devices;
@@ -20,18 +19,18 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::hardware::{Bottleneck, Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
 pub(crate) use baseline::Baseline;
-pub use bottleneck::{Bottleneck, TimeBreakdown};
 pub use devices::on_fewest_devices;
 
 use crate::carbon::{self, Grid};
 use crate::digits::{many, si, trimmed};
 use crate::error::{Error, Result};
-use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Precision, Request};
+use crate::hardware::{Cost, Explanation, HardwareTarget, Machine, Request};
 use crate::measurement::Provenance;
 use crate::profile::ModelProfile;
 use crate::scenario::Scenario;
-use crate::units::{Bytes, GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
+use crate::units::{GramsCo2e, Joules, Range, Seconds, UnitsPerSecond};
 
 /// A range together with where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,84 +40,6 @@ pub struct Estimate<T> {
     pub range: Range<T>,
     /// Where it comes from, with the formula and its values.
     pub provenance: Provenance,
-}
-
-/// Typical energy per unit of work by where it goes; the five add up to the typical energy per unit.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct EnergyBreakdown {
-    /// Arithmetic.
-    pub compute: Joules,
-    /// Caches and buffers on the chip.
-    pub on_chip: Joules,
-    /// Memory outside the chip.
-    pub memory: Joules,
-    /// Leakage, clocks, fans: power that flows whether or not work is done, for as long as the work takes.
-    pub static_power: Joules,
-    /// Links between devices.
-    pub interconnect: Joules,
-}
-
-impl EnergyBreakdown {
-    /// The sum of the five.
-    pub fn total(&self) -> Joules {
-        self.compute + self.on_chip + self.memory + self.static_power + self.interconnect
-    }
-
-    pub(crate) fn plus(&self, other: &Self) -> Self {
-        Self {
-            compute: self.compute + other.compute,
-            on_chip: self.on_chip + other.on_chip,
-            memory: self.memory + other.memory,
-            static_power: self.static_power + other.static_power,
-            interconnect: self.interconnect + other.interconnect,
-        }
-    }
-
-    pub(crate) fn scaled(&self, factor: f64) -> Self {
-        Self {
-            compute: self.compute * factor,
-            on_chip: self.on_chip * factor,
-            memory: self.memory * factor,
-            static_power: self.static_power * factor,
-            interconnect: self.interconnect * factor,
-        }
-    }
-}
-
-/// What time goes to; of what happens at once, the longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bound {
-    /// Arithmetic units.
-    Compute,
-    /// Memory bandwidth.
-    Memory,
-    /// The fixed cost of starting an operation.
-    Overhead,
-    /// Links between devices.
-    Interconnect,
-}
-
-/// Cost of one layer, per unit of work, typical values. The layers of a footprint add up to its typical time, energy
-/// and operations; where the power limit stretches the time, every layer takes its share of that.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LayerCost {
-    /// Name of the layer.
-    pub layer: String,
-    /// Time.
-    pub time: Seconds,
-    /// Energy by where it goes; static power for as long as the layer takes.
-    pub energy: EnergyBreakdown,
-    /// Operations executed, padding included; a multiply-accumulate or a synaptic event is two.
-    pub operations: f64,
-    /// Bytes moved between the device and the memory outside the chip.
-    pub memory_bytes: Bytes,
-    /// Bytes moved between the caches or buffers on the chip and its arithmetic units.
-    pub on_chip_bytes: Bytes,
-    /// The number format it is computed in; `None` where arithmetic is not organised by formats.
-    pub precision: Option<Precision>,
-    /// The same time by what takes it.
-    pub time_by: TimeBreakdown,
 }
 
 /// What running a model costs on one hardware target.

@@ -32,6 +32,7 @@ pub mod recipe;
 pub mod scenario;
 pub mod serving;
 pub mod software;
+pub mod spread;
 pub mod storage;
 pub mod students;
 pub mod tables;

@@ -8,8 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::measurement::Spiking;
 use crate::recipe::Pattern;
 use crate::serving::architecture::Architecture;
-use crate::serving::experts_touched;
 use crate::units::Bytes;
+
+/// Tokens of a batch share experts: they meet about as many as this power of their number would if they did not.
+const SHARED_EXPERTS: f64 = 0.8;
+
+/// Share of the experts of a layer that a batch needs, where a token is sent to the share `chosen` of them:
+/// 1 − (1 − chosen)^tokens, tokens of a batch counting for fewer as they share experts.
+pub(crate) fn experts_touched(chosen: f64, batch: f64) -> f64 {
+    1.0 - (1.0 - chosen).powf(batch.powf(SHARED_EXPERTS))
+}
 
 /// What one unit of work is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -2,10 +2,10 @@
 //! measured.
 
 use super::machine::{Machine, Speed, predicted_speed};
-use super::spread::Spread;
 use crate::error::Result;
 use crate::hardware::{HardwareTarget, this_machine};
 use crate::model::Model;
+use crate::spread::Spread;
 
 /// A measured speed with its predictions, in units of work per second.
 #[derive(Debug, Clone)]

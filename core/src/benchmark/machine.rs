@@ -10,7 +10,6 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::packed::{PackedTiming, packed_speeds};
-use super::spread::{Spread, seconds};
 use crate::engine;
 use crate::error::Result;
 use crate::hardware::{
@@ -20,6 +19,7 @@ use crate::model::{Architecture, GptConfig, LayerRun, Model, Network, PackedForm
 use crate::profile::LayerKind;
 use crate::recipe::Recipe;
 use crate::scenario::Scenario;
+use crate::spread::{Spread, seconds};
 use crate::units::Range;
 
 /// Shortest repeat of a timing: long beside the clock's resolution and a scheduler's tick of 4 ms.

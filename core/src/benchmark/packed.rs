@@ -9,7 +9,6 @@ use candle_core::{Device, Tensor};
 use serde::Serialize;
 
 use super::machine::sample_input;
-use super::spread::{Spread, seconds_watched};
 use crate::engine;
 use crate::error::Result;
 use crate::footprint::Estimate;
@@ -20,6 +19,7 @@ use crate::power::{Answer, Meter};
 use crate::profile::{ModelProfile, Unit};
 use crate::recipe::Recipe;
 use crate::scenario::Scenario;
+use crate::spread::{Spread, seconds_watched};
 use crate::units::{Range, UnitsPerSecond};
 
 /// Shortest repeat: long beside the millisecond in which a processor's energy counter moves.

@@ -7,6 +7,7 @@ use crate::hardware::{CostModel, HardwareClass, catalogue, find};
 use crate::outline::Outline;
 use crate::recipe::{Pattern, Recipe};
 use crate::software::Software;
+use crate::units::Bytes;
 
 /// Rounding of sums.
 pub(super) const ROUNDING: f64 = 1e-9;

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::carbon::find_grid;
 use crate::engine::planner;
+use crate::hardware::Precision;
 use crate::hardware::{CostModel, HardwareClass, catalogue};
 use crate::measurement::Provenance;
 use crate::model::bundled;

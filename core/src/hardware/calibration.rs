@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::figure::{Figure, Trust};
 use super::figures::plausible;
 use super::{CostModel, HardwareTarget, PackedKernels, Precision, identity};
-use crate::benchmark::Spread;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::spread::Spread;
 use crate::units::{BytesPerSecond, OpsPerSecond, Seconds};
 
 /// Integer operations per single-precision operation on vector units: twice as many 16-bit products as 32-bit ones fit

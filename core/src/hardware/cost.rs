@@ -2,7 +2,7 @@
 
 use crate::digits::{si, trimmed};
 use crate::error::plain;
-use crate::footprint::{Bottleneck, Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
+use crate::hardware::{Bottleneck, Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::scenario::Scenario;
 use crate::units::{Bytes, Joules, Range, Seconds, Watts};

@@ -15,7 +15,7 @@ use super::processor::Memory;
 use super::{HardwareTarget, whole};
 use crate::digits::si;
 use crate::error::{Error, Result};
-use crate::footprint::EnergyBreakdown;
+use crate::hardware::EnergyBreakdown;
 use crate::serving::Folding;
 use crate::units::{Bytes, Joules, Range, Seconds};
 use layout::Layout;

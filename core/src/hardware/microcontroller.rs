@@ -11,7 +11,7 @@ use super::cost::{Cost, Explanation, Machine, Request};
 use super::figure::{Corner, Figure};
 use crate::digits::{many, si, too_much, trimmed};
 use crate::error::{Error, Result};
-use crate::footprint::{EnergyBreakdown, LayerCost, TimeBreakdown};
+use crate::hardware::{EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::profile::{LayerKind, LayerProfile};
 use crate::units::{Bytes, Joules, Range, Seconds, Watts};
 

@@ -3,6 +3,7 @@
 //! The constants live in `assets/hardware/*.ron`, one file per device, each number with its source; the formulas are in
 //! METHODS.md. People add their own devices in the same form, see [`own`].
 
+mod breakdown;
 mod calibration;
 mod catalogue;
 mod cost;
@@ -20,6 +21,7 @@ mod relations;
 pub(crate) mod share;
 mod this_cpu;
 
+pub use breakdown::{Bottleneck, Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
 #[cfg(test)]
 pub(crate) use calibration::tests::sample as sample_calibration;
 pub use calibration::{Calibration, PackedCalibration};

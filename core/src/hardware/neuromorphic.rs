@@ -12,7 +12,7 @@ use super::per_operation::{HOROWITZ_45NM, break_even_activity};
 use super::{HardwareTarget, whole};
 use crate::digits::{count, many, si, too_much, trimmed};
 use crate::error::{Error, Result};
-use crate::footprint::{Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
+use crate::hardware::{Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::measurement::LayerActivity;
 use crate::profile::{LayerKind, LayerProfile};
 use crate::recipe::Recipe;

@@ -27,7 +27,7 @@ use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
 use super::{HardwareTarget, MemoryUse};
 use crate::error::{Error, Result};
-use crate::footprint::{EnergyBreakdown, LayerCost, TimeBreakdown};
+use crate::hardware::{EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::profile::LayerKind;
 use crate::unique;
 use crate::units::{Bytes, BytesPerSecond, Joules, OpsPerSecond, Range, Seconds, Watts};

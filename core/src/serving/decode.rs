@@ -11,7 +11,6 @@ mod time;
 mod work;
 
 use super::format::{Engine, Era, WeightFormat};
-pub(crate) use work::experts_touched;
 
 /// What is served, and on how many devices.
 #[derive(Debug, Clone, Copy, PartialEq)]

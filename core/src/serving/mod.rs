@@ -37,7 +37,6 @@ pub use catalogue::{architecture, architectures};
 pub use config::{open as open_config, parse as parse_config};
 pub use constants::{Constants, Spread, Spreads};
 pub use decode::Serving;
-pub(crate) use decode::experts_touched;
 pub use denoiser::{DiffusionTransformer, PassCount, Pipeline, UNet};
 pub use device::{Device, DeviceKind, Generation};
 pub use diffusion::{BatchEnergy, BatchTime, Generating};

@@ -14,11 +14,11 @@ use super::device::{self, Device, DeviceKind};
 use super::format::{Engine, Era, WeightFormat};
 use super::predict::{UNSEEN_DEVICE, around, language_spread};
 use crate::error::{Error, Result};
-use crate::footprint::{Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::graph::Language;
 use crate::hardware::{
     self, Cost, Explanation, HardwareTarget, Machine, Precision, Processor, Request,
 };
+use crate::hardware::{Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
 use crate::profile::{LayerProfile, ModelProfile};
 use crate::recipe::Pattern;
 use crate::scenario::Scenario;

@@ -2,11 +2,10 @@
 
 use super::{SCALE, Serving};
 use crate::graph::{ExpertLayers, Language};
+use crate::profile::experts_touched;
 use crate::serving::format::{FOUR, WeightFormat};
 use crate::serving::step::Work;
 
-/// Tokens of a batch share experts: they meet about as many as this power of their number would if they did not.
-const SHARED_EXPERTS: f64 = 0.8;
 /// Share of its answer that a running sequence has written, on average.
 const WRITTEN: f64 = 0.5;
 /// Tokens from which an answer is long: measurements begin before such answers are half written.
@@ -197,12 +196,6 @@ impl Serving {
 /// Bytes of a packed weight with its share of its scale.
 pub(super) fn packed_bytes(bits: u8, scale: f64) -> f64 {
     f64::from(bits) / 8.0 + scale
-}
-
-/// Share of the experts of a layer that a batch needs, where a token is sent to the share `chosen` of them:
-/// 1 − (1 − chosen)^tokens, tokens of a batch counting for fewer as they share experts.
-pub(crate) fn experts_touched(chosen: f64, batch: f64) -> f64 {
-    1.0 - (1.0 - chosen).powf(batch.powf(SHARED_EXPERTS))
 }
 
 struct Touched {

@@ -4,7 +4,7 @@ use super::notes::narrow_activations;
 use super::words::images_time;
 use super::{Part, Served, main_layer, with_standing};
 use crate::digits::si;
-use crate::footprint::Bound;
+use crate::hardware::Bound;
 use crate::hardware::share::with_zeros;
 use crate::hardware::{Cost, Explanation, Precision};
 use crate::profile::ModelProfile;

@@ -1,7 +1,7 @@
 //! Where the time and the energy of a step go: first by what takes them, then the weights layer by layer.
 
 use super::{Part, with_standing};
-use crate::footprint::{Bound, EnergyBreakdown};
+use crate::hardware::{Bound, EnergyBreakdown};
 use crate::profile::{LayerProfile, ModelProfile};
 use crate::serving::device::Device;
 use crate::serving::step::{StepEnergy, StepTime, Work};

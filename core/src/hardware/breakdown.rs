@@ -1,11 +1,90 @@
-//! What takes the time of a footprint: the one reading of it that notes, pages and reports share.
+//! Where the time and the energy of layers go, and what takes most of the time: the one reading of it that notes, pages and
+//! reports share.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bound, LayerCost};
-use crate::units::Seconds;
+use super::Precision;
+use crate::units::{Bytes, Joules, Seconds};
+
+/// Typical energy per unit of work by where it goes; the five add up to the typical energy per unit.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct EnergyBreakdown {
+    /// Arithmetic.
+    pub compute: Joules,
+    /// Caches and buffers on the chip.
+    pub on_chip: Joules,
+    /// Memory outside the chip.
+    pub memory: Joules,
+    /// Leakage, clocks, fans: power that flows whether or not work is done, for as long as the work takes.
+    pub static_power: Joules,
+    /// Links between devices.
+    pub interconnect: Joules,
+}
+
+impl EnergyBreakdown {
+    /// The sum of the five.
+    pub fn total(&self) -> Joules {
+        self.compute + self.on_chip + self.memory + self.static_power + self.interconnect
+    }
+
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        Self {
+            compute: self.compute + other.compute,
+            on_chip: self.on_chip + other.on_chip,
+            memory: self.memory + other.memory,
+            static_power: self.static_power + other.static_power,
+            interconnect: self.interconnect + other.interconnect,
+        }
+    }
+
+    pub(crate) fn scaled(&self, factor: f64) -> Self {
+        Self {
+            compute: self.compute * factor,
+            on_chip: self.on_chip * factor,
+            memory: self.memory * factor,
+            static_power: self.static_power * factor,
+            interconnect: self.interconnect * factor,
+        }
+    }
+}
+
+/// What time goes to; of what happens at once, the longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// Arithmetic units.
+    Compute,
+    /// Memory bandwidth.
+    Memory,
+    /// The fixed cost of starting an operation.
+    Overhead,
+    /// Links between devices.
+    Interconnect,
+}
+
+/// Cost of one layer, per unit of work, typical values. The layers of a footprint add up to its typical time, energy
+/// and operations; where the power limit stretches the time, every layer takes its share of that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerCost {
+    /// Name of the layer.
+    pub layer: String,
+    /// Time.
+    pub time: Seconds,
+    /// Energy by where it goes; static power for as long as the layer takes.
+    pub energy: EnergyBreakdown,
+    /// Operations executed, padding included; a multiply-accumulate or a synaptic event is two.
+    pub operations: f64,
+    /// Bytes moved between the device and the memory outside the chip.
+    pub memory_bytes: Bytes,
+    /// Bytes moved between the caches or buffers on the chip and its arithmetic units.
+    pub on_chip_bytes: Bytes,
+    /// The number format it is computed in; `None` where arithmetic is not organised by formats.
+    pub precision: Option<Precision>,
+    /// The same time by what takes it.
+    pub time_by: TimeBreakdown,
+}
 
 impl Bound {
     /// All of them, in the order of legends.
