@@ -121,6 +121,9 @@ pub struct Execution {
     pub experts: Option<(u32, u32)>,
     /// Most tokens of context that attention looks back over.
     pub window: Option<u32>,
+    /// Whether `window` tokens are picked among all of the context, which is all kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub picked: bool,
     /// Whether what it keeps of a sequence does not grow with the context (linear attention, state-space layers).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub state: bool,
@@ -136,6 +139,7 @@ impl Default for Execution {
             passes: 1,
             experts: None,
             window: None,
+            picked: false,
             state: false,
             added: 0.0,
         }

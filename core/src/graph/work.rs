@@ -63,6 +63,7 @@ pub(super) fn layer(node: &Node, graph: &Graph) -> Layer {
                 Op::Attention(attention) => attention.window,
                 _ => None,
             },
+            picked: matches!(node.op, Op::Attention(attention) if attention.picked),
             state: matches!(node.op, Op::State { .. }),
             added: node.added,
         },

@@ -55,6 +55,18 @@ impl Request<'_> {
         }
     }
 
+    /// Cache elements of a layer that are kept for a sequence: those that are read, and where some are picked, all.
+    pub(crate) fn kept(&self, layer: &Layer) -> f64 {
+        let read = self.work(layer).1;
+        match layer.execution.window {
+            Some(window) if layer.execution.picked => {
+                let context = self.scenario.average_context();
+                read * (context / f64::from(window)).max(1.0)
+            }
+            _ => read,
+        }
+    }
+
     /// The explanation, if it was asked for.
     pub(crate) fn explained(&self, write: impl FnOnce() -> Explanation) -> Explanation {
         if self.explain {

@@ -52,6 +52,8 @@ pub(super) struct Plan<'a> {
     pub(super) ambient: Precision,
     pub(super) weight_bytes: f64,
     pub(super) cache_bytes: f64,
+    /// Bytes that are kept of all sequences, read or not.
+    pub(super) kept_bytes: f64,
     pub(super) activation_bytes: f64,
     /// Bits of the activations that products are computed from; those of everything that multiplies no weights.
     pub(super) activation_bits: u8,
@@ -80,6 +82,7 @@ impl<'a> Plan<'a> {
             ambient: Precision::Fp32,
             weight_bytes: 0.0,
             cache_bytes: 0.0,
+            kept_bytes: 0.0,
             activation_bytes: 0.0,
             activation_bits: 32,
             frugal: None,
@@ -100,7 +103,9 @@ impl<'a> Plan<'a> {
         let native = f64::from(plan.ambient.bits()) / 8.0;
         for layer in &request.profile.layers {
             plan.weight_bytes += plan.weight_bytes(layer)?;
-            plan.cache_bytes += request.work(&layer.layer).1 * plan.batch * in_flight * native;
+            let sequences = plan.batch * in_flight * native;
+            plan.cache_bytes += request.work(&layer.layer).1 * sequences;
+            plan.kept_bytes += request.kept(&layer.layer) * sequences;
             plan.activation_bytes = plan
                 .activation_bytes
                 .max(plan.working_set(&layer.layer, native));
@@ -390,15 +395,15 @@ impl<'a> Plan<'a> {
             Some(memory) => (memory.capacity.typical.0, 1.0),
             None => (self.processor.on_chip.capacity.typical.0, 0.9),
         };
-        let needed = self.weight_bytes + self.cache_bytes + self.activation_bytes;
+        let needed = self.weight_bytes + self.kept_bytes + self.activation_bytes;
         if needed <= capacity * usable * self.devices {
             return Ok(());
         }
         let bytes = |bytes: f64| si(bytes, "B");
         let [together, room, _] = too_much(needed, capacity * usable * self.devices, "B");
         let devices = (needed / (capacity * usable)).ceil();
-        let cache = if self.cache_bytes > 0.0 {
-            format!(", a cache of {}", bytes(self.cache_bytes))
+        let cache = if self.kept_bytes > 0.0 {
+            format!(", a cache of {}", bytes(self.kept_bytes))
         } else {
             String::new()
         };
@@ -418,7 +423,7 @@ impl<'a> Plan<'a> {
         let capacity = &memory.unwrap_or(&self.processor.on_chip).capacity;
         MemoryUse {
             weights: Bytes(self.weight_bytes),
-            cache: Bytes(self.cache_bytes),
+            cache: Bytes(self.kept_bytes),
             activations: Bytes(self.activation_bytes),
             capacity: capacity.typical * self.devices,
         }

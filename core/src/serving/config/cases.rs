@@ -154,3 +154,29 @@ fn a_hybrid_is_not_taken_for_what_was_fitted() {
         );
     }
 }
+
+/// Tokens that sparse attention picks are what is read; memory holds all of them.
+#[test]
+fn memory_holds_what_is_not_picked_as_well() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs");
+    let network = open(&folder.join("deepseek-v3.2/config.json")).unwrap();
+    let all = network.graph().kept_bytes(100_000.0);
+    // 61 layers of 576 numbers of 16 bits.
+    assert_eq!(all, 61.0 * 576.0 * 2.0 * 100_000.0);
+    let outline = Outline::of("config.json".parse().unwrap(), network);
+    let profile = outline.predict(&Recipe::default()).unwrap();
+    let scenario = crate::scenario::Scenario {
+        hardware: "nvidia-h200-sxm".to_owned(),
+        devices: 16,
+        batch: 4,
+        context: 100_000,
+        ..crate::scenario::Scenario::default()
+    };
+    let target = crate::hardware::find(&scenario.hardware).unwrap();
+    let held = target.memory_use(&profile, &scenario).unwrap().unwrap();
+    assert!(
+        (held.cache.0 / (4.0 * all) - 1.0).abs() < 0.01,
+        "{:?}",
+        held.cache
+    );
+}
