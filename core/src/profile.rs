@@ -121,15 +121,33 @@ pub struct Execution {
     pub experts: Option<(u32, u32)>,
     /// Most tokens of context that attention looks back over.
     pub window: Option<u32>,
-    /// Whether `window` tokens are picked among all of the context, which is all kept.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub picked: bool,
-    /// Whether what it keeps of a sequence does not grow with the context (linear attention, state-space layers).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub state: bool,
+    /// What is kept of a sequence, against what is read of it.
+    #[serde(default, skip_serializing_if = "Kept::is_plain")]
+    pub kept: Kept,
     /// Elements of an earlier result that are read once more and added to this one (residual connections).
     #[serde(default)]
     pub added: f64,
+}
+
+/// What a layer keeps of a sequence, against the elements that [`Layer::cache`] counts as read of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Kept {
+    /// What it reads.
+    #[default]
+    Read,
+    /// All of the context, of which it picks as many tokens as its window has.
+    Picked,
+    /// Nothing: it reads what an earlier layer keeps.
+    Earlier,
+    /// A state that does not grow with the context (linear attention, state-space layers), which is read and written and
+    /// therefore counted twice.
+    State,
+}
+
+impl Kept {
+    fn is_plain(&self) -> bool {
+        *self == Self::Read
+    }
 }
 
 impl Default for Execution {
@@ -139,8 +157,7 @@ impl Default for Execution {
             passes: 1,
             experts: None,
             window: None,
-            picked: false,
-            state: false,
+            kept: Kept::Read,
             added: 0.0,
         }
     }

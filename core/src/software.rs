@@ -147,7 +147,7 @@ impl Runtime {
         match (self.fit, self.stack.is_some()) {
             (Fit::Device, _) => "are fitted to published measurements of this device",
             (Fit::Relatives, _) => {
-                "are fitted to published measurements of this device, with networks that have no layers with a state"
+                "are fitted to published measurements of this device, with networks counted as layers of attention"
             }
             (Fit::Generation, _) => {
                 "are fitted to published measurements of other devices of its generation"

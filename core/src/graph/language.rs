@@ -168,8 +168,7 @@ impl Language {
     }
 
     /// Numbers of 16 bits of the keys and values of one sequence that are read for every token, and of states that are read
-    /// and written, at a context length, on all of
-    /// `sharing` devices together. Devices beyond the number of key-value heads hold copies; a latent vector cannot be
+    /// and written, at a context length, on all of `sharing` devices together. Devices beyond the number of key-value heads hold copies; a latent vector cannot be
     /// split at all.
     pub fn cached(&self, context: f64, sharing: f64) -> f64 {
         let cached = |a: &AttentionLayers| {

@@ -118,3 +118,70 @@ fn layers_that_differ_are_not_averaged() {
         1.5 * language.cached(100.0, 1.0)
     );
 }
+
+/// What class models count as kept of a sequence is what the graph says, whatever is read of it.
+#[test]
+fn kept_and_read_are_told_apart() {
+    use crate::hardware::{Machine, Request};
+    use crate::scenario::Scenario;
+    let attention = |window, picked, earlier| {
+        Op::Attention(Attention {
+            heads: 4,
+            kv_heads: 2,
+            width: 8,
+            reading_widths: 16,
+            cached: 32,
+            earlier,
+            window,
+            picked,
+            positions: None,
+            latent: false,
+        })
+    };
+    let scenario = Scenario {
+        context: 1000,
+        ..Scenario::default()
+    };
+    for (op, read, kept) in [
+        (attention(None, false, false), 32_000.0, 32_000.0),
+        (attention(Some(100), false, false), 3200.0, 3200.0),
+        (attention(Some(100), true, false), 3200.0, 32_000.0),
+        (attention(None, false, true), 32_000.0, 0.0),
+        // Two numbers of 16 bits each, read and written.
+        (
+            Op::State {
+                numbers: 50,
+                parameters: 0,
+            },
+            200.0,
+            100.0,
+        ),
+    ] {
+        let graph = Graph {
+            unit: Unit::Token,
+            ..graph(op)
+        };
+        let profile = crate::compress::plan(
+            "test",
+            Unit::Token,
+            &graph.layers(),
+            &crate::recipe::Recipe::default(),
+        );
+        let request = Request {
+            profile: &profile,
+            scenario: &scenario,
+            machine: Machine::Real,
+            explain: false,
+            reading: false,
+        };
+        let layer = &profile.layers[0].layer;
+        assert_eq!(request.work(layer).1, read, "{:?}", graph.nodes[0].op);
+        assert_eq!(request.kept(layer), kept, "{:?}", graph.nodes[0].op);
+        assert_eq!(
+            graph.kept_bytes(1000.0),
+            2.0 * kept,
+            "{:?}",
+            graph.nodes[0].op
+        );
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::op::{Attention, Conv, Op, Sized};
 use super::{Extent, Graph, Node};
-use crate::profile::{Execution, Layer, LayerKind};
+use crate::profile::{Execution, Kept, Layer, LayerKind};
 
 /// Gates of a long short-term memory: input, forget, output and the new content.
 const GATES: u32 = 4;
@@ -63,8 +63,12 @@ pub(super) fn layer(node: &Node, graph: &Graph) -> Layer {
                 Op::Attention(attention) => attention.window,
                 _ => None,
             },
-            picked: matches!(node.op, Op::Attention(attention) if attention.picked),
-            state: matches!(node.op, Op::State { .. }),
+            kept: match node.op {
+                Op::Attention(attention) if attention.earlier => Kept::Earlier,
+                Op::Attention(attention) if attention.picked => Kept::Picked,
+                Op::State { .. } => Kept::State,
+                _ => Kept::Read,
+            },
             added: node.added,
         },
     }
@@ -237,9 +241,8 @@ fn state(numbers: f64, parameters: u64, positions: f64) -> Counted {
         kind: LayerKind::Attention,
         other_parameters: parameters,
         macs: STATE_MACS * numbers * positions,
-        inputs: 0.0,
-        outputs: if positions > 1.0 { 0.0 } else { kept },
-        cache: if positions > 1.0 { 0.0 } else { kept },
+        // Read and written.
+        cache: if positions > 1.0 { 0.0 } else { 2.0 * kept },
         ..folded(0)
     }
 }

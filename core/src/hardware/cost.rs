@@ -3,7 +3,7 @@
 use crate::digits::{si, trimmed};
 use crate::error::plain;
 use crate::hardware::{Bottleneck, Bound, EnergyBreakdown, LayerCost, TimeBreakdown};
-use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
+use crate::profile::{Kept, Layer, LayerKind, LayerProfile, ModelProfile, Unit};
 use crate::scenario::Scenario;
 use crate::units::{Bytes, Joules, Range, Seconds, Watts};
 
@@ -39,7 +39,7 @@ impl Request<'_> {
                 Some(window) => context.min(f64::from(window)),
                 None => context,
             };
-            let factor = if layer.execution.state {
+            let factor = if layer.execution.kept == Kept::State {
                 1.0
             } else {
                 seen / Layer::REFERENCE_CONTEXT
@@ -55,15 +55,17 @@ impl Request<'_> {
         }
     }
 
-    /// Cache elements of a layer that are kept for a sequence: those that are read, and where some are picked, all.
+    /// Cache elements of a layer that are kept of a sequence.
     pub(crate) fn kept(&self, layer: &Layer) -> f64 {
         let read = self.work(layer).1;
-        match layer.execution.window {
-            Some(window) if layer.execution.picked => {
+        match (layer.execution.kept, layer.execution.window) {
+            (Kept::Picked, Some(window)) => {
                 let context = self.scenario.average_context();
                 read * (context / f64::from(window)).max(1.0)
             }
-            _ => read,
+            (Kept::Earlier, _) => 0.0,
+            (Kept::State, _) => 0.5 * read,
+            (Kept::Read | Kept::Picked, _) => read,
         }
     }
 

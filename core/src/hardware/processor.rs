@@ -8,6 +8,7 @@ mod notes;
 mod packed;
 mod parts;
 mod plan;
+mod rates;
 mod roofline;
 mod stages;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use self::plan::Plan;
+use self::rates::Rates;
 use self::words::{energy_formula, quoted_elsewhere, time_formula};
 use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
@@ -175,33 +177,6 @@ const HANDED_OVER: &str = "handing the batch over";
 
 /// How many [`Precision`]s there are.
 const FORMATS: usize = 6;
-
-/// The constants of one corner, looked up once per footprint.
-struct Rates {
-    corner: Corner,
-    /// By [`Precision`] as a number.
-    peak: [f64; FORMATS],
-    energy_per_op: [f64; FORMATS],
-    bandwidth: f64,
-    on_chip_bandwidth: f64,
-    energy_memory: f64,
-    energy_on_chip: f64,
-    compute_efficiency: f64,
-    packed_efficiency: f64,
-    packed_launch: f64,
-    launch: f64,
-    start: f64,
-    /// How many times the usual operations unpacking takes.
-    unpacking: f64,
-    link_bandwidth: f64,
-    link_latency: f64,
-    energy_link: f64,
-    sparse_speedup: f64,
-    vector_peak: f64,
-    vector_energy: f64,
-    static_power: f64,
-    power_limit: f64,
-}
 
 /// What one layer asks of all devices together, per batch; the same at every corner.
 struct Demand<'a> {
@@ -374,61 +349,6 @@ impl Processor {
             weight_bytes: plan.weight_bytes,
             executed: demands.iter().map(Demand::executed).sum::<f64>() / (2.0 * batch),
         })
-    }
-
-    fn rates(&self, target: &HardwareTarget, corner: Corner) -> Rates {
-        let bandwidth_efficiency = self.bandwidth_efficiency.gain(corner);
-        let mut peak = [f64::INFINITY; FORMATS];
-        let mut energy_per_op = [0.0; FORMATS];
-        for (precision, figure) in &self.peak {
-            peak[*precision as usize] = figure.gain(corner).0;
-        }
-        for (precision, figure) in &self.energy_per_op {
-            energy_per_op[*precision as usize] = figure.cost(corner).0;
-        }
-        // Unpacking runs on the widest general arithmetic units.
-        let vector = self.peak.keys().next_back().map_or(0, |p| *p as usize);
-        let packed = self.packed.as_ref();
-        Rates {
-            corner,
-            packed_efficiency: packed.map_or(1.0, |packed| packed.efficiency.gain(corner)),
-            packed_launch: packed.map_or(0.0, |packed| packed.launch.cost(corner).0),
-            vector_peak: peak[vector],
-            vector_energy: energy_per_op[vector],
-            peak,
-            energy_per_op,
-            bandwidth: self
-                .memory
-                .as_ref()
-                .map_or(f64::INFINITY, |m| m.bandwidth.gain(corner).0)
-                * bandwidth_efficiency,
-            on_chip_bandwidth: self.on_chip.bandwidth.gain(corner).0 * bandwidth_efficiency,
-            energy_memory: self
-                .memory
-                .as_ref()
-                .map_or(0.0, |m| m.energy_per_byte.cost(corner).0),
-            energy_on_chip: self.on_chip.energy_per_byte.cost(corner).0,
-            compute_efficiency: self.compute_efficiency.gain(corner),
-            launch: self.launch.cost(corner).0,
-            start: self.start.as_ref().map_or(0.0, |s| s.cost(corner).0),
-            unpacking: match corner {
-                Corner::Best => plan::UNPACKING.low,
-                Corner::Typical => plan::UNPACKING.typical,
-                Corner::Worst => plan::UNPACKING.high,
-            },
-            link_bandwidth: self
-                .link
-                .as_ref()
-                .map_or(f64::INFINITY, |l| l.bandwidth.gain(corner).0),
-            link_latency: self.link.as_ref().map_or(0.0, |l| l.latency.cost(corner).0),
-            energy_link: self
-                .link
-                .as_ref()
-                .map_or(0.0, |l| l.energy_per_byte.cost(corner).0),
-            sparse_speedup: self.two_of_four.as_ref().map_or(1.0, |s| s.gain(corner)),
-            static_power: target.static_power.cost(corner).0,
-            power_limit: target.power_limit.gain(corner).0,
-        }
     }
 
     /// Time and dynamic energy of one layer for a batch, time by what takes it.

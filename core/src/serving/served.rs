@@ -114,7 +114,7 @@ pub(crate) fn software(
 pub enum Fit {
     /// This device was measured with networks of this kind.
     Device,
-    /// It was, with networks of attention layers alone; this one has layers with a state.
+    /// It was, with networks counted as layers of attention; this one has layers with a state.
     Relatives,
     /// Other devices of its generation were.
     Generation,
@@ -137,7 +137,7 @@ pub(crate) fn fit_of(network: &Architecture, target: &HardwareTarget) -> Result<
     })
 }
 
-/// Whether some of a language model's layers keep a state instead of keys and values: none that was fitted has such.
+/// Whether some of a language model's layers keep a state instead of keys and values: what was fitted was counted without.
 fn has_state(network: &Architecture) -> bool {
     let blocks = match &network.shape {
         Shape::Transformer(transformer) => transformer.blocks.as_slice(),
@@ -220,8 +220,15 @@ impl Served<'_> {
             };
             (2.0 * l.scales as f64 + bitmap) / l.layer.weights().max(1) as f64
         });
+        // Experts in 4 bits are MXFP4 in the catalogue; a file says what they are.
+        let narrow = narrow_experts(self.request.profile);
+        let own = self.request.profile.network.as_ref();
+        let floating = own
+            .and_then(|network| network.formats.as_ref())
+            .is_none_or(|formats| formats.scheme.contains("fp4"));
         let serving = Serving {
-            mxfp4_experts: mxfp4_experts(self.request.profile),
+            mxfp4_experts: narrow && floating,
+            integer_experts: narrow && !floating,
             ..serving(scenario, self.era, format, scale)
         };
         let mut device = self.device.clone();
@@ -372,7 +379,7 @@ fn half_zero(layer: &LayerProfile) -> bool {
 }
 
 /// Whether experts are stored in 4 bits and the rest in more.
-fn mxfp4_experts(profile: &ModelProfile) -> bool {
+fn narrow_experts(profile: &ModelProfile) -> bool {
     let narrow = |l: &&LayerProfile| l.layer.execution.experts.is_some() && l.weight_bits == 4;
     profile.layers.iter().any(|l| narrow(&l))
         && main_layer(profile).is_some_and(|l| l.weight_bits > 4)

@@ -1,11 +1,12 @@
 //! What a configuration says beside shapes, and what must hold of them.
 
 use super::keys::{Keys, most, shown};
+use super::transformer::HIDDEN;
 use crate::error::Result;
 
 /// Parts of the kinds (`model_type`, `architectures`) whose keys look like those of a transformer and whose layers are not
 /// known.
-const OTHER_KINDS: [&str; 13] = [
+const OTHER_KINDS: [&str; 26] = [
     "rwkv",
     "zamba",
     "zamba2",
@@ -19,9 +20,29 @@ const OTHER_KINDS: [&str; 13] = [
     "lstm",
     "gru",
     "s4",
+    "albert",
+    "deberta",
+    "longformer",
+    "big_bird",
+    "xlnet",
+    "funnel",
+    "vit",
+    "clip",
+    "siglip",
+    "whisper",
+    "wav2vec2",
+    "hubert",
+    "wavlm",
 ];
 /// Keys that only layers of such kinds have.
-const OTHER_KEYS: [&str; 1] = ["ssm_cfg"];
+const OTHER_KEYS: [&str; 2] = ["ssm_cfg", "position_encoding_2d"];
+/// What the class of a network that writes text is called, at its end.
+const WRITERS: [&str; 4] = [
+    "ForCausalLM",
+    "LMHeadModel",
+    "ForConditionalGeneration",
+    "CausalLM",
+];
 
 impl Keys<'_> {
     /// Most tokens that the network was made for.
@@ -67,8 +88,21 @@ impl Keys<'_> {
         }))
     }
 
-    /// Refuses networks of other kinds, by name.
-    pub(super) fn refuse_other_kinds(&self) -> Result<()> {
+    /// Words that are as wide as the stream need no projection.
+    fn other_width(&self, hidden: Option<u32>) -> Result<Option<(&'static str, u32)>> {
+        for key in ["word_embed_proj_dim", "embedding_size"] {
+            if let Some(width) = self.positive(&[key], most::WIDTH)?
+                && hidden.is_some_and(|hidden| hidden != width)
+            {
+                return Ok(Some((key, width)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Refuses networks of other kinds, by name; `known` is whether the type is.
+    pub(super) fn refuse_other_kinds(&self, known: bool) -> Result<()> {
+        let hidden = self.positive(&HIDDEN, most::WIDTH)?;
         let classes = self.texts("architectures")?.unwrap_or_default();
         let class = classes.first().copied().unwrap_or_default();
         let kind = self.text("model_type")?;
@@ -83,6 +117,14 @@ impl Keys<'_> {
             "whose layers are not known".to_owned()
         } else if let Some(key) = OTHER_KEYS.iter().find(|key| self.value(key).is_some()) {
             format!("whose key '{key}' belongs to layers that are no attention")
+        } else if !known && !class.is_empty() && !WRITERS.iter().any(|end| class.ends_with(end)) {
+            let class = shown(class);
+            format!("of which the class, '{class}', is not one that writes text")
+        } else if let Some((key, width)) = self.other_width(hidden)? {
+            format!(
+                "whose words are {width} wide ('{key}') in a stream of {}",
+                hidden.unwrap_or(0)
+            )
         } else if self.flag("is_encoder_decoder")? == Some(true) {
             "which has an encoder and a decoder".to_owned()
         } else {

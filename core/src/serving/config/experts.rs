@@ -70,6 +70,15 @@ impl Keys<'_> {
         } else {
             None
         };
+        let alone_shared = match experts {
+            // What every token visits, where there are no experts beside it, is the dense layer.
+            None => self.positive(&SHARED_WIDTH, most::WIDTH)?,
+            Some(_) => None,
+        };
+        let inner = match alone_shared {
+            Some(shared) => vec![shared; layers as usize],
+            None => inner,
+        };
         let dense = match self.positive(
             &["intermediate_size_mlp", "dense_intermediate_size"],
             most::WIDTH,

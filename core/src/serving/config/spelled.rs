@@ -265,3 +265,45 @@ fn a_window_without_a_pattern_is_not_taken_for_all_layers() {
     let usual = read(&json!({"model_type": "exaone4"})).unwrap();
     assert!(usual.graph().language().unwrap().has_windows());
 }
+
+#[test]
+fn what_writes_no_text_is_not_taken_for_a_decoder() {
+    for (changes, fact) in [
+        (
+            json!({"model_type": "new_vision", "architectures": ["NewForImageClassification"]}),
+            "'NewForImageClassification', is not one that writes text",
+        ),
+        (
+            json!({"model_type": "clip_text_model"}),
+            "'clip_text_model', whose layers are not known",
+        ),
+        (
+            json!({"model_type": "albert"}),
+            "'albert', whose layers are not known",
+        ),
+        (
+            json!({"model_type": "opt", "word_embed_proj_dim": 32}),
+            "32 wide ('word_embed_proj_dim') in a stream of 64",
+        ),
+        (
+            json!({"model_type": "chatglm", "position_encoding_2d": true}),
+            "key 'position_encoding_2d'",
+        ),
+        (
+            json!({"model_type": "new", "attention_other_setting": {"heads": 2}}),
+            "the key 'attention_other_setting'",
+        ),
+    ] {
+        let error = read(&changes).unwrap_err();
+        assert!(error.contains(fact), "{changes}: {error}");
+    }
+    let writes = json!({"model_type": "new_text", "architectures": ["NewForCausalLM"]});
+    assert!(read(&writes).unwrap().notes[0].contains("read as a decoder like Llama"));
+    // Without experts, what would be shared is the dense layer.
+    let dense = json!({"model_type": "granitemoehybrid", "num_experts": 0, "layer_types": ["attention", "attention"],
+        "shared_intermediate_size": 96});
+    let all = read(&dense).unwrap().graph().parameters();
+    let other = json!({"model_type": "granitemoehybrid", "num_experts": 0, "layer_types": ["attention", "attention"],
+        "intermediate_size": 96, "moe_intermediate_size": null});
+    assert_eq!(all, read(&other).unwrap().graph().parameters());
+}

@@ -52,7 +52,7 @@ const VOCABULARY: [&str; 4] = [
     "vocabulary_size",
 ];
 /// Words in keys that change what a layer is: what such a key says cannot be left out of the count.
-const SHAPING: [&str; 17] = [
+const SHAPING: [&str; 18] = [
     "expert",
     "moe",
     "mamba",
@@ -70,6 +70,7 @@ const SHAPING: [&str; 17] = [
     "cross_attention",
     "per_layer",
     "kv_shared",
+    "attention_other",
 ];
 /// Keys with such words that change no shape.
 const HARMLESS: [&str; 14] = [
@@ -126,9 +127,9 @@ const USUAL: [&str; 31] = [
 impl Keys<'_> {
     /// A transformer, or a network of its kind. What was understood in a way that the file does not state is noted.
     pub(super) fn transformer(&mut self, notes: &mut Vec<String>) -> Result<Transformer> {
-        self.refuse_other_kinds()?;
         let name = self.text("model_type")?;
         let known = types::find(name)?;
+        self.refuse_other_kinds(known.is_some())?;
         let usual = types::find("llama")?;
         let Some(kind) = known.or(usual) else {
             return self.refuse("no type of model is known");

@@ -1,6 +1,6 @@
 //! What serving software makes of a recipe, in clauses that each say which weights they are about.
 
-use super::{Served, half_zero, main_layer, mxfp4_experts};
+use super::{Served, half_zero, main_layer, narrow_experts};
 use crate::hardware::share::unused_zeros;
 use crate::serving::format::WeightFormat;
 
@@ -25,7 +25,7 @@ impl Served<'_> {
         .into_iter()
         .collect();
         notes.extend(self.undivided_heads());
-        let experts = mxfp4_experts(profile);
+        let experts = narrow_experts(profile);
         if experts {
             notes.push(
                 "experts are stored in 4 bits and computed in 16: fewer bytes, and the width saves no operations"

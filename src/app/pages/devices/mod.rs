@@ -204,7 +204,7 @@ const fn fit_words(fit: Fit) -> (&'static str, &'static str) {
         ),
         Fit::Relatives => (
             "fitted to relatives",
-            "fitted to published measurements of this device with networks that have no layers with a state",
+            "fitted to published measurements of this device with networks counted as layers of attention",
         ),
         Fit::Generation => (
             "fitted to others",

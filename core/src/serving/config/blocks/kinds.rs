@@ -88,11 +88,12 @@ impl Keys<'_> {
 
     /// Kinds by a list of words, one for each layer, or a pattern of words that repeats.
     fn listed(&self, layers: u32) -> Result<Option<Vec<Kind>>> {
-        const LISTS: [&str; 4] = [
+        const LISTS: [&str; 5] = [
             "layer_types",
             "layers_block_type",
             "block_types",
             "_block_types",
+            "attention_layers",
         ];
         for name in LISTS {
             let Some(words) = self.texts(name)? else {
