@@ -332,11 +332,9 @@ impl Engine {
         architecture: &Architecture,
         weights: &dyn Fn() -> Result<crate::model::Tensors>,
     ) -> Result<f64> {
-        let tensors = weights()?;
+        let network = architecture.ready(&weights()?, 32)?;
         let mut accumulator = Accumulator::new(&self.set, baseline);
-        while accumulator.seen() < self.set.coarse()
-            && accumulator.step(architecture, &tensors, 32)?
-        {}
+        while accumulator.seen() < self.set.coarse() && accumulator.step(&network)? {}
         Ok(accumulator.quality().value)
     }
 
@@ -346,7 +344,8 @@ impl Engine {
             return Ok(baseline);
         }
         observer.progress("Measuring the original", 0.0);
-        let measured = Baseline::measure(&self.model.architecture, &self.model.tensors, &self.set)?;
+        let network = self.model.architecture.ready(&self.model.tensors, 32)?;
+        let measured = Baseline::measure(&network, &self.set)?;
         Ok(self.baseline.get_or_init(|| measured))
     }
 

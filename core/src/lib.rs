@@ -29,6 +29,7 @@ pub mod power;
 pub mod preset;
 pub mod profile;
 pub mod recipe;
+pub mod run;
 pub mod scenario;
 pub mod serving;
 pub mod software;

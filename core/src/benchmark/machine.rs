@@ -15,9 +15,10 @@ use crate::error::Result;
 use crate::hardware::{
     self, Calibration, Cost, HardwareTarget, PackedCalibration, Request, identity, this_machine,
 };
-use crate::model::{Architecture, GptConfig, LayerRun, Model, Network, PackedFormat, PackedMatrix};
+use crate::model::{Architecture, GptConfig, Model};
 use crate::profile::LayerKind;
 use crate::recipe::Recipe;
+use crate::run::{LayerRun, PackedFormat, PackedMatrix};
 use crate::scenario::Scenario;
 use crate::spread::{Spread, seconds};
 use crate::units::Range;
@@ -298,7 +299,7 @@ fn launch() -> Result<Spread> {
         .iter()
         .filter(|layer| layer.kind != LayerKind::Elementwise)
         .count();
-    let network = Network::new(&architecture, &architecture.initial_tensors(1)?, 32)?;
+    let network = architecture.ready(&architecture.initial_tensors(1)?, 32)?;
     let token = Tensor::new(&[[1_u32]], &Device::Cpu)?;
     let times = seconds(LEAST, || {
         black_box(network.run(&token)?);
@@ -326,7 +327,7 @@ pub struct Speed {
 /// # Errors
 /// A computation failed.
 fn forward_speeds(model: &Model) -> Result<Vec<Speed>> {
-    let network = Network::new(&model.architecture, &model.tensors, 32)?;
+    let network = model.architecture.ready(&model.tensors, 32)?;
     BATCHES
         .iter()
         .map(|&samples| {

@@ -14,10 +14,11 @@ use crate::error::Result;
 use crate::footprint::Estimate;
 use crate::hardware::{HardwareTarget, Machine, Request};
 use crate::measurement::{Provenance, Quality};
-use crate::model::{Architecture, Model, PackedFormat, PackedNetwork, Tensors};
+use crate::model::{Architecture, Model, Tensors};
 use crate::power::{Answer, Meter};
 use crate::profile::{ModelProfile, Unit};
 use crate::recipe::Recipe;
+use crate::run::{PackedFormat, PackedNetwork};
 use crate::scenario::Scenario;
 use crate::spread::{Spread, seconds_watched};
 use crate::units::{Range, UnitsPerSecond};
@@ -176,7 +177,7 @@ impl PackedModel {
             layer.activation_bits = if format.is_integer() { 8 } else { 32 };
         }
         Ok(Self {
-            network: PackedNetwork::new(architecture, tensors, bits)?,
+            network: architecture.packed(tensors, bits)?,
             architecture: architecture.clone(),
             profile,
             recipe: *recipe,

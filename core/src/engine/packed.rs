@@ -81,11 +81,12 @@ impl Engine {
         let bits = recipe.quantization.activation_bits;
         let mut through_kernels = Accumulator::new(&self.set, baseline);
         let mut engine = Accumulator::new(&self.set, baseline);
+        let ready = network.architecture.ready(&compressed.tensors, bits)?;
         while engine.seen() < self.set.coarse() {
             going_on(observer)?;
             let done = engine.seen() as f64 / self.set.coarse() as f64;
             observer.progress("Quality of packed weights", done / 4.0);
-            engine.step(&network.architecture, &compressed.tensors, bits)?;
+            engine.step(&ready)?;
             through_kernels.step_through(&mut |input| packed.network.run(input))?;
         }
         Ok(PackedQuality {

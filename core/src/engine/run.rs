@@ -29,7 +29,8 @@ impl Run<'_> {
         let mut accumulator = Accumulator::new(&engine.set, baseline);
         let mut next_report = engine.set.coarse();
         let mut reached = Depth::Coarse;
-        while accumulator.step(&self.network.architecture, &self.compressed.tensors, bits)? {
+        let network = (self.network.architecture).ready(&self.compressed.tensors, bits)?;
+        while accumulator.step(&network)? {
             if observer.abandoned() {
                 return Err(Error::Cancelled);
             }
@@ -56,8 +57,7 @@ impl Run<'_> {
         if matches!(engine.set, EvaluationSet::Text(_)) {
             observer.measured(&full);
         }
-        full.examples =
-            accumulator.examples(&self.network.architecture, &self.compressed.tensors, bits)?;
+        full.examples = accumulator.examples(&network)?;
         Ok(engine.remember(&self.key, full))
     }
 

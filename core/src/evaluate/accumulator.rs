@@ -10,7 +10,7 @@ use super::statistics::{ClusteredMean, paired_proportions, wilson};
 use super::text;
 use crate::error::{Error, Result};
 use crate::measurement::{Example, Interval, Metric, Quality};
-use crate::model::{Architecture, Tensors};
+use crate::run::Network;
 
 /// Images shown as examples at most.
 const EXAMPLE_IMAGES: usize = 12;
@@ -58,18 +58,13 @@ impl<'a> Accumulator<'a> {
     ///
     /// # Errors
     /// [`Error::Compute`] if the network does not fit the set or its outputs are not finite.
-    pub fn step(
-        &mut self,
-        architecture: &Architecture,
-        tensors: &Tensors,
-        activation_bits: u8,
-    ) -> Result<bool> {
-        self.set.check(architecture)?;
+    pub fn step(&mut self, network: &Network) -> Result<bool> {
+        self.set.check(network)?;
         let set = self.set;
-        self.step_with(&mut |items| answer(architecture, tensors, activation_bits, set, items))
+        self.step_with(&mut |items| answer(network, set, items))
     }
 
-    /// The same through another way of running it: inputs as of [`Architecture::forward`] to logits.
+    /// The same through another way of running it: inputs as of [`Network::run`] to logits.
     ///
     /// # Errors
     /// As [`Self::step`].
@@ -182,17 +177,11 @@ impl<'a> Accumulator<'a> {
     ///
     /// # Errors
     /// [`Error::Compute`] if the network's predictions are not finite.
-    pub fn examples(
-        &self,
-        architecture: &Architecture,
-        tensors: &Tensors,
-        activation_bits: u8,
-    ) -> Result<Vec<Example>> {
+    pub fn examples(&self, network: &Network) -> Result<Vec<Example>> {
         let readable = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut examples = self.examples.clone();
         for text in self.baseline.texts() {
-            let continuation =
-                text::continuation(architecture, tensors, activation_bits, &text.prompt)?;
+            let continuation = text::continuation(network, &text.prompt)?;
             examples.push(Example::Text {
                 prompt: readable(&text.prompt),
                 original: readable(&text.continuation),
@@ -206,7 +195,7 @@ impl<'a> Accumulator<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CnnConfig, GptConfig};
+    use crate::model::{Architecture, CnnConfig, GptConfig};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -240,16 +229,23 @@ mod tests {
     ) -> Quality {
         let original = architecture.initial_tensors(original).unwrap();
         let other = architecture.initial_tensors(other).unwrap();
-        let baseline = Baseline::measure(architecture, &original, set).unwrap();
+        let baseline = Baseline::measure(&architecture.ready(&original, 32).unwrap(), set).unwrap();
         let mut accumulator = Accumulator::new(set, &baseline);
         let mut last = 0;
-        while accumulator.step(architecture, &other, 32).unwrap() {
+        while accumulator
+            .step(&architecture.ready(&other, 32).unwrap())
+            .unwrap()
+        {
             assert!(accumulator.seen() > last);
             last = accumulator.seen();
         }
         assert!(accumulator.is_complete());
         assert_eq!(accumulator.seen(), set.len());
-        assert!(!accumulator.step(architecture, &other, 32).unwrap());
+        assert!(
+            !accumulator
+                .step(&architecture.ready(&other, 32).unwrap())
+                .unwrap()
+        );
         accumulator.quality()
     }
 
@@ -270,7 +266,8 @@ mod tests {
         let everything = (f64::NEG_INFINITY, f64::INFINITY);
         for (architecture, set) in [images(), text()] {
             let original = architecture.initial_tensors(1).unwrap();
-            let baseline = Baseline::measure(&architecture, &original, &set).unwrap();
+            let baseline =
+                Baseline::measure(&architecture.ready(&original, 32).unwrap(), &set).unwrap();
             let quality = Accumulator::new(&set, &baseline).quality();
             assert_eq!(quality.n, 0);
             // No divergence is below zero.
@@ -304,9 +301,11 @@ mod tests {
         let mut tensors = architecture.initial_tensors(1).unwrap();
         let flat = tensors["head.weight"].zeros_like().unwrap();
         tensors.insert("head.weight".to_owned(), flat);
-        let baseline = Baseline::measure(&architecture, &tensors, &set).unwrap();
+        let baseline = Baseline::measure(&architecture.ready(&tensors, 32).unwrap(), &set).unwrap();
         let mut accumulator = Accumulator::new(&set, &baseline);
-        accumulator.step(&architecture, &tensors, 32).unwrap();
+        accumulator
+            .step(&architecture.ready(&tensors, 32).unwrap())
+            .unwrap();
         let quality = accumulator.quality();
         assert!((quality.value - 8.0).abs() < 1e-6, "{}", quality.value);
         assert!(!accumulator.is_complete());
@@ -317,10 +316,16 @@ mod tests {
         let (architecture, set) = images();
         let original = architecture.initial_tensors(1).unwrap();
         let other = architecture.initial_tensors(3).unwrap();
-        let baseline = Baseline::measure(&architecture, &original, &set).unwrap();
+        let baseline =
+            Baseline::measure(&architecture.ready(&original, 32).unwrap(), &set).unwrap();
         let mut accumulator = Accumulator::new(&set, &baseline);
-        while accumulator.step(&architecture, &other, 32).unwrap() {}
-        let examples = accumulator.examples(&architecture, &other, 32).unwrap();
+        while accumulator
+            .step(&architecture.ready(&other, 32).unwrap())
+            .unwrap()
+        {}
+        let examples = accumulator
+            .examples(&architecture.ready(&other, 32).unwrap())
+            .unwrap();
         assert!((1..=EXAMPLE_IMAGES).contains(&examples.len()));
         let EvaluationSet::Images(images) = &set else {
             unreachable!()
@@ -357,18 +362,22 @@ mod tests {
     fn a_student_of_another_width_is_measured_and_another_family_refused() {
         let (architecture, set) = text();
         let tensors = architecture.initial_tensors(1).unwrap();
-        let baseline = Baseline::measure(&architecture, &tensors, &set).unwrap();
+        let baseline = Baseline::measure(&architecture.ready(&tensors, 32).unwrap(), &set).unwrap();
         let mut accumulator = Accumulator::new(&set, &baseline);
         let (student, _) = architecture.student(0.5);
         let weights = student.initial_tensors(1).unwrap();
-        assert!(accumulator.step(&student, &weights, 8).unwrap());
+        assert!(
+            accumulator
+                .step(&student.ready(&weights, 8).unwrap())
+                .unwrap()
+        );
         let cnn = Architecture::Cnn(CnnConfig::fashion());
         assert_eq!(
             accumulator
-                .step(&cnn, &tensors, 32)
+                .step(&cnn.ready(&cnn.initial_tensors(1).unwrap(), 32).unwrap())
                 .unwrap_err()
                 .to_string(),
-            "computation failed: a convolutional classifier of this shape cannot be measured on these data"
+            "computation failed: a network of this shape cannot be measured on these data"
         );
     }
 
@@ -376,14 +385,17 @@ mod tests {
     fn both_models_continue_the_same_prompts() {
         let (architecture, set) = text();
         let original = architecture.initial_tensors(1).unwrap();
-        let baseline = Baseline::measure(&architecture, &original, &set).unwrap();
+        let baseline =
+            Baseline::measure(&architecture.ready(&original, 32).unwrap(), &set).unwrap();
         let accumulator = Accumulator::new(&set, &baseline);
         let (student, _) = architecture.student(0.5);
         let other = student.initial_tensors(1).unwrap();
         for (architecture, tensors, same) in
             [(&architecture, &original, true), (&student, &other, false)]
         {
-            let examples = accumulator.examples(architecture, tensors, 32).unwrap();
+            let examples = accumulator
+                .examples(&architecture.ready(&tensors, 32).unwrap())
+                .unwrap();
             assert!(!examples.is_empty());
             for example in examples {
                 let Example::Text {
@@ -405,7 +417,8 @@ mod tests {
         let mut tensors = architecture.initial_tensors(1).unwrap();
         let nan = (tensors["head.bias"].zeros_like().unwrap() * f64::NAN).unwrap();
         tensors.insert("head.bias".to_owned(), nan);
-        let error = Baseline::measure(&architecture, &tensors, &set).unwrap_err();
+        let error =
+            Baseline::measure(&architecture.ready(&tensors, 32).unwrap(), &set).unwrap_err();
         assert_eq!(
             error.to_string(),
             "computation failed: the network's outputs are not finite numbers"

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::set::EvaluationSet;
 use super::text;
 use crate::error::{Error, Result};
-use crate::model::{Architecture, Tensors};
+use crate::run::Network;
 
 /// Predictions of text whose whole distribution is kept for the divergence. With 256 f32 each that is 16.8 MB; all of
 /// the bundled text would be 67 MB. The order of the contexts is random, so these are a fair sample.
@@ -41,21 +41,17 @@ pub(super) struct Answers {
 }
 
 impl Baseline {
-    /// Runs the original, unrounded, on all of the set, and lets it write.
+    /// Runs the original, whose activations are not rounded, on all of the set, and lets it write.
     ///
     /// # Errors
     /// [`Error::Compute`] if the network and the set do not fit or the outputs are not finite.
-    pub fn measure(
-        architecture: &Architecture,
-        tensors: &Tensors,
-        set: &EvaluationSet,
-    ) -> Result<Self> {
-        set.check(architecture)?;
+    pub fn measure(network: &Network, set: &EvaluationSet) -> Result<Self> {
+        set.check(network)?;
         let mut items: Vec<Answers> = Vec::with_capacity(set.items());
         let mut kept = 0;
         while items.len() < set.items() {
             let step = set.step(items.len());
-            for mut answers in answer(architecture, tensors, 32, set, step)? {
+            for mut answers in answer(network, set, step)? {
                 if matches!(set, EvaluationSet::Text(_)) && kept >= DIVERGENCE_PREDICTIONS {
                     answers.log_probabilities = Vec::new();
                 }
@@ -66,7 +62,7 @@ impl Baseline {
         let texts = text::prompts(set)
             .into_iter()
             .map(|prompt| {
-                let continuation = text::continuation(architecture, tensors, 32, &prompt)?;
+                let continuation = text::continuation(network, &prompt)?;
                 Ok(Written {
                     prompt,
                     continuation,
@@ -87,13 +83,11 @@ impl Baseline {
 
 /// Runs a network on some items of a set.
 pub(super) fn answer(
-    architecture: &Architecture,
-    tensors: &Tensors,
-    activation_bits: u8,
+    network: &Network,
     set: &EvaluationSet,
     items: std::ops::Range<usize>,
 ) -> Result<Vec<Answers>> {
-    let logits = architecture.forward(tensors, &set.input(items.clone())?, activation_bits)?;
+    let logits = network.run(&set.input(items.clone())?)?;
     scores(&logits, set, items)
 }
 

@@ -8,7 +8,9 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
-use crate::model::{Architecture, CnnConfig, GptConfig};
+use crate::graph::Input;
+use crate::model::{CnnConfig, GptConfig};
+use crate::run::Network;
 
 /// Images of the first, coarse measurement.
 pub const COARSE_IMAGES: usize = 256;
@@ -211,23 +213,23 @@ impl EvaluationSet {
     }
 
     /// Checks that a network reads this set's inputs and answers in its terms.
-    pub(super) fn check(&self, architecture: &Architecture) -> Result<()> {
-        let fits = match (self, architecture) {
-            (Self::Images(images), Architecture::Cnn(config)) => {
-                (images.channels, images.size) == (config.input_channels, config.size)
+    pub(super) fn check(&self, network: &Network) -> Result<()> {
+        let fits = match (self, network.input()) {
+            (Self::Images(images), Input::Image((channels, rows, columns))) => {
+                let wanted = [channels, rows, columns].map(|extent| extent as usize);
+                [images.channels, images.size, images.size] == wanted
             }
-            (Self::Text(text), Architecture::Gpt(config)) => {
-                text.context <= config.context && config.vocabulary == 256
+            (Self::Text(text), Input::Tokens { context, .. }) => {
+                text.context <= context as usize && network.outputs() == 256
             }
             _ => false,
         };
         if fits {
             Ok(())
         } else {
-            Err(Error::Compute(format!(
-                "a {} of this shape cannot be measured on these data",
-                architecture.family()
-            )))
+            Err(Error::Compute(
+                "a network of this shape cannot be measured on these data".to_owned(),
+            ))
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::EvaluationSet;
 use crate::evaluate::statistics::wilson;
 use crate::measurement::{LayerActivity, Spiking};
-use crate::model::{Architecture, Network, Tensors};
+use crate::model::{Architecture, Tensors};
 
 /// Images that are run between two looks at whether the result is still wanted.
 const STEP: usize = 50;
@@ -27,7 +27,7 @@ pub(crate) fn run_spiking(
     steps: u32,
     stop: &dyn Fn() -> bool,
 ) -> Result<Spiking> {
-    let network = Network::new(architecture, tensors, 32)?;
+    let network = architecture.ready(tensors, 32)?;
     let spiking = network.spiking(calibration).ok_or_else(|| {
         Error::Infeasible(
             "attention has no rate-coded form, so that this network has no spiking version"
@@ -46,7 +46,7 @@ pub(crate) fn run_spiking(
         at = items.end;
         let input = set.input(items.clone())?;
         let plain = network.run(&input)?.to_vec2::<f32>()?;
-        let run = spiking.run(&input.flatten_all()?.to_vec1::<f32>()?, steps);
+        let run = spiking.run(&input.flatten_all()?.to_vec1::<f32>()?, steps)?;
         let rows = run.logits.chunks_exact(network.outputs());
         for ((item, logits), plain) in items.zip(rows).zip(&plain) {
             let label = set.targets(item).first().copied().map(usize::from);

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::baseline::NOT_FINITE;
 use super::set::EvaluationSet;
 use crate::error::{Error, Result};
-use crate::model::{Architecture, Network, Tensors};
+use crate::run::Network;
 
 /// Bytes that a model writes after a prompt.
 const CONTINUATION: usize = 200;
@@ -49,17 +49,10 @@ fn prompt(bytes: &[u8], from: usize) -> &[u8] {
 ///
 /// # Errors
 /// [`Error::Compute`] if the network is no byte language model or its predictions are not finite.
-pub(super) fn continuation(
-    architecture: &Architecture,
-    tensors: &Tensors,
-    activation_bits: u8,
-    prompt: &[u8],
-) -> Result<Vec<u8>> {
-    let network = Network::new(architecture, tensors, activation_bits)?;
+pub(super) fn continuation(network: &Network, prompt: &[u8]) -> Result<Vec<u8>> {
     let (Some(mut reader), 256) = (network.reader(), network.outputs()) else {
         return Err(Error::Compute(format!(
-            "a {} of {} outputs writes no text",
-            architecture.family(),
+            "a network of {} outputs that does not read bytes writes no text",
             network.outputs()
         )));
     };
@@ -108,7 +101,7 @@ fn draw(logits: &[f32], place: f64) -> Result<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::GptConfig;
+    use crate::model::{Architecture, GptConfig};
 
     fn architecture() -> Architecture {
         Architecture::Gpt(GptConfig {
@@ -137,7 +130,8 @@ mod tests {
         let architecture = architecture();
         let write = |seed| {
             let tensors = architecture.initial_tensors(seed).unwrap();
-            continuation(&architecture, &tensors, 8, b"Call me Ishmael.").unwrap()
+            let network = architecture.ready(&tensors, 8).unwrap();
+            continuation(&network, b"Call me Ishmael.").unwrap()
         };
         assert_eq!(write(1).len(), CONTINUATION);
         assert_eq!(write(1), write(1));
@@ -149,7 +143,7 @@ mod tests {
         let architecture = architecture();
         let tensors = architecture.initial_tensors(1).unwrap();
         for prompt in [vec![b' '], vec![b'a'; 300]] {
-            let text = continuation(&architecture, &tensors, 32, &prompt).unwrap();
+            let text = continuation(&architecture.ready(&tensors, 32).unwrap(), &prompt).unwrap();
             assert_eq!(text.len(), CONTINUATION);
         }
     }
@@ -171,10 +165,10 @@ mod tests {
     fn a_classifier_writes_nothing() {
         let cnn = Architecture::Cnn(crate::model::CnnConfig::fashion());
         let tensors = cnn.initial_tensors(1).unwrap();
-        let error = continuation(&cnn, &tensors, 32, b"x").unwrap_err();
+        let error = continuation(&cnn.ready(&tensors, 32).unwrap(), b"x").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "computation failed: a convolutional classifier of 10 outputs writes no text"
+            "computation failed: a network of 10 outputs that does not read bytes writes no text"
         );
     }
 }

@@ -13,8 +13,10 @@ mod tests;
 mod work;
 
 pub use language::{AttentionLayers, ExpertLayers, Language};
-pub use node::{Node, Role};
-pub use op::{Attention, Chosen, Conv, Extent, Op, Sized};
+pub use node::{Node, Role, Value};
+pub use op::{
+    Activation, Attention, Chosen, Conv, Extent, Op, Rotary, Rule, Scores, Sized, Window,
+};
 
 use crate::profile::{Layer, Unit};
 
@@ -30,15 +32,41 @@ pub struct Graph {
     pub blocks: u32,
     /// In the order in which they run. A node may stand for several equal ones ([`Node::repeat`]).
     pub nodes: Vec<Node>,
+    /// What it is given, where it can be run: then every node says what it reads.
+    pub input: Option<Input>,
+}
+
+/// What a network is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// An image with values from 0 to 1: channels, rows, columns.
+    Image(Extent),
+    /// A text of tokens.
+    Tokens {
+        /// Number of different tokens.
+        vocabulary: u32,
+        /// The most that are looked back on.
+        context: u32,
+    },
 }
 
 impl Graph {
-    /// What every node asks of a machine, per unit of work.
+    /// What every node asks of a machine, per unit of work; what the kernel before does on the way is no layer.
     pub fn layers(&self) -> Vec<Layer> {
         self.nodes
             .iter()
+            .filter(|node| !node.op.is_on_the_way())
             .map(|node| work::layer(node, self))
             .collect()
+    }
+
+    /// Appends a node that reads these results.
+    pub fn push(&mut self, node: Node, inputs: &[Value]) -> Value {
+        self.nodes.push(Node {
+            inputs: inputs.to_vec(),
+            ..node
+        });
+        Value::Node(self.nodes.len() - 1)
     }
 
     /// Keeps keys and values in so many bits, which count as so much fewer numbers of 16.

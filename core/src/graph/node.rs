@@ -48,6 +48,17 @@ pub struct Node {
     pub experts: Option<Chosen>,
     /// Numbers of an earlier result that are read once more and added to its own (residual connections).
     pub added: f64,
+    /// Whose results it reads, in the order of its operation; empty in a network that is only counted.
+    pub inputs: Vec<Value>,
+}
+
+/// What a node can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// What the network is given.
+    Input,
+    /// The result of a node, by its place in the graph.
+    Node(usize),
 }
 
 impl Node {
@@ -62,6 +73,7 @@ impl Node {
             passes: 1,
             experts: None,
             added: 0.0,
+            inputs: Vec::new(),
         }
     }
 

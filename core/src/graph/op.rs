@@ -32,7 +32,36 @@ pub enum Op {
         width: u32,
         /// Parameters per number: a scale, and perhaps a shift.
         parameters: u32,
+        /// By what rule; needed to run it.
+        rule: Option<Rule>,
     },
+    /// Batch normalisation by running statistics, folded into the node before it: four parameters a channel, no work.
+    BatchNorm {
+        /// Channels.
+        channels: u32,
+        /// Added to the variance.
+        epsilon: f32,
+    },
+    /// A function of every number, done on the way by the kernel before it: no work of its own.
+    Activation(Activation),
+    /// The sum of two results, done on the way by the kernel before it; what it reads is [`super::Node::added`] there.
+    Add,
+    /// The product of two results of equal shape, done on the way (gates).
+    Multiply,
+    /// Turns pairs of numbers of every head by an angle that grows with the position, done on the way.
+    Rotary(Rotary),
+    /// The largest number of every window of an image, by channel, done on the way by the kernel before it; places beyond
+    /// the edge do not count.
+    MaxPool {
+        /// Rows and columns of the window.
+        size: u32,
+        /// Pixels between windows.
+        stride: u32,
+        /// Pixels beyond each edge.
+        padding: u32,
+    },
+    /// The mean over the pixels of an image, by channel, done on the way.
+    Mean,
     /// Normalisation whose scale and shift are folded into the node before it, or what its kernel does on the way
     /// (pooling, means): parameters, no work.
     Folded {
@@ -67,6 +96,20 @@ pub enum Op {
     Sized(Sized),
 }
 
+impl Op {
+    /// Whether the kernel of the node before does it on the way, so that it is no layer of its own.
+    pub const fn is_on_the_way(&self) -> bool {
+        matches!(
+            self,
+            Self::Activation(_)
+                | Self::Add
+                | Self::Multiply
+                | Self::Rotary(_)
+                | Self::MaxPool { .. }
+        )
+    }
+}
+
 /// A convolution, weights `[channels out, channels in / groups, rows, columns]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv {
@@ -82,10 +125,74 @@ pub struct Conv {
     pub transposed: bool,
     /// Whether something is added to every channel.
     pub bias: bool,
+    /// How the kernel moves; needed to run it.
+    pub window: Option<Window>,
+}
+
+/// How a kernel moves over an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Pixels between places.
+    pub stride: u32,
+    /// Zeros beyond each edge.
+    pub padding: u32,
+}
+
+impl Window {
+    /// Places of a kernel of `kernel` pixels along an edge of `size`; none where it does not fit.
+    pub const fn places(self, size: u32, kernel: u32) -> u32 {
+        let padded = size.saturating_add(self.padding.saturating_mul(2));
+        if padded < kernel || self.stride == 0 {
+            return 0;
+        }
+        (padded - kernel) / self.stride + 1
+    }
+}
+
+/// By what rule numbers are normalised.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rule {
+    /// To mean 0 and variance 1 (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
+    Layer {
+        /// Added to the variance.
+        epsilon: f32,
+    },
+    /// To a mean square of 1 (Zhang and Sennrich 2019, <https://arxiv.org/abs/1910.07467>).
+    RootMeanSquare {
+        /// Added to the mean square.
+        epsilon: f32,
+    },
+}
+
+/// Rotary position embedding (Su et al. 2021, <https://arxiv.org/abs/2104.09864>): pair i of a head turns by
+/// position × base^(−2i / dims).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rotary {
+    /// Width of a head.
+    pub width: u32,
+    /// Numbers of a head that turn, the first ones.
+    pub dims: u32,
+    /// Base of the angles.
+    pub base: f32,
+    /// Whether a pair stands side by side; else its halves are half of [`Self::dims`] apart.
+    pub interleaved: bool,
+}
+
+/// A function of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `max(0, x)`.
+    Relu,
+    /// `min(6, max(0, x))`.
+    Relu6,
+    /// The Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
+    Gelu,
+    /// `x / (1 + exp(-x))`, also called swish.
+    Silu,
 }
 
 /// Attention of one layer: what every query meets, and what is kept of every position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attention {
     /// Query heads.
     pub heads: u32,
@@ -108,6 +215,19 @@ pub struct Attention {
     pub positions: Option<u32>,
     /// Whether one small vector stands for the keys and values of all heads.
     pub latent: bool,
+    /// How scores are taken; needed to run it.
+    pub scores: Option<Scores>,
+}
+
+/// How attention takes its scores.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scores {
+    /// Times the product of a query and a key.
+    pub scale: f32,
+    /// Whether a position sees only itself and those before it.
+    pub causal: bool,
+    /// Scores are held below this smoothly: `cap · tanh(score / cap)`.
+    pub cap: Option<f32>,
 }
 
 /// Experts that a position uses, of how many.

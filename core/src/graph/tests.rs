@@ -6,6 +6,7 @@ fn graph(op: Op) -> Graph {
         positions: 1,
         blocks: 2,
         nodes: vec![Node::new("node", Role::Other, op)],
+        input: None,
     }
 }
 
@@ -37,6 +38,7 @@ fn equal_layers_count_the_same_together_and_apart() {
         Op::Norm {
             width: 9,
             parameters: 2,
+            rule: None,
         },
         Op::Attention(Attention {
             heads: 4,
@@ -49,6 +51,7 @@ fn equal_layers_count_the_same_together_and_apart() {
             picked: false,
             positions: None,
             latent: false,
+            scores: None,
         }),
         Op::Lstm {
             inputs: 3,
@@ -92,11 +95,13 @@ fn layers_that_differ_are_not_averaged() {
             picked: false,
             positions: None,
             latent: false,
+            scores: None,
         })
     };
     let norm = Op::Norm {
         width: 32,
         parameters: 1,
+        rule: None,
     };
     let graph = Graph {
         unit: Unit::Token,
@@ -107,6 +112,7 @@ fn layers_that_differ_are_not_averaged() {
             Node::new("b", Role::Attention, attention(Some(10))),
             Node::new("norms", Role::Norm, norm),
         ],
+        input: None,
     };
     let language = graph.language().unwrap();
     assert_eq!(language.blocks, 2.0);
@@ -136,6 +142,7 @@ fn kept_and_read_are_told_apart() {
             picked,
             positions: None,
             latent: false,
+            scores: None,
         })
     };
     let scenario = Scenario {

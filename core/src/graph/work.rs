@@ -111,7 +111,9 @@ fn count(op: &Op, graph: &Graph) -> Counted {
             outputs: f64::from(width) * positions,
             cache: 0.0,
         },
-        Op::Norm { width, parameters } => Counted {
+        Op::Norm {
+            width, parameters, ..
+        } => Counted {
             other_parameters: u64::from(width) * u64::from(parameters),
             macs: 2.0 * f64::from(width) * positions,
             inputs: f64::from(width) * positions,
@@ -119,6 +121,13 @@ fn count(op: &Op, graph: &Graph) -> Counted {
             ..folded(0)
         },
         Op::Folded { parameters } => folded(u64::from(parameters)),
+        Op::BatchNorm { channels, .. } => folded(4 * u64::from(channels)),
+        Op::Activation(_)
+        | Op::Add
+        | Op::Multiply
+        | Op::Rotary(_)
+        | Op::MaxPool { .. }
+        | Op::Mean => folded(0),
         Op::Scale { channels } => Counted {
             kind: LayerKind::Elementwise,
             rows: f64::from(channels),

@@ -7,10 +7,11 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{CnnConfig, GptConfig, Network, Tensors};
+use super::{CnnConfig, GptConfig, Tensors};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::profile::{Layer, Unit};
+use crate::run::{Network, PackedNetwork};
 use crate::serving::architecture::{Architecture as Outlined, Shape};
 
 /// How a model runs: the family and its shape.
@@ -259,15 +260,33 @@ impl Architecture {
         input: &Tensor,
         activation_bits: u8,
     ) -> Result<Tensor> {
-        Network::new(self, tensors, activation_bits)?.run(input)
+        self.ready(tensors, activation_bits)?.run(input)
     }
-}
 
-/// A tensor by name.
-pub(super) fn get<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a Tensor> {
-    tensors
-        .get(name)
-        .ok_or_else(|| Error::Compute(format!("tensor '{name}' is missing")))
+    /// Lays out the weights, to be run often; as [`Self::forward`].
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn ready(&self, tensors: &Tensors, activation_bits: u8) -> Result<Network> {
+        self.check(tensors)?;
+        Network::new(&self.graph(), tensors, activation_bits)
+    }
+
+    /// The same with every matrix in the block format nearest to `bits`.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub(crate) fn packed(&self, tensors: &Tensors, bits: u8) -> Result<PackedNetwork> {
+        self.check(tensors)?;
+        PackedNetwork::new(&self.graph(), tensors, bits)
+    }
+
+    fn check(&self, tensors: &Tensors) -> Result<()> {
+        match self.mismatch(tensors) {
+            Some(fact) => Err(Error::Compute(fact)),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(super) fn count(shapes: &[(String, Vec<usize>)]) -> u64 {

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::architecture::count;
-use crate::graph::{Conv, Graph, Node, Op, Role};
+use crate::graph::{Activation, Conv, Graph, Input, Node, Op, Role, Value, Window};
 use crate::profile::Unit;
 
 /// Added to the variance in batch normalisation (the default of the framework that the tensor names follow).
@@ -93,8 +93,15 @@ impl CnnConfig {
         let extent = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let image = |channels: usize, size: usize| (extent(channels), extent(size), extent(size));
         let node = |name: String, op| Node::new(name, Role::Other, op);
-        let mut nodes = Vec::new();
+        let mut graph = Graph {
+            unit: Unit::Image,
+            positions: 1,
+            blocks: 0,
+            nodes: Vec::new(),
+            input: Some(Input::Image(image(self.input_channels, self.size))),
+        };
         let (mut inputs, mut size) = (self.input_channels, self.size);
+        let mut x = Value::Input;
         for (i, stage) in self.stages.iter().enumerate() {
             let conv = Conv {
                 from: image(inputs, size),
@@ -103,29 +110,40 @@ impl CnnConfig {
                 groups: 1,
                 transposed: false,
                 bias: false,
+                window: Some(Window {
+                    stride: 1,
+                    padding: 1,
+                }),
             };
-            nodes.push(node(format!("conv{}", i + 1), Op::Conv(conv)));
+            let channels = extent(stage.channels);
+            // Folded into the convolution, as every runtime does; pooling and ReLU end its kernel.
+            let normalization = Op::BatchNorm {
+                channels,
+                epsilon: BATCH_NORM_EPSILON as f32,
+            };
+            let own = |name: &str| format!("{name}{}", i + 1);
+            x = graph.push(node(own("conv"), Op::Conv(conv)), &[x]);
+            x = graph.push(node(own("bn"), normalization), &[x]);
+            x = graph.push(node(own("relu"), Op::Activation(Activation::Relu)), &[x]);
             if stage.pool {
+                let pool = Op::MaxPool {
+                    size: 2,
+                    stride: 2,
+                    padding: 0,
+                };
+                x = graph.push(node(own("pool"), pool), &[x]);
                 size /= 2;
             }
-            // Folded into the convolution, as every runtime does; pooling and ReLU end its kernel.
-            let parameters = extent(4 * stage.channels);
-            nodes.push(node(format!("bn{}", i + 1), Op::Folded { parameters }));
             inputs = stage.channels;
         }
-        nodes.push(node("mean".to_owned(), Op::Folded { parameters: 0 }));
+        x = graph.push(node("mean".to_owned(), Op::Mean), &[x]);
         let head = Op::Linear {
             inputs: extent(inputs),
             outputs: extent(self.classes),
             bias: true,
         };
-        nodes.push(Node::new("head", Role::Head, head));
-        Graph {
-            unit: Unit::Image,
-            positions: 1,
-            blocks: 0,
-            nodes,
-        }
+        graph.push(Node::new("head", Role::Head, head), &[x]);
+        graph
     }
 
     /// The network with all channels scaled alike whose parameters come nearest to `wanted`.

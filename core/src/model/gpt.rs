@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::architecture::count;
-use crate::graph::{Attention, Graph, Node, Op, Role};
+use crate::graph::{Activation, Attention, Graph, Input, Node, Op, Role, Rule, Scores, Value};
 use crate::profile::Unit;
 use crate::serving::architecture::{Biases, Transformer};
 
@@ -117,6 +117,9 @@ impl GptConfig {
             let op = Op::Norm {
                 width,
                 parameters: 2,
+                rule: Some(Rule::Layer {
+                    epsilon: LAYER_NORM_EPSILON as f32,
+                }),
             };
             Node::new(name, Role::Norm, op)
         };
@@ -140,34 +143,51 @@ impl GptConfig {
             picked: false,
             positions: None,
             latent: false,
+            scores: Some(Scores {
+                scale: 1.0 / (head as f32).sqrt(),
+                causal: true,
+                cap: None,
+            }),
         };
         let (d, hidden) = (self.width, self.hidden);
-        let mut nodes = vec![
-            table("wte", Role::Embedding, self.vocabulary),
-            table("wpe", Role::Positions, self.context),
-        ];
-        for i in 0..self.blocks {
-            let (attend, feed) = (Role::Attention, Role::FeedForward);
-            nodes.push(norm(format!("h.{i}.ln_1")));
-            nodes.push(linear(format!("h.{i}.attn.qkv"), attend, 3 * d, d));
-            nodes.push(Node::new(
-                format!("h.{i}.attn"),
-                attend,
-                Op::Attention(attention),
-            ));
-            nodes.push(linear(format!("h.{i}.attn.proj"), attend, d, d));
-            nodes.push(norm(format!("h.{i}.ln_2")));
-            nodes.push(linear(format!("h.{i}.mlp.fc"), feed, hidden, d));
-            nodes.push(linear(format!("h.{i}.mlp.proj"), feed, d, hidden));
-        }
-        nodes.push(norm("ln_f".to_owned()));
-        nodes.push(linear("head".to_owned(), Role::Head, self.vocabulary, d));
-        Graph {
+        let mut graph = Graph {
             unit: Unit::Token,
             positions: 1,
             blocks: size(self.blocks),
-            nodes,
+            nodes: Vec::new(),
+            input: Some(Input::Tokens {
+                vocabulary: size(self.vocabulary),
+                context: size(self.context),
+            }),
+        };
+        let words = table("wte", Role::Embedding, self.vocabulary);
+        let words = graph.push(words, &[Value::Input]);
+        let places = table("wpe", Role::Positions, self.context);
+        let places = graph.push(places, &[Value::Input]);
+        let on_the_way = |name: String, op| Node::new(name, Role::Other, op);
+        let mut x = graph.push(on_the_way("sum".to_owned(), Op::Add), &[words, places]);
+        for i in 0..self.blocks {
+            let (attend, feed) = (Role::Attention, Role::FeedForward);
+            let own = |name: &str| format!("h.{i}.{name}");
+            let normed = graph.push(norm(own("ln_1")), &[x]);
+            let qkv = graph.push(linear(own("attn.qkv"), attend, 3 * d, d), &[normed]);
+            let heads = Node::new(own("attn"), attend, Op::Attention(attention));
+            let heads = graph.push(heads, &[qkv]);
+            let mixed = graph.push(linear(own("attn.proj"), attend, d, d), &[heads]);
+            x = graph.push(on_the_way(own("sum_1"), Op::Add), &[x, mixed]);
+            let normed = graph.push(norm(own("ln_2")), &[x]);
+            let inner = graph.push(linear(own("mlp.fc"), feed, hidden, d), &[normed]);
+            let gelu = on_the_way(own("mlp.gelu"), Op::Activation(Activation::Gelu));
+            let inner = graph.push(gelu, &[inner]);
+            let fed = graph.push(linear(own("mlp.proj"), feed, d, hidden), &[inner]);
+            x = graph.push(on_the_way(own("sum_2"), Op::Add), &[x, fed]);
         }
+        let normed = graph.push(norm("ln_f".to_owned()), &[x]);
+        graph.push(
+            linear("head".to_owned(), Role::Head, self.vocabulary, d),
+            &[normed],
+        );
+        graph
     }
 
     /// The network whose parameters come nearest to `wanted`: the width in proportion (a multiple of the heads), then

@@ -17,15 +17,12 @@ mod architecture;
 pub mod bundled;
 mod cnn;
 mod gpt;
-mod inference;
 mod names;
 
 pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
-pub use inference::PackedFormat;
-pub(crate) use inference::{LayerRun, Network, PackedMatrix, PackedNetwork};
 pub(crate) use names::known_by_shapes;
 pub use names::{named, search};
 

@@ -53,6 +53,7 @@ impl Transformer {
             blocks: count(|block| !block.mixers.is_empty())
                 .max(count(|block| block.feed != Feed::default())),
             nodes: self.nodes(&blocks),
+            input: None,
         }
     }
 
@@ -159,6 +160,7 @@ impl Transformer {
         let norm = Op::Norm {
             width: hidden,
             parameters: if self.biases.norms { 2 } else { 1 },
+            rule: None,
         };
         nodes.push(Node::new("norms", Role::Norm, norm).times(plus(times(2, self.layers), 1)));
         if self.vocabulary > 0 && !self.encoder {
@@ -256,6 +258,7 @@ impl Transformer {
                     picked: false,
                     positions: None,
                     latent: false,
+                    scores: None,
                 };
                 push(name_of(heads.window), Op::Attention(attention));
             }
@@ -304,6 +307,7 @@ impl Transformer {
                     picked: matches!(mixer, Mixer::Picked(_)),
                     positions: None,
                     latent: true,
+                    scores: None,
                 };
                 push(name_of(window), Op::Attention(attention));
             }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor, Var};
 
 use crate::error::{Error, Result};
-use crate::model::{Architecture, Model, Network, Tensors};
+use crate::model::{Architecture, Model, Tensors};
 use crate::recipe::Distillation;
 
 mod batches;
@@ -163,7 +163,7 @@ pub fn train(
     let mut batches = Batches::new(architecture, data, seed)?;
     let guide = match teacher {
         Some((model, temperature)) => {
-            let network = Network::new(&model.architecture, &model.tensors, 32)?;
+            let network = model.architecture.ready(&model.tensors, 32)?;
             Some((network, temperature))
         }
         None => None,

@@ -31,6 +31,7 @@ pub(super) fn denoiser(shape: &Shape) -> Graph {
         positions: 1,
         blocks: 0,
         nodes,
+        input: None,
     }
 }
 

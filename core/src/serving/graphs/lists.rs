@@ -14,6 +14,7 @@ impl LayerList {
             nodes: layers
                 .map(|(i, listed)| listed.node(format!("{}-{}", listed.word(), i + 1)))
                 .collect(),
+            input: None,
         }
     }
 }
@@ -28,6 +29,7 @@ impl ListedLayer {
             groups: 1,
             transposed: false,
             bias: true,
+            window: None,
         };
         let (mut added, mut passes) = (0.0, 1);
         let op = match *self {
@@ -102,6 +104,7 @@ impl ListedLayer {
                 picked: false,
                 positions: Some(tokens),
                 latent: false,
+                scores: None,
             }),
             Self::Scale(channels) => Op::Scale { channels },
         };

@@ -1,6 +1,7 @@
 use super::super::Network;
 use super::super::tests::{input, networks, numbers, tensors};
 use super::*;
+use crate::model::Architecture;
 
 /// Root mean square of the differences, relative to that of the expected numbers.
 fn error(found: &[f32], expected: &[f32]) -> f32 {
@@ -18,10 +19,10 @@ fn the_packed_pass_agrees_with_the_plain_one_within_the_rounding_of_its_format()
     for architecture in networks() {
         let tensors = tensors(&architecture);
         let input = input(&architecture, 3, 33);
-        let plain = Network::new(&architecture, &tensors, 32).unwrap();
+        let plain = Network::new(&architecture.graph(), &tensors, 32).unwrap();
         let plain = numbers(&plain.run(&input).unwrap());
         for (bits, worst) in WORST {
-            let packed = PackedNetwork::new(&architecture, &tensors, bits).unwrap();
+            let packed = PackedNetwork::new(&architecture.graph(), &tensors, bits).unwrap();
             let found = numbers(&packed.run(&input).unwrap());
             let error = error(&found, &plain);
             assert!(error < worst, "{architecture:?} {bits}: {error}");
@@ -34,7 +35,7 @@ fn texts_written_together_are_those_written_alone() {
     /// Products of several rows add up in the same order as of one.
     const TOLERANCE: f32 = 1e-5;
     for architecture in networks() {
-        let packed = PackedNetwork::new(&architecture, &tensors(&architecture), 8).unwrap();
+        let packed = PackedNetwork::new(&architecture.graph(), &tensors(&architecture), 8).unwrap();
         let Some(mut writer) = packed.writer(3, 20).unwrap() else {
             assert!(matches!(architecture, Architecture::Cnn(_)));
             continue;
@@ -74,7 +75,8 @@ fn every_matrix_says_how_it_is_stored() {
     let networks = networks();
     let (cnn, gpt) = (&networks[0], &networks[1]);
     let formats = |architecture: &Architecture, bits| {
-        let packed = PackedNetwork::new(architecture, &tensors(architecture), bits).unwrap();
+        let packed =
+            PackedNetwork::new(&architecture.graph(), &tensors(architecture), bits).unwrap();
         let matrices = packed.matrices();
         let names: Vec<&str> = matrices.iter().map(|m| m.format().name()).collect();
         (names, matrices.iter().map(|m| m.bytes()).sum::<usize>())

@@ -2,11 +2,14 @@
 
 use candle_core::{D, DType, Device, Tensor};
 
-use super::super::architecture::get;
-use super::super::{
+use crate::error::Result;
+use crate::model::{
     Architecture, BATCH_NORM_EPSILON, CnnConfig, GptConfig, LAYER_NORM_EPSILON, Tensors,
 };
-use crate::error::Result;
+
+fn get<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a Tensor> {
+    (tensors.get(name)).ok_or_else(|| crate::Error::Compute(format!("tensor '{name}' is missing")))
+}
 
 /// As [`Architecture::forward`].
 pub(super) fn forward(

@@ -151,7 +151,12 @@ impl PackedMatrix {
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub(super) fn table(outputs: usize, inputs: usize, weights: &[f32], bits: u8) -> Result<Self> {
+    pub(in super::super) fn table(
+        outputs: usize,
+        inputs: usize,
+        weights: &[f32],
+        bits: u8,
+    ) -> Result<Self> {
         let format = PackedFormat::nearest(bits, inputs);
         let tensor = Tensor::from_slice(weights, (outputs, inputs), &Device::Cpu)?;
         let (kernel, bytes) = match format {
@@ -174,6 +179,11 @@ impl PackedMatrix {
             inputs,
             bytes,
         })
+    }
+
+    /// Outputs and inputs.
+    pub(in super::super) const fn shape(&self) -> (usize, usize) {
+        (self.outputs, self.inputs)
     }
 
     pub(crate) fn format(&self) -> PackedFormat {
@@ -202,7 +212,7 @@ impl PackedMatrix {
     }
 
     /// Rows of a table: `[n, inputs]`.
-    pub(super) fn rows(&self, places: &[u32]) -> Result<Vec<f32>> {
+    pub(in super::super) fn rows(&self, places: &[u32]) -> Result<Vec<f32>> {
         let Kernel::Candle(kernel) = &self.kernel else {
             return Err(Error::Compute(
                 "rows are wanted of what is no table".to_owned(),

@@ -103,17 +103,6 @@ impl Rows {
         }
     }
 
-    /// The pixels of an image of `size` x `size` with `channels`, inside a border of one.
-    pub(super) const fn inside_border(size: usize, channels: usize) -> Self {
-        let line = (size + 2) * channels;
-        Self {
-            first: line + channels,
-            step: channels,
-            width: size,
-            line,
-        }
-    }
-
     /// The same from another place on.
     pub(super) const fn from(self, first: usize) -> Self {
         Self { first, ..self }
@@ -135,8 +124,12 @@ pub(super) enum Finish<'a> {
     Store,
     /// It is added to what is there.
     Add,
-    /// `max(0, product · scale + shift)`; both as long as the outputs.
-    ScaleShiftRelu(&'a [f32], &'a [f32]),
+    /// `product · scale + shift`, both as long as the outputs, held between two bounds.
+    ScaleShift {
+        scale: &'a [f32],
+        shift: &'a [f32],
+        bounds: (f32, f32),
+    },
 }
 
 /// `out[row, o] = Σ_i rows[row, i] · weights[o, i]`.
@@ -256,7 +249,9 @@ impl Product<'_> {
             let start = self.out_rows.start(row + r);
             let out = &mut self.out[start + column..start + end];
             let (scale, shift) = match self.finish {
-                Finish::ScaleShiftRelu(scale, shift) => (&scale[column..end], &shift[column..end]),
+                Finish::ScaleShift { scale, shift, .. } => {
+                    (&scale[column..end], &shift[column..end])
+                }
                 _ => (&[][..], &[][..]),
             };
             if out.len() == width {
@@ -266,8 +261,8 @@ impl Product<'_> {
                     out[v] = match self.finish {
                         Finish::Store => sums[v],
                         Finish::Add => simd.add_f32s(out[v], sums[v]),
-                        Finish::ScaleShiftRelu(..) => {
-                            scale_shift_relu(simd, sums[v], scale[v], shift[v])
+                        Finish::ScaleShift { bounds, .. } => {
+                            scale_shift(simd, sums[v], scale[v], shift[v], bounds)
                         }
                     };
                 }
@@ -279,8 +274,8 @@ impl Product<'_> {
                     let finished = match self.finish {
                         Finish::Store => sum,
                         Finish::Add => simd.add_f32s(simd.partial_load_f32s(out), sum),
-                        Finish::ScaleShiftRelu(..) => {
-                            scale_shift_relu(simd, sum, part(scale), part(shift))
+                        Finish::ScaleShift { bounds, .. } => {
+                            scale_shift(simd, sum, part(scale), part(shift), bounds)
                         }
                     };
                     simd.partial_store_f32s(out, finished);
@@ -319,10 +314,19 @@ impl Product<'_> {
 }
 
 #[inline(always)]
-fn scale_shift_relu<S: Simd>(simd: S, sum: S::f32s, scale: S::f32s, shift: S::f32s) -> S::f32s {
+fn scale_shift<S: Simd>(
+    simd: S,
+    sum: S::f32s,
+    scale: S::f32s,
+    shift: S::f32s,
+    (low, high): (f32, f32),
+) -> S::f32s {
     // Not fused, as in the plain path.
     let value = simd.add_f32s(simd.mul_f32s(sum, scale), shift);
-    simd.max_f32s(value, simd.splat_f32s(0.0))
+    simd.min_f32s(
+        simd.max_f32s(value, simd.splat_f32s(low)),
+        simd.splat_f32s(high),
+    )
 }
 
 #[cfg(test)]

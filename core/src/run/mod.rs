@@ -1,121 +1,160 @@
-//! How networks run here: weights laid out once, every sample on one core through buffers that fit its cache, samples
-//! spread over the cores. A sample's result does not depend on what else runs with it.
+//! How networks run here: a graph and weights become fused steps ([`lower`]), every sample runs on one core through buffers
+//! that fit its cache ([`program`]), samples are spread over the cores. A sample's result does not depend on what else runs
+//! with it.
 //!
 //! The same networks in plain tensor operations are the oracle that this is tested against.
 
-mod cnn;
-mod gpt;
+mod attention;
+mod factor;
+mod lower;
 mod matrix;
 mod packed;
 #[cfg(test)]
 mod plain;
+mod program;
 mod rows;
+mod spiking;
+mod steps;
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-pub(crate) use cnn::SpikingNetwork;
+pub(crate) use lower::Weights;
 pub use packed::PackedFormat;
 pub(crate) use packed::{PackedMatrix, PackedNetwork};
+pub(crate) use spiking::SpikingNetwork;
 
+use self::lower::Widths;
 use self::matrix::{Matrix, Product};
-use super::architecture::get;
-use super::{Architecture, Tensors};
+use self::program::{Frame, Program};
 use crate::error::{Error, Result};
+use crate::graph::{Graph, Input};
+use crate::model::Tensors;
+
+/// Images that a core takes at least at a time.
+const GRAIN: usize = 8;
 
 /// A network ready to run.
 #[derive(Debug)]
-pub(crate) struct Network(Family);
+pub struct Network(Program);
 
-#[derive(Debug)]
-enum Family {
-    Cnn(cnn::Network),
-    Gpt(gpt::Network),
+impl Weights for Tensors {
+    fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+        let tensor = self
+            .get(name)
+            .ok_or_else(|| Error::Compute(format!("tensor '{name}' is missing")))?;
+        Ok(tensor.flatten_all()?.to_vec1()?)
+    }
 }
 
 impl Network {
-    /// Lays out the weights; activations are rounded as [`Architecture::forward`] says.
+    /// Lays out the weights. With fewer than 32 `activation_bits` what enters each compressible matrix is rounded: 16 to
+    /// half precision, fewer to symmetric integers with one scale per image or token, taken from its largest absolute
+    /// value.
     ///
     /// # Errors
-    /// [`Error::Compute`] if the tensors are not those of the architecture.
-    pub(crate) fn new(
-        architecture: &Architecture,
-        tensors: &Tensors,
-        activation_bits: u8,
-    ) -> Result<Self> {
-        if let Some(fact) = architecture.mismatch(tensors) {
-            return Err(Error::Compute(fact));
-        }
-        Ok(Self(match architecture {
-            Architecture::Cnn(config) => {
-                Family::Cnn(cnn::Network::new(config, tensors, activation_bits)?)
-            }
-            Architecture::Gpt(config) => {
-                Family::Gpt(gpt::Network::new(config, tensors, activation_bits)?)
-            }
-        }))
+    /// [`Error::Compute`] if a tensor is missing or of another size, or a part of the network cannot be run.
+    pub(crate) fn new(graph: &Graph, weights: &dyn Weights, activation_bits: u8) -> Result<Self> {
+        let widths = Widths {
+            activations: activation_bits,
+            packed: None,
+        };
+        lower::lower(graph, weights, widths).map(Self)
     }
 
-    /// Inputs and outputs as of [`Architecture::forward`].
+    /// Images `[n, channels, rows, columns]` (f32, 0 to 1) give `[n, outputs]`; tokens `[n, t]` (u32, t at most the
+    /// context) give `[n, t, outputs]` for the token that follows each.
     ///
     /// # Errors
     /// [`Error::Compute`] if the input's shape or type does not fit.
-    pub(crate) fn run(&self, input: &Tensor) -> Result<Tensor> {
-        match &self.0 {
-            Family::Cnn(network) => {
+    pub fn run(&self, input: &Tensor) -> Result<Tensor> {
+        match self.0.input {
+            Input::Image((channels, rows, columns)) => {
                 let (n, ..) = input.dims4()?;
-                if input.dims()[1..] != network.image() {
+                let expected = [channels, rows, columns].map(|extent| extent as usize);
+                if input.dims()[1..] != expected {
                     return Err(Error::Compute(format!(
-                        "images have shape {:?}, expected {:?}",
+                        "images have shape {:?}, expected {expected:?}",
                         &input.dims()[1..],
-                        network.image()
                     )));
                 }
-                let logits = network.run(&input.flatten_all()?.to_vec1::<f32>()?);
+                let outputs = self.images(&input.flatten_all()?.to_vec1::<f32>()?)?;
                 Ok(Tensor::from_vec(
-                    logits,
-                    (n, network.classes()),
+                    outputs,
+                    (n, self.outputs()),
                     &Device::Cpu,
                 )?)
             }
-            Family::Gpt(network) => {
+            Input::Tokens { .. } => {
                 let (n, t) = input.dims2()?;
-                let logits = network.run(&input.flatten_all()?.to_vec1::<u32>()?, t)?;
+                let outputs = self.texts(&input.flatten_all()?.to_vec1::<u32>()?, t)?;
                 Ok(Tensor::from_vec(
-                    logits,
-                    (n, t, network.vocabulary()),
+                    outputs,
+                    (n, t, self.outputs()),
                     &Device::Cpu,
                 )?)
             }
         }
+    }
+
+    fn images(&self, images: &[f32]) -> Result<Vec<f32>> {
+        let Input::Image((channels, rows, columns)) = self.0.input else {
+            return Ok(Vec::new());
+        };
+        let pixels = channels as usize * rows as usize * columns as usize;
+        let mut outputs = vec![0.0; images.len() / pixels * self.outputs()];
+        images
+            .par_chunks_exact(pixels)
+            .zip(outputs.par_chunks_exact_mut(self.outputs()))
+            .with_min_len(GRAIN)
+            .try_for_each_init(
+                || self.0.frame(1),
+                |frame, (image, out)| self.0.classify(image, frame, out),
+            )?;
+        Ok(outputs)
+    }
+
+    /// `[n, t, outputs]` of `[n, t]` tokens.
+    fn texts(&self, tokens: &[u32], t: usize) -> Result<Vec<f32>> {
+        let outputs = self.outputs();
+        let mut all = vec![0.0; tokens.len() * outputs];
+        tokens
+            .par_chunks_exact(t)
+            .zip(all.par_chunks_exact_mut(t * outputs))
+            .try_for_each_init(
+                || self.0.frame(1),
+                |frame, (tokens, all)| {
+                    frame.back_to(0);
+                    self.0.read(frame, tokens, t, &mut |row, some| {
+                        all[row * outputs..][..some.len()].copy_from_slice(some);
+                    })
+                },
+            )?;
+        Ok(all)
+    }
+
+    /// What it is given.
+    pub(crate) fn input(&self) -> Input {
+        self.0.input
     }
 
     /// Length of a row of outputs: classes or tokens.
     pub(crate) fn outputs(&self) -> usize {
-        match &self.0 {
-            Family::Cnn(network) => network.classes(),
-            Family::Gpt(network) => network.vocabulary(),
-        }
+        self.0.outputs()
     }
 
-    /// The spiking version, its thresholds taken from calibration images `[n, channels, size, size]`; only a classifier
-    /// has one.
+    /// The spiking version, its thresholds taken from calibration images `[n, channels, size, size]`; only a chain of
+    /// convolutions has one.
     pub(crate) fn spiking(&self, calibration: &[f32]) -> Option<SpikingNetwork<'_>> {
-        match &self.0 {
-            Family::Cnn(network) => Some(network.spiking(calibration)),
-            Family::Gpt(_) => None,
-        }
+        SpikingNetwork::new(&self.0, calibration)
     }
 
     /// Something to read a text with, token by token; only a language model has it.
     pub(crate) fn reader(&self) -> Option<Reader<'_>> {
-        match &self.0 {
-            Family::Cnn(_) => None,
-            Family::Gpt(network) => Some(Reader {
-                network,
-                state: network.state(),
-            }),
-        }
+        self.0.text().ok().map(|_| Reader {
+            program: &self.0,
+            frame: self.0.frame(1),
+        })
     }
 }
 
@@ -161,14 +200,15 @@ impl LayerRun {
 /// A text being read by a language model that remembers what it has read.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
-    network: &'a gpt::Network,
-    state: gpt::State,
+    program: &'a Program,
+    frame: Frame,
 }
 
 impl Reader<'_> {
     /// Tokens that the context still has room for.
     pub(crate) fn room(&self) -> usize {
-        self.network.room(&self.state)
+        let context = self.program.text().map_or(0, |(_, context)| context);
+        context.saturating_sub(self.frame.from)
     }
 
     /// Reads on; the logits for what follows the last token.
@@ -176,15 +216,13 @@ impl Reader<'_> {
     /// # Errors
     /// [`Error::Compute`] if there is no room for the tokens or one is unknown.
     pub(crate) fn read(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
-        let mut logits = vec![0.0; self.network.vocabulary()];
-        self.network.read(&mut self.state, tokens, &mut logits)?;
+        let mut logits = vec![0.0; self.program.outputs()];
+        self.program
+            .read(&mut self.frame, tokens, 1, &mut |_, last| {
+                logits.copy_from_slice(last);
+            })?;
         Ok(logits)
     }
-}
-
-/// The numbers of a tensor.
-fn values(tensors: &Tensors, name: &str) -> Result<Vec<f32>> {
-    Ok(get(tensors, name)?.flatten_all()?.to_vec1()?)
 }
 
 #[cfg(test)]
@@ -192,8 +230,8 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::{CnnConfig, GptConfig, Stage};
     use super::*;
+    use crate::model::{Architecture, CnnConfig, GptConfig, Stage};
 
     /// Largest difference of a logit, relative to the largest logit: single precision through a dozen layers.
     const TOLERANCE: f32 = 1e-5;
@@ -284,7 +322,7 @@ mod tests {
             let tensors = tensors(&architecture);
             for (n, t, bits) in [(1, 1, 32), (9, 45, 32), (3, 33, 16), (3, 40, 8), (2, 20, 4)] {
                 let input = input(&architecture, n, t);
-                let network = Network::new(&architecture, &tensors, bits).unwrap();
+                let network = Network::new(&architecture.graph(), &tensors, bits).unwrap();
                 let found = network.run(&input).unwrap();
                 let plain = plain::forward(&architecture, &tensors, &input, bits).unwrap();
                 assert_eq!(found.dims(), plain.dims());
@@ -312,7 +350,7 @@ mod tests {
         for architecture in networks() {
             let tensors = tensors(&architecture);
             let input = input(&architecture, 5, 20);
-            let network = Network::new(&architecture, &tensors, 8).unwrap();
+            let network = Network::new(&architecture.graph(), &tensors, 8).unwrap();
             let together = network.run(&input).unwrap();
             for i in 0..5 {
                 let alone = network.run(&input.narrow(0, i, 1).unwrap()).unwrap();
@@ -326,7 +364,7 @@ mod tests {
         /// Sums over the same tokens in other tiles; relative to the largest logit.
         const TOLERANCE: f32 = 1e-5;
         for architecture in networks() {
-            let network = Network::new(&architecture, &tensors(&architecture), 32).unwrap();
+            let network = Network::new(&architecture.graph(), &tensors(&architecture), 32).unwrap();
             let Some(mut reader) = network.reader() else {
                 continue;
             };
@@ -350,7 +388,7 @@ mod tests {
     #[test]
     fn input_that_does_not_fit_is_refused() {
         let architecture = Architecture::Cnn(CnnConfig::fashion());
-        let network = Network::new(&architecture, &tensors(&architecture), 32).unwrap();
+        let network = Network::new(&architecture.graph(), &tensors(&architecture), 32).unwrap();
         let large = Tensor::zeros((2, 1, 32, 32), candle_core::DType::F32, &Device::Cpu).unwrap();
         assert_eq!(
             network.run(&large).unwrap_err().to_string(),
@@ -360,7 +398,7 @@ mod tests {
             vocabulary: 31,
             ..GptConfig::bytes()
         });
-        let network = Network::new(&architecture, &tensors(&architecture), 32).unwrap();
+        let network = Network::new(&architecture.graph(), &tensors(&architecture), 32).unwrap();
         let token = Tensor::new(&[[31u32]], &Device::Cpu).unwrap();
         assert_eq!(
             network.run(&token).unwrap_err().to_string(),

@@ -1,0 +1,484 @@
+//! The steps of a [`super::program::Program`]: each reads some buffers and writes one.
+
+use std::mem::take;
+
+use super::attention::{Heads, Strip};
+use super::factor::{Factor, Multiply, Table};
+use super::matrix::{Finish, Rows};
+use super::program::{Frame, Layout, Plane};
+use super::rows;
+use crate::error::Result;
+
+/// One step.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Rows of a table by tokens.
+    Lookup(Table, usize),
+    /// Rows of a table by positions.
+    Positions(Table, usize),
+    Product(Dense),
+    Convolution(Convolution),
+    Depthwise(Depthwise),
+    Norm(Norm),
+    Attend(Attend),
+    Rotate(Rotate),
+    /// A function of every number, in place.
+    Map(usize, Map),
+    /// Another buffer is added, in place: to the first, the second.
+    Add(usize, usize),
+    /// Another buffer is multiplied with, in place.
+    Multiply(usize, usize),
+    /// What is inside the first buffer is copied into the second.
+    Copy(usize, usize),
+    /// Numbers are rounded to so many bits, in place.
+    Quantize(usize, u8),
+    MaxPool(Pool),
+    /// The mean over the pixels of the first buffer, into the second.
+    Mean(usize, usize),
+}
+
+/// A product of rows with a matrix.
+#[derive(Debug)]
+pub(super) struct Dense {
+    pub(super) input: usize,
+    pub(super) out: usize,
+    pub(super) weights: Factor,
+    pub(super) finish: Finished,
+}
+
+/// What happens to a product before it is stored.
+#[derive(Debug)]
+pub(super) enum Finished {
+    Store,
+    Add,
+    ScaleShift {
+        scale: Vec<f32>,
+        shift: Vec<f32>,
+        bounds: (f32, f32),
+    },
+}
+
+impl Finished {
+    fn finish(&self) -> Finish<'_> {
+        match self {
+            Self::Store => Finish::Store,
+            Self::Add => Finish::Add,
+            Self::ScaleShift {
+                scale,
+                shift,
+                bounds,
+            } => Finish::ScaleShift {
+                scale,
+                shift,
+                bounds: *bounds,
+            },
+        }
+    }
+}
+
+/// A convolution whose windows are rows of a product.
+#[derive(Debug)]
+pub(super) struct Convolution {
+    pub(super) input: usize,
+    pub(super) out: usize,
+    /// `[outputs, rows · columns · inputs]`.
+    pub(super) weights: Factor,
+    pub(super) kernel: (usize, usize),
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+    pub(super) finish: Finished,
+}
+
+/// A convolution of every channel with a kernel of its own.
+#[derive(Debug)]
+pub(super) struct Depthwise {
+    pub(super) input: usize,
+    pub(super) out: usize,
+    /// `[rows, columns, channels]`.
+    pub(super) weights: Vec<f32>,
+    pub(super) kernel: (usize, usize),
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+    pub(super) scale: Vec<f32>,
+    pub(super) shift: Vec<f32>,
+    pub(super) bounds: (f32, f32),
+}
+
+/// Normalisation of rows, or of parts of rows as long as the weights.
+#[derive(Debug)]
+pub(super) struct Norm {
+    pub(super) input: usize,
+    pub(super) out: usize,
+    pub(super) weight: Vec<f32>,
+    /// None for a mean square of 1.
+    pub(super) bias: Option<Vec<f32>>,
+    pub(super) epsilon: f32,
+}
+
+/// Attention; queries, keys and values by buffer and place in a row.
+#[derive(Debug)]
+pub(super) struct Attend {
+    pub(super) queries: (usize, usize),
+    pub(super) keys: (usize, usize),
+    pub(super) values: (usize, usize),
+    pub(super) heads: Heads,
+    /// Its place among the attentions.
+    pub(super) place: usize,
+    pub(super) out: usize,
+}
+
+/// Turns the pairs of every head in place.
+#[derive(Debug)]
+pub(super) struct Rotate {
+    pub(super) buffer: usize,
+    /// Width of a head.
+    pub(super) width: usize,
+    /// Angle per position of each pair.
+    pub(super) frequencies: Vec<f64>,
+    pub(super) interleaved: bool,
+}
+
+/// A function of every number.
+#[derive(Debug)]
+pub(super) enum Map {
+    Gelu,
+    Silu,
+    Clamp(f32, f32),
+    ScaleShift {
+        scale: Vec<f32>,
+        shift: Vec<f32>,
+        bounds: (f32, f32),
+    },
+}
+
+/// The largest number of windows of an image.
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) input: usize,
+    pub(super) out: usize,
+    pub(super) size: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+}
+
+impl Step {
+    /// # Errors
+    /// A kernel of another library refuses.
+    pub(super) fn run(&self, layouts: &[Layout], frame: &mut Frame) -> Result<()> {
+        match self {
+            Self::Lookup(table, out) => {
+                return frame.look_up(layouts, table, *out, |frame, row| frame.tokens[row]);
+            }
+            Self::Positions(table, out) => {
+                // Contexts are far below the limit of the type.
+                let position = |frame: &Frame, row| u32::try_from(frame.position(row));
+                return frame.look_up(layouts, table, *out, |frame, row| {
+                    position(frame, row).unwrap_or(u32::MAX)
+                });
+            }
+            Self::Product(product) => return product.run(layouts, frame),
+            Self::Convolution(convolution) => return convolution.run(layouts, frame),
+            Self::Depthwise(depthwise) => depthwise.run(layouts, frame),
+            Self::Norm(norm) => norm.run(layouts, frame),
+            Self::Attend(attend) => attend.run(layouts, frame),
+            Self::Rotate(rotate) => rotate.run(layouts, frame),
+            Self::Map(buffer, map) => frame.each(layouts, *buffer, |numbers| map.run(numbers)),
+            Self::Add(to, from) => {
+                frame.both(layouts, (*to, *from), |to, from| rows::add(to, from))
+            }
+            Self::Multiply(to, by) => {
+                frame.both(layouts, (*to, *by), |to, by| rows::multiply(to, by));
+            }
+            Self::Copy(from, to) => {
+                frame.both(layouts, (*to, *from), |to, from| to.copy_from_slice(from));
+            }
+            Self::Quantize(buffer, bits) => frame.quantize(layouts, *buffer, *bits),
+            Self::MaxPool(pool) => pool.run(layouts, frame),
+            Self::Mean(from, to) => mean(layouts, frame, *from, *to),
+        }
+        Ok(())
+    }
+}
+
+impl Frame {
+    /// Rows of a table.
+    fn look_up(
+        &mut self,
+        layouts: &[Layout],
+        table: &Table,
+        out: usize,
+        at: impl Fn(&Self, usize) -> u32,
+    ) -> Result<()> {
+        let rows: Vec<u32> = self.rows.clone().map(|row| at(self, row)).collect();
+        let range = self.range(&layouts[out]);
+        table.rows(&rows, &mut self.buffers[out][range])
+    }
+
+    /// Calls a function with the numbers of a buffer that this call is about, in one or more pieces of whole rows.
+    fn each(&mut self, layouts: &[Layout], buffer: usize, run: impl Fn(&mut [f32])) {
+        match &layouts[buffer] {
+            Layout::Plane(plane) => {
+                for line in plane.lines() {
+                    run(&mut self.buffers[buffer][line]);
+                }
+            }
+            rows => {
+                let range = self.range(rows);
+                run(&mut self.buffers[buffer][range]);
+            }
+        }
+    }
+
+    /// Calls a function with the same numbers of two buffers, the first of which it changes.
+    fn both(
+        &mut self,
+        layouts: &[Layout],
+        (to, from): (usize, usize),
+        run: impl Fn(&mut [f32], &[f32]),
+    ) {
+        let mut changed = take(&mut self.buffers[to]);
+        let other = &self.buffers[from];
+        match (&layouts[to], &layouts[from]) {
+            (Layout::Plane(one), Layout::Plane(two)) => {
+                for (one, two) in one.lines().zip(two.lines()) {
+                    run(&mut changed[one], &other[two]);
+                }
+            }
+            (one, two) => run(&mut changed[self.range(one)], &other[self.range(two)]),
+        }
+        self.buffers[to] = changed;
+    }
+
+    /// Rounds activations: an image with one scale, a text with one per token.
+    fn quantize(&mut self, layouts: &[Layout], buffer: usize, bits: u8) {
+        match &layouts[buffer] {
+            Layout::Plane(_) => {
+                let numbers = &mut self.buffers[buffer];
+                let all = numbers.len();
+                rows::quantize(numbers, all, bits);
+            }
+            layout => {
+                let range = self.range(layout);
+                rows::quantize(&mut self.buffers[buffer][range], layout.width(), bits);
+            }
+        }
+    }
+}
+
+impl Dense {
+    /// One row alone.
+    ///
+    /// # Errors
+    /// A kernel of another library refuses.
+    pub(super) fn apply(&self, row: &[f32], out: &mut [f32]) -> Result<()> {
+        self.weights.multiply(Multiply {
+            values: row,
+            rows: Rows::every(row.len()),
+            count: 1,
+            pieces: (1, 0),
+            out_rows: Rows::every(out.len()),
+            out,
+            finish: self.finish.finish(),
+        })
+    }
+
+    fn run(&self, layouts: &[Layout], frame: &mut Frame) -> Result<()> {
+        let mut out = take(&mut frame.buffers[self.out]);
+        let (from, to) = (&layouts[self.input], &layouts[self.out]);
+        let done = self.weights.multiply(Multiply {
+            values: &frame.buffers[self.input][frame.range(from)],
+            rows: Rows::every(from.width()),
+            count: frame.rows.len(),
+            pieces: (1, 0),
+            out: &mut out[frame.range(to)],
+            out_rows: Rows::every(to.width()),
+            finish: self.finish.finish(),
+        });
+        frame.buffers[self.out] = out;
+        done
+    }
+}
+
+/// The planes of two buffers.
+fn planes(layouts: &[Layout], input: usize, out: usize) -> Option<(Plane, Plane)> {
+    match (layouts[input], layouts[out]) {
+        (Layout::Plane(from), Layout::Plane(to)) => Some((from, to)),
+        _ => None,
+    }
+}
+
+/// Where windows begin in an image: as many in a line as `to` has columns.
+pub(super) fn windows(from: &Plane, to: &Plane, stride: usize, padding: usize) -> Rows {
+    Rows {
+        first: (from.border - padding) * (from.line() + from.channels),
+        step: stride * from.channels,
+        width: to.columns,
+        line: stride * from.line(),
+    }
+}
+
+impl Convolution {
+    fn run(&self, layouts: &[Layout], frame: &mut Frame) -> Result<()> {
+        let Some((from, to)) = planes(layouts, self.input, self.out) else {
+            return Ok(());
+        };
+        let mut out = take(&mut frame.buffers[self.out]);
+        let done = self.weights.multiply(Multiply {
+            values: &frame.buffers[self.input],
+            rows: windows(&from, &to, self.stride, self.padding),
+            count: to.pixels(),
+            // A window is a piece of pixels from each of some lines.
+            pieces: (self.kernel.0, from.line()),
+            out: &mut out,
+            out_rows: to.inside(),
+            finish: self.finish.finish(),
+        });
+        frame.buffers[self.out] = out;
+        done
+    }
+}
+
+impl Depthwise {
+    fn run(&self, layouts: &[Layout], frame: &mut Frame) {
+        let Some((from, to)) = planes(layouts, self.input, self.out) else {
+            return;
+        };
+        let mut out = take(&mut frame.buffers[self.out]);
+        let kernels = rows::Kernels {
+            weights: &self.weights,
+            piece: self.kernel.1 * to.channels,
+            scale: &self.scale,
+            shift: &self.shift,
+            bounds: self.bounds,
+        };
+        let windows = windows(&from, &to, self.stride, self.padding);
+        let input = &frame.buffers[self.input];
+        rows::depthwise(input, from.line(), windows, kernels, to, &mut out);
+        frame.buffers[self.out] = out;
+    }
+}
+
+impl Norm {
+    fn run(&self, layouts: &[Layout], frame: &mut Frame) {
+        let (weight, epsilon) = (&self.weight, self.epsilon);
+        frame.both(layouts, (self.out, self.input), |out, x| match &self.bias {
+            Some(bias) => rows::layer_norm(x, weight, bias, epsilon, out),
+            None => rows::rms_norm(x, weight, epsilon, out),
+        });
+    }
+}
+
+impl Attend {
+    fn run(&self, layouts: &[Layout], frame: &mut Frame) {
+        let mut attention = take(&mut frame.attention);
+        let mut out = take(&mut frame.buffers[self.out]);
+        let mut caches = take(&mut frame.caches[self.place]);
+        // All tokens of this call are read before any rows are picked.
+        let n = frame.rows.len() / frame.texts.max(1);
+        let kept = self.heads.kv_heads * self.heads.width;
+        let width = layouts[self.out].width();
+        let texts = caches.iter_mut().zip(out.chunks_exact_mut(n * width));
+        for (text, (cache, out)) in texts.enumerate() {
+            for ((buffer, at), rows) in [
+                (self.keys, &mut cache.keys),
+                (self.values, &mut cache.values),
+            ] {
+                let step = layouts[buffer].width();
+                let new = frame.buffers[buffer][text * n * step..].chunks_exact(step);
+                for row in new.take(n) {
+                    rows.extend_from_slice(&row[at..at + kept]);
+                }
+            }
+            let strip = |values, step, first| Strip {
+                values,
+                step,
+                first,
+            };
+            let (buffer, at) = self.queries;
+            let step = layouts[buffer].width();
+            let strips = (
+                strip(&frame.buffers[buffer], step, text * n * step + at),
+                strip(&cache.keys, kept, 0),
+                strip(&cache.values, kept, 0),
+            );
+            attention.run(&self.heads, strips, frame.from..frame.from + n, out);
+        }
+        frame.caches[self.place] = caches;
+        frame.buffers[self.out] = out;
+        frame.attention = attention;
+    }
+}
+
+impl Rotate {
+    fn run(&self, layouts: &[Layout], frame: &mut Frame) {
+        let layout = &layouts[self.buffer];
+        let range = frame.range(layout);
+        let mut buffer = take(&mut frame.buffers[self.buffer]);
+        let half = self.frequencies.len();
+        let mut turns = vec![(0.0_f32, 0.0_f32); half];
+        let rows = buffer[range].chunks_exact_mut(layout.width());
+        for (i, row) in frame.rows.clone().zip(rows) {
+            let position = frame.position(i) as f64;
+            for (turn, frequency) in turns.iter_mut().zip(&self.frequencies) {
+                let (sin, cos) = (position * frequency).sin_cos();
+                *turn = (sin as f32, cos as f32);
+            }
+            for head in row.chunks_exact_mut(self.width) {
+                for (pair, &(sin, cos)) in turns.iter().enumerate() {
+                    let (a, b) = if self.interleaved {
+                        (2 * pair, 2 * pair + 1)
+                    } else {
+                        (pair, pair + half)
+                    };
+                    let (x, y) = (head[a], head[b]);
+                    head[a] = x * cos - y * sin;
+                    head[b] = x * sin + y * cos;
+                }
+            }
+        }
+        frame.buffers[self.buffer] = buffer;
+    }
+}
+
+impl Map {
+    fn run(&self, numbers: &mut [f32]) {
+        match self {
+            Self::Gelu => rows::gelu(numbers),
+            Self::Silu => rows::silu(numbers),
+            Self::Clamp(low, high) => rows::clamp(numbers, *low, *high),
+            Self::ScaleShift {
+                scale,
+                shift,
+                bounds: (low, high),
+            } => rows::scale_shift(numbers, scale, shift, *low, *high),
+        }
+    }
+}
+
+impl Pool {
+    fn run(&self, layouts: &[Layout], frame: &mut Frame) {
+        let Some((from, to)) = planes(layouts, self.input, self.out) else {
+            return;
+        };
+        let mut out = take(&mut frame.buffers[self.out]);
+        let windows = rows::Windows {
+            from,
+            to,
+            size: self.size,
+            stride: self.stride,
+            padding: self.padding,
+        };
+        rows::max_pool(&frame.buffers[self.input], windows, &mut out);
+        frame.buffers[self.out] = out;
+    }
+}
+
+fn mean(layouts: &[Layout], frame: &mut Frame, from: usize, to: usize) {
+    let Layout::Plane(plane) = layouts[from] else {
+        return;
+    };
+    let mut out = take(&mut frame.buffers[to]);
+    let range = frame.range(&layouts[to]);
+    rows::mean(&frame.buffers[from], plane, &mut out[range]);
+    frame.buffers[to] = out;
+}
