@@ -42,6 +42,7 @@ pub mod training;
 mod unique;
 pub mod units;
 pub mod water;
+pub mod weights;
 pub mod worker;
 
 pub use error::{Error, Result};

@@ -1,0 +1,170 @@
+//! Weights of other programs' files, read where they lie: named tensors in their stored format, whose rows are decoded
+//! on demand. Nothing is executed, nothing is trusted, and nothing is mapped into memory: a file that shrinks while it is
+//! read is an error.
+//!
+//! Opening reads what stands before the weights, and checks every length of it against the file before memory is
+//! reserved. One file per format.
+
+mod blocks;
+mod format;
+mod gguf;
+mod header;
+mod metadata;
+mod place;
+mod split;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+pub use format::StoredFormat;
+pub use metadata::{Metadata, Number, Numbers};
+use place::Place;
+
+/// Named tensors in their stored format.
+pub trait Source: Send + Sync + Debug {
+    /// All tensors, in the order of the file or files.
+    fn tensors(&self) -> &[TensorInfo];
+    /// Where in [`Source::tensors`] the tensor of this name is.
+    fn find(&self, name: &str) -> Option<usize>;
+    /// Decodes rows into single precision. A row is all dimensions but the first; of a tensor of one dimension, one
+    /// element. `out` has the length of these rows.
+    ///
+    /// # Errors
+    /// There are no such tensor or rows; the format cannot be decoded; the file cannot be read.
+    fn decode(&self, tensor: usize, rows: Range<usize>, out: &mut [f32]) -> Result<()>;
+    /// The bytes as stored, for hashing and for carrying over.
+    ///
+    /// # Errors
+    /// There is no such tensor; the file cannot be read.
+    fn read(&self, tensor: usize) -> Result<Vec<u8>>;
+    /// A value of the metadata: typed in a GGUF, a text in safetensors.
+    fn metadata(&self, key: &str) -> Option<&Metadata>;
+    /// Bytes of all tensors.
+    fn stored_bytes(&self) -> u64;
+}
+
+/// What a file says of a tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorInfo {
+    /// Its name.
+    pub name: String,
+    /// Its extents, the output dimension first; the order of a GGUF, reversed.
+    pub shape: Vec<usize>,
+    /// How its elements are stored.
+    pub format: StoredFormat,
+    /// The bytes that it takes.
+    pub bytes: u64,
+}
+
+impl TensorInfo {
+    /// Elements; the product was checked when the file was opened.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Rows: the first extent.
+    pub fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// Elements of a row.
+    pub fn row_length(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+}
+
+/// Opens weights by their first bytes: a GGUF, of which the other parts of a split one are opened too.
+///
+/// # Errors
+/// [`Error::File`] saying what the file is instead, or what in it is damaged.
+pub fn open(path: &Path) -> Result<Box<dyn Source>> {
+    let place = Place::open(path)?;
+    if gguf::is_gguf(&place)? {
+        return Ok(Box::new(gguf::open(place)?));
+    }
+    Err(Error::file("these are no weights in a known format", path))
+}
+
+/// Opens weights from the bytes of a single file, as [`open`] does; `path` stands for the file in errors.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_bytes(bytes: Vec<u8>, path: &Path) -> Result<Box<dyn Source>> {
+    let place = Place::of_bytes(bytes, path);
+    if gguf::is_gguf(&place)? {
+        return Ok(Box::new(gguf::open_alone(place)?));
+    }
+    Err(Error::file("these are no weights in a known format", path))
+}
+
+/// Elements that one thread decodes at a time; whole blocks of every format.
+const AT_ONCE: usize = 1 << 16;
+
+/// Decodes rows of a tensor whose bytes begin at `start` of a file.
+fn decode_rows(
+    place: &Place,
+    info: &TensorInfo,
+    start: u64,
+    rows: Range<usize>,
+    out: &mut [f32],
+) -> Result<()> {
+    let length = info.row_length();
+    let name = &info.name;
+    if rows.start > rows.end || rows.end > info.rows() {
+        let (from, to, all) = (rows.start, rows.end, info.rows());
+        return Err(Error::Compute(format!(
+            "rows {from} to {to} of tensor '{name}' are asked for, which has {all}"
+        )));
+    }
+    if out.len() != rows.len() * length {
+        return Err(Error::Compute(format!(
+            "{} rows of {length} elements of tensor '{name}' do not fit into {} places",
+            rows.len(),
+            out.len()
+        )));
+    }
+    if let Some(fact) = info.format.undecodable() {
+        return Err(place.wrong(format!("tensor '{name}' {fact}")));
+    }
+    let first = rows.start * length;
+    let block = info.format.elements_per_block();
+    // Rows are whole blocks but for a tensor of one dimension, where a row is an element.
+    let lead = first % block;
+    let tail = (first + out.len()) % block;
+    if lead != 0 || tail != 0 {
+        let mut whole = vec![0.0; (lead + out.len()).next_multiple_of(block)];
+        decode_blocks(place, info, start, (first - lead) / block, &mut whole)?;
+        out.copy_from_slice(&whole[lead..lead + out.len()]);
+        return Ok(());
+    }
+    decode_blocks(place, info, start, first / block, out)
+}
+
+/// Decodes whole blocks from the block `first` on, in parallel.
+fn decode_blocks(
+    place: &Place,
+    info: &TensorInfo,
+    start: u64,
+    first: usize,
+    out: &mut [f32],
+) -> Result<()> {
+    let (elements, bytes) = (
+        info.format.elements_per_block(),
+        info.format.bytes_per_block(),
+    );
+    out.par_chunks_mut(AT_ONCE)
+        .enumerate()
+        .try_for_each(|(number, out)| {
+            let block = first + number * (AT_ONCE / elements);
+            let offset = start + block as u64 * bytes as u64;
+            let stored = place.read(offset, out.len() / elements * bytes)?;
+            blocks::decode(info.format, &stored, out)
+                .map_err(|fact| place.wrong(format!("tensor '{}': {fact}", info.name)))
+        })
+}
