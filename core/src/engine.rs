@@ -19,6 +19,7 @@ use crate::compress::{Compressor, Planner};
 use crate::error::{Error, Result};
 use crate::evaluate::{Accumulator, Baseline, EvaluationSet};
 use crate::formats;
+use crate::graph::Input;
 use crate::measurement::{Depth, Measurement, Spiking};
 use crate::model::{Architecture, Model, ModelReference, bundled};
 use crate::profile::ModelProfile;
@@ -252,6 +253,12 @@ impl Engine {
             ));
         }
         let (architecture, description) = self.model.architecture.student(distillation.ratio);
+        if architecture == self.model.architecture {
+            return Err(Error::Infeasible(format!(
+                "students of a {} cannot be trained here",
+                architecture.family()
+            )));
+        }
         let data = bundled::training_set(&self.model.architecture)?;
         let baseline = self.baseline(&Unobserved)?;
         let trained = train_student(
@@ -404,12 +411,14 @@ impl Engine {
 
 /// The held-out data that ships for a family of models.
 fn evaluation_set(architecture: &Architecture) -> Result<EvaluationSet> {
-    match architecture {
-        Architecture::Cnn(config) => {
+    match architecture.input() {
+        Input::Image(_) => {
             let (pixels, labels) = bundled::evaluation_images()?;
-            EvaluationSet::images(config, pixels, labels)
+            EvaluationSet::images(&architecture.graph(), pixels, labels)
         }
-        Architecture::Gpt(config) => EvaluationSet::text(config, bundled::evaluation_text()?),
+        Input::Tokens { .. } => {
+            EvaluationSet::text(&architecture.graph(), bundled::evaluation_text()?)
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::packed::{PackedTiming, packed_speeds};
 use crate::engine;
 use crate::error::Result;
+use crate::graph::Input;
 use crate::hardware::{
     self, Calibration, Cost, HardwareTarget, PackedCalibration, Request, identity, this_machine,
 };
@@ -270,9 +271,9 @@ fn shapes(architecture: &Architecture) -> Vec<Shape> {
         .filter(|layer| matches!(layer.kind, LayerKind::Linear | LayerKind::Conv2d))
         .map(|layer| {
             let outputs = layer.shape.first().copied().unwrap_or(1);
-            let rows = match architecture {
-                Architecture::Gpt(config) => config.context,
-                Architecture::Cnn(_) => (layer.outputs / outputs as f64) as usize,
+            let rows = match architecture.input() {
+                Input::Tokens { context, .. } => context as usize,
+                Input::Image(_) => (layer.outputs / outputs as f64) as usize,
             };
             Shape {
                 outputs,
@@ -348,17 +349,22 @@ fn forward_speeds(model: &Model) -> Result<Vec<Speed>> {
 
 /// Inputs of the right shape, and the units of work in them; what they show does not change how long they take.
 pub(super) fn sample_input(architecture: &Architecture, samples: usize) -> Result<(Tensor, u32)> {
-    let (input, units) = match architecture {
-        Architecture::Cnn(config) => {
-            let shape = (samples, config.input_channels, config.size, config.size);
+    let (input, units) = match architecture.input() {
+        Input::Image((channels, rows, columns)) => {
+            let [channels, rows, columns] = [channels, rows, columns].map(|n| n as usize);
+            let shape = (samples, channels, rows, columns);
             (Tensor::rand(0_f32, 1.0, shape, &Device::Cpu)?, samples)
         }
-        Architecture::Gpt(config) => {
-            let tokens: Vec<u32> = (0..samples * config.context)
-                .map(|i| (i * 31 % config.vocabulary) as u32)
+        Input::Tokens {
+            vocabulary,
+            context,
+        } => {
+            let (vocabulary, context) = (vocabulary as usize, context as usize);
+            let tokens: Vec<u32> = (0..samples * context)
+                .map(|i| (i * 31 % vocabulary) as u32)
                 .collect();
             let units = tokens.len();
-            let input = Tensor::from_vec(tokens, (samples, config.context), &Device::Cpu)?;
+            let input = Tensor::from_vec(tokens, (samples, context), &Device::Cpu)?;
             (input, units)
         }
     };
@@ -371,9 +377,9 @@ pub(super) fn sample_input(architecture: &Architecture, samples: usize) -> Resul
 /// # Errors
 /// The device cannot run the model.
 pub fn predicted_speed(model: &Model, batch: u32, target: &HardwareTarget) -> Result<Range<f64>> {
-    let batch = match &model.architecture {
-        Architecture::Gpt(config) => u32::try_from(config.context).unwrap_or(batch),
-        Architecture::Cnn(_) => batch,
+    let batch = match model.architecture.input() {
+        Input::Tokens { context, .. } => context,
+        Input::Image(_) => batch,
     };
     let cost = predicted(model, &Recipe::default(), batch, target)?;
     Ok(cost.time.map_decreasing(|time| 1.0 / time.0))

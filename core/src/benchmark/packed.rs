@@ -12,6 +12,7 @@ use super::machine::sample_input;
 use crate::engine;
 use crate::error::Result;
 use crate::footprint::Estimate;
+use crate::graph::Input;
 use crate::hardware::{HardwareTarget, Machine, Request};
 use crate::measurement::{Provenance, Quality};
 use crate::model::{Architecture, Model, Tensors};
@@ -35,6 +36,8 @@ const CALIBRATION_BATCH: u32 = 16;
 const CALIBRATION_CONTEXT: u32 = 64;
 /// Most memory for what texts being written have left behind.
 const MOST_CACHE_BYTES: usize = 1 << 30;
+/// Tokens of a text that is read at once, at most.
+const MOST_READ: u32 = 512;
 
 /// Work that is done at once and timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -187,13 +190,15 @@ impl PackedModel {
     /// What to time in a scenario: one unit of work at a time, its batch, and for language models the reading of a text.
     pub(crate) fn works(&self, scenario: &Scenario) -> Vec<Work> {
         let batch = scenario.batch.clamp(1, MOST_AT_ONCE);
-        let mut works = match &self.architecture {
-            Architecture::Cnn(_) => vec![Work::Classify { batch: 1 }, Work::Classify { batch }],
-            Architecture::Gpt(config) => {
-                let each = config.blocks * config.context * 3 * config.width * size_of::<f32>();
-                let room = u32::try_from(MOST_CACHE_BYTES / each).unwrap_or(u32::MAX);
+        let graph = self.architecture.graph();
+        let mut works = match self.architecture.input() {
+            Input::Image(_) => vec![Work::Classify { batch: 1 }, Work::Classify { batch }],
+            Input::Tokens { context, .. } => {
+                let longest = context.min(MOST_READ);
+                // Keys and values are kept in single precision here, not in half.
+                let each = 2.0 * graph.kept_bytes(f64::from(longest));
+                let room = (MOST_CACHE_BYTES as f64 / each.max(1.0)) as u32;
                 let batch = batch.min(room.max(1));
-                let longest = u32::try_from(config.context).unwrap_or(u32::MAX);
                 let context = (scenario.average_context() as u32).min(longest - 1);
                 vec![
                     Work::Write { batch: 1, context },

@@ -4,8 +4,9 @@ use super::{Engine, Observer, lock, network_id, store_key};
 use crate::compress::distill::TrainingSet;
 use crate::error::Result;
 use crate::evaluate::run_spiking;
+use crate::graph::Input;
 use crate::measurement::Spiking;
-use crate::model::{Architecture, bundled};
+use crate::model::bundled;
 use crate::recipe::Recipe;
 
 /// Held-out images that a spiking version is run on: at 32 time steps they take about as long as all of them do
@@ -59,11 +60,11 @@ impl Engine {
             return Ok(images);
         }
         let images = match (
-            &self.model.architecture,
+            self.model.architecture.input(),
             bundled::training_set(&self.model.architecture)?,
         ) {
-            (Architecture::Cnn(config), TrainingSet::Images { pixels, .. }) => {
-                let values = config.input_channels * config.size * config.size;
+            (Input::Image((channels, rows, columns)), TrainingSet::Images { pixels, .. }) => {
+                let values = (channels * rows * columns) as usize;
                 pixels
                     .iter()
                     .take(CALIBRATION_IMAGES * values)

@@ -204,7 +204,8 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let labels: Vec<u8> = (0..300).map(|_| rng.random_range(0..10)).collect();
         let pixels = (0..300 * 784).map(|_| rng.random()).collect();
-        let set = EvaluationSet::images(&config, pixels, labels).unwrap();
+        let set = EvaluationSet::images(&Architecture::Cnn(config.clone()).graph(), pixels, labels)
+            .unwrap();
         (Architecture::Cnn(config), set)
     }
 
@@ -217,7 +218,7 @@ mod tests {
         };
         let mut rng = ChaCha8Rng::seed_from_u64(6);
         let bytes = (0..128 * 20 + 1).map(|_| rng.random()).collect();
-        let set = EvaluationSet::text(&config, bytes).unwrap();
+        let set = EvaluationSet::text(&Architecture::Gpt(config.clone()).graph(), bytes).unwrap();
         (Architecture::Gpt(config), set)
     }
 

@@ -8,8 +8,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
-use crate::graph::Input;
-use crate::model::{CnnConfig, GptConfig};
+use crate::graph::{Graph, Input};
 use crate::run::Network;
 
 /// Images of the first, coarse measurement.
@@ -60,8 +59,18 @@ impl EvaluationSet {
     ///
     /// # Errors
     /// [`Error::Compute`] if the pixels and labels do not fit each other and the network, or there are fewer than two.
-    pub fn images(config: &CnnConfig, pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
-        let (channels, size) = (config.input_channels, config.size);
+    pub fn images(graph: &Graph, pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
+        let (channels, size) = match graph.input {
+            Some(Input::Image((channels, rows, columns))) if rows == columns => {
+                (channels as usize, rows as usize)
+            }
+            _ => {
+                return Err(Error::Compute(
+                    "the network does not read square images".to_owned(),
+                ));
+            }
+        };
+        let classes = graph.outputs();
         // The sizes may come from a file, and their product beyond every type.
         let expected = [channels, size, size]
             .into_iter()
@@ -74,10 +83,10 @@ impl EvaluationSet {
                 pixels.len()
             )));
         }
-        if let Some(label) = labels.iter().find(|&&l| usize::from(l) >= config.classes) {
+        if let Some(label) = labels.iter().find(|&&l| usize::from(l) >= classes) {
             return Err(Error::Compute(format!(
                 "an image is of class {label}, but the network tells {} classes apart",
-                config.classes
+                classes
             )));
         }
         let order = shuffled(labels.len());
@@ -94,14 +103,19 @@ impl EvaluationSet {
     ///
     /// # Errors
     /// [`Error::Compute`] if the network's tokens are not bytes or the text is shorter than two contexts.
-    pub fn text(config: &GptConfig, bytes: Vec<u8>) -> Result<Self> {
-        let context = config.context;
-        if config.vocabulary != 256 {
-            return Err(Error::Compute(format!(
-                "the network has {} tokens; only bytes (256) can be measured",
-                config.vocabulary
-            )));
-        }
+    pub fn text(graph: &Graph, bytes: Vec<u8>) -> Result<Self> {
+        let context = match graph.input {
+            Some(Input::Tokens {
+                vocabulary: 256,
+                context,
+            }) => context as usize,
+            _ => {
+                return Err(Error::Compute(format!(
+                    "the network has {} tokens; only bytes (256) can be measured",
+                    graph.outputs()
+                )));
+            }
+        };
         let contexts = bytes.len().saturating_sub(1) / context.max(1);
         if context == 0 || contexts < 2 {
             return Err(Error::Compute(format!(
@@ -292,10 +306,15 @@ fn in_rounds(n: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Architecture, CnnConfig, GptConfig};
+
+    fn bytes_graph() -> Graph {
+        Architecture::Gpt(GptConfig::bytes()).graph()
+    }
 
     fn text(bytes: usize) -> EvaluationSet {
         let bytes = (0..bytes).map(|i| (i % 251) as u8).collect();
-        EvaluationSet::text(&GptConfig::bytes(), bytes).unwrap()
+        EvaluationSet::text(&bytes_graph(), bytes).unwrap()
     }
 
     #[test]
@@ -369,7 +388,7 @@ mod tests {
     #[test]
     fn data_that_do_not_fit_are_refused() {
         let refused = |set: Result<EvaluationSet>| set.unwrap_err().to_string();
-        let cnn = CnnConfig::fashion();
+        let cnn = Architecture::Cnn(CnnConfig::fashion()).graph();
         assert_eq!(
             refused(EvaluationSet::images(&cnn, vec![0; 784], vec![1, 2])),
             "computation failed: 2 labels need 1568 pixels in 1 x 28 x 28, not 784"
@@ -379,7 +398,7 @@ mod tests {
             "computation failed: an image is of class 10, but the network tells 10 classes apart"
         );
         assert_eq!(
-            refused(EvaluationSet::text(&GptConfig::bytes(), vec![0; 200])),
+            refused(EvaluationSet::text(&bytes_graph(), vec![0; 200])),
             "computation failed: 200 bytes of text are fewer than two contexts of 128"
         );
     }

@@ -13,7 +13,7 @@ use safetensors::Dtype;
 use serde::Deserialize;
 
 use crate::compress;
-use crate::model::{Architecture, CnnConfig, GptConfig, StoredFormat, Tensors, admit};
+use crate::model::{Architecture, StoredFormat, Tensors, admit, recognise};
 use crate::recipe::Recipe;
 use crate::unique;
 
@@ -297,23 +297,13 @@ fn architecture(header: &Header) -> Result<Architecture> {
             None => Ok(architecture),
         };
     }
-    let known = [
-        Architecture::Cnn(CnnConfig::fashion()),
-        Architecture::Gpt(GptConfig::bytes()),
-    ];
-    let best = known
-        .into_iter()
-        .map(|architecture| {
-            let shapes = architecture.tensor_shapes();
-            let found = shapes
-                .iter()
-                .filter(|(name, _)| header.tensors.contains_key(name))
-                .count();
-            (found, architecture)
-        })
-        .max_by_key(|(found, _)| *found);
-    match (best, header.tensors.first_key_value()) {
-        (Some((1.., architecture)), _) => Ok(architecture),
+    let shapes = header
+        .tensors
+        .iter()
+        .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
+        .collect();
+    match (recognise(&shapes), header.tensors.first_key_value()) {
+        (Some(architecture), _) => Ok(architecture),
         (_, None) => wrong("the file holds no tensors"),
         (_, Some((name, _))) => Err(Problem::Family {
             fact: format!(

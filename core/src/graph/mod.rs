@@ -8,6 +8,7 @@
 mod language;
 mod node;
 mod op;
+mod tensors;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -51,11 +52,12 @@ pub enum Input {
 }
 
 impl Graph {
-    /// What every node asks of a machine, per unit of work; what the kernel before does on the way is no layer.
+    /// What every node asks of a machine, per unit of work; what the kernel before does on the way is no layer, nor what
+    /// only looks up another's weights.
     pub fn layers(&self) -> Vec<Layer> {
         self.nodes
             .iter()
-            .filter(|node| !node.op.is_on_the_way())
+            .filter(|node| !node.op.is_on_the_way() && node.shares.is_none())
             .map(|node| work::layer(node, self))
             .collect()
     }
@@ -67,6 +69,14 @@ impl Graph {
             ..node
         });
         Value::Node(self.nodes.len() - 1)
+    }
+
+    /// Numbers of a row of the result, of a network that can be run: classes or tokens.
+    pub fn outputs(&self) -> usize {
+        match self.nodes.last().map(|node| &node.op) {
+            Some(Op::Linear { outputs, .. }) => *outputs as usize,
+            _ => 0,
+        }
     }
 
     /// Keeps keys and values in so many bits, which count as so much fewer numbers of 16.
@@ -112,7 +122,8 @@ impl Graph {
 
     /// All parameters.
     pub fn parameters(&self) -> u64 {
-        let all = self.nodes.iter().map(|node| work::parameters(node, self));
+        let own = self.nodes.iter().filter(|node| node.shares.is_none());
+        let all = own.map(|node| work::parameters(node, self));
         all.fold(0, u64::saturating_add)
     }
 }

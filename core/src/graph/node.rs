@@ -50,6 +50,8 @@ pub struct Node {
     pub added: f64,
     /// Whose results it reads, in the order of its operation; empty in a network that is only counted.
     pub inputs: Vec<Value>,
+    /// The node whose weights it looks up, where it has none of its own (tied embeddings).
+    pub shares: Option<String>,
 }
 
 /// What a node can read.
@@ -74,6 +76,7 @@ impl Node {
             experts: None,
             added: 0.0,
             inputs: Vec::new(),
+            shares: None,
         }
     }
 

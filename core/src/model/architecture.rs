@@ -7,9 +7,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{CnnConfig, GptConfig, Tensors};
+use super::Tensors;
+use super::families::{CnnConfig, DecoderConfig, Deviation, Family, GptConfig, Sizes};
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, Input};
 use crate::profile::{Layer, Unit};
 use crate::run::{Network, PackedNetwork};
 use crate::serving::architecture::{Architecture as Outlined, Shape};
@@ -22,26 +23,37 @@ pub enum Architecture {
     Cnn(CnnConfig),
     /// A byte language model.
     Gpt(GptConfig),
+    /// A language model of the kind of Llama.
+    Decoder(DecoderConfig),
 }
 
 impl Architecture {
     /// Key under which the architecture stands as JSON in the metadata of a safetensors file.
     pub const METADATA_KEY: &'static str = "wattif.architecture";
 
-    /// What one unit of work is.
-    pub const fn unit(&self) -> Unit {
+    /// Its family.
+    fn inner(&self) -> &dyn Family {
         match self {
-            Self::Cnn(_) => Unit::Image,
-            Self::Gpt(_) => Unit::Token,
+            Self::Cnn(config) => config,
+            Self::Gpt(config) => config,
+            Self::Decoder(config) => config,
         }
     }
 
+    /// What one unit of work is.
+    pub fn unit(&self) -> Unit {
+        self.graph().unit
+    }
+
+    /// What it is given.
+    pub fn input(&self) -> Input {
+        // Every family says so.
+        (self.graph().input).unwrap_or(Input::Image((0, 0, 0)))
+    }
+
     /// Name of the family.
-    pub const fn family(&self) -> &'static str {
-        match self {
-            Self::Cnn(_) => "convolutional classifier",
-            Self::Gpt(_) => "byte language model",
-        }
+    pub fn family(&self) -> &'static str {
+        self.inner().name()
     }
 
     /// The layers in the order in which they run, with their work per [`Self::unit`]. A convolution's or a matrix's
@@ -53,16 +65,15 @@ impl Architecture {
 
     /// What the network computes.
     pub fn graph(&self) -> Graph {
-        match self {
-            Self::Cnn(config) => config.graph(),
-            Self::Gpt(config) => config.graph(),
-        }
+        self.inner().graph()
     }
 
     /// The same network as one of which only the shapes are known, where serving stacks run networks of its kind.
     pub fn network(&self, name: &str) -> Option<Outlined> {
-        let Self::Gpt(config) = self else {
-            return None;
+        let shape = self.inner().served()?;
+        let context_limit = match self.graph().input {
+            Some(Input::Tokens { context, .. }) => Some(context),
+            _ => None,
         };
         Some(Outlined {
             id: name.to_owned(),
@@ -75,22 +86,19 @@ impl Architecture {
             formats: None,
             notes: Vec::new(),
             summed: Default::default(),
-            context_limit: u32::try_from(config.context).ok(),
-            shape: Shape::Transformer(config.shape()?),
+            context_limit,
+            shape: Shape::Transformer(shape),
         })
     }
 
     /// Elements of all tensors, the running statistics of batch normalisation included: what has to be stored.
     pub fn parameters(&self) -> u64 {
-        count(&self.tensor_shapes())
+        self.graph().parameters()
     }
 
     /// Names and shapes of all tensors in the order in which they run.
     pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
-        match self {
-            Self::Cnn(config) => config.tensor_shapes(),
-            Self::Gpt(config) => config.tensor_shapes(),
-        }
+        self.graph().tensors()
     }
 
     /// What is wrong with the tensors, if anything: the first that is missing, has another shape or is unknown.
@@ -137,27 +145,7 @@ impl Architecture {
         const LARGEST: usize = 1 << 20;
         /// The same for repeated parts, each of which costs memory to list.
         const MOST_PARTS: usize = 1024;
-        let (sizes, parts) = match self {
-            Self::Cnn(config) => {
-                let mut sizes = vec![
-                    ("input channels", config.input_channels),
-                    ("image size", config.size),
-                    ("classes", config.classes),
-                ];
-                sizes.extend(config.stages.iter().map(|s| ("channels", s.channels)));
-                (sizes, ("stages", config.stages.len()))
-            }
-            Self::Gpt(config) => (
-                vec![
-                    ("vocabulary", config.vocabulary),
-                    ("context", config.context),
-                    ("width", config.width),
-                    ("heads", config.heads),
-                    ("hidden width", config.hidden),
-                ],
-                ("blocks", config.blocks),
-            ),
-        };
+        let Sizes { sizes, parts } = self.inner().sizes();
         for (what, size) in sizes {
             if !(1..=LARGEST).contains(&size) {
                 return Some(format!("{what} of {size}"));
@@ -166,16 +154,7 @@ impl Architecture {
         if !(1..=MOST_PARTS).contains(&parts.1) {
             return Some(format!("{} {}", parts.1, parts.0));
         }
-        match self {
-            Self::Gpt(config) if !config.width.is_multiple_of(config.heads) => Some(format!(
-                "a width of {} that {} heads do not divide",
-                config.width, config.heads
-            )),
-            Self::Cnn(config) if config.final_size() == 0 => {
-                Some("more pooling than the image has pixels".to_owned())
-            }
-            _ => None,
-        }
+        self.inner().implausible()
     }
 
     /// The student of `ratio` times this network's parameters, as near as whole channels allow, and what was done:
@@ -185,25 +164,12 @@ impl Architecture {
             return (self.clone(), "the original network".to_owned());
         }
         let wanted = ratio.max(0.0) * self.parameters() as f64;
-        match self {
-            Self::Cnn(config) => {
-                let student = config.narrowed(wanted);
-                let what = format!(
-                    "narrower: {} → {} channels",
-                    config.channels(),
-                    student.channels()
-                );
-                (Self::Cnn(student), what)
-            }
-            Self::Gpt(config) => {
-                let student = config.narrowed(wanted);
-                let what = format!(
-                    "narrower: width {} → {}, hidden {} → {}",
-                    config.width, student.width, config.hidden, student.hidden
-                );
-                (Self::Gpt(student), what)
-            }
-        }
+        (self.inner().narrowed(wanted)).unwrap_or_else(|| {
+            (
+                self.clone(),
+                "the original network: none smaller is made of its family".to_owned(),
+            )
+        })
     }
 
     /// Random weights from a seed, as training starts from: He's normal distribution for convolutions (He et al. 2015,
@@ -234,15 +200,11 @@ impl Architecture {
         if shape.len() < 2 {
             return None;
         }
-        let fan_in: usize = shape[1..].iter().product();
-        Some(match self {
-            Self::Cnn(_) if shape.len() == 4 => (2.0 / fan_in as f64).sqrt(),
-            // Large enough that the first blocks do not drown what a token is; 0.02 as in GPT-2 learns half as fast here.
-            Self::Gpt(_) if name.starts_with('w') => 0.3,
-            Self::Gpt(config) if name.ends_with("proj.weight") => {
-                (1.0 / fan_in as f64).sqrt() / (2.0 * config.blocks as f64).sqrt()
-            }
-            _ => (1.0 / fan_in as f64).sqrt(),
+        let fan_in = shape[1..].iter().product::<usize>() as f64;
+        Some(match self.inner().deviation(name, shape) {
+            Deviation::Fixed(deviation) => deviation,
+            Deviation::Rectified => (2.0 / fan_in).sqrt(),
+            Deviation::Linear(factor) => factor / fan_in.sqrt(),
         })
     }
 
@@ -289,13 +251,6 @@ impl Architecture {
     }
 }
 
-pub(super) fn count(shapes: &[(String, Vec<usize>)]) -> u64 {
-    shapes
-        .iter()
-        .map(|(_, shape)| shape.iter().map(|&n| n as u64).product::<u64>())
-        .sum()
-}
-
 /// A sample of the standard normal distribution (Box and Muller 1958).
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
@@ -315,12 +270,12 @@ mod tests {
     }
 
     fn input(architecture: &Architecture) -> Tensor {
-        match architecture {
-            Architecture::Cnn(config) => {
-                let size = config.size;
+        match architecture.input() {
+            Input::Image((_, size, _)) => {
+                let size = size as usize;
                 Tensor::rand(0f32, 1.0, (3, 1, size, size), &Device::Cpu).unwrap()
             }
-            Architecture::Gpt(_) => {
+            Input::Tokens { .. } => {
                 Tensor::from_vec((0..40u32).collect::<Vec<_>>(), (2, 20), &Device::Cpu).unwrap()
             }
         }
@@ -364,9 +319,9 @@ mod tests {
             let x = input(&architecture);
             for bits in [32, 16, 8, 2] {
                 let logits = architecture.forward(&tensors, &x, bits).unwrap();
-                match architecture {
-                    Architecture::Cnn(_) => assert_eq!(logits.dims(), [3, 10]),
-                    Architecture::Gpt(_) => assert_eq!(logits.dims(), [2, 20, 256]),
+                match architecture.input() {
+                    Input::Image(_) => assert_eq!(logits.dims(), [3, 10]),
+                    Input::Tokens { .. } => assert_eq!(logits.dims(), [2, 20, 256]),
                 }
                 let values = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
                 assert!(values.iter().all(|value| value.is_finite()));

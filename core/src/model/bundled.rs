@@ -8,6 +8,7 @@ use super::{Architecture, Model, ModelReference};
 use crate::compress::distill::{Student, TrainingSet};
 use crate::error::{Error, Result};
 use crate::formats;
+use crate::graph::Input;
 
 /// A model that ships with the program.
 #[derive(Debug)]
@@ -146,20 +147,20 @@ pub fn evaluation_text() -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Compute`] if the program's own data is damaged.
 pub fn training_set(architecture: &Architecture) -> Result<TrainingSet> {
-    Ok(match architecture {
-        Architecture::Cnn(_) => TrainingSet::Images {
+    Ok(match architecture.input() {
+        Input::Image(_) => TrainingSet::Images {
             pixels: idx(asset!("data/fashion-training-images.idx3-ubyte.gz"))?,
             labels: idx(asset!("data/fashion-training-labels.idx1-ubyte.gz"))?,
         },
-        Architecture::Gpt(_) => TrainingSet::Text(gunzip(asset!("data/text-training.txt.gz"))?),
+        Input::Tokens { .. } => TrainingSet::Text(gunzip(asset!("data/text-training.txt.gz"))?),
     })
 }
 
 /// What [`training_set`] is, in words: "8,000 Fashion-MNIST training images".
-pub const fn training_set_name(architecture: &Architecture) -> &'static str {
-    match architecture {
-        Architecture::Cnn(_) => "8,000 Fashion-MNIST training images",
-        Architecture::Gpt(_) => "256 KiB of Moby-Dick and State of the Union addresses",
+pub fn training_set_name(architecture: &Architecture) -> &'static str {
+    match architecture.input() {
+        Input::Image(_) => "8,000 Fashion-MNIST training images",
+        Input::Tokens { .. } => "256 KiB of Moby-Dick and State of the Union addresses",
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Model`]: an architecture and its named tensors. One file per architecture family.
+//! [`Model`]: an architecture and its named tensors. One file per family in `families`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,14 +15,15 @@ use crate::recipe::Recipe;
 mod admission;
 mod architecture;
 pub mod bundled;
-mod cnn;
-mod gpt;
+mod families;
 mod names;
 
 pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
-pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
-pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
+pub(crate) use families::recognise;
+pub use families::{
+    BATCH_NORM_EPSILON, CnnConfig, DecoderConfig, GptConfig, LAYER_NORM_EPSILON, Number, Stage,
+};
 pub(crate) use names::known_by_shapes;
 pub use names::{named, search};
 

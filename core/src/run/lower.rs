@@ -397,7 +397,8 @@ impl Lowering<'_> {
     }
 
     fn numbers(&self, node: &Node, part: &str, len: usize) -> Result<Vec<f32>> {
-        let name = format!("{}.{part}", node.name);
+        let owner = node.shares.as_ref().unwrap_or(&node.name);
+        let name = format!("{owner}.{part}");
         let numbers = self.weights.numbers(&name)?;
         if numbers.len() == len {
             return Ok(numbers);

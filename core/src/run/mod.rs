@@ -231,7 +231,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::model::{Architecture, CnnConfig, GptConfig, Stage};
+    use crate::model::{Architecture, CnnConfig, DecoderConfig, GptConfig, Number, Stage};
 
     /// Largest difference of a logit, relative to the largest logit: single precision through a dozen layers.
     const TOLERANCE: f32 = 1e-5;
@@ -273,7 +273,46 @@ mod tests {
         ];
         let students: Vec<_> = networks.iter().map(|n| n.student(0.4).0).collect();
         networks.extend(students);
+        networks.extend(decoders());
         networks
+    }
+
+    /// Grouped queries, tied and turned side by side; then biases, normalised heads, a window and a head of its own.
+    fn decoders() -> [Architecture; 2] {
+        let first = DecoderConfig {
+            vocabulary: 61,
+            context: 64,
+            width: 24,
+            blocks: 3,
+            heads: 6,
+            kv_heads: 2,
+            head_width: 8,
+            hidden: 40,
+            base: Number(10_000.0),
+            rotary: 8,
+            interleaved: true,
+            epsilon: Number(1e-5),
+            tied: true,
+            biases: false,
+            head_norms: false,
+            window: None,
+        };
+        let second = DecoderConfig {
+            width: 30,
+            heads: 4,
+            kv_heads: 4,
+            head_width: 10,
+            rotary: 6,
+            base: Number(1e6),
+            interleaved: false,
+            epsilon: Number(1e-6),
+            tied: false,
+            biases: true,
+            head_norms: true,
+            window: Some(7),
+            ..first.clone()
+        };
+        [first, second].map(Architecture::Decoder)
     }
 
     /// Numbers from 0 to 1, the same every time.
@@ -299,13 +338,13 @@ mod tests {
     }
 
     pub(super) fn input(architecture: &Architecture, n: usize, t: usize) -> Tensor {
-        match architecture {
-            Architecture::Cnn(config) => {
-                random(&[n, config.input_channels, config.size, config.size])
+        match architecture.input() {
+            Input::Image((channels, rows, columns)) => {
+                random(&[n, channels as usize, rows as usize, columns as usize])
             }
-            Architecture::Gpt(config) => {
+            Input::Tokens { vocabulary, .. } => {
                 let tokens: Vec<u32> = (0..n * t)
-                    .map(|i| (i * i * 31 % config.vocabulary) as u32)
+                    .map(|i| (i * i * 31 % vocabulary as usize) as u32)
                     .collect();
                 Tensor::from_vec(tokens, (n, t), &Device::Cpu).unwrap()
             }

@@ -4,7 +4,8 @@ use candle_core::{D, DType, Device, Tensor};
 
 use crate::error::Result;
 use crate::model::{
-    Architecture, BATCH_NORM_EPSILON, CnnConfig, GptConfig, LAYER_NORM_EPSILON, Tensors,
+    Architecture, BATCH_NORM_EPSILON, CnnConfig, DecoderConfig, GptConfig, LAYER_NORM_EPSILON,
+    Tensors,
 };
 
 fn get<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a Tensor> {
@@ -21,6 +22,7 @@ pub(super) fn forward(
     match architecture {
         Architecture::Cnn(config) => cnn(config, tensors, input, activation_bits),
         Architecture::Gpt(config) => gpt(config, tensors, input, activation_bits),
+        Architecture::Decoder(config) => decoder(config, tensors, input, activation_bits),
     }
 }
 
@@ -113,6 +115,119 @@ fn gpt(
     }
     let normed = layer_norm(&x, tensors, "ln_f")?;
     Ok(linear(&normed, "head")?.reshape((n, t, config.vocabulary))?)
+}
+
+/// Logits `[n, t, vocabulary]` of a model of the kind of Llama.
+fn decoder(
+    config: &DecoderConfig,
+    tensors: &Tensors,
+    tokens: &Tensor,
+    activation_bits: u8,
+) -> Result<Tensor> {
+    let (n, t) = tokens.dims2()?;
+    let linear = |x: &Tensor, name: &str| -> Result<Tensor> {
+        let x = quantize_activations(x, 1, activation_bits)?;
+        let y = x.matmul(&get(tensors, &format!("{name}.weight"))?.t()?)?;
+        Ok(match tensors.get(&format!("{name}.bias")) {
+            Some(bias) => y.broadcast_add(bias)?,
+            None => y,
+        })
+    };
+    let norm = |x: &Tensor, name: &str| -> Result<Tensor> {
+        let weight = get(tensors, &format!("{name}.weight"))?;
+        Ok(candle_nn::ops::rms_norm(
+            &x.contiguous()?,
+            weight,
+            config.epsilon.0,
+        )?)
+    };
+    let width = config.head_width;
+    // [t, rotary / 2]
+    let angles: Vec<f32> = (0..t)
+        .flat_map(|position| {
+            (0..config.rotary / 2).map(move |pair| {
+                let frequency = config
+                    .base
+                    .0
+                    .powf(-2.0 * pair as f32 / config.rotary as f32);
+                position as f32 * frequency
+            })
+        })
+        .collect();
+    let angles = Tensor::from_vec(angles, (t, config.rotary / 2), &Device::Cpu)?;
+    let (cos, sin) = (angles.cos()?, angles.sin()?);
+    // [n·t, heads · width] → [n, heads, t, width], turned where it is told by which name it is normalised.
+    let split = |x: &Tensor, heads: usize, turned: Option<&str>| -> Result<Tensor> {
+        let mut x = x.reshape((n, t, heads, width))?;
+        if let Some(name) = turned
+            && config.head_norms
+        {
+            x = norm(&x, name)?;
+        }
+        let x = x.transpose(1, 2)?.contiguous()?;
+        if turned.is_none() {
+            return Ok(x);
+        }
+        let turning = x.narrow(3, 0, config.rotary)?.contiguous()?;
+        let turning = if config.interleaved {
+            candle_nn::rotary_emb::rope_i(&turning, &cos, &sin)?
+        } else {
+            candle_nn::rotary_emb::rope(&turning, &cos, &sin)?
+        };
+        let rest = x.narrow(3, config.rotary, width - config.rotary)?;
+        Ok(Tensor::cat(&[turning, rest], 3)?)
+    };
+    let seen = |query: usize, key: usize| {
+        key <= query && config.window.is_none_or(|window| query - key < window)
+    };
+    let mask: Vec<f32> = (0..t * t)
+        .map(|i| {
+            if seen(i / t, i % t) {
+                0.0
+            } else {
+                f32::NEG_INFINITY
+            }
+        })
+        .collect();
+    let mask = Tensor::from_vec(mask, (t, t), &Device::Cpu)?;
+    let mut x = get(tensors, "token_embd.weight")?.index_select(&tokens.flatten_all()?, 0)?;
+    for i in 0..config.blocks {
+        let own = |name: &str| format!("blk.{i}.{name}");
+        let normed = norm(&x, &own("attn_norm"))?;
+        let (q, k) = (own("attn_q"), own("attn_k"));
+        let q = split(
+            &linear(&normed, &q)?,
+            config.heads,
+            Some(&own("attn_q_norm")),
+        )?;
+        let k = split(
+            &linear(&normed, &k)?,
+            config.kv_heads,
+            Some(&own("attn_k_norm")),
+        )?;
+        let v = split(&linear(&normed, &own("attn_v"))?, config.kv_heads, None)?;
+        // Every head of keys serves a group of queries: [n, kv heads, group · t, width].
+        let group = config.heads / config.kv_heads;
+        let q = q.reshape((n, config.kv_heads, group * t, width))?;
+        let scores = (q.matmul(&k.t()?)? * (1.0 / (width as f64).sqrt()))?;
+        let scores = scores
+            .reshape((n, config.heads, t, t))?
+            .broadcast_add(&mask)?;
+        let weights = candle_nn::ops::softmax_last_dim(&scores)?;
+        let weights = weights.reshape((n, config.kv_heads, group * t, t))?;
+        let mixed = weights
+            .matmul(&v)?
+            .reshape((n, config.heads, t, width))?
+            .transpose(1, 2)?
+            .reshape((n * t, config.heads * width))?;
+        x = (x + linear(&mixed, &own("attn_output"))?)?;
+        let normed = norm(&x, &own("ffn_norm"))?;
+        let gate = candle_nn::ops::silu(&linear(&normed, &own("ffn_gate"))?)?;
+        let inner = (gate * linear(&normed, &own("ffn_up"))?)?;
+        x = (x + linear(&inner, &own("ffn_down"))?)?;
+    }
+    let head = if config.tied { "token_embd" } else { "output" };
+    Ok(linear(&norm(&x, "output_norm")?, head)?.reshape((n, t, config.vocabulary))?)
 }
 
 /// Causal attention: `[n, t, 3, heads, d/heads]` → `[n·t, d]`.

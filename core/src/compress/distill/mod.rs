@@ -12,6 +12,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor, Var};
 
 use crate::error::{Error, Result};
+use crate::graph::Input;
 use crate::model::{Architecture, Model, Tensors};
 use crate::recipe::Distillation;
 
@@ -54,14 +55,14 @@ pub struct Schedule {
 impl Schedule {
     /// The schedule for students trained while somebody waits, on the bundled training subset.
     pub fn quick(architecture: &Architecture) -> Self {
-        match architecture {
+        match architecture.input() {
             // Six passes over 8,000 images.
-            Architecture::Cnn(_) => Self {
+            Input::Image(_) => Self {
                 steps: 375,
                 ..Self::long(architecture, 0)
             },
             // Two and a half passes over 256 KiB of text.
-            Architecture::Gpt(_) => Self {
+            Input::Tokens { .. } => Self {
                 steps: 640,
                 ..Self::long(architecture, 0)
             },
@@ -70,14 +71,14 @@ impl Schedule {
 
     /// The schedule of the bundled models for this many updates.
     pub fn long(architecture: &Architecture, steps: u32) -> Self {
-        match architecture {
-            Architecture::Cnn(_) => Self {
+        match architecture.input() {
+            Input::Image(_) => Self {
                 steps,
                 batch: 128,
                 learning_rate: 4e-3,
                 weight_decay: 0.05,
             },
-            Architecture::Gpt(_) => Self {
+            Input::Tokens { .. } => Self {
                 steps,
                 batch: 8,
                 learning_rate: 4e-3,
@@ -226,9 +227,9 @@ fn step_macs(teacher: Option<&Model>, student: &Architecture, batch: usize) -> f
     let forward = |architecture: &Architecture| -> f64 {
         architecture.layers().iter().map(|layer| layer.macs).sum()
     };
-    let units = match student {
-        Architecture::Cnn(_) => batch,
-        Architecture::Gpt(config) => batch * config.context,
+    let units = match student.input() {
+        Input::Image(_) => batch,
+        Input::Tokens { context, .. } => batch * context as usize,
     };
     let teacher = teacher.map_or(0.0, |model| forward(&model.architecture));
     units as f64 * (teacher + TRAINING_PASSES * forward(student))

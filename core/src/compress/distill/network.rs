@@ -25,6 +25,10 @@ pub(super) fn logits(
     match architecture {
         Architecture::Cnn(config) => cnn(config, variables, fixed, input),
         Architecture::Gpt(config) => gpt(config, variables, input),
+        _ => Err(Error::Compute(format!(
+            "a {} cannot be trained here",
+            architecture.family()
+        ))),
     }
 }
 

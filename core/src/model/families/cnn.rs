@@ -10,8 +10,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::architecture::count;
+use super::{Deviation, Family, Sizes};
 use crate::graph::{Activation, Conv, Graph, Input, Node, Op, Role, Value, Window};
+use crate::model::Architecture;
 use crate::profile::Unit;
 
 /// Added to the variance in batch normalisation (the default of the framework that the tensor names follow).
@@ -60,35 +61,15 @@ impl CnnConfig {
     }
 
     /// Height and width of the image after the last stage.
-    pub(super) fn final_size(&self) -> usize {
+    fn final_size(&self) -> usize {
         self.stages
             .iter()
             .filter(|stage| stage.pool)
             .fold(self.size, |size, _| size / 2)
     }
 
-    /// Names and shapes of all tensors.
-    pub(super) fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let mut shapes = Vec::new();
-        let mut inputs = self.input_channels;
-        for (i, stage) in self.stages.iter().enumerate() {
-            let n = i + 1;
-            shapes.push((
-                format!("conv{n}.weight"),
-                vec![stage.channels, inputs, 3, 3],
-            ));
-            for part in ["weight", "bias", "running_mean", "running_var"] {
-                shapes.push((format!("bn{n}.{part}"), vec![stage.channels]));
-            }
-            inputs = stage.channels;
-        }
-        shapes.push(("head.weight".to_owned(), vec![self.classes, inputs]));
-        shapes.push(("head.bias".to_owned(), vec![self.classes]));
-        shapes
-    }
-
     /// What it computes.
-    pub(super) fn graph(&self) -> Graph {
+    fn nodes(&self) -> Graph {
         // Extents are far below the limit of the type.
         let extent = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let image = |channels: usize, size: usize| (extent(channels), extent(size), extent(size));
@@ -147,7 +128,7 @@ impl CnnConfig {
     }
 
     /// The network with all channels scaled alike whose parameters come nearest to `wanted`.
-    pub(super) fn narrowed(&self, wanted: f64) -> Self {
+    fn narrowest(&self, wanted: f64) -> Self {
         /// Candidate scales: fine enough that every stage passes through each of its integers.
         const STEPS: usize = 2048;
         let mut best = (f64::INFINITY, self.clone());
@@ -158,7 +139,7 @@ impl CnnConfig {
                     .round()
                     .max(1.0) as usize;
             }
-            let distance = (count(&candidate.tensor_shapes()) as f64 - wanted).abs();
+            let distance = (candidate.nodes().parameters() as f64 - wanted).abs();
             if distance < best.0 {
                 best = (distance, candidate);
             }
@@ -167,12 +148,56 @@ impl CnnConfig {
     }
 
     /// The channels of the stages: "16-32-64-128".
-    pub(super) fn channels(&self) -> String {
+    fn channels(&self) -> String {
         let channels: Vec<String> = self
             .stages
             .iter()
             .map(|stage| stage.channels.to_string())
             .collect();
         channels.join("-")
+    }
+}
+
+impl Family for CnnConfig {
+    fn name(&self) -> &'static str {
+        "convolutional classifier"
+    }
+
+    fn graph(&self) -> Graph {
+        self.nodes()
+    }
+
+    fn sizes(&self) -> Sizes {
+        let mut sizes = vec![
+            ("input channels", self.input_channels),
+            ("image size", self.size),
+            ("classes", self.classes),
+        ];
+        sizes.extend(self.stages.iter().map(|s| ("channels", s.channels)));
+        Sizes {
+            sizes,
+            parts: ("stages", self.stages.len()),
+        }
+    }
+
+    fn implausible(&self) -> Option<String> {
+        (self.final_size() == 0).then(|| "more pooling than the image has pixels".to_owned())
+    }
+
+    fn narrowed(&self, wanted: f64) -> Option<(Architecture, String)> {
+        let student = self.narrowest(wanted);
+        let what = format!(
+            "narrower: {} → {} channels",
+            self.channels(),
+            student.channels()
+        );
+        Some((Architecture::Cnn(student), what))
+    }
+
+    fn deviation(&self, _: &str, shape: &[usize]) -> Deviation {
+        match shape.len() {
+            4 => Deviation::Rectified,
+            _ => Deviation::Linear(1.0),
+        }
     }
 }

@@ -9,8 +9,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::architecture::count;
+use super::{Deviation, Family, Sizes};
 use crate::graph::{Activation, Attention, Graph, Input, Node, Op, Role, Rule, Scores, Value};
+use crate::model::Architecture;
 use crate::profile::Unit;
 use crate::serving::architecture::{Biases, Transformer};
 
@@ -48,32 +49,8 @@ impl GptConfig {
         }
     }
 
-    /// Names and shapes of all tensors.
-    pub(super) fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let d = self.width;
-        let mut shapes = vec![
-            ("wte.weight".to_owned(), vec![self.vocabulary, d]),
-            ("wpe.weight".to_owned(), vec![self.context, d]),
-        ];
-        let norm = |shapes: &mut Vec<(String, Vec<usize>)>, name: String| {
-            shapes.push((format!("{name}.weight"), vec![d]));
-            shapes.push((format!("{name}.bias"), vec![d]));
-        };
-        for i in 0..self.blocks {
-            norm(&mut shapes, format!("h.{i}.ln_1"));
-            shapes.push((format!("h.{i}.attn.qkv.weight"), vec![3 * d, d]));
-            shapes.push((format!("h.{i}.attn.proj.weight"), vec![d, d]));
-            norm(&mut shapes, format!("h.{i}.ln_2"));
-            shapes.push((format!("h.{i}.mlp.fc.weight"), vec![self.hidden, d]));
-            shapes.push((format!("h.{i}.mlp.proj.weight"), vec![d, self.hidden]));
-        }
-        norm(&mut shapes, "ln_f".to_owned());
-        shapes.push(("head.weight".to_owned(), vec![self.vocabulary, d]));
-        shapes
-    }
-
     /// The same network as one of which only the shapes are known; `None` beyond the range of those.
-    pub(super) fn shape(&self) -> Option<Transformer> {
+    fn shapes(&self) -> Option<Transformer> {
         let whole = |value: usize| u32::try_from(value).ok();
         let heads = whole(self.heads)?;
         Some(Transformer {
@@ -102,7 +79,7 @@ impl GptConfig {
     }
 
     /// What it computes. The GELU counts with the layer before it and residual additions with the layer that they follow.
-    pub(super) fn graph(&self) -> Graph {
+    fn nodes(&self) -> Graph {
         // Widths are far below the limit of the type.
         let size = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let width = size(self.width);
@@ -192,7 +169,7 @@ impl GptConfig {
 
     /// The network whose parameters come nearest to `wanted`: the width in proportion (a multiple of the heads), then
     /// the hidden width, within 3 to 5 times the width or as the original's if that is outside.
-    pub(super) fn narrowed(&self, wanted: f64) -> Self {
+    fn narrowest(&self, wanted: f64) -> Self {
         let original = self.hidden as f64 / self.width as f64;
         let mut best = (f64::INFINITY, self.clone());
         for width in (self.heads..=self.width).step_by(self.heads) {
@@ -201,13 +178,13 @@ impl GptConfig {
                 hidden,
                 ..self.clone()
             };
-            let fixed = count(&with(0).tensor_shapes()) as f64;
             let per_hidden = (2 * self.blocks * width) as f64;
+            let fixed = with(1).nodes().parameters() as f64 - per_hidden;
             let low = (0.75 * original * width as f64).ceil();
             let high = (1.25 * original * width as f64).floor();
             let hidden = ((wanted - fixed) / per_hidden).round().clamp(low, high);
             let candidate = with(hidden as usize);
-            let miss = (count(&candidate.tensor_shapes()) as f64 - wanted).abs() / wanted;
+            let miss = (candidate.nodes().parameters() as f64 - wanted).abs() / wanted;
             // Of those that hit, the one that keeps the original's proportions best.
             let shape = (hidden / width as f64 / original - 1.0).abs();
             let score = miss.max(0.005) + 0.01 * shape;
@@ -216,5 +193,61 @@ impl GptConfig {
             }
         }
         best.1
+    }
+}
+
+impl Family for GptConfig {
+    fn name(&self) -> &'static str {
+        "byte language model"
+    }
+
+    fn graph(&self) -> Graph {
+        self.nodes()
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes {
+            sizes: vec![
+                ("vocabulary", self.vocabulary),
+                ("context", self.context),
+                ("width", self.width),
+                ("heads", self.heads),
+                ("hidden width", self.hidden),
+            ],
+            parts: ("blocks", self.blocks),
+        }
+    }
+
+    fn implausible(&self) -> Option<String> {
+        (!self.width.is_multiple_of(self.heads)).then(|| {
+            format!(
+                "a width of {} that {} heads do not divide",
+                self.width, self.heads
+            )
+        })
+    }
+
+    fn narrowed(&self, wanted: f64) -> Option<(Architecture, String)> {
+        let student = self.narrowest(wanted);
+        let what = format!(
+            "narrower: width {} → {}, hidden {} → {}",
+            self.width, student.width, self.hidden, student.hidden
+        );
+        Some((Architecture::Gpt(student), what))
+    }
+
+    fn deviation(&self, name: &str, _: &[usize]) -> Deviation {
+        if name.starts_with('w') {
+            // Large enough that the first blocks do not drown what a token is; 0.02 as in GPT-2 learns half as fast here.
+            Deviation::Fixed(0.3)
+        } else if name.ends_with("proj.weight") {
+            Deviation::Linear(1.0 / (2.0 * self.blocks as f64).sqrt())
+        } else {
+            Deviation::Linear(1.0)
+        }
+    }
+
+    fn served(&self) -> Option<Transformer> {
+        self.shapes()
     }
 }

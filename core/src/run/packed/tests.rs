@@ -55,9 +55,9 @@ fn texts_written_together_are_those_written_alone() {
             together,
             "always the same place"
         );
-        let context = match &architecture {
-            Architecture::Gpt(config) => config.context,
-            Architecture::Cnn(_) => 0,
+        let context = match architecture.input() {
+            Input::Tokens { context, .. } => context as usize,
+            Input::Image(_) => 0,
         };
         assert!(
             packed
