@@ -123,7 +123,7 @@ const FLOORS: [&[&str]; 14] = [
     &["recipe", "profile", "scenario", "measurement"],
     &["graph", "places", "carbon"],
     &["serving", "software", "hardware"],
-    &["model", "outline", "formats", "run", "weights"],
+    &["model", "outline", "formats", "run", "weights", "tokenizer"],
     &["footprint", "storage", "water"],
     &["tables", "training"],
     &["compress", "evaluate", "students", "folders"],

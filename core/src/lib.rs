@@ -38,6 +38,7 @@ pub mod storage;
 pub mod students;
 pub mod tables;
 pub mod text;
+pub mod tokenizer;
 pub mod training;
 mod unique;
 pub mod units;

@@ -128,6 +128,14 @@ pub(crate) fn list(path: &Path) -> Result<Listing> {
     safetensors::list(&mut file, len).map_err(|problem| refused(problem, path))
 }
 
+/// The header of a safetensors file of `len` bytes, checked against that length; `path` stands for it in errors.
+///
+/// # Errors
+/// [`Error::File`] as [`open`], for what can be wrong with a header.
+pub(crate) fn header(file: &mut impl Read, len: u64, path: &Path) -> Result<safetensors::Header> {
+    safetensors::read_header(file, len).map_err(|problem| refused(problem, path))
+}
+
 /// The same for the bytes of a file.
 ///
 /// # Errors

@@ -67,19 +67,24 @@ pub(crate) struct Contents {
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
+/// What stands before the data, checked against the length of the file.
 #[derive(Debug)]
-struct Header {
-    metadata: BTreeMap<String, String>,
-    tensors: BTreeMap<String, Entry>,
+pub(crate) struct Header {
+    /// Texts by key.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// By name.
+    pub(crate) tensors: BTreeMap<String, Entry>,
     /// Where the data begin in the file.
-    data: u64,
+    pub(crate) data: u64,
 }
 
+/// What a header says of a tensor.
 #[derive(Debug, Deserialize)]
-struct Entry {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    data_offsets: (u64, u64),
+pub(crate) struct Entry {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    /// From the beginning of the data.
+    pub(crate) data_offsets: (u64, u64),
 }
 
 /// A tensor as a header has it.
@@ -193,7 +198,7 @@ fn unpack(file: &mut (impl Read + Seek), header: Header) -> Result<Contents> {
     })
 }
 
-fn read_header(file: &mut impl Read, len: u64) -> Result<Header> {
+pub(super) fn read_header(file: &mut impl Read, len: u64) -> Result<Header> {
     if len < PREFIX {
         return wrong(format!(
             "the file is cut short: {len} bytes are fewer than the 8 that every safetensors file begins with"

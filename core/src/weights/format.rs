@@ -113,8 +113,9 @@ impl StoredFormat {
         let listed = GGML.iter().find(|(_, format, ..)| *format == self);
         match (listed, self) {
             (Some((_, _, elements, bytes)), _) => (*elements, *bytes),
-            (None, Self::Other { bits, .. }) if bits < 8 => (8 / bits.max(1) as usize, 1),
-            (None, Self::Other { bits, .. }) => (1, bits as usize / 8),
+            (None, Self::Other { bits: 4, .. }) => (2, 1),
+            (None, Self::Other { bits: 6, .. }) => (4, 3),
+            (None, Self::Other { bits, .. }) => (1, (bits as usize).div_ceil(8)),
             (None, Self::U32) => (1, 4),
             (None, Self::U64) => (1, 8),
             (None, _) => (1, 1),

@@ -140,6 +140,24 @@ impl Number {
     }
 }
 
+impl From<&[i32]> for Numbers {
+    fn from(numbers: &[i32]) -> Self {
+        Self {
+            kind: NumberKind::I32,
+            bytes: numbers.iter().flat_map(|n| n.to_le_bytes()).collect(),
+        }
+    }
+}
+
+impl From<&[f32]> for Numbers {
+    fn from(numbers: &[f32]) -> Self {
+        Self {
+            kind: NumberKind::F32,
+            bytes: numbers.iter().flat_map(|n| n.to_le_bytes()).collect(),
+        }
+    }
+}
+
 impl Numbers {
     /// How many there are.
     pub fn len(&self) -> usize {

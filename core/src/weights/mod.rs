@@ -10,7 +10,9 @@ mod format;
 mod gguf;
 mod header;
 mod metadata;
+mod opened;
 mod place;
+mod safetensors;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -79,16 +81,22 @@ impl TensorInfo {
     }
 }
 
-/// Opens weights by their first bytes: a GGUF, of which the other parts of a split one are opened too.
+/// Opens weights by their first bytes: a GGUF, of which the other parts of a split one are opened too; a safetensors
+/// file; the index of several of these; or a folder that has one of the two under its usual name.
+///
+/// Tensors of eight bits are decoded as they are stored: where a network has scales for them, these are tensors of their
+/// own.
 ///
 /// # Errors
 /// [`Error::File`] saying what the file is instead, or what in it is damaged.
 pub fn open(path: &Path) -> Result<Box<dyn Source>> {
-    let place = Place::open(path)?;
-    if gguf::is_gguf(&place)? {
-        return Ok(Box::new(gguf::open(place)?));
-    }
-    Err(Error::file("these are no weights in a known format", path))
+    let inside = safetensors::inside(path)?;
+    let place = Place::open(inside.as_deref().unwrap_or(path))?;
+    Ok(Box::new(if gguf::is_gguf(&place)? {
+        gguf::open(place)?
+    } else {
+        safetensors::open(place)?
+    }))
 }
 
 /// Opens weights from the bytes of a single file, as [`open`] does; `path` stands for the file in errors.
@@ -97,10 +105,11 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>> {
 /// As [`open`].
 pub fn open_bytes(bytes: Vec<u8>, path: &Path) -> Result<Box<dyn Source>> {
     let place = Place::of_bytes(bytes, path);
-    if gguf::is_gguf(&place)? {
-        return Ok(Box::new(gguf::open_alone(place)?));
-    }
-    Err(Error::file("these are no weights in a known format", path))
+    Ok(Box::new(if gguf::is_gguf(&place)? {
+        gguf::open_alone(place)?
+    } else {
+        safetensors::open_alone(place)?
+    }))
 }
 
 /// Elements that one thread decodes at a time; whole blocks of every format.

@@ -6,6 +6,28 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::files::{self, unreadable};
 
+/// Reads a place from its beginning.
+pub(super) struct Reading<'a> {
+    place: &'a Place,
+    at: u64,
+}
+
+impl std::io::Read for Reading<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.place.length.saturating_sub(self.at);
+        let length = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let bytes = self
+            .place
+            .read(self.at, length)
+            .map_err(std::io::Error::other)?;
+        buffer[..length].copy_from_slice(&bytes);
+        self.at += length as u64;
+        Ok(length)
+    }
+}
+
 /// A file or its bytes, and where it lies.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -49,6 +71,11 @@ impl Place {
             bytes: Bytes::Memory(Memory(bytes)),
             path: path.to_owned(),
         }
+    }
+
+    /// Its bytes from the first on.
+    pub(super) fn reading(&self) -> Reading<'_> {
+        Reading { place: self, at: 0 }
     }
 
     /// Something wrong with what is in the file.

@@ -21,7 +21,7 @@ fn good() -> Sample {
 }
 
 /// Whatever opens can be asked for everything.
-fn use_all(source: &dyn Source) {
+pub(super) fn use_all(source: &dyn Source) {
     for (tensor, info) in source.tensors().iter().enumerate() {
         assert!(info.elements() < 1 << 20, "{info:?}");
         assert_eq!(source.read(tensor).unwrap().len() as u64, info.bytes);
