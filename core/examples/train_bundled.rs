@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use wattif_core::graph::Input;
 use wattif_core::compress::distill::{Schedule, StudentRecord, Trained, TrainingProgress, train};
 use wattif_core::model::{Architecture, CnnConfig, GptConfig, Model, ModelReference, Tensors};
 
@@ -102,9 +103,9 @@ fn run() -> Result<()> {
 
 /// File name of a family's bundled model and the ratios of its students.
 fn shipped(architecture: &Architecture) -> (&'static str, &'static [u32]) {
-    match architecture {
-        Architecture::Cnn(_) => ("fashion-cnn", CNN_LADDER),
-        Architecture::Gpt(_) => ("tiny-gpt", GPT_LADDER),
+    match architecture.input() {
+        Input::Image(_) => ("fashion-cnn", CNN_LADDER),
+        Input::Tokens { .. } => ("tiny-gpt", GPT_LADDER),
     }
 }
 

@@ -73,6 +73,11 @@ pub struct TrainingReport {
     pub quality: Option<f64>,
 }
 
+/// Tokens of a context that a model with a tokenizer is measured on, at most.
+const TOKEN_CONTEXT: usize = 256;
+/// Such contexts.
+const TOKEN_CONTEXTS: usize = 32;
+
 /// Measurements of quality on the way through a training.
 const QUALITY_CHECKS: u32 = 20;
 
@@ -116,10 +121,12 @@ impl Engine {
                 )));
             }
         });
-        let planner = planner(&model.name, &model.architecture)?.stored_in(&model.stored);
+        let planner = planner(&model.name, &model.architecture)?
+            .stored_in(&model.stored)
+            .in_blocks(&model.blocks);
         let mut compressor = Compressor::new(planner, &model.tensors)?;
         Ok(Self {
-            set: evaluation_set(&model.architecture)?,
+            set: evaluation_set(&model)?,
             planner: compressor.survey()?,
             shelf: Shelf::open(&model)?,
             model,
@@ -383,7 +390,7 @@ impl Engine {
         };
         let planner = planner(&model.name, architecture)?;
         let planner = match student {
-            None => planner.stored_in(&model.stored),
+            None => planner.stored_in(&model.stored).in_blocks(&model.blocks),
             Some(_) => planner,
         };
         let network = Arc::new(Network {
@@ -409,16 +416,23 @@ impl Engine {
     }
 }
 
-/// The held-out data that ships for a family of models.
-fn evaluation_set(architecture: &Architecture) -> Result<EvaluationSet> {
+/// The held-out data that ships for models like this one.
+fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
+    let architecture = &model.architecture;
     match architecture.input() {
         Input::Image(_) => {
             let (pixels, labels) = bundled::evaluation_images()?;
             EvaluationSet::images(&architecture.graph(), pixels, labels)
         }
-        Input::Tokens { .. } => {
-            EvaluationSet::text(&architecture.graph(), bundled::evaluation_text()?)
-        }
+        Input::Tokens { context, .. } => match &model.tokenizer {
+            None => EvaluationSet::text(&architecture.graph(), bundled::evaluation_text()?),
+            Some(tokenizer) => {
+                let text = bundled::evaluation_text()?;
+                let text = String::from_utf8_lossy(&text);
+                let context = TOKEN_CONTEXT.min(context as usize);
+                EvaluationSet::tokens(tokenizer, &text, context, TOKEN_CONTEXTS)
+            }
+        },
     }
 }
 

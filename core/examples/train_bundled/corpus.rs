@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use wattif_core::graph::Input;
 use wattif_core::compress::distill::TrainingSet;
 use wattif_core::model::Architecture;
 
@@ -87,17 +88,17 @@ impl Corpus {
 
     /// Everything that a network may be trained on.
     pub(crate) fn training(&self, architecture: &Architecture) -> &TrainingSet {
-        match architecture {
-            Architecture::Cnn(_) => &self.images,
-            Architecture::Gpt(_) => &self.text,
+        match architecture.input() {
+            Input::Image(_) => &self.images,
+            Input::Tokens { .. } => &self.text,
         }
     }
 
     /// What [`Self::training`] is, in words.
     pub(crate) fn name(&self, architecture: &Architecture) -> &'static str {
-        match architecture {
-            Architecture::Cnn(_) => "60,000 Fashion-MNIST training images",
-            Architecture::Gpt(_) => {
+        match architecture.input() {
+            Input::Image(_) => "60,000 Fashion-MNIST training images",
+            Input::Tokens { .. } => {
                 "nine tenths of Moby-Dick and of the State of the Union addresses, 10.7 MB"
             }
         }

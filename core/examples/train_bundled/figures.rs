@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use candle_core::{D, DType, Device, Tensor};
+use wattif_core::graph::Input;
 use wattif_core::evaluate::statistics::wilson;
 use wattif_core::model::bundled::evaluation_images;
 use wattif_core::model::{Architecture, CnnConfig, GptConfig, Tensors};
@@ -41,8 +42,8 @@ pub(crate) fn model(
     corpus: &Corpus,
 ) -> Result<()> {
     let parameters = architecture.parameters();
-    match architecture {
-        Architecture::Cnn(_) => {
+    match architecture.input() {
+        Input::Image(_) => {
             let all = accuracy(
                 architecture,
                 tensors,
@@ -53,7 +54,7 @@ pub(crate) fn model(
             let subset = accuracy(architecture, tensors, &pixels, &labels)?;
             println!("{file}: {parameters} parameters, accuracy {all}; {subset}");
         }
-        Architecture::Gpt(_) => {
+        Input::Tokens { .. } => {
             let bits = bits_per_byte(architecture, tensors, &corpus.held_out_text)?;
             println!("{file}: {parameters} parameters, {bits:.4} bits per byte");
         }

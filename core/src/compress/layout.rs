@@ -79,6 +79,8 @@ pub(super) enum Storage {
     Half(StoredFormat),
     /// Packed.
     Packed(Zeros),
+    /// As the original's file holds it; this program writes no such file.
+    Blocks,
 }
 
 /// A weight matrix: the output dimension against all others.
@@ -220,11 +222,11 @@ pub(super) fn header(metadata: &str, entries: &[Entry<'_>]) -> String {
             Storage::Single => "F32",
             Storage::Half(StoredFormat::Half) => "F16",
             Storage::Half(StoredFormat::Brain) => "BF16",
-            Storage::Packed(_) => "U8",
+            Storage::Packed(_) | Storage::Blocks => "U8",
         };
         // Writing to a String cannot fail.
         let _ = match entry.storage {
-            Storage::Packed(_) => {
+            Storage::Packed(_) | Storage::Blocks => {
                 write!(text, ":{{\"dtype\":\"{dtype}\",\"shape\":[{}]", entry.bytes)
             }
             _ => write!(

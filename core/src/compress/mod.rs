@@ -178,7 +178,11 @@ impl Compressor {
                 (_, Pattern::TwoOfFour) => Prune::TwoOfFour,
                 (_, Pattern::Unstructured) => Prune::Cut(cuts[i]),
             };
-            if let Some(tensor) = weights.run(pruning, recipe.quantization, &mut nonzero[layer])? {
+            let quantization = Quantization {
+                weight_bits: self.planner.bits_of(&recipe, layer),
+                ..recipe.quantization
+            };
+            if let Some(tensor) = weights.run(pruning, quantization, &mut nonzero[layer])? {
                 tensors.insert(weights.name.clone(), tensor);
             }
         }
@@ -204,6 +208,12 @@ impl Compressor {
     /// # Errors
     /// As [`Self::compress`], and [`Error::File`] if the file cannot be written.
     pub fn export(&mut self, recipe: &Recipe, path: &Path) -> Result<u64> {
+        if self.planner.leaves_blocks(&recipe.canonical()) {
+            return Err(Error::Infeasible(
+                "this recipe leaves the weights as the original's file holds them; there is nothing to export"
+                    .to_owned(),
+            ));
+        }
         let compressed = self.compress(recipe, &|| false)?;
         let scales = self
             .weights

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::layout::{self, CHECKSUM_KEY, Contents, Entry, Matrix, NO_CHECKSUM, Storage};
 use super::survey::Survey;
 use crate::error::{Error, Result};
-use crate::model::{Architecture, StoredFormat};
+use crate::model::{Architecture, Blocks, StoredFormat};
 use crate::profile::{Layer, LayerProfile, ModelProfile, Unit};
 use crate::recipe::{Pattern, Recipe};
 use crate::serving::architecture::Architecture as Network;
@@ -43,6 +43,8 @@ pub(super) struct FileTensor {
     pub(super) compressible: Option<usize>,
     /// The format of 16 bits in which the original's file holds it, if any.
     original: Option<StoredFormat>,
+    /// The blocks in which the original's file holds it, if any.
+    blocks: Option<Blocks>,
 }
 
 impl Planner {
@@ -97,6 +99,7 @@ impl Planner {
                 name: name.clone(),
                 shape: shape.clone(),
                 original: None,
+                blocks: None,
             })
             .collect();
         let mut metadata = String::new();
@@ -135,6 +138,21 @@ impl Planner {
             tensor.original = formats.get(&tensor.name).copied();
         }
         self
+    }
+
+    /// The same for an original whose file holds these tensors in blocks of integers: so they stay where a recipe leaves
+    /// the weights as they are. What it prunes without rounding is single precision.
+    #[must_use]
+    pub fn in_blocks(mut self, blocks: &BTreeMap<String, Blocks>) -> Self {
+        for tensor in &mut self.tensors {
+            tensor.blocks = blocks.get(&tensor.name).cloned();
+        }
+        self
+    }
+
+    /// Whether a recipe leaves weights in the blocks of the original's file, which only that file holds.
+    pub fn leaves_blocks(&self, recipe: &Recipe) -> bool {
+        untouched(recipe) && self.tensors.iter().any(|tensor| tensor.blocks.is_some())
     }
 
     /// The same with the network's shapes, which profiles then carry: how it is served is predicted from those.
@@ -219,14 +237,18 @@ impl Planner {
         let layers = self
             .layers
             .iter()
+            .enumerate()
             .zip(nonzero.iter().zip(stored))
             .zip(widths.into_iter().zip(others))
             .map(
-                |((layer, (&nonzero, stored_bytes)), (width, others))| LayerProfile {
+                |(((i, layer), (&nonzero, stored_bytes)), (width, others))| LayerProfile {
                     nonzero,
                     // What enters the other layers is not rounded either: see `Architecture::forward`.
                     weight_bits: if layer.compressible {
-                        recipe.quantization.weight_bits.min(width)
+                        match self.blocks_left(recipe, i) {
+                            Some(blocks) => blocks.bits,
+                            None => self.bits_of(recipe, i).min(width),
+                        }
                     } else {
                         width
                     },
@@ -240,7 +262,14 @@ impl Planner {
                         32
                     },
                     pattern: pattern(recipe, layer),
-                    scales: scales(recipe, layer),
+                    scales: match self.blocks_left(recipe, i) {
+                        // Whatever is not codes, in numbers of 16 bits.
+                        Some(blocks) => {
+                            let codes = layer.weights() * u64::from(blocks.bits);
+                            (8 * blocks.bytes).saturating_sub(codes) / 16
+                        }
+                        None => scales(recipe, layer),
+                    },
                     stored_bytes,
                     layer: layer.clone(),
                 },
@@ -274,6 +303,10 @@ impl Planner {
                             Some(format) => (Storage::Half(format), 2 * elements),
                         }
                     }
+                    Some(_) if untouched(recipe) && file.blocks.is_some() => {
+                        let bytes = file.blocks.as_ref().map_or(0, |blocks| blocks.bytes);
+                        (Storage::Blocks, bytes)
+                    }
                     Some(i) => self.contents(recipe, i, nonzero[i]).smallest(),
                 };
                 Entry {
@@ -286,15 +319,36 @@ impl Planner {
             .collect()
     }
 
-    pub(super) fn contents(&self, recipe: &Recipe, layer: usize, nonzero: u64) -> Contents {
+    fn file_of(&self, layer: usize) -> Option<&FileTensor> {
+        let mut files = self.tensors.iter();
+        files.find(|file| file.compressible == Some(layer))
+    }
+
+    /// The blocks of the original's file that hold a layer's weights after a recipe too.
+    fn blocks_left(&self, recipe: &Recipe, layer: usize) -> Option<&Blocks> {
+        let file = untouched(recipe).then(|| self.file_of(layer)).flatten();
+        file.and_then(|file| file.blocks.as_ref())
+    }
+
+    /// Bits that a recipe leaves of a layer's weights. Pruned weights that were in blocks of integers do not fit these any
+    /// more, and are rounded to half precision.
+    pub(super) fn bits_of(&self, recipe: &Recipe, layer: usize) -> u8 {
         let bits = recipe.quantization.weight_bits;
-        let original = self
-            .tensors
-            .iter()
-            .find(|file| file.compressible == Some(layer))
-            .and_then(|file| file.original);
+        let was_in_blocks = || {
+            self.file_of(layer)
+                .is_some_and(|file| file.blocks.is_some())
+        };
+        if bits == SINGLE && !untouched(recipe) && was_in_blocks() {
+            return HALF;
+        }
+        bits
+    }
+
+    pub(super) fn contents(&self, recipe: &Recipe, layer: usize, nonzero: u64) -> Contents {
+        let bits = self.bits_of(recipe, layer);
+        let file = self.file_of(layer);
         // What no recipe rounds keeps the format that it had.
-        let (bits, format) = match original {
+        let (bits, format) = match file.and_then(|file| file.original) {
             Some(format) if bits == SINGLE => (HALF, format),
             _ => (bits, StoredFormat::Half),
         };
@@ -325,6 +379,11 @@ impl Planner {
         layout::push_string(&mut metadata, NO_CHECKSUM);
         metadata
     }
+}
+
+/// Whether a recipe leaves the weights as they are.
+fn untouched(recipe: &Recipe) -> bool {
+    recipe.pruning.sparsity == 0.0 && recipe.quantization.weight_bits == SINGLE
 }
 
 /// The profile of a recipe when only the layers of a model are known, not the names of its tensors: each layer counts as

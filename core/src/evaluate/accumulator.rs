@@ -73,7 +73,10 @@ impl<'a> Accumulator<'a> {
         run: &mut dyn FnMut(&Tensor) -> Result<Tensor>,
     ) -> Result<bool> {
         let set = self.set;
-        self.step_with(&mut |items| scores(&run(&set.input(items.clone())?)?, set, items))
+        self.step_with(&mut |items| {
+            let logits = run(&set.input(items.clone())?)?;
+            scores(&last(&logits, set)?, set, items)
+        })
     }
 
     fn step_with(
@@ -107,7 +110,7 @@ impl<'a> Accumulator<'a> {
         let EvaluationSet::Images(images) = self.set else {
             return;
         };
-        let label = usize::from(targets[0]);
+        let label = targets[0] as usize;
         let (before, now) = (original.class == label, answers.class == label);
         self.correct += u64::from(now);
         self.original_correct += u64::from(before);
@@ -178,10 +181,10 @@ impl<'a> Accumulator<'a> {
     /// # Errors
     /// [`Error::Compute`] if the network's predictions are not finite.
     pub fn examples(&self, network: &Network) -> Result<Vec<Example>> {
-        let readable = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let readable = |tokens: &[u32]| text::readable(self.set, tokens);
         let mut examples = self.examples.clone();
         for text in self.baseline.texts() {
-            let continuation = text::continuation(network, &text.prompt)?;
+            let continuation = text::continuation(network, self.set, &text.prompt)?;
             examples.push(Example::Text {
                 prompt: readable(&text.prompt),
                 original: readable(&text.continuation),
@@ -190,6 +193,15 @@ impl<'a> Accumulator<'a> {
         }
         Ok(examples)
     }
+}
+
+/// The predictions that are scored, of all that a network made.
+fn last(logits: &Tensor, set: &EvaluationSet) -> Result<Tensor> {
+    let (_, last) = set.scored();
+    Ok(match logits.dims() {
+        [_, all, _] if *all > last => logits.narrow(1, all - last, last)?.contiguous()?,
+        _ => logits.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use crate::run::Network;
 /// the bundled text would be 67 MB. The order of the contexts is random, so these are a fair sample.
 pub const DIVERGENCE_PREDICTIONS: usize = 16_384;
 
+/// The same for larger vocabularies, in numbers: 256 MB.
+const DIVERGENCE_NUMBERS: usize = 1 << 26;
+
 /// The original's answers on a whole [`EvaluationSet`].
 #[derive(Debug, Clone)]
 pub struct Baseline {
@@ -22,8 +25,8 @@ pub struct Baseline {
 /// A prompt and how the original goes on.
 #[derive(Debug, Clone)]
 pub(super) struct Written {
-    pub(super) prompt: Vec<u8>,
-    pub(super) continuation: Vec<u8>,
+    pub(super) prompt: Vec<u32>,
+    pub(super) continuation: Vec<u32>,
 }
 
 /// The error of a network whose weights make it overflow.
@@ -34,6 +37,8 @@ pub(super) const NOT_FINITE: &str = "the network's outputs are not finite number
 pub(super) struct Answers {
     /// Log-probabilities (natural) `[predictions, classes]`; empty where only the score was kept.
     pub(super) log_probabilities: Vec<f32>,
+    /// The most probable class of every prediction.
+    pub(super) tops: Vec<usize>,
     /// The most probable class of the item's last prediction.
     pub(super) class: usize,
     /// Mean code length of the targets in bits per prediction.
@@ -49,10 +54,14 @@ impl Baseline {
         set.check(network)?;
         let mut items: Vec<Answers> = Vec::with_capacity(set.items());
         let mut kept = 0;
+        let most = match network.outputs() {
+            256 => DIVERGENCE_PREDICTIONS,
+            outputs => DIVERGENCE_NUMBERS / outputs.max(1),
+        };
         while items.len() < set.items() {
             let step = set.step(items.len());
             for mut answers in answer(network, set, step)? {
-                if matches!(set, EvaluationSet::Text(_)) && kept >= DIVERGENCE_PREDICTIONS {
+                if matches!(set, EvaluationSet::Text(_)) && kept >= most {
                     answers.log_probabilities = Vec::new();
                 }
                 kept += set.samples(1) as usize;
@@ -62,7 +71,7 @@ impl Baseline {
         let texts = text::prompts(set)
             .into_iter()
             .map(|prompt| {
-                let continuation = text::continuation(network, &prompt)?;
+                let continuation = text::continuation(network, set, &prompt)?;
                 Ok(Written {
                     prompt,
                     continuation,
@@ -87,7 +96,8 @@ pub(super) fn answer(
     set: &EvaluationSet,
     items: std::ops::Range<usize>,
 ) -> Result<Vec<Answers>> {
-    let logits = network.run(&set.input(items.clone())?)?;
+    let (_, last) = set.scored();
+    let logits = network.run_last(&set.input(items.clone())?, last)?;
     scores(&logits, set, items)
 }
 
@@ -112,19 +122,23 @@ pub(super) fn scores(
 }
 
 /// Turns the logits of an item into log-probabilities and scores them.
-fn score(mut logits: Vec<f32>, classes: usize, targets: &[u8]) -> Answers {
+fn score(mut logits: Vec<f32>, classes: usize, targets: &[u32]) -> Answers {
     let mut nats = 0.0;
     let mut class = 0;
+    logits.truncate(targets.len() * classes);
+    let mut tops = Vec::with_capacity(targets.len());
     for (row, &target) in logits.chunks_exact_mut(classes).zip(targets) {
         log_softmax(row);
         class = largest(row);
+        tops.push(class);
         // A class the network does not have has no probability at all; sets are checked against this.
         nats -= row
-            .get(usize::from(target))
+            .get(target as usize)
             .map_or(f64::NEG_INFINITY, |&p| f64::from(p));
     }
     Answers {
         log_probabilities: logits,
+        tops,
         class,
         bits: nats / std::f64::consts::LN_2 / targets.len() as f64,
     }
@@ -186,6 +200,7 @@ mod tests {
     fn divergence_is_that_of_the_textbook() {
         let item = |p: [f32; 2]| Answers {
             log_probabilities: p.map(f32::ln).to_vec(),
+            tops: Vec::new(),
             class: 0,
             bits: 0.0,
         };
@@ -197,6 +212,7 @@ mod tests {
         // Of several predictions it is the mean; where there are none of one network, there is none.
         let of_two = |first: &Answers, second: &Answers| Answers {
             log_probabilities: [&first.log_probabilities[..], &second.log_probabilities].concat(),
+            tops: Vec::new(),
             class: 0,
             bits: 0.0,
         };

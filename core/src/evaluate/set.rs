@@ -1,6 +1,7 @@
 //! [`EvaluationSet`]: the held-out data, in an order of which every prefix is a fair sample.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
@@ -10,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
 use crate::run::Network;
+use crate::tokenizer::Tokenizer;
 
 /// Images of the first, coarse measurement.
 pub const COARSE_IMAGES: usize = 256;
@@ -20,6 +22,8 @@ pub const COARSE_CONTEXTS: usize = STRETCHES;
 pub const STRETCHES: usize = 16;
 /// Images of one step of a measurement; with the bundled model well below 50 ms.
 const IMAGES_PER_STEP: usize = 128;
+/// The same where tokens are pieces of words, from which a network of another program takes long to read one.
+const COARSE_TOKEN_CONTEXTS: usize = 2;
 /// Contexts of one step.
 const CONTEXTS_PER_STEP: usize = 8;
 /// Seed of the order in which samples are taken; the same for every model, so that measurements are paired.
@@ -39,7 +43,7 @@ pub enum EvaluationSet {
 #[derive(Debug, Clone)]
 pub struct ImageSet {
     pixels: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<u32>,
     channels: usize,
     size: usize,
     order: Vec<usize>,
@@ -49,9 +53,21 @@ pub struct ImageSet {
 /// its own context. The first bytes of a context are therefore harder than in running text, for every model alike.
 #[derive(Debug, Clone)]
 pub struct TextSet {
-    bytes: Vec<u8>,
+    tokens: Vec<u32>,
     context: usize,
+    /// Places of a context whose predictions are scored.
+    scored: Range<usize>,
     order: Vec<usize>,
+    /// The pieces that the tokens are, where they are not bytes.
+    pieces: Option<Pieces>,
+}
+
+/// What tokens stand for.
+#[derive(Debug, Clone)]
+pub(super) struct Pieces {
+    pub(super) tokenizer: Arc<Tokenizer>,
+    /// The token that every context begins with, in place of its own first.
+    begin: Option<u32>,
 }
 
 impl EvaluationSet {
@@ -92,7 +108,7 @@ impl EvaluationSet {
         let order = shuffled(labels.len());
         Ok(Self::Images(ImageSet {
             pixels,
-            labels,
+            labels: labels.into_iter().map(u32::from).collect(),
             channels,
             size,
             order,
@@ -124,9 +140,45 @@ impl EvaluationSet {
             )));
         }
         Ok(Self::Text(TextSet {
-            bytes,
+            tokens: bytes.into_iter().map(u32::from).collect(),
             context,
+            scored: 0..context,
             order: in_rounds(contexts),
+            pieces: None,
+        }))
+    }
+
+    /// Text for a language model with a tokenizer, in contexts of so many tokens that do not overlap; `most` of them at
+    /// most, spread over the text. As llama.cpp's perplexity does, the second half of each is scored, and its first token
+    /// is the one that texts begin with, where there is such.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if the text has fewer than two contexts, or the tokenizer cannot cut it.
+    pub fn tokens(
+        tokenizer: &Arc<Tokenizer>,
+        text: &str,
+        context: usize,
+        most: usize,
+    ) -> Result<Self> {
+        let tokens = tokenizer.encode(text, true, false)?;
+        let contexts = tokens.len() / context.max(1);
+        if context < 4 || contexts < 2 {
+            return Err(Error::Compute(format!(
+                "{} tokens of text are fewer than two contexts of {context}",
+                tokens.len()
+            )));
+        }
+        let mut order = in_rounds(contexts);
+        order.truncate(most);
+        Ok(Self::Text(TextSet {
+            tokens,
+            context,
+            scored: context / 2..context - 1,
+            order,
+            pieces: Some(Pieces {
+                tokenizer: Arc::clone(tokenizer),
+                begin: tokenizer.around_begin(),
+            }),
         }))
     }
 
@@ -144,7 +196,13 @@ impl EvaluationSet {
     pub fn coarse(&self) -> u64 {
         match self {
             Self::Images(_) => self.samples(COARSE_IMAGES.min(self.items())),
-            Self::Text(_) => self.samples(COARSE_CONTEXTS.min(self.items())),
+            Self::Text(text) => {
+                let contexts = match text.pieces {
+                    None => COARSE_CONTEXTS,
+                    Some(_) => COARSE_TOKEN_CONTEXTS,
+                };
+                self.samples(contexts.min(self.items()))
+            }
         }
     }
 
@@ -160,7 +218,7 @@ impl EvaluationSet {
     pub(super) fn samples(&self, items: usize) -> u64 {
         let each = match self {
             Self::Images(_) => 1,
-            Self::Text(text) => text.context,
+            Self::Text(text) => text.scored.len(),
         };
         (items * each) as u64
     }
@@ -169,6 +227,7 @@ impl EvaluationSet {
     pub(super) fn step(&self, from: usize) -> Range<usize> {
         let size = match self {
             Self::Images(_) => IMAGES_PER_STEP,
+            Self::Text(text) if text.pieces.is_some() => rayon::current_num_threads().max(2),
             Self::Text(_) => CONTEXTS_PER_STEP,
         };
         // A single item left over would be a step without a spread.
@@ -194,26 +253,42 @@ impl EvaluationSet {
                 Tensor::from_vec(values, shape, &Device::Cpu)?
             }
             Self::Text(text) => {
-                let tokens: Vec<u32> = text.order[items]
+                let mut tokens: Vec<u32> = text.order[items]
                     .iter()
-                    .flat_map(|&index| &text.bytes[index * text.context..][..text.context])
-                    .map(|&byte| u32::from(byte))
+                    .flat_map(|&index| &text.tokens[index * text.context..][..text.context])
+                    .copied()
                     .collect();
+                if let Some(begin) = text.pieces.as_ref().and_then(|pieces| pieces.begin) {
+                    tokens
+                        .chunks_exact_mut(text.context)
+                        .for_each(|context| context[0] = begin);
+                }
                 Tensor::from_vec(tokens, (n, text.context), &Device::Cpu)?
             }
         })
     }
 
-    /// The right answers for an item: one class, or the bytes that follow.
-    pub(super) fn targets(&self, item: usize) -> &[u8] {
+    /// Predictions of an item that are scored, of the network's last so many.
+    pub(super) fn scored(&self) -> (Range<usize>, usize) {
+        match self {
+            Self::Images(_) => (0..1, 1),
+            Self::Text(text) => {
+                let last = text.context - text.scored.start;
+                (0..text.scored.len(), last)
+            }
+        }
+    }
+
+    /// The right answers for an item: one class, or the tokens that follow.
+    pub(super) fn targets(&self, item: usize) -> &[u32] {
         match self {
             Self::Images(images) => {
                 let index = images.order[item];
                 &images.labels[index..=index]
             }
             Self::Text(text) => {
-                let start = text.order[item] * text.context + 1;
-                &text.bytes[start..][..text.context]
+                let start = text.order[item] * text.context + text.scored.start + 1;
+                &text.tokens[start..][..text.scored.len()]
             }
         }
     }
@@ -222,7 +297,7 @@ impl EvaluationSet {
     pub(super) fn cluster(&self, item: usize) -> usize {
         match self {
             Self::Images(_) => item,
-            Self::Text(text) => stretch(text.order[item], text.order.len()),
+            Self::Text(text) => stretch(text.order[item], text.contexts()),
         }
     }
 
@@ -234,7 +309,9 @@ impl EvaluationSet {
                 [images.channels, images.size, images.size] == wanted
             }
             (Self::Text(text), Input::Tokens { context, .. }) => {
-                text.context <= context as usize && network.outputs() == 256
+                let pieces = text.pieces.as_ref();
+                let vocabulary = pieces.map_or(256, |pieces| pieces.tokenizer.vocabulary());
+                text.context <= context as usize && network.outputs() == vocabulary
             }
             _ => false,
         };
@@ -270,9 +347,20 @@ impl ImageSet {
 }
 
 impl TextSet {
-    /// The whole text.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Contexts of the whole text.
+    fn contexts(&self) -> usize {
+        let targets = usize::from(self.pieces.is_none());
+        (self.tokens.len() - targets) / self.context
+    }
+
+    /// The whole text, in tokens.
+    pub(super) fn all(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// What its tokens stand for, where they are not bytes.
+    pub(super) fn pieces(&self) -> Option<&Pieces> {
+        self.pieces.as_ref()
     }
 }
 
@@ -336,10 +424,10 @@ mod tests {
     #[test]
     fn every_byte_but_the_first_is_a_target_once() {
         let set = text(128 * 5 + 1);
-        let mut seen: Vec<u8> = (0..set.items())
+        let mut seen: Vec<u32> = (0..set.items())
             .flat_map(|i| set.targets(i).to_vec())
             .collect();
-        let mut expected: Vec<u8> = (1..=128 * 5).map(|i| (i % 251) as u8).collect();
+        let mut expected: Vec<u32> = (1..=128 * 5).map(|i| i % 251).collect();
         seen.sort_unstable();
         expected.sort_unstable();
         assert_eq!(seen, expected);
@@ -353,12 +441,7 @@ mod tests {
         for (item, input) in input.iter().enumerate() {
             let targets = set.targets(item);
             assert_eq!(targets.len(), input.len());
-            assert!(
-                input[1..]
-                    .iter()
-                    .zip(targets)
-                    .all(|(&a, &b)| a == u32::from(b))
-            );
+            assert!(input[1..].iter().zip(targets).all(|(&a, &b)| a == b));
         }
     }
 

@@ -49,7 +49,7 @@ pub(crate) fn run_spiking(
         let run = spiking.run(&input.flatten_all()?.to_vec1::<f32>()?, steps)?;
         let rows = run.logits.chunks_exact(network.outputs());
         for ((item, logits), plain) in items.zip(rows).zip(&plain) {
-            let label = set.targets(item).first().copied().map(usize::from);
+            let label = set.targets(item).first().map(|&label| label as usize);
             right += u64::from(largest(logits) == label);
             original_right += u64::from(largest(plain) == label);
         }

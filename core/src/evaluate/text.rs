@@ -10,8 +10,12 @@ use crate::run::Network;
 
 /// Bytes that a model writes after a prompt.
 const CONTINUATION: usize = 200;
+/// Tokens that a model writes after a prompt, where these are pieces of words.
+const CONTINUATION_TOKENS: usize = 24;
 /// Bytes of a prompt, at most.
 const PROMPT: usize = 64;
+/// The same in tokens, where these are pieces of words.
+const PROMPT_TOKENS: usize = 16;
 /// Below 1 likely bytes become likelier: at 0 a small model repeats itself, at 1 it rambles.
 const TEMPERATURE: f64 = 0.7;
 /// Seed of the numbers that bytes are drawn with: the same for every model, so that two equal ones write the same.
@@ -20,15 +24,38 @@ const SEED: u64 = 20_260_922;
 const PLACES: [f64; 2] = [0.2, 0.7];
 
 /// Prompts from the held-out text: the beginnings of sentences in it; none if the set is not text.
-pub(super) fn prompts(set: &EvaluationSet) -> Vec<Vec<u8>> {
+pub(super) fn prompts(set: &EvaluationSet) -> Vec<Vec<u32>> {
     let EvaluationSet::Text(text) = set else {
         return Vec::new();
     };
-    let bytes = text.bytes();
-    PLACES
+    let all = text.all();
+    let at = PLACES.map(|place| (all.len() as f64 * place) as usize);
+    if text.pieces().is_some() {
+        let some = |at: usize| all[at..all.len().min(at + PROMPT_TOKENS)].to_vec();
+        return at.map(some).to_vec();
+    }
+    let bytes: Vec<u8> = all
         .iter()
-        .map(|place| prompt(bytes, (bytes.len() as f64 * place) as usize).to_vec())
-        .collect()
+        .filter_map(|&token| u8::try_from(token).ok())
+        .collect();
+    let tokens = |prompt: &[u8]| prompt.iter().map(|&byte| u32::from(byte)).collect();
+    at.map(|at| tokens(prompt(&bytes, at))).to_vec()
+}
+
+/// Tokens as text.
+pub(super) fn readable(set: &EvaluationSet, tokens: &[u32]) -> String {
+    let pieces = match set {
+        EvaluationSet::Text(text) => text.pieces(),
+        EvaluationSet::Images(_) => None,
+    };
+    let bytes = match pieces {
+        Some(pieces) => pieces.tokenizer.decode(tokens),
+        None => tokens
+            .iter()
+            .filter_map(|&token| u8::try_from(token).ok())
+            .collect(),
+    };
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The first words of the first sentence that begins at or after `from`, or whatever stands there.
@@ -44,40 +71,44 @@ fn prompt(bytes: &[u8], from: usize) -> &[u8] {
     &start[..words.filter(|&end| end > 0).unwrap_or(start.len())]
 }
 
-/// What a model writes after a prompt: each byte is drawn, with the same seed every time, from its predictions at
+/// What a model writes after a prompt: each token is drawn, with the same seed every time, from its predictions at
 /// temperature 0.7.
 ///
 /// # Errors
-/// [`Error::Compute`] if the network is no byte language model or its predictions are not finite.
-pub(super) fn continuation(network: &Network, prompt: &[u8]) -> Result<Vec<u8>> {
-    let (Some(mut reader), 256) = (network.reader(), network.outputs()) else {
+/// [`Error::Compute`] if the network is no language model or its predictions are not finite.
+pub(super) fn continuation(
+    network: &Network,
+    set: &EvaluationSet,
+    prompt: &[u32],
+) -> Result<Vec<u32>> {
+    let length = match set {
+        EvaluationSet::Text(text) if text.pieces().is_some() => CONTINUATION_TOKENS,
+        _ => CONTINUATION,
+    };
+    let Some(mut reader) = network.reader() else {
         return Err(Error::Compute(format!(
-            "a network of {} outputs that does not read bytes writes no text",
+            "a network of {} outputs that does not read tokens writes no text",
             network.outputs()
         )));
     };
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let mut text = prompt.to_vec();
     let mut unread = text.len();
-    while text.len() < prompt.len() + CONTINUATION {
+    while text.len() < prompt.len() + length {
         if unread > reader.room() {
             // A full context is left for its second half, which is read again as a new one.
             reader = network.reader().unwrap_or(reader);
             unread = text.len().min(reader.room().div_ceil(2));
         }
-        let tokens: Vec<u32> = text[text.len() - unread..]
-            .iter()
-            .map(|&byte| u32::from(byte))
-            .collect();
-        let logits = reader.read(&tokens)?;
+        let logits = reader.read(&text[text.len() - unread..])?;
         text.push(draw(&logits, rng.random())?);
         unread = 1;
     }
     Ok(text.split_off(prompt.len()))
 }
 
-/// The byte at `place`, from 0 to 1, of all probability laid end to end.
-fn draw(logits: &[f32], place: f64) -> Result<u8> {
+/// The token at `place`, from 0 to 1, of all probability laid end to end.
+fn draw(logits: &[f32], place: f64) -> Result<u32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weights: Vec<f64> = logits
         .iter()
@@ -88,14 +119,14 @@ fn draw(logits: &[f32], place: f64) -> Result<u8> {
         return Err(Error::Compute(NOT_FINITE.to_owned()));
     }
     let mut left = place * total;
-    for (byte, weight) in (0..=u8::MAX).zip(&weights) {
+    for (token, weight) in (0..u32::MAX).zip(&weights) {
         left -= weight;
         if left < 0.0 {
-            return Ok(byte);
+            return Ok(token);
         }
     }
     // Rounding can leave a trace beyond the last.
-    Ok(u8::MAX)
+    Ok(u32::try_from(logits.len().saturating_sub(1)).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -111,6 +142,14 @@ mod tests {
             blocks: 2,
             ..GptConfig::bytes()
         })
+    }
+
+    fn set() -> EvaluationSet {
+        EvaluationSet::text(&architecture().graph(), vec![b'a'; 1000]).unwrap()
+    }
+
+    fn tokens(text: &[u8]) -> Vec<u32> {
+        text.iter().map(|&byte| u32::from(byte)).collect()
     }
 
     #[test]
@@ -131,7 +170,7 @@ mod tests {
         let write = |seed| {
             let tensors = architecture.initial_tensors(seed).unwrap();
             let network = architecture.ready(&tensors, 8).unwrap();
-            continuation(&network, b"Call me Ishmael.").unwrap()
+            continuation(&network, &set(), &tokens(b"Call me Ishmael.")).unwrap()
         };
         assert_eq!(write(1).len(), CONTINUATION);
         assert_eq!(write(1), write(1));
@@ -141,9 +180,10 @@ mod tests {
     #[test]
     fn an_empty_prompt_and_a_long_one_are_continued() {
         let architecture = architecture();
-        let tensors = architecture.initial_tensors(1).unwrap();
+        let weights = architecture.initial_tensors(1).unwrap();
         for prompt in [vec![b' '], vec![b'a'; 300]] {
-            let text = continuation(&architecture.ready(&tensors, 32).unwrap(), &prompt).unwrap();
+            let network = architecture.ready(&weights, 32).unwrap();
+            let text = continuation(&network, &set(), &tokens(&prompt)).unwrap();
             assert_eq!(text.len(), CONTINUATION);
         }
     }
@@ -154,10 +194,10 @@ mod tests {
         let mut logits = vec![f32::NEG_INFINITY; 256];
         logits[65] = (TEMPERATURE * 3f64.ln()) as f32;
         logits[90] = 0.0;
-        let found: Vec<u8> = (0..8)
+        let found: Vec<u32> = (0..8)
             .map(|i| draw(&logits, (f64::from(i) + 0.5) / 8.0).unwrap())
             .collect();
-        assert_eq!(found, b"AAAAAAZZ");
+        assert_eq!(found, tokens(b"AAAAAAZZ"));
         assert!(draw(&[f32::NAN; 256], 0.5).is_err());
     }
 
@@ -165,10 +205,10 @@ mod tests {
     fn a_classifier_writes_nothing() {
         let cnn = Architecture::Cnn(crate::model::CnnConfig::fashion());
         let tensors = cnn.initial_tensors(1).unwrap();
-        let error = continuation(&cnn.ready(&tensors, 32).unwrap(), b"x").unwrap_err();
+        let error = continuation(&cnn.ready(&tensors, 32).unwrap(), &set(), &[7]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "computation failed: a network of 10 outputs that does not read bytes writes no text"
+            "computation failed: a network of 10 outputs that does not read tokens writes no text"
         );
     }
 }

@@ -4,6 +4,7 @@
 
 mod foreign;
 mod gguf;
+mod language;
 mod offers;
 mod onnx;
 mod safetensors;
@@ -21,8 +22,8 @@ pub(crate) use safetensors::{Contents, Listed, Listing};
 /// Bytes at the beginning of a file that it is recognised by.
 const HEAD: u64 = 512;
 
-/// Opens a model file: safetensors with F32, F16 or BF16 tensors, which become f32, or one that
-/// [`crate::compress::Compressor::export`] packed.
+/// Opens a model file: safetensors with F32, F16 or BF16 tensors, which become f32, one that
+/// [`crate::compress::Compressor::export`] packed, or a GGUF of a language model whose family runs here.
 ///
 /// The architecture stands in the file's metadata (`wattif.architecture`); without it, the bundled architecture whose
 /// tensor names fit best is assumed.
@@ -37,6 +38,9 @@ pub fn open(path: &Path) -> Result<Model> {
             "this is a folder, not a model file"
         };
         return Err(Error::file(fact, path));
+    }
+    if begins(path).is_some_and(|head| head.starts_with(b"GGUF")) {
+        return language::open(path);
     }
     let (mut file, len) = opened(path)?;
     model(&mut file, len, path)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
+use crate::tokenizer::Tokenizer;
 
 mod admission;
 mod architecture;
@@ -175,6 +177,21 @@ pub struct Model {
     pub packed: Option<Recipe>,
     /// The tensors that the file holds in another format than single precision, by name; empty for bundled models.
     pub stored: BTreeMap<String, StoredFormat>,
+    /// The tensors that the file holds in blocks of integers, by name.
+    pub blocks: BTreeMap<String, Blocks>,
+    /// How texts become tokens, where that is another program's model of language.
+    pub tokenizer: Option<Arc<Tokenizer>>,
+}
+
+/// How a file holds a tensor in blocks of integers with scales.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocks {
+    /// Name of the format.
+    pub format: String,
+    /// Bits of a code.
+    pub bits: u8,
+    /// Bytes of the tensor, scales included.
+    pub bytes: u64,
 }
 
 /// A number format of 16 bits in which a file holds a tensor.
@@ -208,6 +225,8 @@ impl Model {
             hash,
             packed: None,
             stored: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            tokenizer: None,
         })
     }
 }

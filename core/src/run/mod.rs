@@ -68,6 +68,14 @@ impl Network {
     /// # Errors
     /// [`Error::Compute`] if the input's shape or type does not fit.
     pub fn run(&self, input: &Tensor) -> Result<Tensor> {
+        self.run_last(input, usize::MAX)
+    }
+
+    /// The same, of texts only for the last so many tokens of each.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_last(&self, input: &Tensor, last: usize) -> Result<Tensor> {
         match self.0.input {
             Input::Image((channels, rows, columns)) => {
                 let (n, ..) = input.dims4()?;
@@ -87,10 +95,11 @@ impl Network {
             }
             Input::Tokens { .. } => {
                 let (n, t) = input.dims2()?;
-                let outputs = self.texts(&input.flatten_all()?.to_vec1::<u32>()?, t)?;
+                let last = last.min(t);
+                let outputs = self.texts(&input.flatten_all()?.to_vec1::<u32>()?, t, last)?;
                 Ok(Tensor::from_vec(
                     outputs,
-                    (n, t, self.outputs()),
+                    (n, last, self.outputs()),
                     &Device::Cpu,
                 )?)
             }
@@ -114,18 +123,18 @@ impl Network {
         Ok(outputs)
     }
 
-    /// `[n, t, outputs]` of `[n, t]` tokens.
-    fn texts(&self, tokens: &[u32], t: usize) -> Result<Vec<f32>> {
+    /// `[n, last, outputs]` of `[n, t]` tokens.
+    fn texts(&self, tokens: &[u32], t: usize, last: usize) -> Result<Vec<f32>> {
         let outputs = self.outputs();
-        let mut all = vec![0.0; tokens.len() * outputs];
+        let mut all = vec![0.0; tokens.len() / t * last * outputs];
         tokens
             .par_chunks_exact(t)
-            .zip(all.par_chunks_exact_mut(t * outputs))
+            .zip(all.par_chunks_exact_mut(last * outputs))
             .try_for_each_init(
                 || self.0.frame(1),
                 |frame, (tokens, all)| {
                     frame.back_to(0);
-                    self.0.read(frame, tokens, t, &mut |row, some| {
+                    self.0.read(frame, tokens, last, &mut |row, some| {
                         all[row * outputs..][..some.len()].copy_from_slice(some);
                     })
                 },

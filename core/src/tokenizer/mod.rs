@@ -268,6 +268,11 @@ impl Tokenizer {
         self.begin
     }
 
+    /// The piece that is put before texts, where the model wants one.
+    pub fn around_begin(&self) -> Option<u32> {
+        self.around.0
+    }
+
     /// The piece that marks the end of a text.
     pub fn eos(&self) -> Option<u32> {
         self.end

@@ -102,6 +102,22 @@ const GGML: [(u32, StoredFormat, usize, usize); 36] = {
 };
 
 impl StoredFormat {
+    /// Bits of the code of an element, scales apart, where elements are integers in blocks; fractions are rounded up.
+    pub const fn bits_of_codes(self) -> Option<u8> {
+        Some(match self {
+            Self::Q1_0 => 1,
+            Self::TQ1_0 | Self::TQ2_0 | Self::IQ1_S | Self::IQ1_M | Self::Q2_K => 2,
+            Self::IQ2_XXS | Self::IQ2_XS | Self::IQ2_S => 2,
+            Self::IQ3_XXS | Self::IQ3_S | Self::Q3_K => 3,
+            Self::Q4_0 | Self::Q4_1 | Self::Q4_K | Self::IQ4_NL | Self::IQ4_XS => 4,
+            Self::MXFP4 | Self::NVFP4 => 4,
+            Self::Q5_0 | Self::Q5_1 | Self::Q5_K => 5,
+            Self::Q6_K => 6,
+            Self::Q8_0 | Self::Q8_1 | Self::Q8_K => 8,
+            _ => return None,
+        })
+    }
+
     /// The format of this number in a GGUF; some numbers were given up (4, 5, 31 to 33, 36 to 38).
     pub(super) fn of_ggml(number: u32) -> Option<Self> {
         GGML.iter()
