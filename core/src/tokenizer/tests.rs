@@ -4,6 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::weights::{Metadata, Numbers};
 
+mod real;
 mod said;
 use said::Said;
 
@@ -241,55 +242,4 @@ fn what_is_not_known_or_contradicts_itself_is_refused_by_name() {
         kind.starts_with("this tokenizer.json cannot be read"),
         "{kind}"
     );
-}
-
-/// The vocabularies that llama.cpp tests itself with, each with texts and their numbers, are large and come by name:
-/// `pip download llama-cpp-python==0.3.36 --no-binary llama-cpp-python --no-deps`, unpacked; then
-/// `WATTIF_VOCABULARIES=…/vendor/llama.cpp/models cargo test -p wattif-core --lib tokenizer -- --ignored --nocapture`.
-#[test]
-#[ignore = "needs the vocabularies of llama.cpp"]
-#[expect(clippy::print_stdout, reason = "a table for whoever runs it")]
-fn texts_have_the_numbers_that_llama_cpp_gives_them() {
-    let folder = std::env::var_os("WATTIF_VOCABULARIES").unwrap();
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "gguf"))
-        .collect();
-    files.sort();
-    let mut wrong = 0;
-    for path in files {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let beside = |ending: &str| std::fs::read_to_string(format!("{}{ending}", path.display()));
-        let source = crate::weights::open(&path).unwrap();
-        let tokenizer = match Tokenizer::from_weights(&*source, &path) {
-            Ok(tokenizer) => tokenizer,
-            Err(error) => {
-                println!("{name}: {error}");
-                continue;
-            }
-        };
-        let (Ok(texts), Ok(numbers)) = (beside(".inp"), beside(".out")) else {
-            println!("{name}: opened, no tests");
-            continue;
-        };
-        let texts: Vec<_> = texts.split("\n__ggml_vocab_test__\n").collect();
-        let numbers: Vec<_> = numbers.lines().collect();
-        let mut equal = 0;
-        let mut tests = 0;
-        for (text, numbers) in texts.iter().zip(&numbers) {
-            tests += 1;
-            let expected: Vec<u32> = numbers
-                .split_whitespace()
-                .map(|number| number.parse().unwrap())
-                .collect();
-            match tokenizer.encode(text, false, false) {
-                Ok(found) if found == expected => equal += 1,
-                found => println!("{name}: {text:?}\n  {found:?}\n  {expected:?}"),
-            }
-        }
-        wrong += tests - equal;
-        println!("{name}: {tests} tests, {equal} equal");
-    }
-    assert_eq!(wrong, 0);
 }
