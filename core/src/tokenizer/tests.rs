@@ -118,6 +118,53 @@ fn words_are_cut_at_the_longest_piece_or_unknown_as_a_whole() {
     assert_eq!(tokenizer.encode("un", true, false).unwrap(), [1, 3, 2]);
 }
 
+/// "ab" together is likelier than "a" and "b", "abc" less likely than "ab" and "c".
+fn of_unigram() -> Said {
+    let special = [("<pad>", CONTROL), ("</s>", CONTROL), ("<unk>", UNKNOWN)];
+    let words = ["▁", "a", "b", "c", "ab", "abc", "▁a"].map(|text| (text, NORMAL));
+    let pieces: Vec<_> = special
+        .iter()
+        .chain(&words)
+        .map(|(text, kind)| ((*text).to_owned(), *kind))
+        .collect();
+    let scores = [0.0, 0.0, 0.0, -2.0, -3.0, -3.0, -3.0, -5.0, -9.0, -4.5_f32];
+    Said::default()
+        .text("model", "t5")
+        .pieces(&pieces)
+        .with("scores", Metadata::Numbers(Numbers::from(&scores[..])))
+}
+
+#[test]
+fn the_likeliest_pieces_are_taken_and_unknown_ones_are_one() {
+    let tokenizer = of_unigram().open().unwrap();
+    let encode = |text: &str| tokenizer.encode(text, false, false).unwrap();
+    assert_eq!(encode("abc"), [7, 6]);
+    assert_eq!(encode("a b"), [4, 3, 5]);
+    assert_eq!(encode("aéüb"), [4, 2, 5]);
+    assert_eq!(encode(""), [0_u32; 0]);
+    assert_eq!(tokenizer.encode("a", true, false).unwrap(), [4, 1]);
+    let prefixed = of_unigram()
+        .flag("add_space_prefix", true)
+        .flag("remove_extra_whitespaces", true);
+    // "▁a" for a beginning and for any number of blanks.
+    assert_eq!(
+        prefixed
+            .open()
+            .unwrap()
+            .encode("a   a ", false, false)
+            .unwrap(),
+        [9, 9]
+    );
+    let table = of_unigram().with(
+        "precompiled_charsmap",
+        Metadata::Numbers(Numbers::from(&[1_i32][..])),
+    );
+    assert_eq!(
+        table.refusal(),
+        "'tokenizer.ggml.precompiled_charsmap' is damaged"
+    );
+}
+
 /// The same vocabulary as a `tokenizer.json`, which the crate `tokenizers` runs by a code of its own.
 fn of_json() -> Tokenizer {
     let pieces = byte_pieces();

@@ -7,7 +7,6 @@ use crate::weights::TensorInfo;
 /// `WATTIF_VOCABULARIES=FOLDER/vocabularies cargo test -p wattif-core --lib tokenizer -- --ignored --nocapture`.
 #[test]
 #[ignore = "needs the vocabularies of llama.cpp"]
-#[expect(clippy::print_stdout, reason = "a table for whoever runs it")]
 fn texts_have_the_numbers_that_llama_cpp_gives_them() {
     let folder = std::env::var_os("WATTIF_VOCABULARIES").unwrap();
     let mut files: Vec<_> = std::fs::read_dir(folder)
@@ -133,4 +132,66 @@ fn texts_have_the_numbers_of_smollm2() {
             info.name
         );
     }
+}
+
+/// Texts and their numbers by the same package's Unigram with the pieces, scores and table of characters of
+/// `ggml-vocab-nomic-bert-moe.gguf`, which has no tests of llama.cpp.
+const UNIGRAM: [(&str, &[u32]); 9] = [
+    ("The capital of France is", &[581, 10323, 111, 9942, 83]),
+    (
+        "Hello, world! It's 2026.",
+        &[35378, 4, 8999, 38, 1650, 25, 7, 387, 4046, 5],
+    ),
+    (
+        "  two  blanks\n\n\tand a tab ",
+        &[6626, 44237, 7, 136, 10, 20928],
+    ),
+    (
+        "def f(x):\n    return x ** 2  # squared\n",
+        &[
+            8, 420, 1238, 132, 425, 2077, 30646, 1022, 16459, 116, 468, 6, 108047, 71,
+        ],
+    ),
+    (
+        "Ünïcödé, 日本語 and нещо",
+        &[8578, 19, 9392, 238, 21166, 446, 4, 6, 98449, 136, 14271],
+    ),
+    (
+        "🦙🚀 emoji 👩\u{200d}👩\u{200d}👧",
+        &[6, 3, 247206, 28, 121505, 6, 244785, 6, 244785, 6, 245719],
+    ),
+    (
+        "1234567890 3.14159 0x1F",
+        &[
+            6, 190875, 162082, 136442, 1031, 2592, 146086, 757, 425, 418, 919,
+        ],
+    ),
+    (
+        "don't we'll I'VE they'd",
+        &[2301, 25, 18, 642, 25, 1181, 87, 25, 24878, 1836, 25, 71],
+    ),
+    (
+        "\u{a0}no-break\u{200b}zero\r\nline",
+        &[110, 9, 70751, 45234, 13315],
+    ),
+];
+
+#[test]
+#[ignore = "needs the vocabularies of llama.cpp"]
+fn texts_have_the_numbers_of_another_unigram() {
+    let folder = std::env::var_os("WATTIF_VOCABULARIES").unwrap();
+    let path = Path::new(&folder).join("ggml-vocab-nomic-bert-moe.gguf");
+    let source = crate::weights::open(&path).unwrap();
+    let tokenizer = Tokenizer::from_weights(&*source, &path).unwrap();
+    for (text, expected) in UNIGRAM {
+        assert_eq!(
+            tokenizer.encode(text, false, false).unwrap(),
+            expected,
+            "{text:?}"
+        );
+    }
+    assert_eq!(
+        tokenizer.encode("Hello", true, false).unwrap(),
+        [0, 35378, 2]
+    );
 }
