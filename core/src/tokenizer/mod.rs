@@ -273,12 +273,13 @@ impl Tokenizer {
         self.pieces.len()
     }
 
-    /// The piece that marks the beginning of a text.
+    /// The piece that marks the beginning of a text; in a `tokenizer.json`, which does not say it, by its usual names.
     pub fn bos(&self) -> Option<u32> {
         self.begin
     }
 
-    /// The piece that marks the end of a text.
+    /// The piece that marks the end of a text; in a `tokenizer.json`, which does not say it, by its usual names, so that
+    /// the number in the network's own settings goes before it.
     pub fn eos(&self) -> Option<u32> {
         self.end
     }

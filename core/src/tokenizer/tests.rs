@@ -166,7 +166,7 @@ fn the_likeliest_pieces_are_taken_and_unknown_ones_are_one() {
 }
 
 /// The same vocabulary as a `tokenizer.json`, which the crate `tokenizers` runs by a code of its own.
-fn of_json() -> Tokenizer {
+fn json_text() -> String {
     let pieces = byte_pieces();
     let vocabulary: serde_json::Map<_, _> =
         (0..264).map(|i| (pieces[i].0.clone(), json!(i))).collect();
@@ -183,7 +183,11 @@ fn of_json() -> Tokenizer {
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
             "vocab": vocabulary, "merges": MERGES},
     });
-    Tokenizer::read_json(value.to_string().as_bytes(), Path::new("folder/input")).unwrap()
+    value.to_string()
+}
+
+fn of_json() -> Tokenizer {
+    Tokenizer::read_json(json_text().as_bytes(), Path::new("folder/input")).unwrap()
 }
 
 fn any_text() -> impl Strategy<Value = String> {
@@ -212,6 +216,26 @@ proptest! {
         let ids = tokenizer.encode(&text, false, false).unwrap();
         // The sign of a blank cannot be told from one.
         prop_assert_eq!(tokenizer.decode(&ids), text.replace('▁', " ").into_bytes());
+    }
+
+    #[test]
+    fn a_damaged_json_is_survived(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+        let mut text = json_text().into_bytes();
+        let at = at.index(text.len());
+        if cut {
+            text.truncate(at);
+        } else {
+            text[at] = byte;
+        }
+        match Tokenizer::read_json(&text, Path::new("folder/input")) {
+            Ok(tokenizer) => {
+                prop_assert!(tokenizer.vocabulary() < 1 << 23);
+                if let Ok(ids) = tokenizer.encode("hello <|end|> é", true, true) {
+                    tokenizer.decode(&ids);
+                }
+            }
+            Err(error) => prop_assert!(error.to_string().ends_with(": folder/input"), "{}", error),
+        }
     }
 
     /// Whatever metadata say, opening refuses or gives a tokenizer whose numbers are its own.
