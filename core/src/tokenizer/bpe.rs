@@ -53,13 +53,13 @@ impl Merges {
             .and_then(|value| value.texts())
             .ok_or_else(|| format!("the metadata hold no list '{key}'"))?;
         let escaped = splitter.escaped_blanks;
-        let stored = |text: &str| match bytes::decode(text) {
-            Some(bytes) if !escaped => bytes.into_boxed_slice(),
-            _ => text.as_bytes().into(),
+        let stored = |text: &str| match escaped {
+            true => text.as_bytes().to_vec(),
+            false => bytes::decode(text).unwrap_or_else(|| text.as_bytes().to_vec()),
         };
         let mut merges = Self {
             splitter,
-            symbols: HashMap::new(),
+            symbols: HashMap::with_capacity(vocabulary.len()),
             pieces: Vec::new(),
             merges: HashMap::with_capacity(lines.len()),
             bytes: vec![None; 256],
@@ -70,7 +70,7 @@ impl Merges {
             if !escaped && bytes::decode(text).is_none() {
                 continue;
             }
-            let symbol = merges.symbol(stored(text))?;
+            let symbol = merges.symbol(&stored(text))?;
             merges.pieces[symbol as usize] = Some(id);
             let byte = match vocabulary.kind(id as usize) {
                 Kind::Byte => bytes::named(text),
@@ -86,10 +86,12 @@ impl Merges {
             let Some(at) = line[first..].find(' ').map(|at| first + at) else {
                 return Err(format!("merge {rank} is not of two pieces"));
             };
-            let (left, right) = (stored(&line[..at]), stored(&line[at + 1..]));
-            let both = [&left[..], &right[..]].concat().into_boxed_slice();
-            let (left, right) = (merges.symbol(left)?, merges.symbol(right)?);
-            let both = merges.symbol(both)?;
+            let mut text = stored(&line[..at]);
+            let left = merges.symbol(&text)?;
+            let rest = stored(&line[at + 1..]);
+            let right = merges.symbol(&rest)?;
+            text.extend(rest);
+            let both = merges.symbol(&text)?;
             merges.merges.entry((left, right)).or_insert((rank, both));
         }
         Ok(merges)
@@ -105,13 +107,15 @@ impl Merges {
         self.splitter.escaped_blanks
     }
 
-    fn symbol(&mut self, bytes: Box<[u8]>) -> Result<u32, String> {
-        let next = u32::try_from(self.pieces.len()).map_err(|_| "too many merges")?;
-        let symbol = *self.symbols.entry(bytes).or_insert(next);
-        if symbol == next {
-            self.pieces.push(None);
+    /// The symbol of these bytes, a new one where there is none.
+    fn symbol(&mut self, bytes: &[u8]) -> Result<u32, String> {
+        if let Some(symbol) = self.symbols.get(bytes) {
+            return Ok(*symbol);
         }
-        Ok(symbol)
+        let next = u32::try_from(self.pieces.len()).map_err(|_| "too many merges")?;
+        self.symbols.insert(bytes.into(), next);
+        self.pieces.push(None);
+        Ok(next)
     }
 
     pub(super) fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! A `tokenizer.json`, as the crate `tokenizers` reads and runs it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -61,7 +62,7 @@ impl Json {
             &mut decoding,
             8,
         );
-        let mut parsing: Tokenizer = serde_json::from_value(value)
+        let mut parsing: Tokenizer = guarded(|| serde_json::from_value(value))?
             .map_err(|error| format!("this tokenizer.json cannot be read ({error})"))?;
         // Limits and padding are for training in batches.
         parsing.with_padding(None);
@@ -90,8 +91,7 @@ impl Json {
                 plain
             })
         };
-        tokenizer
-            .encode(text, add_special)
+        guarded(|| tokenizer.encode(text, add_special))?
             .map(|encoding| encoding.get_ids().to_vec())
             .map_err(|error| error.to_string())
     }
@@ -121,6 +121,13 @@ impl Json {
     }
 }
 
+/// Runs what was written for files that are right: on one that is not it may give up altogether.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| "what this tokenizer.json asks for fails".to_owned())
+}
+
+/// What decoders say of the texts of pieces.
 fn look_at(decoder: &Value, found: &mut Decoding, depth: usize) {
     match decoder.get("type").and_then(Value::as_str) {
         Some("ByteLevel") => found.bytes = true,

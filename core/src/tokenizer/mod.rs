@@ -10,6 +10,7 @@ mod scores;
 mod split;
 #[cfg(test)]
 mod tests;
+mod unigram;
 mod vocabulary;
 mod words;
 
@@ -24,7 +25,7 @@ use vocabulary::{Kind, Vocabulary};
 const LONGEST_JSON: u64 = 256 << 20;
 
 /// The most bytes that are encoded at once.
-const LONGEST_TEXT: usize = 256 << 20;
+const LONGEST_TEXT: usize = 16 << 20;
 
 /// A vocabulary, and how texts are cut into pieces of it.
 #[derive(Debug)]
@@ -59,6 +60,8 @@ enum Method {
     Scores(scores::Scores),
     /// The longest piece that a word begins with.
     Words(words::Words),
+    /// The pieces with the highest sum of scores.
+    Unigram(unigram::Unigram),
     /// What a `tokenizer.json` says.
     Json(Box<json::Json>),
 }
@@ -106,6 +109,12 @@ impl Tokenizer {
                 end = id("seperator").or(vocabulary.existing(102));
                 marked = (true, true);
                 method = Method::Words(words::Words::read(source, &vocabulary).map_err(wrong)?);
+            }
+            "t5" => {
+                end = end.or(vocabulary.existing(1));
+                marked = (false, true);
+                method =
+                    Method::Unigram(unigram::Unigram::read(source, &vocabulary).map_err(wrong)?);
             }
             other => {
                 return Err(wrong(format!(
@@ -206,6 +215,7 @@ impl Tokenizer {
                         Method::Merges(merges) => merges.encode(text, &mut ids),
                         Method::Scores(scores) => scores.encode(text, fresh, &mut ids),
                         Method::Words(words) => words.encode(text, &mut ids),
+                        Method::Unigram(unigram) => unigram.encode(text, &mut ids),
                         Method::Json(_) => Ok(()),
                     }
                     .map_err(failed)?;
@@ -263,7 +273,7 @@ impl Tokenizer {
         self.pieces.len()
     }
 
-    /// The piece that marks the beginning of a text.
+    /// The piece that marks the beginning of a text; in a `tokenizer.json`, which does not say it, by its usual names.
     pub fn bos(&self) -> Option<u32> {
         self.begin
     }
@@ -273,7 +283,8 @@ impl Tokenizer {
         self.around.0
     }
 
-    /// The piece that marks the end of a text.
+    /// The piece that marks the end of a text; in a `tokenizer.json`, which does not say it, by its usual names, so that
+    /// the number in the network's own settings goes before it.
     pub fn eos(&self) -> Option<u32> {
         self.end
     }

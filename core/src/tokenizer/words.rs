@@ -1,7 +1,7 @@
 //! WordPiece, as BERT cuts: words without accents and in small letters, of each the longest piece that it begins with,
 //! then the longest that the rest begins with; a word that is not all pieces is unknown as a whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
@@ -18,7 +18,8 @@ const LONGEST_WORD: usize = 1 << 12;
 #[derive(Debug)]
 pub(super) struct Words {
     pieces: HashMap<Box<str>, u32>,
-    longest: usize,
+    /// The lengths that pieces have, in bytes, the longest first.
+    lengths: Vec<usize>,
     unknown: u32,
     normalizer: BertNormalizer,
 }
@@ -32,16 +33,17 @@ impl Words {
         };
         let lowercase = flag("lowercase").unwrap_or(true);
         let accents = flag("strip_accents").unwrap_or(lowercase);
+        let lengths: BTreeSet<usize> = vocabulary
+            .iter()
+            .map(|(_, text)| text.len())
+            .filter(|length| *length > 0)
+            .collect();
         Ok(Self {
             pieces: vocabulary
                 .iter()
                 .map(|(id, text)| (text.into(), id))
                 .collect(),
-            longest: vocabulary
-                .iter()
-                .map(|(_, text)| text.len())
-                .max()
-                .unwrap_or(0),
+            lengths: lengths.into_iter().rev().collect(),
             unknown: vocabulary
                 .special(source, "unknown")
                 .or(vocabulary.existing(100))
@@ -70,8 +72,8 @@ impl Words {
         let word = format!("{BLANK}{word}");
         let mut from = 0;
         while from < word.len() && word.len() <= LONGEST_WORD {
-            let most = word.len().min(from + self.longest);
-            let found = (from + 1..=most).rev().find_map(|to| {
+            let found = self.lengths.iter().find_map(|length| {
+                let to = from + length;
                 let piece = word.get(from..to)?;
                 self.pieces.get(piece).map(|id| (to, *id))
             });

@@ -82,7 +82,6 @@ fn of_candle(format: StoredFormat) -> Option<GgmlDType> {
 fn by_candle(kind: GgmlDType, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
     /// candle reads its blocks in place and wants them at such a place.
     const ALIGNMENT: usize = 8;
-    let aligned: Cow<'_, [u8]>;
     let mut room = Vec::new();
     let stored = if stored.as_ptr().align_offset(ALIGNMENT) == 0 {
         stored
@@ -95,9 +94,8 @@ fn by_candle(kind: GgmlDType, stored: &[u8], out: &mut [f32]) -> Result<(), Stri
         place.copy_from_slice(stored);
         &*place
     };
-    aligned = Cow::Borrowed(stored);
     let decoded = kind
-        .from_data(aligned)
+        .from_data(Cow::Borrowed(stored))
         .dequantize(out.len())
         .map_err(|error| error.to_string())?;
     match decoded {
@@ -184,7 +182,7 @@ fn tq1_0(block: &[u8; 54], out: &mut [f32; 256]) {
     for (bytes, values) in parts {
         for power in &POWERS[..values] {
             for byte in bytes {
-                let value = u16::from(byte.wrapping_mul(*power)) * 3 >> 8;
+                let value = (u16::from(byte.wrapping_mul(*power)) * 3) >> 8;
                 out[at] = scale * (f32::from(value) - 1.0);
                 at += 1;
             }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// A change that makes a file lie.
+type Lie<'a> = &'a dyn Fn(&mut Sample);
+
 fn good() -> Sample {
     let mut texts = 8_u32.to_le_bytes().to_vec();
     texts.extend(2_u64.to_le_bytes());
@@ -105,7 +108,7 @@ fn lies_are_refused_by_name() {
         change(&mut sample);
         sample.refusal()
     };
-    let cases: [(&dyn Fn(&mut Sample), &str); 16] = [
+    let cases: [(Lie<'_>, &str); 16] = [
         (&|s| s.version = 1, "this is a GGUF of version 1"),
         (&|s| s.version = 4, "this is a GGUF of version 4"),
         (
