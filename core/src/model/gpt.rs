@@ -98,6 +98,7 @@ impl GptConfig {
             },
             blocks: Vec::new(),
             tables: Vec::new(),
+            beside: Default::default(),
         })
     }
 

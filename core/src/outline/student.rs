@@ -126,6 +126,7 @@ fn smaller(network: &Transformer, scale: f64) -> Transformer {
         attention_weights: network
             .attention_weights
             .map(|weights| scaled(weights, scale * scale, 1)),
+        beside: network.beside.scaled(scale),
         ..network.clone()
     }
 }

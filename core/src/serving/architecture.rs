@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::beside::Beside;
 use super::denoiser::{DiffusionTransformer, Pipeline, UNet};
 use super::layers::LayerList;
 use crate::graph::{Language, Role};
@@ -185,6 +186,9 @@ pub struct Transformer {
     /// Tables beside the embedding of words: rows and width.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<(u32, u32)>,
+    /// What it has beside its blocks.
+    #[serde(default, skip_serializing_if = "Beside::is_none")]
+    pub beside: Beside,
 }
 
 /// Blocks that are alike, of a network whose blocks differ.
@@ -391,6 +395,7 @@ impl Transformer {
             biases: Biases::default(),
             blocks: Vec::new(),
             tables: Vec::new(),
+            beside: Default::default(),
         };
         if total <= active * 1.05 {
             return dense;

@@ -1,8 +1,10 @@
 //! Graphs out of shapes: equal layers of all blocks stand together as one node.
 
+mod beside;
 mod denoisers;
 mod lists;
 
+pub(crate) use beside::CROSS;
 use denoisers::denoiser;
 
 use super::architecture::{
@@ -43,12 +45,16 @@ impl Transformer {
             of.map(|block| block.layers).sum()
         };
         Graph {
-            unit: if self.encoder {
-                Unit::Sample
-            } else {
-                Unit::Token
+            unit: match (self.encoder, self.beside.patches) {
+                (false, _) => Unit::Token,
+                (true, 0) => Unit::Sample,
+                (true, _) => Unit::Image,
             },
-            positions: if self.encoder { READ_TOKENS } else { 1 },
+            positions: match (self.encoder, self.beside.patches) {
+                (false, _) => 1,
+                (true, 0) => READ_TOKENS,
+                (true, patches) => patches,
+            },
             // Where attention and what follows it are blocks of their own, two of them make one.
             blocks: count(|block| !block.mixers.is_empty())
                 .max(count(|block| block.feed != Feed::default())),
@@ -124,8 +130,13 @@ impl Transformer {
         let table =
             |name: &str, role, rows, width| Node::new(name, role, Op::Embedding { rows, width });
         let mut nodes = Nodes::default();
-        if !self.tied && self.vocabulary > 0 || self.encoder {
-            nodes.push(table("embedding", Role::Embedding, self.vocabulary, hidden));
+        let words = self.beside.words;
+        let width = words.map_or(hidden, |words| words.width);
+        if self.vocabulary > 0 && (!self.tied || self.encoder) {
+            nodes.push(table("embedding", Role::Embedding, self.vocabulary, width));
+        }
+        if let Some(words) = words {
+            nodes.push(beside::words(words, hidden, false));
         }
         if self.positions > 0 {
             nodes.push(table(POSITIONS, Role::Positions, self.positions, hidden));
@@ -149,6 +160,9 @@ impl Transformer {
                 self.mixer(mixer, block.layers, &mut nodes);
             }
         }
+        for node in self.cross() {
+            nodes.push(node);
+        }
         for block in blocks {
             self.feed(&block.feed, block.layers, &mut nodes);
             for (outputs, inputs) in &block.others {
@@ -160,10 +174,19 @@ impl Transformer {
             width: hidden,
             parameters: if self.biases.norms { 2 } else { 1 },
         };
-        nodes.push(Node::new("norms", Role::Norm, norm).times(plus(times(2, self.layers), 1)));
+        let each = if self.beside.source.is_some() { 3 } else { 2 };
+        nodes.push(Node::new("norms", Role::Norm, norm).times(plus(times(each, self.layers), 1)));
         if self.vocabulary > 0 && !self.encoder {
-            let op = linear(hidden, self.vocabulary, false);
+            if let Some(words) = words {
+                nodes.push(beside::words(words, hidden, true));
+            }
+            let op = linear(width, self.vocabulary, false);
             nodes.push(Node::new("lm_head", Role::Head, op));
+        }
+        for part in &self.beside.parts {
+            for node in beside::part(part) {
+                nodes.push(node);
+            }
         }
         nodes.0
     }

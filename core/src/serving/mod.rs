@@ -6,6 +6,7 @@
 //! becomes a [`Prediction`]. [`validate`] compares, [`calibrate`] fits. The formulas are in METHODS.md.
 
 pub mod architecture;
+mod beside;
 mod calibrate;
 mod catalogue;
 mod config;
@@ -32,6 +33,7 @@ mod system;
 pub(crate) mod unread;
 pub(crate) mod validate;
 
+pub use beside::{Beside, Part, PartWork, Source, Words};
 pub use calibrate::{calibrate, cross_validate};
 pub use catalogue::{architecture, architectures};
 pub use config::{open as open_config, parse as parse_config};
@@ -41,7 +43,7 @@ pub use denoiser::{DiffusionTransformer, PassCount, Pipeline, UNet};
 pub use device::{Device, DeviceKind, Generation};
 pub use diffusion::{BatchEnergy, BatchTime, Generating};
 pub use format::{Engine, Era, WeightFormat};
-pub(crate) use graphs::POSITIONS;
+pub(crate) use graphs::{CROSS, POSITIONS};
 pub use hosted::Hosted;
 pub use layers::{Folding, LayerList, ListedLayer};
 pub use llama_cpp::GgufFormat;

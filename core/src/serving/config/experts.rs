@@ -88,10 +88,22 @@ impl Keys<'_> {
         };
         let beside = self.flag("enable_moe_block")?.unwrap_or(false)
             || self.flag("parallel_attn_mlp_res")?.unwrap_or(false);
+        // Gemma 4's layers with keys and values of an earlier one are twice as wide.
+        let wide = if self.flag("use_double_wide_mlp")?.unwrap_or(false) {
+            self.maybe(&["num_kv_shared_layers"], most::LAYERS)?
+                .unwrap_or(0)
+        } else {
+            0
+        };
         (0..layers)
             .map(|i| {
                 let place = i as usize;
                 let width = dense.get(place).copied().unwrap_or(0);
+                let width = if i.saturating_add(wide) >= layers {
+                    width.saturating_mul(2)
+                } else {
+                    width
+                };
                 // Where every layer is one thing only, the letter says which.
                 if let Some(letters) = &pattern {
                     return Ok(match letters.chars().nth(place) {

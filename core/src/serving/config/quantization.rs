@@ -127,7 +127,7 @@ impl<'a> Keys<'a> {
 
     fn layer_count(&self) -> Result<Option<u32>> {
         let mut notes = Vec::new();
-        let language = self.language(&mut notes)?;
+        let language = self.language(&mut notes)?.0;
         language.maybe(&super::transformer::LAYERS, most::LAYERS)
     }
 
@@ -135,7 +135,7 @@ impl<'a> Keys<'a> {
     fn stated_quantization(&self, beside: Option<&'a Value>) -> Result<Option<Keys<'a>>> {
         const NAMES: [&str; 3] = ["quantization_config", "compression_config", "quantization"];
         let mut notes = Vec::new();
-        let language = self.language(&mut notes)?;
+        let language = self.language(&mut notes)?.0;
         for keys in [self, &language] {
             for name in NAMES {
                 if let Some(found) = keys.inner(name)? {

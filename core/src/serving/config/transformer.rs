@@ -1,6 +1,8 @@
 //! Transformers of text, and networks of their kind, out of their configurations.
 
 use super::super::architecture::{Biases, LatentAttention, Transformer};
+use super::super::beside::{Beside, Words};
+use super::count::{Count, Stack};
 use super::keys::{Keys, most, shown};
 use super::types::{self, Biased, ModelType, Positions};
 use crate::error::Result;
@@ -137,7 +139,10 @@ impl Keys<'_> {
         if known.is_some() {
             self.defaults = Some(&kind.values);
         }
-        let network = self.shapes(kind)?;
+        let mut network = self.shapes(kind)?;
+        if name.starts_with("mllama") {
+            self.looks_at_images(&mut network, notes)?;
+        }
         if known.is_none() {
             self.note_unused(name, notes)?;
         }
@@ -210,11 +215,68 @@ impl Keys<'_> {
             positions: self.positions(kind)?,
             biases: self.biases(kind)?,
             tables: self.tables(hidden, layers)?,
+            beside: Beside {
+                words: self.words(hidden, kind)?,
+                ..Beside::default()
+            },
             blocks: match uniform {
                 Some(_) => Vec::new(),
                 None => blocks.all,
             },
         })
+    }
+
+    /// Llama 3.2's layers that look at images: a text without one passes by them.
+    fn looks_at_images(&self, network: &mut Transformer, notes: &mut Vec<String>) -> Result<()> {
+        let Some(mut list) = self.numbers("cross_attention_layers", most::LAYERS)? else {
+            return self.refuse("the key 'cross_attention_layers' is missing");
+        };
+        list.sort_unstable();
+        list.dedup();
+        let layers = u32::try_from(list.len()).unwrap_or(u32::MAX);
+        let last = list.last().copied().unwrap_or(0);
+        if layers >= network.layers || last >= network.layers || !network.blocks.is_empty() {
+            return self.refuse(format!(
+                "'cross_attention_layers' names {layers} of {} layers, the last of them {last}",
+                network.layers
+            ));
+        }
+        network.layers -= layers;
+        let mut count = Count::default();
+        count
+            .stack(Stack {
+                queries: network.heads.saturating_mul(network.head_dim),
+                keys: network.kv_heads.saturating_mul(network.head_dim),
+                gated: true,
+                biases: [false; 3],
+                vectors: 2,
+                ..Stack::plain(layers, network.hidden, network.ffn)
+            })
+            // Queries and keys are normalised, and two gates.
+            .vectors(layers.saturating_mul(2), network.head_dim)
+            .vectors(layers, 2)
+            // Marks of images.
+            .matrix((8, network.hidden), false);
+        let part = count.part("layers_for_images", network.hidden, None);
+        network.beside.parts.push(part);
+        notes.push(format!(
+            "{layers} of its layers look at images: in memory, and passed by where there is none, which is counted"
+        ));
+        Ok(())
+    }
+
+    /// Words that are not as wide as the stream, of classes that have matrices between them.
+    fn words(&self, hidden: u32, kind: &ModelType) -> Result<Option<Words>> {
+        for key in ["word_embed_proj_dim", "embedding_size"] {
+            if let Some(width) = self.positive(&[key], most::WIDTH)?
+                && width != hidden
+            {
+                // Electra adds something to each.
+                let bias = kind.encoder;
+                return Ok(Some(Words { width, bias }));
+            }
+        }
+        Ok(None)
     }
 
     /// The number of layers: stated, or that of a list of blocks.
