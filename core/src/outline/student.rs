@@ -161,6 +161,7 @@ fn smaller_blocks(blocks: &Blocks, scale: f64) -> Blocks {
         }
         Mixer::Latent(window) => Mixer::Latent(*window),
         Mixer::Picked(tokens) => Mixer::Picked(*tokens),
+        Mixer::Compressed(own) => Mixer::Compressed(own.with_heads(scaled(own.heads, scale, 1))),
         Mixer::State(state) => Mixer::State(StateMixer {
             projections: matrices(&state.projections),
             others: scaled(state.others, scale, 1),

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::beside::Beside;
+use super::beside::{Beside, is_zero};
+use super::compressed::Compressed;
 use super::denoiser::{DiffusionTransformer, Pipeline, UNet};
 use super::layers::LayerList;
 use crate::graph::{Language, Role};
@@ -217,6 +218,8 @@ pub enum Mixer {
     Latent(Option<u32>),
     /// The same over so many tokens that it picks among all, which are all kept (sparse attention of `DeepSeek` V3.2).
     Picked(u32),
+    /// A window, and entries that stand for several tokens each (`DeepSeek` V4).
+    Compressed(Compressed),
     /// A state that does not grow with the context.
     State(StateMixer),
 }
@@ -280,11 +283,6 @@ pub struct Feed {
     pub experts: Option<Experts>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_zero(value: &u32) -> bool {
-    *value == 0
-}
-
 /// Which parts of a transformer have biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -305,9 +303,8 @@ impl Biases {
         others: true,
     };
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-    const fn is_none(&self) -> bool {
-        !(self.norms || self.queries_keys_values || self.others)
+    fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::architecture::{Architecture, Shape};
+use crate::error::{Error, Result};
+
 /// What stands beside the blocks of a transformer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -69,6 +72,26 @@ pub struct Source {
     pub positions: Option<u32>,
 }
 
+impl Architecture {
+    /// Whether what a unit of work costs is modelled.
+    ///
+    /// # Errors
+    /// [`Error::Infeasible`] for a network with an encoder and a decoder.
+    pub(crate) fn can_be_costed(&self) -> Result<()> {
+        match &self.shape {
+            Shape::Transformer(network) if network.beside.source.is_some() => {
+                Err(Error::Infeasible(
+                    "time and energy of an encoder with a decoder are not modelled: a token of the answer would bear its \
+                     share of what the encoder read; its parameters, bytes and what it keeps of a sequence are counted \
+                     (wattif models check)"
+                        .to_owned(),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Beside {
     /// Nothing.
     pub(crate) fn is_none(&self) -> bool {
@@ -104,6 +127,6 @@ impl Part {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_zero(value: &u32) -> bool {
+pub(super) const fn is_zero(value: &u32) -> bool {
     *value == 0
 }

@@ -330,6 +330,11 @@ impl Transformer {
                 };
                 push(name_of(window), Op::Attention(attention));
             }
+            Mixer::Compressed(compressed) => {
+                for (name, op) in compressed.operations(hidden) {
+                    push(name, op);
+                }
+            }
             Mixer::State(state) => {
                 for (outputs, inputs) in &state.projections {
                     push("state.projection", linear(*inputs, *outputs, false));
@@ -353,15 +358,15 @@ const fn name_of(window: Option<u32>) -> &'static str {
 }
 
 /// Products and sums of sizes out of files: what is too much for the type is too many parameters, and is refused for that.
-const fn times(a: u32, b: u32) -> u32 {
+pub(super) const fn times(a: u32, b: u32) -> u32 {
     a.saturating_mul(b)
 }
 
-const fn plus(a: u32, b: u32) -> u32 {
+pub(super) const fn plus(a: u32, b: u32) -> u32 {
     a.saturating_add(b)
 }
 
-const fn linear(inputs: u32, outputs: u32, bias: bool) -> Op {
+pub(super) const fn linear(inputs: u32, outputs: u32, bias: bool) -> Op {
     Op::Linear {
         inputs,
         outputs,

@@ -1,5 +1,6 @@
 //! The blocks of a network, layer by layer: which mixes positions how, and what follows it.
 
+mod compressed;
 mod heads;
 mod kinds;
 mod searched;
@@ -134,6 +135,9 @@ impl Keys<'_> {
     pub(super) fn blocks(&self, kind: &ModelType, hidden: u32, layers: u32) -> Result<BlockList> {
         if let Some(list) = self.list("block_configs")? {
             return self.searched(list, hidden, layers);
+        }
+        if self.text("model_type")? == "deepseek_v4" {
+            return self.compressed_blocks(kind, hidden, layers);
         }
         let kinds = self.kinds(kind, layers)?;
         let latent = self.latent()?;

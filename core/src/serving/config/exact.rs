@@ -238,6 +238,39 @@ fn towers_of_images_are_counted_as_published() {
     );
 }
 
+/// What a token of the answer costs is not known, and said so; the rest is counted.
+#[test]
+fn an_encoder_with_a_decoder_is_counted_and_not_costed() {
+    use crate::outline::Outline;
+    let whisper = json!({"model_type": "whisper"});
+    let outline = Outline::of("config.json".parse().unwrap(), read(&whisper));
+    let summary = outline.summary(448).unwrap();
+    assert_eq!(summary.parameters, 37_760_640);
+    assert!(summary.cache_bytes > 0);
+    let words = summary.understood.join("; ");
+    assert!(
+        words.contains("4 with attention to what was read before"),
+        "{words}"
+    );
+    let profile = outline.predict(&crate::recipe::Recipe::default()).unwrap();
+    let grid = crate::carbon::find_grid("WORLD").unwrap();
+    for target in crate::hardware::catalogue().unwrap() {
+        let scenario = crate::scenario::Scenario {
+            hardware: target.id.clone(),
+            ..crate::scenario::Scenario::default()
+        };
+        let error = crate::footprint::footprint(&profile, &scenario, target, grid)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("encoder with a decoder"),
+            "{}: {error}",
+            target.id
+        );
+    }
+    assert!(outline.scenario().is_ok());
+}
+
 #[test]
 fn words_of_another_width_are_counted() {
     let opt = json!({"model_type": "opt", "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,

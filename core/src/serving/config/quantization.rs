@@ -94,6 +94,23 @@ impl<'a> Keys<'a> {
         if name == "mxfp4" && experts {
             parts.retain(|role, _| *role == Role::Experts);
         }
+        // DeepSeek V4 says of its experts by themselves that they have 4 bits, and a scale of 8 for each 32.
+        let narrow = match own.text("expert_dtype")? {
+            "" => self.text("expert_dtype")?,
+            stated => stated,
+        };
+        match narrow {
+            "fp4" | "mxfp4" => {
+                parts.insert(Role::Experts, plain(4, 32, 8));
+            }
+            "" | "fp8" => {}
+            other => {
+                let other = shown(other);
+                return self.refuse(format!(
+                    "stores its experts as '{other}', which is not known"
+                ));
+            }
+        }
         for role in own.left_alone(self.layer_count()?, notes)? {
             parts.remove(&role);
         }

@@ -217,6 +217,7 @@ impl Keys<'_> {
             tables: self.tables(hidden, layers)?,
             beside: Beside {
                 words: self.words(hidden, kind)?,
+                parts: self.streams_head()?.into_iter().collect(),
                 ..Beside::default()
             },
             blocks: match uniform {
