@@ -26,8 +26,9 @@ pub(super) const HEADS: [&str; 5] = [
     "num_query_heads",
 ];
 /// Names of the number of heads of keys and values.
-pub(super) const KV_HEADS: [&str; 4] = [
+pub(super) const KV_HEADS: [&str; 5] = [
     "num_key_value_heads",
+    "num_attention_groups",
     "num_kv_heads",
     "n_kv_heads",
     "n_head_kv",
@@ -54,7 +55,9 @@ const VOCABULARY: [&str; 4] = [
     "vocabulary_size",
 ];
 /// Words in keys that change what a layer is: what such a key says cannot be left out of the count.
-const SHAPING: [&str; 18] = [
+const SHAPING: [&str; 20] = [
+    "sparse_attention",
+    "compress",
     "expert",
     "moe",
     "mamba",
