@@ -134,6 +134,10 @@ fn smaller(network: &Transformer, scale: f64) -> Transformer {
 fn narrower_experts(experts: Experts, scale: f64) -> Experts {
     Experts {
         ffn: scaled(experts.ffn, scale, 8),
+        width: match experts.width {
+            0 => 0,
+            width => scaled(width, scale, 8),
+        },
         shared_ffn: if experts.shared_ffn == 0 {
             0
         } else {

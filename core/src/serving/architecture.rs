@@ -333,6 +333,9 @@ pub struct Experts {
     pub shared_ffn: u32,
     /// Layers that have a dense feed-forward layer instead.
     pub dense_layers: u32,
+    /// Width that experts read and write, where it is less than the stream's; 0: the same.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub width: u32,
 }
 
 /// Multi-head latent attention (`DeepSeek`-V2): keys and values are projected from one small vector, which is cached.
@@ -411,6 +414,7 @@ impl Transformer {
                         .max(0.0),
                 ),
                 dense_layers: 0,
+                width: 0,
             }),
             ..dense
         }

@@ -213,12 +213,24 @@ impl Transformer {
         });
         let router = linear(hidden, experts.count, false);
         nodes.push(Node::new("router", Role::Router, router).times(layers));
+        let width = match experts.width {
+            0 => hidden,
+            width => width,
+        };
+        if width != hidden {
+            for (name, op) in [
+                ("experts.in", linear(hidden, width, false)),
+                ("experts.out", linear(width, hidden, false)),
+            ] {
+                nodes.push(Node::new(name, Role::SharedExperts, op).times(layers));
+            }
+        }
         let both = [
             (
                 "experts.up",
-                linear(hidden, times(inner, experts.ffn), false),
+                linear(width, times(inner, experts.ffn), false),
             ),
-            ("experts.down", linear(experts.ffn, hidden, false)),
+            ("experts.down", linear(experts.ffn, width, false)),
         ];
         for (name, op) in both {
             nodes.push(Node {

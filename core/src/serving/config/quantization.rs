@@ -330,10 +330,16 @@ impl<'a> Keys<'a> {
 
     /// Bits of keys and values, where the file states them.
     fn cache_bits(&self) -> Result<Option<u8>> {
-        if let Some(scheme) = self.inner("kv_cache_scheme")? {
-            return scheme.bits(&["num_bits"], 16);
-        }
-        let name = self.text("kv_cache_quant_algo")?.to_lowercase();
+        let name = match self.value("kv_cache_scheme") {
+            Some(Value::String(name)) => name.to_lowercase(),
+            Some(_) => {
+                return match self.inner("kv_cache_scheme")? {
+                    Some(scheme) => scheme.bits(&["num_bits"], 16),
+                    None => Ok(None),
+                };
+            }
+            None => self.text("kv_cache_quant_algo")?.to_lowercase(),
+        };
         Ok(match name.as_str() {
             "" | "none" => None,
             "fp8" | "int8" => Some(8),

@@ -1,5 +1,7 @@
 //! Transformers of text, and networks of their kind, out of their configurations.
 
+use serde_json::Value;
+
 use super::super::architecture::{Biases, LatentAttention, Transformer};
 use super::super::beside::{Beside, Words};
 use super::count::{Count, Stack};
@@ -77,8 +79,23 @@ const SHAPING: [&str; 20] = [
     "kv_shared",
     "attention_other",
 ];
+/// The same of types that are known: what later versions of them have, and earlier ones not.
+const NEW: [&str; 9] = [
+    "latent",
+    "expert_hidden",
+    "compress",
+    "sparse_attention",
+    "engram",
+    "source_layers",
+    "ngram",
+    "recurrent_loops",
+    "attn_res",
+];
 /// Keys with such words that change no shape.
-const HARMLESS: [&str; 14] = [
+const HARMLESS: [&str; 17] = [
+    "_theta",
+    "_beta",
+    "activation",
     "router",
     "aux_loss",
     "norm_topk",
@@ -146,10 +163,35 @@ impl Keys<'_> {
         if name.starts_with("mllama") {
             self.looks_at_images(&mut network, notes)?;
         }
-        if known.is_none() {
-            self.note_unused(name, notes)?;
+        if self.some(&["attn_res_block_size"], most::LAYERS)?.is_some() {
+            notes.push("what layers take of the results of earlier blocks (a vector a layer) is not counted".to_owned());
+        }
+        match known {
+            None => self.note_unused(name, notes)?,
+            Some(_) => {
+                if let Some(key) = self.unread(&NEW) {
+                    let (name, key) = (shown(name), shown(key));
+                    return self.refuse(format!(
+                        "configures a '{name}' with the key '{key}', which changes what its layers are and is not known of them"
+                    ));
+                }
+            }
         }
         Ok(network)
+    }
+
+    /// A key that was not used and changes what a layer is.
+    fn unread(&self, words: &[&str]) -> Option<&str> {
+        let shapes = |key: &&str| {
+            let harmless = HARMLESS.iter().any(|word| key.contains(word));
+            let plain = match self.config.get(*key) {
+                Some(Value::Bool(_) | Value::String(_)) => true,
+                Some(value) => value.as_f64() == Some(0.0),
+                None => true,
+            };
+            !harmless && !plain && words.iter().any(|word| key.contains(word))
+        };
+        self.unused().into_iter().find(shapes)
     }
 
     /// Says of a type that is not known how it was read, and which keys were not used.
@@ -159,17 +201,12 @@ impl Keys<'_> {
             .into_iter()
             .filter(|key| !USUAL.contains(key))
             .collect();
-        let shapes = |key: &&str| {
-            let harmless = HARMLESS.iter().any(|word| key.contains(word));
-            let plain = matches!(self.config.get(*key), Some(value) if value.is_boolean() || value.is_string());
-            !harmless && !plain && SHAPING.iter().any(|word| key.contains(word))
-        };
         let kind = if name.is_empty() {
             "no model type".to_owned()
         } else {
             format!("the model type '{}', which is not known", shown(name))
         };
-        if let Some(key) = unused.iter().copied().find(|key| shapes(key)) {
+        if let Some(key) = self.unread(&SHAPING) {
             let key = shown(key);
             return self.refuse(format!(
                 "states {kind}, and the key '{key}', which changes what its layers are"
@@ -290,6 +327,19 @@ impl Keys<'_> {
                 .unwrap_or(u32::MAX)
                 .min(most::LAYERS));
         }
+        if self.first(&LAYERS).is_none() {
+            let listed = match (
+                self.value("hybrid_override_pattern"),
+                self.list("layers_block_type")?,
+            ) {
+                (Some(Value::String(letters)), _) => letters.chars().count(),
+                (_, Some(list)) => list.len(),
+                _ => 0,
+            };
+            if (1..=most::LAYERS as usize).contains(&listed) {
+                return Ok(u32::try_from(listed).unwrap_or(most::LAYERS));
+            }
+        }
         self.number(&LAYERS, most::LAYERS)
     }
 
@@ -300,8 +350,8 @@ impl Keys<'_> {
         if let Some(rows) = self.positive(&["type_vocab_size"], most::PARTS)? {
             tables.push((rows, hidden));
         }
-        let width = self.positive(&["hidden_size_per_layer_input"], most::WIDTH)?;
-        let rows = self.positive(&["vocab_size_per_layer_input"], most::VOCABULARY)?;
+        let width = self.some(&["hidden_size_per_layer_input"], most::WIDTH)?;
+        let rows = self.some(&["vocab_size_per_layer_input"], most::VOCABULARY)?;
         if let (Some(width), Some(rows)) = (width, rows) {
             tables.push((rows, layers.saturating_mul(width)));
         }

@@ -58,7 +58,7 @@ impl Keys<'_> {
             window: self.number(&["sliding_window"], most::TOKENS)?,
             entries: None,
         };
-        let feeds = self.feeds(kind, hidden, layers, &[])?;
+        let feeds = self.feeds(kind, hidden, layers, None)?;
         let streams = self.number(&["hc_mult"], most::SHARED)?;
         // How the streams are mixed before and after both halves of a layer.
         let mixing = (

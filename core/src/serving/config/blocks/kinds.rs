@@ -116,6 +116,8 @@ impl Keys<'_> {
             }
             let kinds = words.iter().cycle().take(layers as usize).map(|word| {
                 Ok(match *word {
+                    // Those that pick tokens say so elsewhere.
+                    "deepseek_sparse_attention" if self.value("index_topk").is_some() => Kind::Full,
                     "full_attention" | "attention" | "global_attention" | "global" | "full" => {
                         Kind::Full
                     }
