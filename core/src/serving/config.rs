@@ -277,7 +277,7 @@ impl<'a> Keys<'a> {
 }
 
 #[cfg(test)]
-mod cases;
+pub(super) mod cases;
 #[cfg(test)]
 mod exact;
 #[cfg(test)]
