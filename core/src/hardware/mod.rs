@@ -162,6 +162,9 @@ const EMBODIED_PER_WATT: Range<f64> = Range {
 impl HardwareTarget {
     /// Time and energy of one unit of work, prompts shared out over the tokens written. Every figure of it is finite.
     pub(crate) fn cost(&self, request: &Request<'_>) -> Result<Cost> {
+        if let Some(network) = &request.profile.network {
+            network.can_be_costed()?;
+        }
         let mut cost = self.whole_cost(request)?;
         if let Some(fact) = cost.nonsense(request.machine) {
             return Err(Error::Infeasible(format!(

@@ -219,6 +219,12 @@ impl Outline {
     /// What kind of network it is, in a few words.
     pub fn family(&self) -> &'static str {
         match &self.original.network.shape {
+            Shape::Transformer(network) if network.beside.source.is_some() => {
+                "encoder with a decoder"
+            }
+            Shape::Transformer(network) if network.encoder && network.beside.patches > 0 => {
+                "transformer that reads images"
+            }
             Shape::Transformer(network) if network.encoder => "transformer that reads text",
             Shape::Transformer(network) if network.experts.is_some() => {
                 "language model with a mixture of experts"

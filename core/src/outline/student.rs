@@ -126,6 +126,7 @@ fn smaller(network: &Transformer, scale: f64) -> Transformer {
         attention_weights: network
             .attention_weights
             .map(|weights| scaled(weights, scale * scale, 1)),
+        beside: network.beside.scaled(scale),
         ..network.clone()
     }
 }
@@ -133,6 +134,10 @@ fn smaller(network: &Transformer, scale: f64) -> Transformer {
 fn narrower_experts(experts: Experts, scale: f64) -> Experts {
     Experts {
         ffn: scaled(experts.ffn, scale, 8),
+        width: match experts.width {
+            0 => 0,
+            width => scaled(width, scale, 8),
+        },
         shared_ffn: if experts.shared_ffn == 0 {
             0
         } else {
@@ -160,6 +165,7 @@ fn smaller_blocks(blocks: &Blocks, scale: f64) -> Blocks {
         }
         Mixer::Latent(window) => Mixer::Latent(*window),
         Mixer::Picked(tokens) => Mixer::Picked(*tokens),
+        Mixer::Compressed(own) => Mixer::Compressed(own.with_heads(scaled(own.heads, scale, 1))),
         Mixer::State(state) => Mixer::State(StateMixer {
             projections: matrices(&state.projections),
             others: scaled(state.others, scale, 1),

@@ -5,6 +5,7 @@ use crate::digits::{many, si};
 use crate::error::Result;
 use crate::graph::{Attention, Graph, Op, Role};
 use crate::recipe::Recipe;
+use crate::serving::CROSS;
 use crate::serving::architecture::Shape;
 
 /// What a network's shapes come to, in its published formats.
@@ -84,6 +85,9 @@ fn layers(graph: &Graph) -> Vec<String> {
     for node in &graph.nodes {
         let count = node.repeat;
         match (&node.op, node.role) {
+            (Op::Attention(_) | Op::State { .. }, _) if node.name == CROSS => {
+                mixers.push(format!("{count} with attention to what was read before"));
+            }
             (Op::Attention(own), _) => mixers.push(format!("{count} with {}", attention(own))),
             (Op::State { numbers, .. }, _) => mixers.push(format!(
                 "{count} with a state of {} numbers",

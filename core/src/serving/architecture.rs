@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::beside::{Beside, is_zero};
+use super::compressed::Compressed;
 use super::denoiser::{DiffusionTransformer, Pipeline, UNet};
 use super::layers::LayerList;
 use crate::graph::{Language, Role};
@@ -185,6 +187,9 @@ pub struct Transformer {
     /// Tables beside the embedding of words: rows and width.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<(u32, u32)>,
+    /// What it has beside its blocks.
+    #[serde(default, skip_serializing_if = "Beside::is_none")]
+    pub beside: Beside,
 }
 
 /// Blocks that are alike, of a network whose blocks differ.
@@ -213,6 +218,8 @@ pub enum Mixer {
     Latent(Option<u32>),
     /// The same over so many tokens that it picks among all, which are all kept (sparse attention of `DeepSeek` V3.2).
     Picked(u32),
+    /// A window, and entries that stand for several tokens each (`DeepSeek` V4).
+    Compressed(Compressed),
     /// A state that does not grow with the context.
     State(StateMixer),
 }
@@ -276,11 +283,6 @@ pub struct Feed {
     pub experts: Option<Experts>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_zero(value: &u32) -> bool {
-    *value == 0
-}
-
 /// Which parts of a transformer have biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -301,9 +303,8 @@ impl Biases {
         others: true,
     };
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-    const fn is_none(&self) -> bool {
-        !(self.norms || self.queries_keys_values || self.others)
+    fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -332,6 +333,9 @@ pub struct Experts {
     pub shared_ffn: u32,
     /// Layers that have a dense feed-forward layer instead.
     pub dense_layers: u32,
+    /// Width that experts read and write, where it is less than the stream's; 0: the same.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub width: u32,
 }
 
 /// Multi-head latent attention (`DeepSeek`-V2): keys and values are projected from one small vector, which is cached.
@@ -391,6 +395,7 @@ impl Transformer {
             biases: Biases::default(),
             blocks: Vec::new(),
             tables: Vec::new(),
+            beside: Default::default(),
         };
         if total <= active * 1.05 {
             return dense;
@@ -409,6 +414,7 @@ impl Transformer {
                         .max(0.0),
                 ),
                 dense_layers: 0,
+                width: 0,
             }),
             ..dense
         }

@@ -2,11 +2,15 @@
 
 mod blocks;
 mod checks;
+mod count;
 mod denoisers;
 mod experts;
+mod images;
 mod keys;
+mod pairs;
 mod quantization;
 mod states;
+mod towers;
 mod transformer;
 mod types;
 
@@ -141,9 +145,27 @@ fn parse_with(text: &str, path: &Path, beside: Option<&Value>) -> Result<Archite
             ));
         }
         "" => {
-            let mut language = keys.language(&mut notes)?;
-            let read = language.transformer(&mut notes)?;
-            context_limit = language.context_limit()?;
+            let other = match keys.images(&mut notes)? {
+                None => keys.pairs(&mut notes)?,
+                images => images,
+            };
+            let read = match other {
+                Some(read) => {
+                    context_limit = keys.context_limit()?;
+                    read
+                }
+                None => {
+                    let (mut language, sees) = keys.language(&mut notes)?;
+                    let mut read = language.transformer(&mut notes)?;
+                    context_limit = language.context_limit()?;
+                    if let Some(sees) = sees
+                        && let Some(tower) = sees.tower(read.hidden, &mut notes)?
+                    {
+                        read.beside.parts.push(tower);
+                    }
+                    read
+                }
+            };
             formats = keys.formats(beside, read.experts.is_some(), &mut notes)?;
             Shape::Transformer(read)
         }
@@ -210,8 +232,7 @@ const LANGUAGE_PARTS: [&str; 8] = [
     "lm_config",
 ];
 /// Parts that are there for something else and are not counted.
-const OTHER_PARTS: [&str; 8] = [
-    "vision_config",
+const OTHER_PARTS: [&str; 7] = [
     "audio_config",
     "vision_tower_config",
     "talker_config",
@@ -222,10 +243,16 @@ const OTHER_PARTS: [&str; 8] = [
 ];
 
 impl<'a> Keys<'a> {
-    /// The part that describes the language model: the whole, or what stands inside it.
-    fn language(&self, notes: &mut Vec<String>) -> Result<Keys<'a>> {
+    /// The part that describes the language model: the whole, or what stands inside it; and the one that has a tower of
+    /// images beside it.
+    fn language(&self, notes: &mut Vec<String>) -> Result<(Keys<'a>, Option<Keys<'a>>)> {
         let mut keys = Keys::new(self.config, self.path);
         let mut depth = 0;
+        let sees = |keys: &Keys<'a>| {
+            let tower = keys.stated("vision_config").is_some();
+            tower.then(|| Keys::new(keys.config, keys.path))
+        };
+        let mut seeing = sees(&keys);
         while keys.first(&HIDDEN).is_none() && depth < 3 {
             let mut inner = None;
             for part in LANGUAGE_PARTS {
@@ -237,6 +264,7 @@ impl<'a> Keys<'a> {
             let Some((part, found)) = inner else { break };
             notes.push(format!("the language model stands under '{part}'"));
             keys = found;
+            seeing = sees(&keys).or(seeing);
             depth += 1;
         }
         for part in OTHER_PARTS {
@@ -244,12 +272,14 @@ impl<'a> Keys<'a> {
                 notes.push(format!("'{part}' is there too, and not counted"));
             }
         }
-        Ok(keys)
+        Ok((keys, seeing))
     }
 }
 
 #[cfg(test)]
-mod cases;
+pub(super) mod cases;
+#[cfg(test)]
+mod exact;
 #[cfg(test)]
 mod spelled;
 

@@ -1,8 +1,10 @@
 //! Graphs out of shapes: equal layers of all blocks stand together as one node.
 
+mod beside;
 mod denoisers;
 mod lists;
 
+pub(crate) use beside::CROSS;
 use denoisers::denoiser;
 
 use super::architecture::{
@@ -43,12 +45,16 @@ impl Transformer {
             of.map(|block| block.layers).sum()
         };
         Graph {
-            unit: if self.encoder {
-                Unit::Sample
-            } else {
-                Unit::Token
+            unit: match (self.encoder, self.beside.patches) {
+                (false, _) => Unit::Token,
+                (true, 0) => Unit::Sample,
+                (true, _) => Unit::Image,
             },
-            positions: if self.encoder { READ_TOKENS } else { 1 },
+            positions: match (self.encoder, self.beside.patches) {
+                (false, _) => 1,
+                (true, 0) => READ_TOKENS,
+                (true, patches) => patches,
+            },
             // Where attention and what follows it are blocks of their own, two of them make one.
             blocks: count(|block| !block.mixers.is_empty())
                 .max(count(|block| block.feed != Feed::default())),
@@ -125,8 +131,13 @@ impl Transformer {
         let table =
             |name: &str, role, rows, width| Node::new(name, role, Op::Embedding { rows, width });
         let mut nodes = Nodes::default();
-        if !self.tied && self.vocabulary > 0 || self.encoder {
-            nodes.push(table("embedding", Role::Embedding, self.vocabulary, hidden));
+        let words = self.beside.words;
+        let width = words.map_or(hidden, |words| words.width);
+        if self.vocabulary > 0 && (!self.tied || self.encoder) {
+            nodes.push(table("embedding", Role::Embedding, self.vocabulary, width));
+        }
+        if let Some(words) = words {
+            nodes.push(beside::words(words, hidden, false));
         }
         if self.positions > 0 {
             nodes.push(table(POSITIONS, Role::Positions, self.positions, hidden));
@@ -150,6 +161,9 @@ impl Transformer {
                 self.mixer(mixer, block.layers, &mut nodes);
             }
         }
+        for node in self.cross() {
+            nodes.push(node);
+        }
         for block in blocks {
             self.feed(&block.feed, block.layers, &mut nodes);
             for (outputs, inputs) in &block.others {
@@ -162,10 +176,19 @@ impl Transformer {
             parameters: if self.biases.norms { 2 } else { 1 },
             rule: None,
         };
-        nodes.push(Node::new("norms", Role::Norm, norm).times(plus(times(2, self.layers), 1)));
+        let each = if self.beside.source.is_some() { 3 } else { 2 };
+        nodes.push(Node::new("norms", Role::Norm, norm).times(plus(times(each, self.layers), 1)));
         if self.vocabulary > 0 && !self.encoder {
-            let op = linear(hidden, self.vocabulary, false);
+            if let Some(words) = words {
+                nodes.push(beside::words(words, hidden, true));
+            }
+            let op = linear(width, self.vocabulary, false);
             nodes.push(Node::new("lm_head", Role::Head, op));
+        }
+        for part in &self.beside.parts {
+            for node in beside::part(part) {
+                nodes.push(node);
+            }
         }
         nodes.0
     }
@@ -192,12 +215,24 @@ impl Transformer {
         });
         let router = linear(hidden, experts.count, false);
         nodes.push(Node::new("router", Role::Router, router).times(layers));
+        let width = match experts.width {
+            0 => hidden,
+            width => width,
+        };
+        if width != hidden {
+            for (name, op) in [
+                ("experts.in", linear(hidden, width, false)),
+                ("experts.out", linear(width, hidden, false)),
+            ] {
+                nodes.push(Node::new(name, Role::SharedExperts, op).times(layers));
+            }
+        }
         let both = [
             (
                 "experts.up",
-                linear(hidden, times(inner, experts.ffn), false),
+                linear(width, times(inner, experts.ffn), false),
             ),
-            ("experts.down", linear(experts.ffn, hidden, false)),
+            ("experts.down", linear(experts.ffn, width, false)),
         ];
         for (name, op) in both {
             nodes.push(Node {
@@ -311,6 +346,11 @@ impl Transformer {
                 };
                 push(name_of(window), Op::Attention(attention));
             }
+            Mixer::Compressed(compressed) => {
+                for (name, op) in compressed.operations(hidden) {
+                    push(name, op);
+                }
+            }
             Mixer::State(state) => {
                 for (outputs, inputs) in &state.projections {
                     push("state.projection", linear(*inputs, *outputs, false));
@@ -334,15 +374,15 @@ const fn name_of(window: Option<u32>) -> &'static str {
 }
 
 /// Products and sums of sizes out of files: what is too much for the type is too many parameters, and is refused for that.
-const fn times(a: u32, b: u32) -> u32 {
+pub(super) const fn times(a: u32, b: u32) -> u32 {
     a.saturating_mul(b)
 }
 
-const fn plus(a: u32, b: u32) -> u32 {
+pub(super) const fn plus(a: u32, b: u32) -> u32 {
     a.saturating_add(b)
 }
 
-const fn linear(inputs: u32, outputs: u32, bias: bool) -> Op {
+pub(super) const fn linear(inputs: u32, outputs: u32, bias: bool) -> Op {
     Op::Linear {
         inputs,
         outputs,

@@ -6,8 +6,10 @@
 //! becomes a [`Prediction`]. [`validate`] compares, [`calibrate`] fits. The formulas are in METHODS.md.
 
 pub mod architecture;
+mod beside;
 mod calibrate;
 mod catalogue;
+mod compressed;
 mod config;
 pub(crate) mod constants;
 mod decode;
@@ -32,8 +34,10 @@ mod system;
 pub(crate) mod unread;
 pub(crate) mod validate;
 
+pub use beside::{Beside, Part, PartWork, Source, Words};
 pub use calibrate::{calibrate, cross_validate};
 pub use catalogue::{architecture, architectures};
+pub use compressed::{Compressed, Entries, Index};
 pub use config::{open as open_config, parse as parse_config};
 pub use constants::{Constants, Spread, Spreads};
 pub use decode::Serving;
@@ -41,7 +45,7 @@ pub use denoiser::{DiffusionTransformer, PassCount, Pipeline, UNet};
 pub use device::{Device, DeviceKind, Generation};
 pub use diffusion::{BatchEnergy, BatchTime, Generating};
 pub use format::{Engine, Era, WeightFormat};
-pub(crate) use graphs::POSITIONS;
+pub(crate) use graphs::{CROSS, POSITIONS};
 pub use hosted::Hosted;
 pub use layers::{Folding, LayerList, ListedLayer};
 pub use llama_cpp::GgufFormat;

@@ -143,7 +143,7 @@ fn has_state(network: &Architecture) -> bool {
         Shape::Transformer(transformer) => transformer.blocks.as_slice(),
         _ => &[],
     };
-    let keeps = |mixer: &Mixer| matches!(mixer, Mixer::State(_));
+    let keeps = |mixer: &Mixer| matches!(mixer, Mixer::State(_) | Mixer::Compressed(_));
     blocks.iter().any(|blocks| blocks.mixers.iter().any(keeps))
 }
 

@@ -75,6 +75,7 @@ impl GptConfig {
             },
             blocks: Vec::new(),
             tables: Vec::new(),
+            beside: Default::default(),
         })
     }
 

@@ -352,6 +352,7 @@ fn shaped(tensors: &[Listed]) -> std::result::Result<Architecture, String> {
             biases: Biases::default(),
             blocks: Vec::new(),
             tables: Vec::new(),
+            beside: Default::default(),
         }),
     })
 }

@@ -1,5 +1,6 @@
 //! The blocks of a network, layer by layer: which mixes positions how, and what follows it.
 
+mod compressed;
 mod heads;
 mod kinds;
 mod searched;
@@ -7,6 +8,7 @@ mod searched;
 use super::super::architecture::{
     Blocks, Experts, Feed, Heads, KeysValues, LatentAttention, Mixer, StateMixer, Window,
 };
+use super::experts::Alone;
 use super::keys::{Keys, most};
 use super::types::ModelType;
 use crate::error::Result;
@@ -135,6 +137,9 @@ impl Keys<'_> {
         if let Some(list) = self.list("block_configs")? {
             return self.searched(list, hidden, layers);
         }
+        if self.text("model_type")? == "deepseek_v4" {
+            return self.compressed_blocks(kind, hidden, layers);
+        }
         let kinds = self.kinds(kind, layers)?;
         let latent = self.latent()?;
         let attends = kinds
@@ -154,16 +159,18 @@ impl Keys<'_> {
             None
         };
         let window = self.window_tokens(layers)?;
-        let feeds = self.feeds(
-            kind,
-            hidden,
-            layers,
-            &kinds
-                .iter()
-                .map(|kind| *kind == Kind::Experts)
-                .collect::<Vec<_>>(),
-        )?;
+        let alone: Vec<Alone> = kinds
+            .iter()
+            .map(|kind| match kind {
+                Kind::Dense => Alone::Dense,
+                Kind::Experts => Alone::Experts,
+                _ => Alone::Mixer,
+            })
+            .collect();
+        let single = alone.iter().any(|one| *one != Alone::Mixer);
+        let feeds = self.feeds(kind, hidden, layers, single.then_some(&alone))?;
         let others = self.per_layer_matrices(hidden)?;
+        let gated = self.flag("mla_use_output_gate")?.unwrap_or(false);
         let sharing = self
             .maybe(&["num_kv_shared_layers"], most::LAYERS)?
             .unwrap_or(0);
@@ -211,11 +218,21 @@ impl Keys<'_> {
             {
                 mixers.push(Mixer::State(state.clone()));
             }
+            let mut others = others.clone();
+            if let (Some(latent), Some(heads)) =
+                (latent, heads.as_ref().and_then(|all| all.full.first()))
+                && mixers
+                    .iter()
+                    .any(|mixer| matches!(mixer, Mixer::Latent(_) | Mixer::Picked(_)))
+                && gated
+            {
+                others.push((heads.heads.saturating_mul(latent.value), hidden));
+            }
             let block = Blocks {
                 layers: 1,
                 mixers,
                 feed: feeds.get(i).copied().unwrap_or_default(),
-                others: others.clone(),
+                others,
             };
             let same = |other: &&mut Blocks| {
                 (&other.mixers, other.feed, &other.others)
@@ -244,7 +261,7 @@ impl Keys<'_> {
     /// Matrices that each layer has for embeddings of its own.
     fn per_layer_matrices(&self, hidden: u32) -> Result<Vec<(u32, u32)>> {
         let mut matrices = Vec::new();
-        if let Some(width) = self.positive(&["hidden_size_per_layer_input"], most::WIDTH)? {
+        if let Some(width) = self.some(&["hidden_size_per_layer_input"], most::WIDTH)? {
             // Its part of the projection of the stream, a gate and the way back.
             matrices.extend([(width, hidden), (width, hidden), (hidden, width)]);
         }

@@ -61,6 +61,43 @@ fn published_configurations_are_counted_as_published() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Four digits that count, of thousand millions.
+pub(in super::super) fn billions(value: f64) -> String {
+    let short: f64 = format!("{:.3e}", value / 1e9).parse().unwrap();
+    short.to_string()
+}
+
+/// The document has a table as it is counted today.
+pub(in super::super) fn stands_in_methods(lines: &[String]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../METHODS.md");
+    let methods = files::read_text(&path, LONGEST).unwrap();
+    let table = lines.join("\n");
+    assert!(methods.contains(&table), "METHODS.md lacks:\n{table}\n");
+}
+
+#[test]
+fn the_table_of_configurations_is_the_one_of_the_document() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut table = csv::Reader::from_path(folder.join("configs.csv")).unwrap();
+    let lines = table.records().map(|row| {
+        let row = row.unwrap();
+        let own = folder.join("configs").join(&row[0]);
+        let file = ["config.json", "params.json"].map(|name| own.join(name));
+        let path = file.iter().find(|path| path.is_file()).unwrap();
+        let graph = open(path).unwrap().graph();
+        let published = |cell: &str| cell.parse().map_or("–".to_owned(), billions);
+        format!(
+            "| {} | {} | {} | {} | {} |",
+            &row[0],
+            billions(graph.parameters() as f64),
+            published(&row[2]),
+            billions(graph.active_parameters()),
+            published(&row[3])
+        )
+    });
+    stands_in_methods(&lines.collect::<Vec<_>>());
+}
+
 /// Values that a key of a configuration does not expect.
 fn wrong_values() -> Vec<Value> {
     vec![

@@ -2,6 +2,7 @@
 
 use super::keys::{Keys, most, shown};
 use super::transformer::HIDDEN;
+use super::types;
 use crate::error::Result;
 
 /// Parts of the kinds (`model_type`, `architectures`) whose keys look like those of a transformer and whose layers are not
@@ -88,7 +89,7 @@ impl Keys<'_> {
         }))
     }
 
-    /// Words that are as wide as the stream need no projection.
+    /// Words that are as wide as the stream need no projection; of unknown classes there may be more to it.
     fn other_width(&self, hidden: Option<u32>) -> Result<Option<(&'static str, u32)>> {
         for key in ["word_embed_proj_dim", "embedding_size"] {
             if let Some(width) = self.positive(&[key], most::WIDTH)?
@@ -113,14 +114,18 @@ impl Keys<'_> {
                 text.starts_with(other) || text.ends_with(&format!("_{other}"))
             })
         };
-        let fact = if OTHER_KINDS.iter().any(|other| is(other)) {
+        let fact = if !known
+            && (OTHER_KINDS.iter().any(|other| is(other)) || types::is_other(kind)?)
+        {
             "whose layers are not known".to_owned()
         } else if let Some(key) = OTHER_KEYS.iter().find(|key| self.value(key).is_some()) {
             format!("whose key '{key}' belongs to layers that are no attention")
         } else if !known && !class.is_empty() && !WRITERS.iter().any(|end| class.ends_with(end)) {
             let class = shown(class);
             format!("of which the class, '{class}', is not one that writes text")
-        } else if let Some((key, width)) = self.other_width(hidden)? {
+        } else if !matches!(kind, "opt" | "electra")
+            && let Some((key, width)) = self.other_width(hidden)?
+        {
             format!(
                 "whose words are {width} wide ('{key}') in a stream of {}",
                 hidden.unwrap_or(0)
@@ -171,7 +176,7 @@ mod tests {
         assert!(read(&class).unwrap_err().contains("'RwkvForCausalLM'"));
         let key = read(&json!({"model_type": "new", "ssm_cfg": {}})).unwrap_err();
         assert!(key.contains("'new', whose key 'ssm_cfg'"), "{key}");
-        let both = read(&json!({"model_type": "t5", "is_encoder_decoder": true})).unwrap_err();
+        let both = read(&json!({"model_type": "new", "is_encoder_decoder": true})).unwrap_err();
         assert!(both.contains("encoder and a decoder"), "{both}");
         for kind in ["llama", "qwen3", "gemma3_text", "minimax_m2", "phi3"] {
             assert!(read(&json!({"model_type": kind})).is_ok(), "{kind}");

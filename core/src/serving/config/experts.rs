@@ -50,19 +50,25 @@ const SHARED_WIDTH: [&str; 4] = [
     "share_expert_dim",
 ];
 
+/// What a layer is that is one thing only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alone {
+    /// It mixes positions.
+    Mixer,
+    Dense,
+    Experts,
+}
+
 impl Keys<'_> {
-    /// What follows attention in every layer. `alone` are layers that are experts and nothing else.
+    /// What follows attention in every layer. `alone` says of networks whose layers are one thing only which have a dense
+    /// part, and which experts.
     pub(super) fn feeds(
         &self,
         kind: &ModelType,
         hidden: u32,
         layers: u32,
-        alone: &[bool],
+        alone: Option<&[Alone]>,
     ) -> Result<Vec<Feed>> {
-        let pattern = match self.value("hybrid_override_pattern") {
-            Some(Value::String(letters)) => Some(letters.clone()),
-            _ => None,
-        };
         let inner = self.inner_widths(kind, hidden, layers)?;
         let count = self.maybe(&EXPERTS, most::PARTS)?.unwrap_or(0);
         let experts = if count > 1 {
@@ -88,23 +94,33 @@ impl Keys<'_> {
         };
         let beside = self.flag("enable_moe_block")?.unwrap_or(false)
             || self.flag("parallel_attn_mlp_res")?.unwrap_or(false);
+        // Gemma 4's layers with keys and values of an earlier one are twice as wide.
+        let wide = if self.flag("use_double_wide_mlp")?.unwrap_or(false) {
+            self.maybe(&["num_kv_shared_layers"], most::LAYERS)?
+                .unwrap_or(0)
+        } else {
+            0
+        };
         (0..layers)
             .map(|i| {
                 let place = i as usize;
                 let width = dense.get(place).copied().unwrap_or(0);
-                // Where every layer is one thing only, the letter says which.
-                if let Some(letters) = &pattern {
-                    return Ok(match letters.chars().nth(place) {
-                        Some('-') => Feed {
+                let width = if i.saturating_add(wide) >= layers {
+                    width.saturating_mul(2)
+                } else {
+                    width
+                };
+                if let Some(alone) = alone {
+                    return Ok(match alone.get(place) {
+                        Some(Alone::Dense) => Feed {
                             dense: width,
                             experts: None,
                         },
-                        Some('E') => Feed { dense: 0, experts },
+                        Some(Alone::Experts) => Feed { dense: 0, experts },
                         _ => Feed::default(),
                     });
                 }
                 let own = match experts {
-                    Some(_) if alone.get(place) == Some(&true) => experts,
                     Some(_) if self.has_experts(i, layers)? => experts,
                     _ => None,
                 };
@@ -218,6 +234,12 @@ impl Keys<'_> {
             ffn,
             shared_ffn: shared,
             dense_layers: 0,
+            width: self
+                .maybe(
+                    &["moe_latent_size", "routed_expert_hidden_size"],
+                    most::WIDTH,
+                )?
+                .unwrap_or(0),
         })
     }
 

@@ -162,6 +162,10 @@ impl<'a> Keys<'a> {
     }
 
     pub(super) fn first(&self, names: &[&'static str]) -> Option<(&'static str, &'a Value)> {
+        // Under whichever of its names it stands, it is read.
+        let mut asked = self.asked.borrow_mut();
+        asked.extend(names.iter().map(|name| (*name).to_owned()));
+        drop(asked);
         // What the file says under any name comes before what its class has.
         let all = || names.iter();
         all()
@@ -181,6 +185,11 @@ impl<'a> Keys<'a> {
         self.first(names)
             .map(|(name, value)| self.whole(name, value, 1, most))
             .transpose()
+    }
+
+    /// The same, where 0 says that there is none.
+    pub(super) fn some(&self, names: &[&'static str], most: u32) -> Result<Option<u32>> {
+        Ok(self.maybe(names, most)?.filter(|number| *number > 0))
     }
 
     /// The same, where one must be there.

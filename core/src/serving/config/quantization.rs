@@ -94,6 +94,23 @@ impl<'a> Keys<'a> {
         if name == "mxfp4" && experts {
             parts.retain(|role, _| *role == Role::Experts);
         }
+        // DeepSeek V4 says of its experts by themselves that they have 4 bits, and a scale of 8 for each 32.
+        let narrow = match own.text("expert_dtype")? {
+            "" => self.text("expert_dtype")?,
+            stated => stated,
+        };
+        match narrow {
+            "fp4" | "mxfp4" => {
+                parts.insert(Role::Experts, plain(4, 32, 8));
+            }
+            "" | "fp8" => {}
+            other => {
+                let other = shown(other);
+                return self.refuse(format!(
+                    "stores its experts as '{other}', which is not known"
+                ));
+            }
+        }
         for role in own.left_alone(self.layer_count()?, notes)? {
             parts.remove(&role);
         }
@@ -127,7 +144,7 @@ impl<'a> Keys<'a> {
 
     fn layer_count(&self) -> Result<Option<u32>> {
         let mut notes = Vec::new();
-        let language = self.language(&mut notes)?;
+        let language = self.language(&mut notes)?.0;
         language.maybe(&super::transformer::LAYERS, most::LAYERS)
     }
 
@@ -135,7 +152,7 @@ impl<'a> Keys<'a> {
     fn stated_quantization(&self, beside: Option<&'a Value>) -> Result<Option<Keys<'a>>> {
         const NAMES: [&str; 3] = ["quantization_config", "compression_config", "quantization"];
         let mut notes = Vec::new();
-        let language = self.language(&mut notes)?;
+        let language = self.language(&mut notes)?.0;
         for keys in [self, &language] {
             for name in NAMES {
                 if let Some(found) = keys.inner(name)? {
@@ -313,10 +330,16 @@ impl<'a> Keys<'a> {
 
     /// Bits of keys and values, where the file states them.
     fn cache_bits(&self) -> Result<Option<u8>> {
-        if let Some(scheme) = self.inner("kv_cache_scheme")? {
-            return scheme.bits(&["num_bits"], 16);
-        }
-        let name = self.text("kv_cache_quant_algo")?.to_lowercase();
+        let name = match self.value("kv_cache_scheme") {
+            Some(Value::String(name)) => name.to_lowercase(),
+            Some(_) => {
+                return match self.inner("kv_cache_scheme")? {
+                    Some(scheme) => scheme.bits(&["num_bits"], 16),
+                    None => Ok(None),
+                };
+            }
+            None => self.text("kv_cache_quant_algo")?.to_lowercase(),
+        };
         Ok(match name.as_str() {
             "" | "none" => None,
             "fp8" | "int8" => Some(8),

@@ -274,15 +274,15 @@ fn what_writes_no_text_is_not_taken_for_a_decoder() {
             "'NewForImageClassification', is not one that writes text",
         ),
         (
-            json!({"model_type": "clip_text_model"}),
-            "'clip_text_model', whose layers are not known",
+            json!({"model_type": "clipseg"}),
+            "'clipseg', whose layers are not known",
         ),
         (
             json!({"model_type": "albert"}),
             "'albert', whose layers are not known",
         ),
         (
-            json!({"model_type": "opt", "word_embed_proj_dim": 32}),
+            json!({"model_type": "new", "word_embed_proj_dim": 32}),
             "32 wide ('word_embed_proj_dim') in a stream of 64",
         ),
         (

@@ -70,7 +70,10 @@ impl Keys<'_> {
             .unwrap_or(4);
         let all = heads.saturating_mul(width);
         let mut projections = vec![(all, hidden); 3];
-        for _ in 0..2 {
+        projections.extend([(width, hidden), (all, width)]);
+        if self.flag("use_full_rank_gate")?.unwrap_or(false) {
+            projections.push((all, hidden));
+        } else {
             projections.extend([(width, hidden), (all, width)]);
         }
         projections.extend([(heads, hidden), (hidden, all)]);

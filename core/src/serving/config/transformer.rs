@@ -1,6 +1,10 @@
 //! Transformers of text, and networks of their kind, out of their configurations.
 
+use serde_json::Value;
+
 use super::super::architecture::{Biases, LatentAttention, Transformer};
+use super::super::beside::{Beside, Words};
+use super::count::{Count, Stack};
 use super::keys::{Keys, most, shown};
 use super::types::{self, Biased, ModelType, Positions};
 use crate::error::Result;
@@ -24,8 +28,9 @@ pub(super) const HEADS: [&str; 5] = [
     "num_query_heads",
 ];
 /// Names of the number of heads of keys and values.
-pub(super) const KV_HEADS: [&str; 4] = [
+pub(super) const KV_HEADS: [&str; 5] = [
     "num_key_value_heads",
+    "num_attention_groups",
     "num_kv_heads",
     "n_kv_heads",
     "n_head_kv",
@@ -52,7 +57,9 @@ const VOCABULARY: [&str; 4] = [
     "vocabulary_size",
 ];
 /// Words in keys that change what a layer is: what such a key says cannot be left out of the count.
-const SHAPING: [&str; 18] = [
+const SHAPING: [&str; 20] = [
+    "sparse_attention",
+    "compress",
     "expert",
     "moe",
     "mamba",
@@ -72,8 +79,23 @@ const SHAPING: [&str; 18] = [
     "kv_shared",
     "attention_other",
 ];
+/// The same of types that are known: what later versions of them have, and earlier ones not.
+const NEW: [&str; 9] = [
+    "latent",
+    "expert_hidden",
+    "compress",
+    "sparse_attention",
+    "engram",
+    "source_layers",
+    "ngram",
+    "recurrent_loops",
+    "attn_res",
+];
 /// Keys with such words that change no shape.
-const HARMLESS: [&str; 14] = [
+const HARMLESS: [&str; 17] = [
+    "_theta",
+    "_beta",
+    "activation",
     "router",
     "aux_loss",
     "norm_topk",
@@ -137,11 +159,39 @@ impl Keys<'_> {
         if known.is_some() {
             self.defaults = Some(&kind.values);
         }
-        let network = self.shapes(kind)?;
-        if known.is_none() {
-            self.note_unused(name, notes)?;
+        let mut network = self.shapes(kind)?;
+        if name.starts_with("mllama") {
+            self.looks_at_images(&mut network, notes)?;
+        }
+        if self.some(&["attn_res_block_size"], most::LAYERS)?.is_some() {
+            notes.push("what layers take of the results of earlier blocks (a vector a layer) is not counted".to_owned());
+        }
+        match known {
+            None => self.note_unused(name, notes)?,
+            Some(_) => {
+                if let Some(key) = self.unread(&NEW) {
+                    let (name, key) = (shown(name), shown(key));
+                    return self.refuse(format!(
+                        "configures a '{name}' with the key '{key}', which changes what its layers are and is not known of them"
+                    ));
+                }
+            }
         }
         Ok(network)
+    }
+
+    /// A key that was not used and changes what a layer is.
+    fn unread(&self, words: &[&str]) -> Option<&str> {
+        let shapes = |key: &&str| {
+            let harmless = HARMLESS.iter().any(|word| key.contains(word));
+            let plain = match self.config.get(*key) {
+                Some(Value::Bool(_) | Value::String(_)) => true,
+                Some(value) => value.as_f64() == Some(0.0),
+                None => true,
+            };
+            !harmless && !plain && words.iter().any(|word| key.contains(word))
+        };
+        self.unused().into_iter().find(shapes)
     }
 
     /// Says of a type that is not known how it was read, and which keys were not used.
@@ -151,17 +201,12 @@ impl Keys<'_> {
             .into_iter()
             .filter(|key| !USUAL.contains(key))
             .collect();
-        let shapes = |key: &&str| {
-            let harmless = HARMLESS.iter().any(|word| key.contains(word));
-            let plain = matches!(self.config.get(*key), Some(value) if value.is_boolean() || value.is_string());
-            !harmless && !plain && SHAPING.iter().any(|word| key.contains(word))
-        };
         let kind = if name.is_empty() {
             "no model type".to_owned()
         } else {
             format!("the model type '{}', which is not known", shown(name))
         };
-        if let Some(key) = unused.iter().copied().find(|key| shapes(key)) {
+        if let Some(key) = self.unread(&SHAPING) {
             let key = shown(key);
             return self.refuse(format!(
                 "states {kind}, and the key '{key}', which changes what its layers are"
@@ -210,11 +255,69 @@ impl Keys<'_> {
             positions: self.positions(kind)?,
             biases: self.biases(kind)?,
             tables: self.tables(hidden, layers)?,
+            beside: Beside {
+                words: self.words(hidden, kind)?,
+                parts: self.streams_head()?.into_iter().collect(),
+                ..Beside::default()
+            },
             blocks: match uniform {
                 Some(_) => Vec::new(),
                 None => blocks.all,
             },
         })
+    }
+
+    /// Llama 3.2's layers that look at images: a text without one passes by them.
+    fn looks_at_images(&self, network: &mut Transformer, notes: &mut Vec<String>) -> Result<()> {
+        let Some(mut list) = self.numbers("cross_attention_layers", most::LAYERS)? else {
+            return self.refuse("the key 'cross_attention_layers' is missing");
+        };
+        list.sort_unstable();
+        list.dedup();
+        let layers = u32::try_from(list.len()).unwrap_or(u32::MAX);
+        let last = list.last().copied().unwrap_or(0);
+        if layers >= network.layers || last >= network.layers || !network.blocks.is_empty() {
+            return self.refuse(format!(
+                "'cross_attention_layers' names {layers} of {} layers, the last of them {last}",
+                network.layers
+            ));
+        }
+        network.layers -= layers;
+        let mut count = Count::default();
+        count
+            .stack(Stack {
+                queries: network.heads.saturating_mul(network.head_dim),
+                keys: network.kv_heads.saturating_mul(network.head_dim),
+                gated: true,
+                biases: [false; 3],
+                vectors: 2,
+                ..Stack::plain(layers, network.hidden, network.ffn)
+            })
+            // Queries and keys are normalised, and two gates.
+            .vectors(layers.saturating_mul(2), network.head_dim)
+            .vectors(layers, 2)
+            // Marks of images.
+            .matrix((8, network.hidden), false);
+        let part = count.part("layers_for_images", network.hidden, None);
+        network.beside.parts.push(part);
+        notes.push(format!(
+            "{layers} of its layers look at images: in memory, and passed by where there is none, which is counted"
+        ));
+        Ok(())
+    }
+
+    /// Words that are not as wide as the stream, of classes that have matrices between them.
+    fn words(&self, hidden: u32, kind: &ModelType) -> Result<Option<Words>> {
+        for key in ["word_embed_proj_dim", "embedding_size"] {
+            if let Some(width) = self.positive(&[key], most::WIDTH)?
+                && width != hidden
+            {
+                // Electra adds something to each.
+                let bias = kind.encoder;
+                return Ok(Some(Words { width, bias }));
+            }
+        }
+        Ok(None)
     }
 
     /// The number of layers: stated, or that of a list of blocks.
@@ -223,6 +326,19 @@ impl Keys<'_> {
             return Ok(u32::try_from(list.len())
                 .unwrap_or(u32::MAX)
                 .min(most::LAYERS));
+        }
+        if self.first(&LAYERS).is_none() {
+            let listed = match (
+                self.value("hybrid_override_pattern"),
+                self.list("layers_block_type")?,
+            ) {
+                (Some(Value::String(letters)), _) => letters.chars().count(),
+                (_, Some(list)) => list.len(),
+                _ => 0,
+            };
+            if (1..=most::LAYERS as usize).contains(&listed) {
+                return Ok(u32::try_from(listed).unwrap_or(most::LAYERS));
+            }
         }
         self.number(&LAYERS, most::LAYERS)
     }
@@ -234,8 +350,8 @@ impl Keys<'_> {
         if let Some(rows) = self.positive(&["type_vocab_size"], most::PARTS)? {
             tables.push((rows, hidden));
         }
-        let width = self.positive(&["hidden_size_per_layer_input"], most::WIDTH)?;
-        let rows = self.positive(&["vocab_size_per_layer_input"], most::VOCABULARY)?;
+        let width = self.some(&["hidden_size_per_layer_input"], most::WIDTH)?;
+        let rows = self.some(&["vocab_size_per_layer_input"], most::VOCABULARY)?;
         if let (Some(width), Some(rows)) = (width, rows) {
             tables.push((rows, layers.saturating_mul(width)));
         }

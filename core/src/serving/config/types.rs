@@ -131,9 +131,37 @@ pub(super) fn find(name: &str) -> Result<Option<&'static ModelType>> {
     Ok(all()?.iter().find(is))
 }
 
+/// Whether a type is one that is published and whose layers are not known.
+///
+/// # Errors
+/// [`Error::File`] when the list that ships is broken.
+pub(super) fn is_other(name: &str) -> Result<bool> {
+    static OTHERS: OnceLock<std::result::Result<Vec<String>, String>> = OnceLock::new();
+    let read = || {
+        let text = include_str!("../../../../assets/other_types.ron");
+        ron::from_str(text).map_err(|error| error.to_string())
+    };
+    match OTHERS.get_or_init(read) {
+        Ok(others) => Ok(others.iter().any(|own| own == name)),
+        Err(fact) => Err(Error::file(fact.clone(), "assets/other_types.ron")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_is_read_or_refused_and_never_both() {
+        for entry in all().unwrap() {
+            for name in &entry.types {
+                assert!(!is_other(name).unwrap(), "{name}");
+            }
+        }
+        for name in ["swin", "bailing_hybrid", "longcat_flash", "glm5_next_text"] {
+            assert!(is_other(name).unwrap(), "{name}");
+        }
+    }
 
     #[test]
     fn every_type_stands_once() {

@@ -69,6 +69,25 @@ impl Keys<'_> {
             self.positive(&["swa_num_attention_heads"], most::PARTS)?,
             self.positive(&["swa_v_head_dim"], most::HEAD)?,
         );
+        // Step 3.5 states them in a part of their own.
+        let step = self.text("model_type")?.starts_with("step3");
+        let setting = if step {
+            self.inner("attention_other_setting")?
+        } else {
+            None
+        };
+        let other = match setting {
+            Some(other) => (
+                other.positive(&["num_attention_heads"], most::PARTS)?,
+                other.positive(&KV_HEADS, most::PARTS)?,
+            ),
+            None if !step => (None, None),
+            None => (
+                self.positive(&["num_sliding_attention_heads"], most::PARTS)?,
+                None,
+            ),
+        };
+        let local = (local.0, local.1.or(other.1), local.2.or(other.0), local.3);
         let all = 0..layers as usize;
         Ok(HeadLists {
             full: all

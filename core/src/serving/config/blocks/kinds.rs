@@ -100,6 +100,14 @@ impl Keys<'_> {
                 continue;
             };
             let repeats = name.ends_with("block_types") && !words.is_empty();
+            // Lists may go on with the layers that predict further tokens, which are not counted.
+            let more = self
+                .maybe(&["num_nextn_predict_layers"], most::LAYERS)?
+                .unwrap_or(0);
+            let words = match words.get(..layers as usize) {
+                Some(own) if words.len() == (layers.saturating_add(more)) as usize => own.to_vec(),
+                _ => words,
+            };
             if !repeats && u32::try_from(words.len()) != Ok(layers) {
                 return self.refuse(format!(
                     "'{name}' has {} entries for the {layers} layers of 'num_hidden_layers'",
@@ -108,6 +116,8 @@ impl Keys<'_> {
             }
             let kinds = words.iter().cycle().take(layers as usize).map(|word| {
                 Ok(match *word {
+                    // Those that pick tokens say so elsewhere.
+                    "deepseek_sparse_attention" if self.value("index_topk").is_some() => Kind::Full,
                     "full_attention" | "attention" | "global_attention" | "global" | "full" => {
                         Kind::Full
                     }
