@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use wattif_core::graph::Input;
 use wattif_core::compress::distill::{Schedule, StudentRecord, Trained, TrainingProgress, train};
+use wattif_core::graph::Input;
 use wattif_core::model::{Architecture, CnnConfig, GptConfig, Model, ModelReference, Tensors};
 
 use corpus::Corpus;

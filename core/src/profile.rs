@@ -218,7 +218,7 @@ pub struct LayerProfile {
     pub activation_bits: u8,
     /// Pattern of the zeros, if the layer was pruned. 2:4 holds for rows padded with zeros to a multiple of four.
     pub pattern: Option<Pattern>,
-    /// Scales of the weights, two bytes each; none at 16 and 32 bits.
+    /// Scales of the weights, two bytes each, of groups that hold a weight that is not zero; none at 16 and 32 bits.
     pub scales: u64,
     /// Bytes of the layer in the exported file, scales, masks and other parameters included; see
     /// [`crate::compress::Compressor::export`].

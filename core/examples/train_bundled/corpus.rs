@@ -11,8 +11,8 @@ use flate2::write::GzEncoder;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use wattif_core::graph::Input;
 use wattif_core::compress::distill::TrainingSet;
+use wattif_core::graph::Input;
 use wattif_core::model::Architecture;
 
 use super::{Result, SEED};

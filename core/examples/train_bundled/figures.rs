@@ -4,8 +4,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use candle_core::{D, DType, Device, Tensor};
-use wattif_core::graph::Input;
 use wattif_core::evaluate::statistics::wilson;
+use wattif_core::graph::Input;
 use wattif_core::model::bundled::evaluation_images;
 use wattif_core::model::{Architecture, CnnConfig, GptConfig, Tensors};
 

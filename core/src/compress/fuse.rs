@@ -10,7 +10,7 @@ use half::f16;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::layout::Matrix;
+use super::layout::{Kept, Matrix};
 use super::prune::{self, Cut};
 use super::quantize::{self, STEPPED_BITS};
 use crate::error::{Error, Result};
@@ -59,24 +59,24 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Writes the compressed `weights` over `out`, and their scales over `scales` (row by row; without meaning at 16 and
-    /// 32 bits). Returns the weights that are not zero, and the scales.
+    /// Writes the compressed `weights` over `out`, and their scales over `scales` (row by row, zero where a group is empty;
+    /// without meaning at 16 and 32 bits). Returns what is left of the weights, and the scales.
     pub(super) fn run(
         self,
         weights: &Tensor,
         out: &Tensor,
         mut scales: Vec<f16>,
-    ) -> Result<(u64, Vec<f16>)> {
+    ) -> Result<(Kept, Vec<f16>)> {
         let (storage, layout) = weights.storage_and_layout();
         scales.resize(self.matrix.rows * self.groups(), f16::ZERO);
         let pass = Pass {
             job: self,
             weights: numbers(&storage, layout)?,
             scales: Cell::new(scales),
-            nonzero: Cell::new(0),
+            kept: Cell::new(Kept::default()),
         };
         out.inplace_op1(&pass)?;
-        Ok((pass.nonzero.get(), pass.scales.into_inner()))
+        Ok((pass.kept.get(), pass.scales.into_inner()))
     }
 
     /// Scales of a row; one unused one where there are none.
@@ -90,19 +90,22 @@ impl Job {
 
     /// Compresses consecutive rows, the first of which begins at weight number `first` of the layer.
     #[inline(always)]
-    fn rows(&self, mut first: usize, weights: &[f32], out: &mut [f32], scales: &mut [f16]) -> u64 {
+    fn rows(&self, mut first: usize, weights: &[f32], out: &mut [f32], scales: &mut [f16]) -> Kept {
         let (fan_in, groups) = (self.matrix.fan_in.max(1), self.groups().max(1));
-        let mut nonzero = 0;
+        let mut kept = Kept::default();
         let mut pruned = Vec::new();
         for ((weights, out), scales) in weights
             .chunks(fan_in)
             .zip(out.chunks_mut(fan_in))
             .zip(scales.chunks_mut(groups))
         {
-            nonzero += self.row(first, weights, out, scales, &mut pruned);
+            kept.nonzero += self.row(first, weights, out, scales, &mut pruned);
             first += fan_in;
         }
-        nonzero
+        if self.bits <= 8 {
+            kept.scales = scales.iter().filter(|&&scale| scale != f16::ZERO).count() as u64;
+        }
+        kept
     }
 
     /// Compresses the row that begins at weight number `first` of the layer. `pruned` is room that rows share.
@@ -141,7 +144,7 @@ struct Pass<'a> {
     job: Job,
     weights: &'a [f32],
     scales: Cell<Vec<f16>>,
-    nonzero: Cell<u64>,
+    kept: Cell<Kept>,
 }
 
 impl InplaceOp1 for Pass<'_> {
@@ -160,7 +163,7 @@ impl InplaceOp1 for Pass<'_> {
         let (fan_in, groups) = (job.matrix.fan_in.max(1), job.groups().max(1));
         let rows = (TASK / fan_in).max(1);
         let mut scales = self.scales.take();
-        let nonzero = self
+        let kept = self
             .weights
             .par_chunks(rows * fan_in)
             .zip(out.par_chunks_mut(rows * fan_in))
@@ -178,7 +181,7 @@ impl InplaceOp1 for Pass<'_> {
             })
             .sum();
         self.scales.set(scales);
-        self.nonzero.set(nonzero);
+        self.kept.set(kept);
         Ok(())
     }
 }
@@ -193,10 +196,10 @@ struct Rows<'a> {
 }
 
 impl WithSimd for Rows<'_> {
-    type Output = u64;
+    type Output = Kept;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> u64 {
+    fn with_simd<S: Simd>(self, _: S) -> Kept {
         self.job
             .rows(self.first, self.weights, self.out, self.scales)
     }

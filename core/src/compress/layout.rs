@@ -12,20 +12,52 @@
 //! | 1 | format of codes of 16 bits: 0 IEEE half precision, 1 the upper half of single precision (BF16) |
 //! | 4 | weights per scale |
 //! | 4 per dimension | shape |
-//! | 2 per group | scales, IEEE half precision |
 //! | ⌈n/8⌉, or ⌈slots/4⌉ | bitmap: one bit per weight, set where it is not zero; or two-of-four: 2 bits per kept slot |
 //! | ⌈codes·bits/8⌉ | codes, the first in the lowest bits |
+//! | 2 per group that holds a weight that is not zero | scales, IEEE half precision |
 //!
-//! all numbers little-endian, and no scales at 16 and 32 bits, where a "code" is the number itself. Of the encodings
-//! that can hold a layer the smallest is taken.
+//! all numbers little-endian, and no scales at 16 and 32 bits, where a "code" is the number itself. Which groups have a
+//! scale is known once the codes before it are read. Of the encodings that can hold a layer the smallest is taken.
+//!
+//! Files of version 1, which are still read, have the scales behind the shape, those of all groups.
 
 use std::fmt::Write as _;
+use std::iter::Sum;
 
 use crate::model::StoredFormat;
 use crate::recipe::{Group, Pattern};
 
-/// Version of the packed file that this program writes and reads.
-pub(super) const FORMAT_VERSION: &str = "1";
+/// Versions of the packed file that this program reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// With a scale for every group, before everything else.
+    AllScales,
+    /// As described above.
+    ScalesOfNonzero,
+}
+
+impl Version {
+    /// What is written.
+    pub(super) const WRITTEN: &str = "2";
+
+    /// The version that the metadata of a packed file states; the error is the fact without the path.
+    pub(crate) fn stated(version: Option<&String>) -> Result<Self, String> {
+        match version.map(String::as_str) {
+            Some("1") => Ok(Self::AllScales),
+            Some(Self::WRITTEN) => Ok(Self::ScalesOfNonzero),
+            Some(other) => Err(format!(
+                "packed format {other} is not known; this program reads formats 1 to {}",
+                Self::WRITTEN
+            )),
+            None => Err(format!(
+                "this is not a packed model of WattIf: it has no {VERSION_KEY}"
+            )),
+        }
+    }
+}
+
+/// Key of the version in the metadata.
+pub(crate) const VERSION_KEY: &str = "wattif.version";
 /// Key of the checksum in the metadata, which tells a packed file from others.
 pub(crate) const CHECKSUM_KEY: &str = "wattif.sha256";
 /// Where the 64 hexadecimal digits of the checksum go; the checksum is taken with this in their place.
@@ -116,9 +148,14 @@ impl Matrix {
         .max(1)
     }
 
-    /// Scales of one row.
+    /// Groups of one row.
     pub(super) const fn groups_per_row(self, group: usize) -> usize {
         self.fan_in.div_ceil(group)
+    }
+
+    /// Groups of all rows.
+    pub(super) const fn groups(self, group: usize) -> usize {
+        self.rows * self.groups_per_row(group)
     }
 
     /// Fours of one row, the last one padded.
@@ -127,11 +164,29 @@ impl Matrix {
     }
 }
 
+/// What a recipe leaves of a layer's weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// Weights that are not zero.
+    pub(super) nonzero: u64,
+    /// Groups that hold one, which have a scale; none at 16 and 32 bits.
+    pub(super) scales: u64,
+}
+
+impl Sum for Kept {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self {
+            nonzero: a.nonzero + b.nonzero,
+            scales: a.scales + b.scales,
+        })
+    }
+}
+
 /// What decides how the weights of a layer are stored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Contents {
     pub(super) matrix: Matrix,
-    pub(super) nonzero: u64,
+    pub(super) kept: Kept,
     pub(super) bits: u8,
     /// The format of weights of 16 bits.
     pub(super) format: StoredFormat,
@@ -167,11 +222,11 @@ impl Contents {
     fn can_be(&self, zeros: Zeros) -> bool {
         let has_zero_code = self.bits > 1;
         match zeros {
-            Zeros::Coded => has_zero_code || self.nonzero == self.matrix.len() as u64,
+            Zeros::Coded => has_zero_code || self.kept.nonzero == self.matrix.len() as u64,
             Zeros::Bitmap => true,
             Zeros::TwoOfFour => {
                 self.pattern == Some(Pattern::TwoOfFour)
-                    && (has_zero_code || self.nonzero == self.slots())
+                    && (has_zero_code || self.kept.nonzero == self.slots())
             }
         }
     }
@@ -185,15 +240,11 @@ impl Contents {
         let n = self.matrix.len() as u64;
         let (index, codes) = match zeros {
             Zeros::Coded => (0, n),
-            Zeros::Bitmap => (n.div_ceil(8), self.nonzero),
+            Zeros::Bitmap => (n.div_ceil(8), self.kept.nonzero),
             Zeros::TwoOfFour => (self.slots().div_ceil(4), self.slots()),
         };
-        let scales = if self.bits <= 8 {
-            SCALE_BYTES * (self.matrix.rows * self.matrix.groups_per_row(self.group)) as u64
-        } else {
-            0
-        };
-        PREFIX + 4 * self.matrix.dimensions as u64 + scales + index + (codes * bits).div_ceil(8)
+        let scales = SCALE_BYTES * self.kept.scales;
+        PREFIX + 4 * self.matrix.dimensions as u64 + index + (codes * bits).div_ceil(8) + scales
     }
 }
 
@@ -278,11 +329,15 @@ pub(super) fn push_string(text: &mut String, value: &str) {
 mod tests {
     use super::*;
 
+    /// 80 weights in 10 rows, of which none is empty.
     fn contents(nonzero: u64, bits: u8, pattern: Option<Pattern>) -> Contents {
         let matrix = Matrix::of(&[10, 4, 2]);
         Contents {
             matrix,
-            nonzero,
+            kept: Kept {
+                nonzero,
+                scales: if bits <= 8 { 10 } else { 0 },
+            },
             bits,
             format: StoredFormat::Half,
             group: matrix.group(Group::Channel),
@@ -346,6 +401,24 @@ mod tests {
                 "{nonzero} nonzero at {bits} bits"
             );
         }
+    }
+
+    #[test]
+    fn scales_are_those_of_groups_that_hold_a_weight() {
+        // The same with the weights of three rows only.
+        let mut few = contents(20, 4, None);
+        few.kept.scales = 3;
+        let bitmap = (Storage::Packed(Zeros::Bitmap), 20 + 10 + 10 + 2 * 3);
+        assert_eq!(few.smallest(), bitmap);
+        // Without scales nothing is left but prefix, shape and bitmap.
+        let mut none = contents(0, 4, None);
+        none.kept.scales = 0;
+        assert_eq!(none.smallest(), (Storage::Packed(Zeros::Bitmap), 20 + 10));
+        // A code for each weight: rows of zeros have codes, but no scales.
+        let mut most = contents(72, 4, None);
+        most.kept.scales = 9;
+        let coded = (Storage::Packed(Zeros::Coded), 20 + 40 + 2 * 9);
+        assert_eq!(most.smallest(), coded);
     }
 
     #[test]

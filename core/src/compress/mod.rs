@@ -21,15 +21,15 @@ use candle_core::{DType, Device, Tensor};
 use half::f16;
 
 use self::fuse::Prune;
-use self::layout::Matrix;
+use self::layout::{Kept, Matrix};
 use self::prune::{Cut, Histogram};
 use self::survey::Survey;
 use crate::error::{Error, Result};
 use crate::model::Tensors;
-use crate::profile::ModelProfile;
+use crate::profile::{Layer, ModelProfile};
 use crate::recipe::{Pattern, Pruning, Quantization, Recipe, Scope};
 
-pub(crate) use self::layout::CHECKSUM_KEY;
+pub(crate) use self::layout::{CHECKSUM_KEY, VERSION_KEY, Version};
 pub use self::plan::{Planner, plan};
 pub(crate) use self::unpack::unpack_bytes;
 pub use self::unpack::{Unpacked, unpack};
@@ -57,7 +57,7 @@ struct Weights {
     histogram: Option<Histogram>,
     /// A tensor given back, to be written again.
     spare: Option<Tensor>,
-    /// The scales of the last compression.
+    /// The scales of the last compression, zero where a group is empty.
     scales: Vec<f16>,
 }
 
@@ -168,7 +168,11 @@ impl Compressor {
         let recipe = recipe.canonical();
         let cuts = self.cuts(recipe.pruning, cancelled)?;
         let mut tensors = self.originals.clone();
-        let mut nonzero: Vec<u64> = self.planner.layers().iter().map(|l| l.weights()).collect();
+        let untouched = |layer: &Layer| Kept {
+            nonzero: layer.weights(),
+            scales: 0,
+        };
+        let mut kept: Vec<Kept> = self.planner.layers().iter().map(untouched).collect();
         for (i, (&layer, weights)) in self.weights.iter_mut().enumerate() {
             if cancelled() {
                 return Err(Error::Cancelled);
@@ -182,11 +186,11 @@ impl Compressor {
                 weight_bits: self.planner.bits_of(&recipe, layer),
                 ..recipe.quantization
             };
-            if let Some(tensor) = weights.run(pruning, quantization, &mut nonzero[layer])? {
+            if let Some(tensor) = weights.run(pruning, quantization, &mut kept[layer])? {
                 tensors.insert(weights.name.clone(), tensor);
             }
         }
-        let profile = self.planner.profile(&recipe, &nonzero);
+        let profile = self.planner.profile(&recipe, &kept);
         Ok(Compressed { tensors, profile })
     }
 
@@ -277,16 +281,16 @@ impl Compressor {
 }
 
 impl Weights {
-    /// The compressed tensor and, in `nonzero`, its weights that are not zero; `None` if it is the original.
+    /// The compressed tensor and, in `kept`, what is left of its weights; `None` if it is the original.
     fn run(
         &mut self,
         prune: Prune,
         quantization: Quantization,
-        nonzero: &mut u64,
+        kept: &mut Kept,
     ) -> Result<Option<Tensor>> {
         let bits = quantization.weight_bits;
         if matches!(prune, Prune::None) && bits == 32 {
-            *nonzero = self.nonzero;
+            kept.nonzero = self.nonzero;
             self.scales.clear();
             return Ok(None);
         }
@@ -301,7 +305,7 @@ impl Weights {
             bits,
             group: self.matrix.group(quantization.group),
         };
-        (*nonzero, self.scales) = job.run(&self.tensor, &out, scales)?;
+        (*kept, self.scales) = job.run(&self.tensor, &out, scales)?;
         Ok(Some(out))
     }
 }

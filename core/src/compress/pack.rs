@@ -8,7 +8,7 @@ use std::path::Path;
 use half::{bf16, f16};
 use sha2::{Digest, Sha256};
 
-use super::layout::{self, Contents, NO_CHECKSUM, Storage, Zeros};
+use super::layout::{self, Contents, Kept, NO_CHECKSUM, Storage, Zeros};
 use super::plan::Planner;
 use super::{Compressed, with_numbers};
 use crate::error::{Error, Result};
@@ -16,8 +16,8 @@ use crate::files;
 use crate::model::StoredFormat;
 use crate::recipe::Recipe;
 
-/// Writes compressed tensors to a file. `scales` are those of each compressible
-/// layer. Returns the bytes of the file.
+/// Writes compressed tensors to a file. `scales` are those of all groups of each compressible layer. Returns the bytes of
+/// the file.
 pub(super) fn write(
     planner: &Planner,
     recipe: &Recipe,
@@ -37,13 +37,16 @@ fn write_to(
     scales: &BTreeMap<usize, &[f16]>,
     file: &mut BufWriter<File>,
 ) -> io::Result<u64> {
-    let nonzero: Vec<u64> = compressed
+    let kept: Vec<Kept> = compressed
         .profile
         .layers
         .iter()
-        .map(|l| l.nonzero)
+        .map(|l| Kept {
+            nonzero: l.nonzero,
+            scales: l.scales,
+        })
         .collect();
-    let entries = planner.entries(recipe, &nonzero);
+    let entries = planner.entries(recipe, &kept);
     let header = layout::header(&planner.metadata(recipe), &entries);
     let mut out = Hashing {
         file,
@@ -59,7 +62,7 @@ fn write_to(
         let bytes = with_numbers(&tensor.contiguous().map_err(compute)?, |weights| {
             let contents = file
                 .compressible
-                .map(|layer| (planner.contents(recipe, layer, nonzero[layer]), layer));
+                .map(|layer| (planner.contents(recipe, layer, kept[layer]), layer));
             match (entry.storage, contents) {
                 (Storage::Packed(zeros), Some((contents, layer))) => {
                     let scales = scales.get(&layer).copied().unwrap_or_default();
@@ -138,9 +141,6 @@ impl Packer {
         for &n in [&group].into_iter().chain(shape) {
             out.extend((n as u32).to_le_bytes());
         }
-        if bits <= 8 {
-            out.extend(scales.iter().flat_map(|scale| scale.to_le_bytes()));
-        }
         let groups = matrix.groups_per_row(group);
         let code = |i: usize| {
             let weight = weights[i];
@@ -186,6 +186,14 @@ impl Packer {
             }
         }
         out.append(&mut codes.finish());
+        if bits <= 8 {
+            let rows = weights.chunks(matrix.fan_in.max(1));
+            let filled = rows
+                .flat_map(|row| row.chunks(group))
+                .zip(scales)
+                .filter(|(group, _)| group.iter().any(|&weight| weight != 0.0));
+            out.extend(filled.flat_map(|(_, scale)| scale.to_le_bytes()));
+        }
         out
     }
 }
@@ -254,7 +262,7 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::layout::Matrix;
+    use super::super::layout::{Matrix, Version};
     use super::super::unpack::packed;
     use super::*;
 
@@ -302,9 +310,18 @@ mod tests {
                         }
                     }
                     let nonzero = weights.iter().filter(|w| **w != 0.0).count();
+                    let filled = weights
+                        .chunks(fan_in)
+                        .flat_map(|row| row.chunks(group))
+                        .filter(|group| group.iter().any(|w| *w != 0.0))
+                        .count();
+                    let scaled = if bits <= 8 { filled } else { 0 };
                     let contents = Contents {
                         matrix,
-                        nonzero: nonzero as u64,
+                        kept: Kept {
+                            nonzero: nonzero as u64,
+                            scales: scaled as u64,
+                        },
                         bits,
                         format: StoredFormat::Half,
                         group,
@@ -319,13 +336,14 @@ mod tests {
                         Zeros::Bitmap => ((rows * fan_in).div_ceil(8), nonzero),
                         Zeros::TwoOfFour => ((2 * slots).div_ceil(8), slots),
                     };
-                    let scaled = if bits <= 8 { 2 * rows * per_row } else { 0 };
-                    let expected = 16 + scaled + index + (codes * usize::from(bits)).div_ceil(8);
+                    let expected =
+                        16 + 2 * scaled + index + (codes * usize::from(bits)).div_ceil(8);
                     assert_eq!(bytes.len(), expected, "{what}");
-                    let (back, shape) = packed(&bytes).unwrap();
+                    let read = |bytes| packed(bytes, Version::ScalesOfNonzero);
+                    let (back, shape) = read(&bytes).unwrap();
                     assert_eq!((back, shape), (weights, vec![rows, fan_in]), "{what}");
                     // Whatever is cut off is missed.
-                    assert_eq!(packed(&bytes[..bytes.len() - 1]), None, "{what}");
+                    assert_eq!(read(&bytes[..bytes.len() - 1]), None, "{what}");
                 }
             }
         }

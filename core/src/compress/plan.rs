@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::layout::{self, CHECKSUM_KEY, Contents, Entry, Matrix, NO_CHECKSUM, Storage};
+use super::layout::{
+    self, CHECKSUM_KEY, Contents, Entry, Kept, Matrix, NO_CHECKSUM, Storage, Version,
+};
 use super::survey::Survey;
 use crate::error::{Error, Result};
 use crate::model::{Architecture, Blocks, StoredFormat};
@@ -31,6 +33,8 @@ pub struct Planner {
 /// Bits of a weight in single and in half precision.
 const SINGLE: u8 = 32;
 const HALF: u8 = 16;
+/// An expected number of groups that is as good as none.
+const NO_GROUP: f64 = 1e-3;
 
 /// A tensor in the order in which the file holds them.
 #[derive(Debug, Clone)]
@@ -105,7 +109,7 @@ impl Planner {
         let mut metadata = String::new();
         for (key, value) in [
             ("format", "wattif"),
-            ("wattif.version", layout::FORMAT_VERSION),
+            (layout::VERSION_KEY, Version::WRITTEN),
             ("wattif.model", model),
             (Architecture::METADATA_KEY, architecture),
         ] {
@@ -179,37 +183,57 @@ impl Planner {
     ///
     /// From shapes alone the zeros are those of pruning. With layer scope and with 2:4 their number is exact; with global
     /// scope the same fraction is taken in each layer, which is right in total but not layer by layer. Weights that are
-    /// zero already and those that rounding to 2 to 8 bits makes zero are not known: nonzero weights and stored bytes
-    /// are upper bounds there, and exactly what [`super::Compressor::compress`] gives otherwise.
+    /// zero already and those that rounding to 2 to 8 bits makes zero are not known: nonzero weights are an upper bound
+    /// there, and exactly what [`super::Compressor::compress`] gives otherwise. Of the groups of weights that share a scale
+    /// as many count as empty as would be if the pruned weights were spread by chance: where rows differ in size, more
+    /// are, and stored bytes err upwards.
     ///
     /// After a [`super::Compressor::survey`] those zeros are counted too: exactly without pruning and with 2:4 (sampled
     /// in layers of more than 131,072 weights), as an upper bound where unstructured pruning and rounding meet. With
-    /// global scope each layer then loses what the threshold takes of it, to a fraction of a percent.
+    /// global scope each layer then loses what the threshold takes of it, to a fraction of a percent; empty are the groups
+    /// whose largest weight it takes.
     pub fn plan(&self, recipe: &Recipe) -> ModelProfile {
         let recipe = recipe.canonical();
-        let nonzero: Vec<u64> = self
+        let kept: Vec<Kept> = self
             .layers
             .iter()
-            .map(|layer| {
-                let zeros = if layer.compressible {
-                    let matrix = Matrix::of(&layer.shape);
-                    let pruned = pruned(&recipe, matrix);
-                    match self.survey.get(&layer.name) {
-                        Some(survey) => survey.zeros(&recipe, matrix, pruned),
-                        None => pruned,
-                    }
-                } else {
-                    0
-                };
-                layer.weights() - zeros
-            })
+            .map(|layer| self.kept(&recipe, layer))
             .collect();
-        self.profile(&recipe, &nonzero)
+        self.profile(&recipe, &kept)
     }
 
-    /// The profile of a recipe once the nonzero weights of each layer are known.
-    pub(super) fn profile(&self, recipe: &Recipe, nonzero: &[u64]) -> ModelProfile {
-        let entries = self.entries(recipe, nonzero);
+    /// What a canonical recipe is expected to leave of a layer's weights.
+    fn kept(&self, recipe: &Recipe, layer: &Layer) -> Kept {
+        if !layer.compressible {
+            return Kept {
+                nonzero: layer.weights(),
+                scales: 0,
+            };
+        }
+        let matrix = Matrix::of(&layer.shape);
+        let group = matrix.group(recipe.quantization.group);
+        let pruned = pruned(recipe, matrix);
+        let (zeros, empty) = match self.survey.get(&layer.name) {
+            Some(survey) => (
+                survey.zeros(recipe, matrix, pruned),
+                survey.empty(recipe) * matrix.groups(group) as f64,
+            ),
+            None => (pruned, empty_by_chance(recipe, matrix, group, pruned)),
+        };
+        let nonzero = layer.weights() - zeros;
+        let scales = if recipe.quantization.weight_bits <= 8 {
+            let filled = (matrix.groups(group) as u64).saturating_sub(empty.round() as u64);
+            // A group that has a scale holds between one weight and as many as fit into it.
+            filled.clamp(nonzero.div_ceil(group as u64), nonzero)
+        } else {
+            0
+        };
+        Kept { nonzero, scales }
+    }
+
+    /// The profile of a recipe once it is known what it leaves of each layer.
+    pub(super) fn profile(&self, recipe: &Recipe, kept: &[Kept]) -> ModelProfile {
+        let entries = self.entries(recipe, kept);
         let metadata = self.metadata(recipe);
         let header = layout::header(&metadata, &entries);
         let mut header_bytes = (size_of::<u64>() + header.len()) as u64;
@@ -238,11 +262,11 @@ impl Planner {
             .layers
             .iter()
             .enumerate()
-            .zip(nonzero.iter().zip(stored))
+            .zip(kept.iter().zip(stored))
             .zip(widths.into_iter().zip(others))
             .map(
-                |(((i, layer), (&nonzero, stored_bytes)), (width, others))| LayerProfile {
-                    nonzero,
+                |(((i, layer), (&kept, stored_bytes)), (width, others))| LayerProfile {
+                    nonzero: kept.nonzero,
                     // What enters the other layers is not rounded either: see `Architecture::forward`.
                     weight_bits: if layer.compressible {
                         match self.blocks_left(recipe, i) {
@@ -268,7 +292,7 @@ impl Planner {
                             let codes = layer.weights() * u64::from(blocks.bits);
                             (8 * blocks.bytes).saturating_sub(codes) / 16
                         }
-                        None => scales(recipe, layer),
+                        None => kept.scales,
                     },
                     stored_bytes,
                     layer: layer.clone(),
@@ -291,7 +315,7 @@ impl Planner {
     }
 
     /// How each tensor is stored, in the order of the file.
-    pub(super) fn entries(&self, recipe: &Recipe, nonzero: &[u64]) -> Vec<Entry<'_>> {
+    pub(super) fn entries(&self, recipe: &Recipe, kept: &[Kept]) -> Vec<Entry<'_>> {
         self.tensors
             .iter()
             .map(|file| {
@@ -307,7 +331,7 @@ impl Planner {
                         let bytes = file.blocks.as_ref().map_or(0, |blocks| blocks.bytes);
                         (Storage::Blocks, bytes)
                     }
-                    Some(i) => self.contents(recipe, i, nonzero[i]).smallest(),
+                    Some(i) => self.contents(recipe, i, kept[i]).smallest(),
                 };
                 Entry {
                     name: &file.name,
@@ -344,7 +368,7 @@ impl Planner {
         bits
     }
 
-    pub(super) fn contents(&self, recipe: &Recipe, layer: usize, nonzero: u64) -> Contents {
+    pub(super) fn contents(&self, recipe: &Recipe, layer: usize, kept: Kept) -> Contents {
         let bits = self.bits_of(recipe, layer);
         let file = self.file_of(layer);
         // What no recipe rounds keeps the format that it had.
@@ -356,7 +380,7 @@ impl Planner {
         let matrix = Matrix::of(&layer.shape);
         Contents {
             matrix,
-            nonzero,
+            kept,
             bits,
             format,
             group: matrix.group(recipe.quantization.group),
@@ -436,14 +460,26 @@ pub(super) fn fraction(sparsity: f64, weights: u64) -> u64 {
     (sparsity * weights as f64).round() as u64
 }
 
-/// Scales of a layer's weights.
-fn scales(recipe: &Recipe, layer: &Layer) -> u64 {
-    if !layer.compressible || recipe.quantization.weight_bits >= 16 {
-        return 0;
+/// Groups without a weight that are to be expected where pruning hits weights by chance. Two of four leave some in each.
+fn empty_by_chance(recipe: &Recipe, matrix: Matrix, group: usize, zeros: u64) -> f64 {
+    if recipe.pruning.pattern == Pattern::TwoOfFour {
+        return 0.0;
     }
-    let matrix = Matrix::of(&layer.shape);
-    let group = matrix.group(recipe.quantization.group);
-    (matrix.rows * matrix.groups_per_row(group)) as u64
+    let (weights, zeros) = (matrix.len() as f64, zeros as f64);
+    let groups = |per_row: usize| (matrix.rows * per_row) as f64;
+    // All weights of a group are among the zeros: one after the other is drawn.
+    let empty = |size: usize, groups: f64| {
+        let mut expected = groups;
+        for drawn in (0..size).map(|drawn| drawn as f64) {
+            expected *= (zeros - drawn).max(0.0) / (weights - drawn);
+            if expected < NO_GROUP {
+                return 0.0;
+            }
+        }
+        expected
+    };
+    let rest = matrix.fan_in % group;
+    empty(group, groups(matrix.fan_in / group)) + empty(rest, groups(usize::from(rest > 0)))
 }
 
 /// The pattern of the zeros that a recipe puts into a layer. Rows of one or two weights have no four to take two from.

@@ -31,6 +31,11 @@ impl Histogram {
     /// Number of bins, of which the first holds the smallest weights.
     pub(super) const BINS: usize = COARSE_BINS;
 
+    /// The bits of |w| that a part of a bin's range ends at.
+    pub(super) fn bits(bin: usize, part: f64) -> u32 {
+        ((bin as f64 + part) * FINE_BINS as f64).round() as u32
+    }
+
     /// Weights in a bin.
     pub(super) fn at(&self, bin: usize) -> u64 {
         u64::from(self.0[bin])

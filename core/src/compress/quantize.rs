@@ -32,7 +32,8 @@ pub(super) const fn largest_code(bits: u8) -> f32 {
 }
 
 /// Rounds a row to 2 to 8 bits, one scale for each `group` consecutive weights (the last group may be shorter); weights
-/// of a magnitude below `lowest` become zero. Returns the weights that are not zero.
+/// of a magnitude below `lowest` become zero. Returns the weights that are not zero; a scale is zero where none of its
+/// group is left.
 #[inline(always)]
 pub(super) fn to_codes(
     row: &[f32],
@@ -64,12 +65,17 @@ pub(super) fn to_codes(
             };
             kept * inverse
         };
-        nonzero += if largest * inverse < limit + 0.5 {
+        let left = if largest * inverse < limit + 0.5 {
             write_codes(weights, scale, out, round)
         } else {
             // Beyond the range of a half precision scale.
             write_codes(weights, scale, out, |w| round(w).clamp(-limit, limit))
         };
+        if left == 0 {
+            // The smallest scale that there is was too large for all of them.
+            *half = f16::ZERO;
+        }
+        nonzero += left;
     }
     nonzero
 }

@@ -1,6 +1,6 @@
-//! What shapes alone do not tell: how many weights are zero already, how many rounding makes zero, and how a global
-//! threshold spreads over the layers. Counted once for a model, so that planned curves run where the measured points will
-//! lie.
+//! What shapes alone do not tell: how many weights are zero already, how many rounding makes zero, how a global threshold
+//! spreads over the layers, and which groups of weights it empties. Counted once for a model, so that planned curves run
+//! where the measured points will lie.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -27,6 +27,9 @@ const GROUPS: [Group; 9] = [
 /// Steps of the table of global sparsities: one percent.
 const STEPS: usize = 100;
 
+/// A group whose largest weight is not above this, half of the smallest scale, rounds to zeros.
+const VANISHING: f32 = 0.5 / 16_777_216.0;
+
 /// Zeros by group and width.
 type Rounded = [[u64; 7]; GROUPS.len()];
 
@@ -39,6 +42,11 @@ pub(super) struct Survey {
     rounded: [[[f64; 7]; GROUPS.len()]; 2],
     /// Fraction that a global sparsity of so many percent sets to zero; empty until it is known.
     global: Vec<f64>,
+    /// The bits of the magnitude below which weights become zero at a sparsity of so many percent, within the layer and
+    /// over all; empty until they are known.
+    lowest: [Vec<u32>; 2],
+    /// Bits of the magnitude of the largest weight of each group, in order, by width of group.
+    largest: [Vec<u32>; GROUPS.len()],
 }
 
 impl Survey {
@@ -68,7 +76,33 @@ impl Survey {
             zero: 1.0 - nonzero as f64 / matrix.len().max(1) as f64,
             rounded: counts.map(|groups| groups.map(|bits| bits.map(|n| n as f64 / looked_at))),
             global: Vec::new(),
+            lowest: [Vec::new(), Vec::new()],
+            largest: GROUPS.map(|group| largest(&rows, matrix.group(group))),
         }
+    }
+
+    /// Fraction of the groups that a recipe leaves without a weight.
+    pub(super) fn empty(&self, recipe: &Recipe) -> f64 {
+        let pruning = recipe.pruning;
+        let vanishing = if STEPPED_BITS.contains(&recipe.quantization.weight_bits) {
+            prune::magnitude(VANISHING)
+        } else {
+            0
+        };
+        let scope = usize::from(pruning.scope == Scope::Global);
+        let lowest = match pruning.pattern {
+            Pattern::Unstructured if pruning.sparsity > 0.0 => {
+                between(&self.lowest[scope], pruning.sparsity, |&bits| {
+                    f64::from(bits)
+                })
+            }
+            // Two of four leave some of any group.
+            _ => None,
+        };
+        let lowest = lowest.map_or(0, |bits| bits.round() as u32);
+        let largest = &self.largest[group_number(recipe)];
+        let empty = largest.partition_point(|&bits| bits <= vanishing || bits < lowest);
+        empty as f64 / largest.len().max(1) as f64
     }
 
     /// Zeros that a recipe leaves in a layer of this shape: never more than it really does, up to what sampling misses.
@@ -79,26 +113,17 @@ impl Survey {
         let known = match recipe.quantization.weight_bits {
             bits if STEPPED_BITS.contains(&bits) => {
                 let pattern = usize::from(is_pruned && pattern == Pattern::TwoOfFour);
-                let group = GROUPS
-                    .iter()
-                    .position(|&group| group == recipe.quantization.group)
-                    .unwrap_or(0);
-                self.rounded[pattern][group][usize::from(bits - STEPPED_BITS.start())]
+                self.rounded[pattern][group_number(recipe)]
+                    [usize::from(bits - STEPPED_BITS.start())]
             }
             _ => self.zero,
         };
-        let is_global = is_pruned
-            && pattern == Pattern::Unstructured
-            && recipe.pruning.scope == Scope::Global
-            && !self.global.is_empty();
-        let pruned = if is_global {
-            let at = recipe.pruning.sparsity * STEPS as f64;
-            let low = (at as usize).min(STEPS - 1);
-            let (a, b) = (self.global[low], self.global[low + 1]);
-            (n * (a + (b - a) * (at - low as f64))).round() as u64
-        } else {
-            pruned
-        };
+        let is_global =
+            is_pruned && pattern == Pattern::Unstructured && recipe.pruning.scope == Scope::Global;
+        let pruned = is_global
+            .then(|| between(&self.global, recipe.pruning.sparsity, |&share| share))
+            .flatten()
+            .map_or(pruned, |share| (n * share).round() as u64);
         // The smallest weights are the ones that both take, so that the zeros of pruning and of rounding mostly coincide.
         pruned
             .max((n * known).round() as u64)
@@ -129,31 +154,80 @@ impl WithSimd for Count<'_> {
     }
 }
 
-/// Fills in, for layers that are pruned together, the fraction that each loses at each global sparsity. Within a bin of
-/// the histograms all weights count as equally likely to go.
-pub(super) fn spread(layers: &mut [(&mut Survey, &prune::Histogram)]) {
-    let total: u64 = layers.iter().map(|(_, histogram)| histogram.total()).sum();
-    let mut below = vec![0u64; layers.len()];
-    let mut all_below = 0;
-    let mut step = 0;
+/// The number of a recipe's group in [`GROUPS`].
+fn group_number(recipe: &Recipe) -> usize {
+    GROUPS
+        .iter()
+        .position(|&group| group == recipe.quantization.group)
+        .unwrap_or(0)
+}
+
+/// What a table of whole percents gives for a sparsity.
+fn between<T>(table: &[T], sparsity: f64, number: impl Fn(&T) -> f64) -> Option<f64> {
+    let at = sparsity * STEPS as f64;
+    let low = (at as usize).min(STEPS - 1);
+    let (a, b) = (number(table.get(low)?), number(table.get(low + 1)?));
+    Some(a + (b - a) * (at - low as f64))
+}
+
+/// The bits of the largest magnitude of each group, in order.
+fn largest(rows: &[&[f32]], group: usize) -> Vec<u32> {
+    let largest_of = |weights: &[f32]| {
+        let bits = weights.iter().map(|&weight| prune::magnitude(weight));
+        bits.max().unwrap_or(0)
+    };
+    let mut all: Vec<u32> = rows
+        .par_iter()
+        .flat_map_iter(|row| row.chunks(group).map(largest_of))
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+/// Where each whole percent of the weights of some layers ends: the bin of the histograms, and what part of it. Within a
+/// bin all weights count as equally likely to go.
+fn percents(layers: &[&prune::Histogram]) -> Vec<(usize, f64)> {
+    let total: u64 = layers.iter().map(|histogram| histogram.total()).sum();
+    let mut percents = Vec::with_capacity(STEPS + 1);
+    let mut below = 0;
     for bin in 0..prune::Histogram::BINS {
-        let here: u64 = layers.iter().map(|(_, histogram)| histogram.at(bin)).sum();
-        while step <= STEPS && here > 0 {
-            let wanted = total as f64 * step as f64 / STEPS as f64;
-            if wanted > (all_below + here) as f64 {
+        let here: u64 = layers.iter().map(|histogram| histogram.at(bin)).sum();
+        while percents.len() <= STEPS && here > 0 {
+            let wanted = total as f64 * percents.len() as f64 / STEPS as f64;
+            if wanted > (below + here) as f64 {
                 break;
             }
-            let part = (wanted - all_below as f64) / here as f64;
-            for ((survey, histogram), &below) in layers.iter_mut().zip(&below) {
-                let zeros = below as f64 + part * histogram.at(bin) as f64;
-                survey.global.push(zeros / histogram.total().max(1) as f64);
-            }
-            step += 1;
+            percents.push((bin, (wanted - below as f64) / here as f64));
         }
-        all_below += here;
-        for ((_, histogram), below) in layers.iter().zip(&mut below) {
-            *below += histogram.at(bin);
-        }
+        below += here;
+    }
+    percents
+}
+
+/// Fills in, for layers that are pruned together, the fraction that each loses at each global sparsity, and the
+/// magnitudes where the cuts of each sparsity lie.
+pub(super) fn spread(layers: &mut [(&mut Survey, &prune::Histogram)]) {
+    let histograms: Vec<_> = layers.iter().map(|(_, histogram)| *histogram).collect();
+    let global = percents(&histograms);
+    let bits = |percents: &[(usize, f64)]| {
+        let bits = |&(bin, part): &(usize, f64)| prune::Histogram::bits(bin, part);
+        percents.iter().map(bits).collect::<Vec<u32>>()
+    };
+    let everywhere = bits(&global);
+    for (survey, histogram) in layers {
+        let total = histogram.total().max(1) as f64;
+        let (mut next, mut below) = (0, 0);
+        survey.global = global
+            .iter()
+            .map(|&(bin, part)| {
+                while next < bin {
+                    below += histogram.at(next);
+                    next += 1;
+                }
+                (below as f64 + part * histogram.at(bin) as f64) / total
+            })
+            .collect();
+        survey.lowest = [bits(&percents(&[*histogram])), everywhere.clone()];
     }
 }
 
@@ -170,6 +244,8 @@ mod tests {
             zero: 0.1,
             rounded: [[[rounded; 7]; GROUPS.len()]; 2],
             global: (0..=STEPS).map(square).collect(),
+            lowest: [Vec::new(), Vec::new()],
+            largest: Default::default(),
         };
         (survey, Matrix::of(&[10, 100]))
     }
@@ -206,6 +282,59 @@ mod tests {
         }
         // What is zero in the original stays so.
         assert_eq!(zeros(0.1), 100);
+    }
+
+    #[test]
+    fn groups_are_empty_whose_largest_weight_goes() {
+        let (mut survey, _) = survey(0.0);
+        let bits = |magnitudes: &[f32]| magnitudes.iter().map(|w| w.to_bits()).collect::<Vec<_>>();
+        // Ten groups in order of their largest weights, of which the scale of the second has no half precision.
+        survey.largest[0] = bits(&[0.0, 1e-9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]);
+        // Cuts at 0.25 within the layer and at 0.65 over all, whatever the sparsity.
+        survey.lowest = [0.25, 0.65].map(|cut: f32| vec![cut.to_bits(); STEPS + 1]);
+        for (sparsity, scope, bits, expected) in [
+            (0.0, Scope::Layer, 1, 0.1),
+            (0.0, Scope::Global, 2, 0.2),
+            (0.0, Scope::Global, 8, 0.2),
+            (0.5, Scope::Layer, 8, 0.4),
+            (0.5, Scope::Layer, 1, 0.4),
+            (0.5, Scope::Global, 4, 0.8),
+        ] {
+            let recipe = recipe(sparsity, scope, bits);
+            assert_eq!(survey.empty(&recipe), expected, "{recipe:?}");
+        }
+        let mut two_of_four = recipe(0.5, Scope::Layer, 4);
+        two_of_four.pruning.pattern = Pattern::TwoOfFour;
+        assert_eq!(survey.empty(&two_of_four), 0.2);
+    }
+
+    #[test]
+    fn cuts_of_whole_percents_lie_where_so_many_weights_end() {
+        // A hundred times 1, 2, 3 and 4 in one layer, and 2 a hundred times in another.
+        let weights = |values: &[f32]| -> Vec<f32> {
+            let each = values.iter().flat_map(|&value| [value; 100]);
+            each.collect()
+        };
+        let layers = [weights(&[1.0, 2.0, 3.0, 4.0]), weights(&[2.0])];
+        let histograms = layers.each_ref().map(|layer| prune::Histogram::of(layer));
+        let (mut a, mut b) = (survey(0.0).0, survey(0.0).0);
+        spread(&mut [(&mut a, &histograms[0]), (&mut b, &histograms[1])]);
+        let in_bin = |bits: u32, value: f32| {
+            let part = f64::from(bits) - f64::from(value.to_bits());
+            assert!((0.0..=65536.0).contains(&part), "{value}: {part}");
+        };
+        for (percent, alone, together) in [
+            (10, 1.0, 1.0),
+            (30, 2.0, 2.0),
+            (55, 3.0, 2.0),
+            (90, 4.0, 4.0),
+        ] {
+            in_bin(a.lowest[0][percent], alone);
+            in_bin(a.lowest[1][percent], together);
+            assert_eq!(a.lowest[1], b.lowest[1]);
+        }
+        // Of 500 weights 40 % are all of 1 and a half of 2.
+        assert_eq!((a.global[40], b.global[40]), (150.0 / 400.0, 0.5));
     }
 
     #[test]

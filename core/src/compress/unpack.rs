@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
-use super::layout::{CHECKSUM_KEY, FORMAT_VERSION, Matrix, NO_CHECKSUM, PREFIX, Zeros};
+use super::layout::{CHECKSUM_KEY, Matrix, NO_CHECKSUM, PREFIX, VERSION_KEY, Version, Zeros};
 use super::pack::hex;
 use crate::error::{Error, Result};
 use crate::files;
@@ -31,7 +31,7 @@ pub struct Unpacked {
 /// Reads a file that [`super::Compressor::export`] wrote.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be read, is not a packed file of this version, or differs in a single bit from what was
+/// [`Error::File`] if it cannot be read, is not a packed file of a version that is known, or differs in a single bit from what was
 /// written.
 pub fn unpack(path: &Path) -> Result<Unpacked> {
     // A model has no limit; the checksum is one of all its bytes.
@@ -56,12 +56,7 @@ pub(crate) fn unpack_bytes(bytes: &[u8]) -> std::result::Result<Unpacked, String
             .map(String::as_str)
             .ok_or_else(|| format!("this is not a packed model of WattIf: it has no {key}"))
     };
-    let version = string("wattif.version")?;
-    if version != FORMAT_VERSION {
-        return Err(format!(
-            "packed format {version} is not known; this program reads format {FORMAT_VERSION}"
-        ));
-    }
+    let version = Version::stated(strings.get(VERSION_KEY))?;
     check(bytes, size_of::<u64>() + header, string(CHECKSUM_KEY)?)?;
     let recipe = serde_json::from_str(string("wattif.recipe")?)
         .map_err(|error| format!("its recipe cannot be read ({error})"))?;
@@ -72,7 +67,7 @@ pub(crate) fn unpack_bytes(bytes: &[u8]) -> std::result::Result<Unpacked, String
             Dtype::F32 => (singles(view.data()), view.shape().to_vec()),
             Dtype::F16 => (halves(view.data()), view.shape().to_vec()),
             Dtype::BF16 => (brains(view.data()), view.shape().to_vec()),
-            Dtype::U8 => packed(view.data())
+            Dtype::U8 => packed(view.data(), version)
                 .ok_or_else(|| format!("tensor {name} is not packed correctly"))?,
             other => return Err(format!("tensor {name} has the unexpected type {other}")),
         };
@@ -132,7 +127,7 @@ fn brains(bytes: &[u8]) -> Vec<f32> {
 }
 
 /// The weights and shape of a packed tensor; `None` if its lengths do not fit together.
-pub(super) fn packed(bytes: &[u8]) -> Option<(Vec<f32>, Vec<usize>)> {
+pub(super) fn packed(bytes: &[u8], version: Version) -> Option<(Vec<f32>, Vec<usize>)> {
     let (prefix, mut rest) = bytes.split_at_checked(PREFIX as usize)?;
     let zeros = Zeros::from_tag(prefix[0])?;
     let bits = prefix[1];
@@ -156,20 +151,50 @@ pub(super) fn packed(bytes: &[u8]) -> Option<(Vec<f32>, Vec<usize>)> {
         return None;
     }
     let matrix = Matrix::of(&shape);
-    let scales = if bits <= 8 {
+    let has_scales = bits <= 8;
+    let mut scales: &[u8] = &[];
+    if has_scales && version == Version::AllScales {
         let groups = matrix.rows.checked_mul(matrix.groups_per_row(group))?;
-        halves(take(&mut rest, groups.checked_mul(2)?)?)
-    } else {
-        Vec::new()
-    };
+        scales = take(&mut rest, groups.checked_mul(2)?)?;
+    }
     let decoder = Decoder {
         matrix,
         bits,
         format,
-        group,
-        scales,
     };
-    Some((decoder.weights(zeros, rest)?, shape))
+    let mut weights = decoder.codes(zeros, &mut rest)?;
+    if has_scales && version == Version::ScalesOfNonzero {
+        scales = std::mem::take(&mut rest);
+    }
+    if has_scales {
+        scale(&mut weights, matrix.fan_in, group, scales, version)?;
+    }
+    rest.is_empty().then_some((weights, shape))
+}
+
+/// Turns codes into weights; `None` if the scales are too few or too many.
+fn scale(
+    codes: &mut [f32],
+    fan_in: usize,
+    group: usize,
+    scales: &[u8],
+    version: Version,
+) -> Option<()> {
+    let (halves, odd) = scales.as_chunks();
+    let mut halves = halves.iter();
+    for row in codes.chunks_mut(fan_in.max(1)) {
+        for group in row.chunks_mut(group) {
+            if version == Version::ScalesOfNonzero && group.iter().all(|&code| code == 0.0) {
+                continue;
+            }
+            let scale = f16::from_le_bytes(*halves.next()?).to_f32();
+            for code in group {
+                // A product with zero must not become -0.
+                *code = *code * scale + 0.0;
+            }
+        }
+    }
+    (odd.is_empty() && halves.next().is_none()).then_some(())
 }
 
 fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
@@ -183,26 +208,25 @@ struct Decoder {
     bits: u8,
     /// The format of weights of 16 bits.
     format: StoredFormat,
-    /// Weights per scale.
-    group: usize,
-    scales: Vec<f32>,
 }
 
 impl Decoder {
-    fn weights(&self, zeros: Zeros, rest: &[u8]) -> Option<Vec<f32>> {
+    /// The codes of all weights, from the beginning of `rest`, which then holds what follows; at 16 and 32 bits these are
+    /// the weights themselves.
+    fn codes(&self, zeros: Zeros, rest: &mut &[u8]) -> Option<Vec<f32>> {
         let n = self.matrix.len();
-        let mut weights = vec![0.0; n];
+        let mut codes = vec![0.0; n];
         match zeros {
-            Zeros::Coded => self.fill(&mut weights, 0..n, rest)?,
+            Zeros::Coded => self.fill(&mut codes, 0..n, rest)?,
             Zeros::Bitmap => {
-                let (map, codes) = rest.split_at_checked(n.div_ceil(8))?;
+                let map = take(rest, n.div_ceil(8))?;
                 let nonzero = (0..n).filter(|i| map[i / 8] >> (i % 8) & 1 == 1);
-                self.fill(&mut weights, nonzero, codes)?;
+                self.fill(&mut codes, nonzero, rest)?;
             }
             Zeros::TwoOfFour => {
                 let fours = self.matrix.fours_per_row();
                 let slots = 2 * self.matrix.rows * fours;
-                let (index, codes) = rest.split_at_checked(slots.div_ceil(4))?;
+                let index = take(rest, slots.div_ceil(4))?;
                 let positions = (0..slots).map(|slot| {
                     let (row, four) = (slot / 2 / fours, slot / 2 % fours);
                     let column = 4 * four + usize::from(index[slot / 4] >> (2 * (slot % 4)) & 3);
@@ -213,54 +237,48 @@ impl Decoder {
                         n
                     }
                 });
-                self.fill(&mut weights, positions, codes)?;
+                self.fill(&mut codes, positions, rest)?;
             }
         }
-        Some(weights)
+        Some(codes)
     }
 
-    /// Puts the codes one after the other where `positions` say, and checks that they are used up.
+    /// Puts the codes that `rest` begins with one after the other where `positions` say.
     fn fill(
         &self,
-        weights: &mut [f32],
+        codes: &mut [f32],
         positions: impl Iterator<Item = usize>,
-        codes: &[u8],
+        rest: &mut &[u8],
     ) -> Option<()> {
         let bits = usize::from(self.bits);
         let mut used = 0;
         for position in positions {
-            let code = read_bits(codes, used, bits)?;
+            let code = read_bits(rest, used, bits)?;
             used += bits;
-            if let Some(weight) = weights.get_mut(position) {
-                *weight = self.weight(position, code)?;
+            if let Some(number) = codes.get_mut(position) {
+                *number = self.number(code);
             }
         }
-        (codes.len() == used.div_ceil(8)).then_some(())
+        take(rest, used.div_ceil(8))?;
+        Some(())
     }
 
-    fn weight(&self, position: usize, code: u32) -> Option<f32> {
-        if self.bits == 32 {
-            return Some(f32::from_bits(code));
-        }
-        if self.bits == 16 {
-            return Some(match self.format {
+    /// What a code stands for, scales apart.
+    fn number(&self, code: u32) -> f32 {
+        match self.bits {
+            32 => f32::from_bits(code),
+            16 => match self.format {
                 StoredFormat::Half => f16::from_bits(code as u16).to_f32(),
                 StoredFormat::Brain => bf16::from_bits(code as u16).to_f32(),
-            });
+            },
+            1 if code == 1 => -1.0,
+            1 => 1.0,
+            bits => {
+                // The sign is the highest of the code's bits.
+                let unused = 32 - u32::from(bits);
+                ((code << unused).cast_signed() >> unused) as f32
+            }
         }
-        let groups = self.matrix.groups_per_row(self.group);
-        let fan_in = self.matrix.fan_in;
-        let scale = *self
-            .scales
-            .get(position / fan_in * groups + position % fan_in / self.group)?;
-        if self.bits == 1 {
-            return Some(if code == 1 { -scale } else { scale });
-        }
-        // The sign is the highest of the code's bits.
-        let unused = 32 - u32::from(self.bits);
-        let code = (code << unused).cast_signed() >> unused;
-        // A product with zero must not become -0.
-        Some(code as f32 * scale + 0.0)
     }
 }
 

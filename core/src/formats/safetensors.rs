@@ -139,6 +139,10 @@ pub(super) fn list(file: &mut impl Read, len: u64) -> Result<Listing> {
 pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<Contents> {
     let mut header = read_header(file, len)?;
     let is_packed = header.metadata.contains_key(compress::CHECKSUM_KEY);
+    if is_packed {
+        compress::Version::stated(header.metadata.get(compress::VERSION_KEY))
+            .map_err(Problem::Content)?;
+    }
     if is_packed
         && header
             .tensors

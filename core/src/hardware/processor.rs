@@ -13,6 +13,7 @@ mod roofline;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod unpacking;
 mod words;
 
 pub use packed::PackedKernels;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use self::plan::Plan;
 use self::rates::Rates;
+use self::unpacking::Narrow;
 use self::words::{energy_formula, quoted_elsewhere, time_formula};
 use super::cost::{Cost, Explanation, Request};
 use super::figure::{Corner, Figure};
@@ -178,13 +180,18 @@ const HANDED_OVER: &str = "handing the batch over";
 /// How many [`Precision`]s there are.
 const FORMATS: usize = 6;
 
-/// What one layer asks of all devices together, per batch; the same at every corner.
+/// What one layer asks of all devices together, per batch.
+#[derive(Clone, Copy)]
 struct Demand<'a> {
     /// The layer, or what else there is to do.
     name: &'a str,
     precision: Precision,
     ops: f64,
+    /// Its weights that are stored narrower than they are computed, until it is known how they are unpacked.
+    narrow: Option<Narrow>,
     unpack_ops: f64,
+    /// Whether all that it does is to unpack the weights of the one before it into memory.
+    unpacks: bool,
     /// The rate of the kernels for its packed weights, where they have one of their own.
     packed: Option<&'a Figure<OpsPerSecond>>,
     sparse: bool,
@@ -205,7 +212,9 @@ impl<'a> Demand<'a> {
             precision,
             packed: None,
             ops: 0.0,
+            narrow: None,
             unpack_ops: 0.0,
+            unpacks: false,
             sparse: false,
             memory_bytes: 0.0,
             on_chip_bytes: 0.0,
@@ -283,19 +292,19 @@ impl Processor {
         let batch = plan.batch;
         // Units that are finished by the time that one batch takes.
         let finished = batch * plan.in_flight;
-        let demands = plan.demands(Corner::Typical)?;
-        let mut layers = Vec::with_capacity(demands.len());
+        let demands = plan.work(&self.rates(target, Corner::Typical))?;
+        let mut layers: Vec<LayerCost> = Vec::with_capacity(demands.len());
         let mut typical = Total::default();
         let mut seconds = [0.0; 3];
         let mut joules = [0.0; 3];
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
             let rates = self.rates(target, corner);
             let mut total = Total::default();
-            // What stays on the chip is another amount at another corner.
-            for demand in &plan.demands(corner)? {
+            // What stays on the chip and how weights are unpacked differ between the corners.
+            for demand in &plan.work(&rates)? {
                 let (time, energy) = Self::layer(demand, &rates, plan.group, &mut total);
                 if corner == Corner::Typical {
-                    layers.push(LayerCost {
+                    let cost = LayerCost {
                         layer: demand.name.to_owned(),
                         time: time.total() * (1.0 / finished),
                         energy: energy.scaled(1.0 / batch),
@@ -304,7 +313,11 @@ impl Processor {
                         on_chip_bytes: Bytes(demand.on_chip_bytes / batch),
                         precision: Some(demand.precision),
                         time_by: time.scaled(1.0 / finished),
-                    });
+                    };
+                    match layers.last_mut().filter(|_| demand.unpacks) {
+                        Some(layer) => layer.add(&cost),
+                        None => layers.push(cost),
+                    }
                 }
             }
             total.finish(&rates, plan.standing());
@@ -351,21 +364,19 @@ impl Processor {
         })
     }
 
-    /// Time and dynamic energy of one layer for a batch, time by what takes it.
-    fn layer(
-        demand: &Demand<'_>,
-        rates: &Rates,
-        n: f64,
-        total: &mut Total,
-    ) -> (TimeBreakdown, EnergyBreakdown) {
-        let format = demand.precision as usize;
-        let (peak, energy_per_op) = (rates.peak[format], rates.energy_per_op[format]);
+    /// Seconds of one layer for a batch.
+    fn seconds(demand: &Demand<'_>, rates: &Rates, n: f64) -> f64 {
+        Self::time(demand, rates, n).total().0
+    }
+
+    /// Time of one layer for a batch, by what takes it.
+    fn time(demand: &Demand<'_>, rates: &Rates, n: f64) -> TimeBreakdown {
+        let peak = rates.peak[demand.precision as usize];
         let speedup = if demand.sparse {
             rates.sparse_speedup
         } else {
             1.0
         };
-        let unpack_ops = demand.unpack_ops * rates.unpacking;
         let (compute, launch) = match demand.packed {
             // Unpacking is in the rate already.
             Some(rate) => (
@@ -373,7 +384,7 @@ impl Processor {
                 rates.packed_launch,
             ),
             None => (
-                (demand.ops / (peak * speedup) + unpack_ops / rates.vector_peak)
+                (demand.ops / (peak * speedup) + demand.unpack_ops / rates.vector_peak)
                     / rates.compute_efficiency,
                 rates.launch,
             ),
@@ -396,17 +407,42 @@ impl Processor {
         } else {
             time.compute = Seconds(compute);
         }
+        time
+    }
 
+    /// Time and dynamic energy of one layer for a batch, time by what takes it.
+    fn layer(
+        demand: &Demand<'_>,
+        rates: &Rates,
+        n: f64,
+        total: &mut Total,
+    ) -> (TimeBreakdown, EnergyBreakdown) {
+        let time = Self::time(demand, rates, n);
+        let energy_per_op = rates.energy_per_op[demand.precision as usize];
         let breakdown = EnergyBreakdown {
-            compute: Joules(demand.executed() * energy_per_op + unpack_ops * rates.vector_energy),
+            compute: Joules(
+                demand.executed() * energy_per_op + demand.unpack_ops * rates.vector_energy,
+            ),
             on_chip: Joules(demand.on_chip_bytes * rates.energy_on_chip),
             memory: Joules(demand.memory_bytes * rates.energy_memory),
             static_power: Joules(0.0),
             interconnect: Joules(demand.link_bytes * rates.energy_link),
         };
-        total.seconds += compute.max(memory) + launch + link;
+        total.seconds += time.total().0;
         total.breakdown = total.breakdown.plus(&breakdown);
         (time, breakdown)
+    }
+}
+
+impl LayerCost {
+    /// Adds other work for the same layer.
+    fn add(&mut self, other: &Self) {
+        self.time = self.time + other.time;
+        self.energy = self.energy.plus(&other.energy);
+        self.operations += other.operations;
+        self.memory_bytes = self.memory_bytes + other.memory_bytes;
+        self.on_chip_bytes = self.on_chip_bytes + other.on_chip_bytes;
+        self.time_by = self.time_by.plus(&other.time_by);
     }
 }
 

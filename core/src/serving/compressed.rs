@@ -68,6 +68,7 @@ impl Compressed {
                 picked,
                 positions: None,
                 latent: false,
+                scores: None,
             })
         };
         let mut list = vec![

@@ -169,6 +169,7 @@ pub(crate) fn on_processor(
         let chip_rate = constants.more("on_chip bandwidth", end) * reached;
         let share = constants.more("compute_efficiency", end);
         let unpacking = 2.0 * [0.5, 1.0, 2.0][end];
+        let rows_at_once = [64.0, 8.0, 1.0][end];
         let caches: f64 = profile
             .layers
             .iter()
@@ -199,11 +200,8 @@ pub(crate) fn on_processor(
                 1.0
             };
             let passes = f64::from(own.execution.passes);
-            let unpack = if own.macs > 0.0 && stored_bits(l)? < format.bits {
-                unpacking * own.weights() as f64 * passes
-            } else {
-                0.0
-            };
+            let narrow = own.macs > 0.0 && own.weights() > 0 && stored_bits(l)? < format.bits;
+            let read = own.weights() as f64 * passes;
             let bytes = format.bits / 8.0;
             let activations = (own.inputs + own.execution.added + own.outputs) * part * bytes;
             let mut weights = weight_bytes(l)? * passes;
@@ -216,22 +214,45 @@ pub(crate) fn on_processor(
                 + cache * (1.0 - of_cache)
                 + activations * (1.0 - stays(at_once, room));
             let inside = weights + cache + activations;
-            let arithmetic =
-                (ops / (peak(format, end) * speedup) + unpack / peak(widest, end)) / share;
             let starts = if own.kind == LayerKind::Elementwise {
                 0.0
             } else {
                 runs
             };
-            seconds += arithmetic
-                .max(outside / memory_rate)
-                .max(inside / chip_rate)
-                + starts * constants.less("launch", end);
+            let start = starts * constants.less("launch", end);
             let per_op = |f: &Format| constants.less(&format!("energy_per_op {}", f.name), end);
-            joules += ops / if sparse { 2.0 } else { 1.0 } * per_op(format)
-                + unpack * per_op(widest)
-                + inside * constants.less("on_chip energy_per_byte", end)
-                + outside * constants.less("memory energy_per_byte", end);
+            // Seconds and joules with so many operations to unpack and so many bytes more to move.
+            let with = |ops: f64, unpack: f64, outside: f64, inside: f64| {
+                let arithmetic =
+                    (ops / (peak(format, end) * speedup) + unpack / peak(widest, end)) / share;
+                let moving = (outside / memory_rate).max(inside / chip_rate);
+                let energy = ops / if sparse { 2.0 } else { 1.0 } * per_op(format)
+                    + unpack * per_op(widest)
+                    + inside * constants.less("on_chip energy_per_byte", end)
+                    + outside * constants.less("memory energy_per_byte", end);
+                (arithmetic.max(moving) + start, energy)
+            };
+            let (time, energy) = if narrow {
+                let once = unpacking * read;
+                let times = (macs * part / read / rows_at_once).max(1.0);
+                let within = with(ops, once * times, outside, inside);
+                let wide = read * bytes;
+                let packed = weights * (1.0 - of_weights);
+                let through = wide * (1.0 - stays(wide / runs, room));
+                let product = with(
+                    ops,
+                    0.0,
+                    outside - packed + through,
+                    inside - weights + wide,
+                );
+                let before = with(0.0, once, packed + through, weights + wide);
+                let before = (product.0 + before.0, product.1 + before.1);
+                if before.0 < within.0 { before } else { within }
+            } else {
+                with(ops, 0.0, outside, inside)
+            };
+            seconds += time;
+            joules += energy;
         }
         seconds += part * constants.less("start", end);
         let idle = constants.less("static_power", end);

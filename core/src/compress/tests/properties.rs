@@ -7,7 +7,7 @@ use super::*;
 
 /// The same cases in every run, so that a change is what breaks a test and not chance. Others are tried with
 /// `PROPTEST_RNG_SEED` and `PROPTEST_CASES`.
-fn cases() -> ProptestConfig {
+pub(super) fn cases() -> ProptestConfig {
     let chosen = ProptestConfig::default();
     ProptestConfig {
         cases: if std::env::var_os("PROPTEST_CASES").is_some() {
@@ -30,7 +30,7 @@ const HALF_STEP_TOLERANCE: f32 = 0.5 + 127.0 / 4_194_304.0;
 /// Half precision has steps of 2^-24 below 2^-14.
 const HALF_SMALLEST_STEP: f32 = 0.5 / 16_777_216.0;
 
-fn any_recipe() -> impl Strategy<Value = Recipe> {
+pub(super) fn any_recipe() -> impl Strategy<Value = Recipe> {
     (
         0.0..0.99f64,
         prop_oneof![Just(Scope::Layer), Just(Scope::Global)],

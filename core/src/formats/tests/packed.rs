@@ -107,12 +107,30 @@ fn a_packed_file_under_a_right_checksum_passes_the_checks_of_every_model() {
         let found = message(open_bytes(&sealed(header.clone(), &data)));
         assert!(found.starts_with(fact), "{found}");
     }
-    // An infinite scale is a value that is not finite too: it stands behind prefix and four dimensions.
-    let at = header["conv1.weight"]["data_offsets"][0].as_u64().unwrap() as usize + 8 + 16;
+    // An infinite scale is a value that is not finite too: scales stand last.
+    let at = header["conv1.weight"]["data_offsets"][1].as_u64().unwrap() as usize - 2;
     let mut broken = data.clone();
     broken[at..at + 2].copy_from_slice(&0x7c00u16.to_le_bytes());
     let found = message(open_bytes(&sealed(header, &broken)));
     assert!(found.contains("tensor 'conv1.weight' has"), "{found}");
+}
+
+#[test]
+fn a_packed_file_of_a_newer_version_is_refused_with_its_number() {
+    let (mut header, data) = packed();
+    assert_eq!(header["__metadata__"]["wattif.version"], "2");
+    header["__metadata__"]["wattif.version"] = json!("3");
+    let found = message(open_bytes(&sealed(header.clone(), &data)));
+    assert_eq!(
+        found,
+        "packed format 3 is not known; this program reads formats 1 to 2"
+    );
+    header["__metadata__"]
+        .as_object_mut()
+        .unwrap()
+        .remove("wattif.version");
+    let found = message(open_bytes(&sealed(header, &data)));
+    assert!(found.ends_with("it has no wattif.version"), "{found}");
 }
 
 #[test]

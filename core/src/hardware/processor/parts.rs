@@ -24,7 +24,7 @@ impl Processor {
         let rates = self.rates(target, Corner::Typical);
         let per_unit = |plan: &Plan<'_>| -> Result<(f64, f64)> {
             let mut total = Total::default();
-            for demand in &plan.demands(Corner::Typical)? {
+            for demand in &plan.work(&rates)? {
                 Self::layer(demand, &rates, plan.group, &mut total);
             }
             total.finish(&rates, plan.standing());
@@ -44,18 +44,28 @@ impl Processor {
                 break;
             }
         }
-        // Between the sizes tried so far may lie a better one.
-        for nearer in [1.09, 1.04, 1.02] {
-            let quickest = plans.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-            let Some(size) = quickest.map(|(plan, ..)| plan.batch) else {
-                break;
-            };
-            for size in [(size * nearer).round(), (size / nearer).round()] {
-                let known = plans.iter().any(|(plan, ..)| plan.batch == size);
-                if (1.0..whole.batch).contains(&size) && !known {
-                    let plan = whole.in_parts_of(size);
-                    let (seconds, joules) = per_unit(&plan)?;
-                    plans.push((plan, seconds, joules));
+        // Between the sizes tried so far may lie a better one, near any that is faster than its neighbours.
+        let times: Vec<f64> = plans.iter().map(|(_, seconds, _)| *seconds).collect();
+        let is_slower = |at: Option<usize>, than: f64| {
+            let time = at.and_then(|at| times.get(at));
+            time.is_none_or(|time| *time >= than)
+        };
+        let valleys: Vec<(f64, f64)> = (0..plans.len())
+            .filter(|&i| is_slower(i.checked_sub(1), times[i]) && is_slower(Some(i + 1), times[i]))
+            .map(|i| (plans[i].0.batch, times[i]))
+            .collect();
+        for (mut best, mut least) in valleys {
+            for nearer in [1.09, 1.04, 1.02] {
+                for size in [(best * nearer).round(), (best / nearer).round()] {
+                    let known = plans.iter().any(|(plan, ..)| plan.batch == size);
+                    if (1.0..whole.batch).contains(&size) && !known {
+                        let plan = whole.in_parts_of(size);
+                        let (seconds, joules) = per_unit(&plan)?;
+                        if seconds < least {
+                            (best, least) = (size, seconds);
+                        }
+                        plans.push((plan, seconds, joules));
+                    }
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! How a model lies on a processor: at which width each layer is stored and computed, what stays on the chip, and what
 //! each layer therefore asks of the machine.
 
+use super::rates::Rates;
+use super::unpacking::{Narrow, UNPACK_OPS, unpacked};
 use super::{Demand, HANDED_OVER, Precision, Processor, WeightStorage};
 use crate::digits::{si, too_much};
 use crate::error::{Error, Result};
@@ -16,16 +18,6 @@ const USABLE_ON_CHIP: Range<f64> = Range {
     low: 0.25,
     typical: 0.5,
     high: 0.9,
-};
-/// Operations to unpack one weight that is stored narrower than it is computed: a shift or mask and a
-/// multiplication by the scale.
-const UNPACK_OPS: f64 = 2.0;
-/// How many times that many it may take: half where one instruction does both, twice with a mask, a shift, a conversion and
-/// the multiplication (assumed).
-pub(super) const UNPACKING: Range<f64> = Range {
-    low: 0.5,
-    typical: 1.0,
-    high: 2.0,
 };
 /// Bits that say where one kept weight of a 2:4 group lies (NVIDIA A100 white paper, 2020).
 const TWO_OF_FOUR_INDEX_BITS: f64 = 2.0;
@@ -170,13 +162,18 @@ impl<'a> Plan<'a> {
     }
 
     /// What every layer asks of the machine, per part of the batch.
-    pub(super) fn demands(&self, corner: Corner) -> Result<Vec<Demand<'a>>> {
+    fn demands(&self, corner: Corner) -> Result<Vec<Demand<'a>>> {
         let layers = self.request.profile.layers.iter();
         layers
             .map(|layer| self.demand(layer, corner))
             .chain(self.handed_on().map(Ok))
             .chain(self.handed_over().map(Ok))
             .collect()
+    }
+
+    /// The same with narrow weights unpacked, at the corner of the rates.
+    pub(super) fn work(&self, rates: &Rates) -> Result<Vec<Demand<'a>>> {
+        Ok(unpacked(self.demands(rates.corner)?, rates, self.group))
     }
 
     /// The work on its way to the device and back, where that takes time beside starting layers; the same for every
@@ -321,7 +318,7 @@ impl<'a> Plan<'a> {
         let reads = execution.touched(self.batch) * f64::from(execution.passes);
         let mut weights = self.weight_bytes(layer)? * reads;
         let activations = (shape.inputs + execution.added + shape.outputs) * self.batch * native;
-        let mut unpack_ops = 0.0;
+        let mut narrow = None;
         match self.request.machine {
             Machine::Ideal => {
                 // An operation costs in proportion to both widths, a skipped one nothing; from one rate, before and after.
@@ -329,8 +326,22 @@ impl<'a> Plan<'a> {
                 let share = |bits: u8| f64::from(bits) / width;
                 ops *= (1.0 - layer.sparsity()) * share(weight_bits) * share(activation_bits);
             }
-            Machine::Real if shape.macs > 0.0 && storage_bits < f64::from(precision.bits()) => {
-                unpack_ops = UNPACK_OPS * shape.weights() as f64 * reads;
+            Machine::Real
+                if shape.macs > 0.0
+                    && shape.weights() > 0
+                    && storage_bits < f64::from(precision.bits()) =>
+            {
+                let read = shape.weights() as f64 * reads;
+                let wide = read * f64::from(precision.bits()) / 8.0;
+                // Those of one layer at a time.
+                let at_once = wide / (f64::from(execution.layers) * f64::from(execution.passes));
+                let between = self.share_that_fits(at_once, self.room(corner));
+                narrow = Some(Narrow {
+                    ops: UNPACK_OPS * read,
+                    rows: macs * self.batch / read,
+                    packed: [weights * (1.0 - self.resident(corner)), weights],
+                    wide: [wide * (1.0 - between), wide],
+                });
             }
             _ => {}
         }
@@ -350,7 +361,9 @@ impl<'a> Plan<'a> {
             name: &shape.name,
             precision,
             ops,
-            unpack_ops,
+            narrow,
+            unpack_ops: 0.0,
+            unpacks: false,
             packed,
             sparse: self.sparse(layer),
             memory_bytes,

@@ -1,6 +1,6 @@
 //! The constants of a processor at one corner of their ranges.
 
-use super::{FORMATS, Processor, plan};
+use super::{FORMATS, Processor, unpacking};
 use crate::hardware::HardwareTarget;
 use crate::hardware::figure::Corner;
 
@@ -21,6 +21,8 @@ pub(super) struct Rates {
     pub(super) start: f64,
     /// How many times the usual operations unpacking takes.
     pub(super) unpacking: f64,
+    /// Rows of a product that share what was unpacked.
+    pub(super) rows: f64,
     pub(super) link_bandwidth: f64,
     pub(super) link_latency: f64,
     pub(super) energy_link: f64,
@@ -68,11 +70,8 @@ impl Processor {
             compute_efficiency: self.compute_efficiency.gain(corner),
             launch: self.launch.cost(corner).0,
             start: self.start.as_ref().map_or(0.0, |s| s.cost(corner).0),
-            unpacking: match corner {
-                Corner::Best => plan::UNPACKING.low,
-                Corner::Typical => plan::UNPACKING.typical,
-                Corner::Worst => plan::UNPACKING.high,
-            },
+            unpacking: unpacking::effort(corner),
+            rows: unpacking::rows(corner),
             link_bandwidth: self
                 .link
                 .as_ref()

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+mod narrow;
+
 use super::*;
 use crate::compress;
 use crate::hardware::cost::Machine;
@@ -26,9 +28,8 @@ fn at_bits(bits: u8) -> Recipe {
     }
 }
 
-/// The shapes of a network as a processor holds them: as they are, or at 8 bits where it has nothing wider.
-fn profiles(bits: u8) -> Vec<ModelProfile> {
-    let recipe = at_bits(bits);
+/// The shapes of networks as a processor holds them.
+fn profiles(recipe: &Recipe) -> Vec<ModelProfile> {
     let mut all: Vec<ModelProfile> = bundled::all()
         .iter()
         .map(|bundled| {
@@ -38,7 +39,7 @@ fn profiles(bits: u8) -> Vec<ModelProfile> {
                 bundled.name,
                 architecture.unit(),
                 &architecture.layers(),
-                &recipe,
+                recipe,
             )
         })
         .collect();
@@ -50,7 +51,7 @@ fn profiles(bits: u8) -> Vec<ModelProfile> {
         "bert-base",
     ] {
         let outline = Outline::open(&format!("catalogue:{name}").parse().unwrap()).unwrap();
-        all.push(outline.predict(&recipe).unwrap());
+        all.push(outline.predict(recipe).unwrap());
     }
     all
 }
@@ -85,7 +86,19 @@ fn throughput(target: &HardwareTarget, profile: &ModelProfile, batch: u32) -> Op
 fn a_larger_batch_is_never_slower() {
     /// Plans about as fast as the fastest are chosen by their energy.
     const FALL: f64 = 0.011;
-    let all = [profiles(16), profiles(8)];
+    let narrow = Recipe {
+        quantization: Quantization {
+            weight_bits: 4,
+            activation_bits: 16,
+            ..Quantization::default()
+        },
+        ..Recipe::default()
+    };
+    let all = [
+        profiles(&at_bits(16)),
+        profiles(&at_bits(8)),
+        profiles(&narrow),
+    ];
     let mut compared = 0;
     let mut falls = Vec::new();
     // Every power of two with its neighbours, and others between.
@@ -193,7 +206,7 @@ fn boards_reach_what_mlperf_published() {
 #[test]
 fn a_longer_context_is_never_faster() {
     for target in catalogue().unwrap() {
-        for profile in profiles(8)
+        for profile in profiles(&at_bits(8))
             .iter()
             .filter(|p| p.unit == crate::profile::Unit::Token)
         {

@@ -42,9 +42,16 @@ pub(super) fn time_formula(
     } else {
         String::new()
     };
+    let first = demands.iter().filter(|d| d.unpacks).count();
+    let layers = demands.len() - first;
     let unpacking = if unpack > 0.0 {
+        let into_memory = if first > 0 {
+            format!(", those of {first} of the layers into memory before they are multiplied")
+        } else {
+            String::new()
+        };
         format!(
-            " and {} to unpack weights at the widest format's peak",
+            " and {} to unpack weights at the widest format's peak{into_memory}",
             many(unpack)
         )
     } else {
@@ -79,7 +86,7 @@ pub(super) fn time_formula(
          efficiency)) + launch = {}{stretched}, with {} operations at {} {}{kernels} × {}{skipping}{unpacking}, {} at {} × {}, \
          {} launches of {}, {} device(s)",
         plan.words(),
-        demands.len(),
+        layers,
         si(total.seconds / total.stretch, "s"),
         many(ops),
         si(peak, "op/s"),

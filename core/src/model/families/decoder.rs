@@ -388,6 +388,7 @@ impl Family for DecoderConfig {
             },
             blocks: Vec::new(),
             tables: Vec::new(),
+            beside: Default::default(),
         })
     }
 }

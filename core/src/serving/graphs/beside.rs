@@ -77,6 +77,7 @@ impl Transformer {
                 picked: false,
                 positions: None,
                 latent: false,
+                scores: None,
             }),
             // Numbers of 32 bits.
             Some(positions) => Op::State {
