@@ -12,6 +12,7 @@ mod split;
 mod tests;
 mod unigram;
 mod vocabulary;
+mod whole;
 mod words;
 
 use std::path::Path;
@@ -19,7 +20,8 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::weights::Source;
-use vocabulary::{Kind, Vocabulary};
+use vocabulary::Vocabulary;
+use whole::{Part, Wholes};
 
 /// The longest `tokenizer.json` that is read; those of 260,000 pieces have some 35 MB.
 const LONGEST_JSON: u64 = 256 << 20;
@@ -33,23 +35,12 @@ pub struct Tokenizer {
     method: Method,
     /// The bytes of each piece, as they stand in a text.
     pieces: Vec<Vec<u8>>,
-    /// Pieces that are found in a text before it is cut, the longest first.
-    whole: Vec<Whole>,
+    /// Pieces that are found in a text before it is cut.
+    whole: Wholes,
     begin: Option<u32>,
     end: Option<u32>,
     /// The piece before a text with special pieces, and that after it.
     around: (Option<u32>, Option<u32>),
-}
-
-/// A piece that is found in a text before it is cut.
-#[derive(Debug)]
-struct Whole {
-    text: String,
-    id: u32,
-    /// Only where special pieces are looked for.
-    special: bool,
-    /// Whether it takes the blanks behind it with it.
-    takes_blanks: bool,
 }
 
 #[derive(Debug)]
@@ -64,12 +55,6 @@ enum Method {
     Unigram(unigram::Unigram),
     /// What a `tokenizer.json` says.
     Json(Box<json::Json>),
-}
-
-/// A stretch of a text: cut already, or not.
-enum Part<'a> {
-    Piece(u32),
-    Text(&'a str),
 }
 
 impl Tokenizer {
@@ -95,7 +80,7 @@ impl Tokenizer {
                     _ => text("tokenizer.ggml.pre").unwrap_or("default"),
                 };
                 let merges = bpe::Merges::read(source, &vocabulary, way).map_err(wrong)?;
-                marked = (merges.begins(), false);
+                marked = (merges.begins() || model == "gemma4", false);
                 method = Method::Merges(Box::new(merges));
             }
             "llama" => {
@@ -148,7 +133,7 @@ impl Tokenizer {
         Ok(Self {
             method,
             pieces,
-            whole: whole(&vocabulary, text("general.name").unwrap_or_default()),
+            whole: Wholes::of(&vocabulary, text("general.name").unwrap_or_default()),
             begin,
             end,
             around,
@@ -172,7 +157,7 @@ impl Tokenizer {
         let (begin, end) = json.ends();
         Ok(Self {
             pieces: json.pieces(),
-            whole: Vec::new(),
+            whole: Wholes::default(),
             begin,
             end,
             around: (None, None),
@@ -204,7 +189,7 @@ impl Tokenizer {
         ids.extend(before.filter(|_| add_special));
         // A blank goes before a text at the beginning and behind a special piece.
         let mut fresh = true;
-        for part in self.parts(text, parse_special) {
+        for part in self.whole.parts(text, parse_special) {
             match part {
                 Part::Piece(id) => {
                     ids.push(id);
@@ -225,41 +210,6 @@ impl Tokenizer {
         }
         ids.extend(after.filter(|_| add_special));
         Ok(ids)
-    }
-
-    /// The text between whole pieces, and these.
-    fn parts<'a>(&self, text: &'a str, parse_special: bool) -> Vec<Part<'a>> {
-        let mut parts = Vec::new();
-        if !text.is_empty() {
-            parts.push(Part::Text(text));
-        }
-        for whole in &self.whole {
-            if whole.special && !parse_special || !text.contains(&whole.text) {
-                continue;
-            }
-            let mut cut = Vec::with_capacity(parts.len());
-            for part in parts {
-                let Part::Text(text) = part else {
-                    cut.push(part);
-                    continue;
-                };
-                for (number, between) in text.split(&whole.text).enumerate() {
-                    if number > 0 {
-                        cut.push(Part::Piece(whole.id));
-                    }
-                    let between = if number > 0 && whole.takes_blanks {
-                        between.trim_start_matches(|sign: char| sign.is_ascii_whitespace())
-                    } else {
-                        between
-                    };
-                    if !between.is_empty() {
-                        cut.push(Part::Text(between));
-                    }
-                }
-            }
-            parts = cut;
-        }
-        parts
     }
 
     /// The bytes of pieces in a row; a piece may be a part of a character. Numbers that are no piece give nothing.
@@ -293,30 +243,4 @@ impl Tokenizer {
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
         self.pieces.get(id as usize).map(Vec::as_slice)
     }
-}
-
-/// The pieces that are found in a text before it is cut.
-fn whole(vocabulary: &Vocabulary<'_>, network: &str) -> Vec<Whole> {
-    // A GGUF does not say which pieces take blanks with them; llama.cpp goes by the name of this family.
-    let network = network.to_lowercase();
-    let takes_blanks = network.contains("phi-3") || network.contains("phi3");
-    let keeps_them = ["<unk>", "<s>", "<|endoftext|>"];
-    let mut whole: Vec<Whole> = (0..vocabulary.len())
-        .filter_map(|i| {
-            let special = match vocabulary.kind(i) {
-                Kind::Control | Kind::Unknown => true,
-                Kind::UserDefined => false,
-                _ => return None,
-            };
-            Some(Whole {
-                text: vocabulary.text(i).to_owned(),
-                id: u32::try_from(i).ok()?,
-                special,
-                takes_blanks: takes_blanks && !keeps_them.contains(&vocabulary.text(i)),
-            })
-        })
-        .filter(|whole| !whole.text.is_empty())
-        .collect();
-    whole.sort_by_key(|whole| std::cmp::Reverse(whole.text.len()));
-    whole
 }

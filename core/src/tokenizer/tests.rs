@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -200,7 +202,9 @@ proptest! {
         texts in prop::collection::vec(any_text(), 8),
         parse in any::<bool>(),
     ) {
-        let (own, other) = (of_bytes().open().unwrap(), of_json());
+        static BOTH: LazyLock<(Tokenizer, Tokenizer)> =
+            LazyLock::new(|| (of_bytes().open().unwrap(), of_json()));
+        let (own, other) = &*BOTH;
         for text in texts {
             let ids = own.encode(&text, false, parse).unwrap();
             prop_assert_eq!(&ids, &other.encode(&text, false, parse).unwrap(), "{:?}", text);
