@@ -110,9 +110,11 @@ pub fn per_second(value: f64) -> String {
 
 /// A quality alone: "89.7 %", "1.824 bits per byte".
 pub fn quality(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::Accuracy => percent(value, 1),
-        Metric::BitsPerByte => format!("{} bits per byte", significant(value, 4)),
+    let facts = metric.facts();
+    if facts.is_fraction {
+        percent(value, 1)
+    } else {
+        format!("{} {}", significant(value, 4), facts.unit)
     }
 }
 

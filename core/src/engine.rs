@@ -75,6 +75,8 @@ pub struct TrainingReport {
 
 /// Tokens of a context that a model with a tokenizer is measured on, at most.
 const TOKEN_CONTEXT: usize = 256;
+/// Tokens of a context of a user's text, where nothing else is asked for: what llama.cpp takes.
+const LLAMA_CPP_CONTEXT: u32 = 512;
 /// Such contexts.
 const TOKEN_CONTEXTS: usize = 32;
 
@@ -112,6 +114,14 @@ impl Engine {
     /// # Errors
     /// What [`formats::open`] says of a damaged file, or an unknown bundled name.
     pub fn open(reference: &ModelReference) -> Result<Self> {
+        Self::open_with(reference, None)
+    }
+
+    /// The same, measured on a text of the user's in place of the data that ship.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; the model reads no text, or the text is too short.
+    pub fn open_with(reference: &ModelReference, text: Option<&OwnText>) -> Result<Self> {
         let model = Arc::new(match reference {
             ModelReference::Bundled(name) => bundled::load(name)?,
             ModelReference::File(path) => formats::open(path)?,
@@ -126,7 +136,10 @@ impl Engine {
             .in_blocks(&model.blocks);
         let mut compressor = Compressor::new(planner, &model.tensors)?;
         Ok(Self {
-            set: evaluation_set(&model)?,
+            set: match text {
+                Some(text) => text.set(&model)?,
+                None => evaluation_set(&model)?,
+            },
             planner: compressor.survey()?,
             shelf: Shelf::open(&model)?,
             model,
@@ -412,6 +425,33 @@ impl Engine {
                 store.insert(key.to_owned(), new.clone());
                 new
             }
+        }
+    }
+}
+
+/// A text of the user's to measure on.
+#[derive(Debug, Clone)]
+pub struct OwnText {
+    /// The text.
+    pub text: String,
+    /// Tokens of a context; of a model of bytes always its own.
+    pub context: Option<u32>,
+}
+
+impl OwnText {
+    /// All of it, as a model reads it.
+    fn set(&self, model: &Model) -> Result<EvaluationSet> {
+        match (model.architecture.input(), &model.tokenizer) {
+            (Input::Tokens { context, .. }, Some(tokenizer)) => {
+                let wanted = self.context.unwrap_or(LLAMA_CPP_CONTEXT).min(context);
+                EvaluationSet::tokens(tokenizer, &self.text, wanted as usize, usize::MAX)
+            }
+            (Input::Tokens { .. }, None) => {
+                EvaluationSet::text(&model.architecture.graph(), self.text.clone().into_bytes())
+            }
+            (Input::Image(_), _) => Err(Error::Infeasible(
+                "the model reads images and cannot be measured on a text".to_owned(),
+            )),
         }
     }
 }

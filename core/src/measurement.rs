@@ -39,20 +39,87 @@ pub enum Metric {
     Accuracy,
     /// Mean code length of held-out text in bits per byte; lower is better; 95 % interval of the mean.
     BitsPerByte,
+    /// Perplexity per token of held-out text: the exponential of the mean code length in nats; lower is better; the interval
+    /// is that of the mean, taken to the exponent.
+    Perplexity,
+}
+
+/// What is known of a metric: how it reads and what it can be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MetricFacts {
+    /// The name on screen.
+    pub name: &'static str,
+    /// What a number of it is called, behind it; none for a fraction, which is shown in percent, and its changes in points.
+    pub unit: &'static str,
+    /// What it is counted in, in tables.
+    pub counted_in: &'static str,
+    /// What it is measured on, in the plural.
+    pub samples: &'static str,
+    /// Whether it is a fraction.
+    pub is_fraction: bool,
+    /// Whether more is better.
+    pub higher_is_better: bool,
+    /// Whether it is of text.
+    pub is_of_text: bool,
+    /// The least and the most that it can be.
+    pub bounds: (f64, f64),
+    /// The least span that a chart shows of it, of its own value where it has no scale of its own.
+    pub least_span: f64,
 }
 
 impl Metric {
+    /// What is known of it.
+    pub const fn facts(self) -> MetricFacts {
+        match self {
+            Self::Accuracy => MetricFacts {
+                name: "Accuracy",
+                unit: "",
+                counted_in: "fraction",
+                samples: "held-out images",
+                is_fraction: true,
+                higher_is_better: true,
+                is_of_text: false,
+                bounds: (0.0, 1.0),
+                least_span: 0.03,
+            },
+            Self::BitsPerByte => MetricFacts {
+                name: "Bits per byte",
+                unit: "bits per byte",
+                counted_in: "bits per byte",
+                samples: "held-out bytes",
+                is_fraction: false,
+                higher_is_better: false,
+                is_of_text: true,
+                bounds: (0.0, f64::MAX),
+                least_span: 0.08,
+            },
+            Self::Perplexity => MetricFacts {
+                name: "Perplexity",
+                unit: "perplexity",
+                counted_in: "perplexity per token",
+                samples: "predicted tokens",
+                is_fraction: false,
+                higher_is_better: false,
+                is_of_text: true,
+                bounds: (0.0, f64::MAX),
+                least_span: 2.0,
+            },
+        }
+    }
+
     /// The name on screen.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Accuracy => "Accuracy",
-            Self::BitsPerByte => "Bits per byte",
-        }
+        self.facts().name
     }
 
     /// Whether more is better.
     pub const fn higher_is_better(self) -> bool {
-        matches!(self, Self::Accuracy)
+        self.facts().higher_is_better
+    }
+
+    /// Whether it is of text.
+    pub const fn is_of_text(self) -> bool {
+        self.facts().is_of_text
     }
 }
 
@@ -88,6 +155,9 @@ pub struct Quality {
     pub change: Interval,
     /// Mean Kullback-Leibler divergence of the original's predictions from these, in nats per prediction.
     pub divergence: Interval,
+    /// Share of the predictions whose most probable token is the original's; of language models only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_top: Option<Interval>,
 }
 
 /// How much of the held-out data was used.

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::footprint::Footprint;
-use crate::measurement::{Measurement, Metric, Quality};
+use crate::measurement::{Measurement, Quality};
 use crate::model::ModelReference;
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
@@ -162,12 +162,9 @@ impl Measured {
             }
         }
         if let Some(quality) = &self.quality {
-            let most = match quality.metric {
-                Metric::Accuracy => 1.0,
-                Metric::BitsPerByte => f64::MAX,
-            };
+            let (least, most) = quality.metric.facts().bounds;
             for (name, value) in [("high", quality.high), ("baseline", quality.baseline)] {
-                if !(0.0..=most).contains(&value) {
+                if !(least..=most).contains(&value) {
                     return Err(format!(
                         "measured.quality.{name} is {value}, which no {} is",
                         quality.metric.name().to_lowercase()

@@ -370,10 +370,7 @@ fn quality(measurement: Option<&Measurement>) -> [Cell; 8] {
 
 /// What a quality is counted in.
 const fn counted_in(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Accuracy => "fraction",
-        Metric::BitsPerByte => "bits per byte",
-    }
+    metric.facts().counted_in
 }
 
 #[cfg(test)]

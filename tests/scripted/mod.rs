@@ -159,6 +159,7 @@ impl Scripted {
                 baseline: ORIGINAL_ACCURACY,
                 change: interval(value - ORIGINAL_ACCURACY, half / 3.0),
                 divergence: interval(0.01, 0.002),
+                same_top: None,
             },
             profile: self.plan(&network),
             student: StudentNote {

@@ -31,6 +31,8 @@ pub struct Accumulator<'a> {
     original_bits: ClusteredMean,
     change: ClusteredMean,
     divergence: ClusteredMean,
+    /// Predictions whose most probable token is the original's.
+    same_top: ClusteredMean,
     examples: Vec<Example>,
 }
 
@@ -49,6 +51,7 @@ impl<'a> Accumulator<'a> {
             original_bits: ClusteredMean::default(),
             change: ClusteredMean::default(),
             divergence: ClusteredMean::default(),
+            same_top: ClusteredMean::default(),
             examples: Vec::new(),
         }
     }
@@ -107,6 +110,10 @@ impl<'a> Accumulator<'a> {
         if let Some(nats) = divergence(original, answers, targets.len()) {
             self.divergence.push(cluster, nats);
         }
+        let same = original.tops.iter().zip(&answers.tops);
+        let same = same.filter(|(before, now)| before == now).count();
+        self.same_top
+            .push(cluster, same as f64 / targets.len() as f64);
         let EvaluationSet::Images(images) = self.set else {
             return;
         };
@@ -156,6 +163,23 @@ impl<'a> Accumulator<'a> {
                 wilson(self.original_correct, n).value,
                 paired_proportions(self.gained, self.lost, n),
             ),
+            EvaluationSet::Text(text) if text.pieces().is_some() => {
+                let level = perplexity(self.original_bits.value());
+                let change = self.change.interval();
+                // Factors of the original's perplexity, from differences of code lengths.
+                let change = Interval {
+                    value: level * (perplexity(change.value) - 1.0),
+                    low: level * (perplexity(change.low) - 1.0),
+                    high: level * (perplexity(change.high) - 1.0),
+                };
+                let bits = self.bits.interval();
+                let interval = Interval {
+                    value: perplexity(bits.value),
+                    low: perplexity(bits.low),
+                    high: perplexity(bits.high).min(f64::MAX),
+                };
+                (Metric::Perplexity, interval, level, change)
+            }
             EvaluationSet::Text(_) => (
                 Metric::BitsPerByte,
                 self.bits.interval(),
@@ -172,6 +196,8 @@ impl<'a> Accumulator<'a> {
             baseline,
             change,
             divergence,
+            same_top: matches!(self.set, EvaluationSet::Text(_))
+                .then(|| within(self.same_top.interval(), 0.0, 1.0)),
         }
     }
 
@@ -193,6 +219,21 @@ impl<'a> Accumulator<'a> {
         }
         Ok(examples)
     }
+}
+
+/// An interval held within what is possible.
+fn within(interval: Interval, low: f64, high: f64) -> Interval {
+    Interval {
+        value: interval.value,
+        low: interval.low.clamp(low, high),
+        high: interval.high.clamp(low, high),
+    }
+}
+
+/// Perplexity of a mean code length in bits per token.
+fn perplexity(bits: f64) -> f64 {
+    // Beyond this it is no number that anybody compares.
+    (bits * std::f64::consts::LN_2).min(700.0).exp()
 }
 
 /// The predictions that are scored, of all that a network made.

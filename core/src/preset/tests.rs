@@ -52,6 +52,7 @@ fn sample() -> Preset {
                     low: 0.015,
                     high: 0.025,
                 },
+                same_top: None,
             }),
             stored_bytes: 30_000,
             weights: 100_000,

@@ -26,10 +26,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         .as_ref()
         .and_then(|f| f.measurement.as_ref());
     let metric = metric(derived);
-    let unit = match metric {
-        Metric::Accuracy => Unit::Percent,
-        Metric::BitsPerByte => Unit::Plain,
-    };
+    let unit = unit(metric);
     let mut chart = Chart::empty(QUALITY, caption(metric), unit);
     if derived.now.is_none() {
         chart.reading = "Quality".to_owned();
@@ -122,10 +119,20 @@ fn metric(derived: &Derived) -> Metric {
     }
 }
 
+/// How values of a metric are drawn.
+const fn unit(metric: Metric) -> Unit {
+    if metric.facts().is_fraction {
+        Unit::Percent
+    } else {
+        Unit::Plain
+    }
+}
+
 fn caption(metric: Metric) -> String {
-    let better = match metric {
-        Metric::Accuracy => "",
-        Metric::BitsPerByte => "lower is better; ",
+    let better = if metric.higher_is_better() {
+        ""
+    } else {
+        "lower is better; "
     };
     format!("{better}measured, bars are 95 % intervals of the change")
 }
@@ -167,19 +174,14 @@ fn bounds(chart: &Chart, metric: Metric) -> [f64; 2] {
         low = low.min(y);
         high = high.max(y);
     }
-    let least = match metric {
-        Metric::Accuracy => 0.03,
-        Metric::BitsPerByte => 0.08,
-    };
+    let facts = metric.facts();
+    let least = facts.least_span;
     if low > high {
         return [0.0, 1.0];
     }
     let room = ((least - (high - low)) / 2.0).max((high - low) * 0.08);
     let (low, high) = (low - room, high + room);
-    match metric {
-        Metric::Accuracy => [low.max(0.0), high.min(1.0)],
-        Metric::BitsPerByte => [low.max(0.0), high],
-    }
+    [low.max(facts.bounds.0), high.min(facts.bounds.1)]
 }
 
 fn half(quality: &Quality) -> f64 {
@@ -193,9 +195,10 @@ fn accuracy_decimals(half: f64) -> usize {
 
 /// A value of the metric with the digits that its uncertainty leaves.
 pub(in crate::app) fn value_text(metric: Metric, value: f64, half: f64) -> String {
-    match metric {
-        Metric::Accuracy => format::percent(value, accuracy_decimals(half)),
-        Metric::BitsPerByte => format::signed_text(value, format::decimals_for(half, 3).max(2)),
+    if metric.facts().is_fraction {
+        format::percent(value, accuracy_decimals(half))
+    } else {
+        format::signed_text(value, format::decimals_for(half, 3).max(2))
     }
 }
 
@@ -206,23 +209,23 @@ fn reading(measurement: &Measurement, level: f64) -> String {
     let quality = &measurement.quality;
     let half = half(quality);
     let metric = quality.metric;
-    let words = match metric {
-        Metric::Accuracy => {
-            let decimals = accuracy_decimals(half);
-            format!(
-                "Accuracy {} ± {} %",
-                format::signed_text(value * 100.0, decimals),
-                format::signed_text(half * 100.0, decimals),
-            )
-        }
-        Metric::BitsPerByte => {
-            let decimals = format::decimals_for(half, 3).max(2);
-            format!(
-                "{} bits per byte ± {}",
-                format::signed_text(value, decimals),
-                format::signed_text(half, decimals),
-            )
-        }
+    let facts = metric.facts();
+    let words = if facts.is_fraction {
+        let decimals = accuracy_decimals(half);
+        format!(
+            "{} {} ± {} %",
+            facts.name,
+            format::signed_text(value * 100.0, decimals),
+            format::signed_text(half * 100.0, decimals),
+        )
+    } else {
+        let decimals = format::decimals_for(half, 3).max(2);
+        format!(
+            "{} {} ± {}",
+            format::signed_text(value, decimals),
+            facts.unit,
+            format::signed_text(half, decimals),
+        )
     };
     let mut text = words;
     if !measurement.recipe.is_identity() {
@@ -260,41 +263,42 @@ fn comparison(quality: &Quality) -> String {
         change.value.abs(),
         if change.value < 0.0 { "below" } else { "above" },
     );
-    let (scale, counted) = match quality.metric {
-        Metric::Accuracy => (100.0, "points "),
-        Metric::BitsPerByte => (1.0, ""),
+    let (scale, counted) = if quality.metric.facts().is_fraction {
+        (100.0, "points ")
+    } else {
+        (1.0, "")
     };
     let half = scale * (change.high - change.low) / 2.0;
-    let decimals = change_decimals(quality.metric, half);
+    let decimals = change_decimals(unit(quality.metric), half);
     let size = format::signed_text(scale * size, decimals);
     let half = format::signed_text(half, decimals);
     format!(", {size} ± {half} {counted}{direction} the original")
 }
 
 /// Decimals of a change, in points or bits per byte, whose interval has this half width.
-fn change_decimals(metric: Metric, half: f64) -> usize {
-    match metric {
-        Metric::Accuracy => format::decimals_for(half, 2).max(1),
-        Metric::BitsPerByte => format::decimals_for(half, 4).max(2),
+fn change_decimals(unit: Unit, half: f64) -> usize {
+    match unit {
+        Unit::Percent => format::decimals_for(half, 2).max(1),
+        _ => format::decimals_for(half, 4).max(2),
     }
 }
 
 /// From where to where a quality changed, paired; `None` where nothing did.
 pub(in crate::app) fn change_of(quality: &Quality) -> Option<String> {
-    let unit = match quality.metric {
-        Metric::Accuracy => Unit::Percent,
-        Metric::BitsPerByte => Unit::Plain,
-    };
-    change_text(unit, quality.change.low, quality.change.high)
+    change_text(
+        unit(quality.metric),
+        quality.change.low,
+        quality.change.high,
+    )
 }
 
 /// From where to where a change goes, with signs: "−1.6 to −0.8 points"; `None` where it is exact.
 pub(super) fn change_text(unit: Unit, low: f64, high: f64) -> Option<String> {
-    let (scale, counted, metric) = match unit {
-        Unit::Percent => (100.0, " points", Metric::Accuracy),
-        _ => (1.0, "", Metric::BitsPerByte),
+    let (scale, counted) = match unit {
+        Unit::Percent => (100.0, " points"),
+        _ => (1.0, ""),
     };
-    let decimals = change_decimals(metric, scale * (high - low) / 2.0);
+    let decimals = change_decimals(unit, scale * (high - low) / 2.0);
     let signed = |value: f64| {
         let text = format::signed_text(scale * value, decimals);
         if value > 0.0 {
@@ -325,6 +329,7 @@ mod tests {
                 low: 0.0,
                 high: 0.0,
             },
+            same_top: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use egui::{ColorImage, RichText, TextureHandle, TextureOptions, Ui, vec2};
 use std::collections::HashMap;
-use wattif_core::measurement::{Depth, Example, Metric};
+use wattif_core::measurement::{Depth, Example};
 
 use crate::app::{App, charts, theme, widgets};
 
@@ -33,7 +33,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, pictures: &mut Pictures) {
             }));
             return;
         };
-        let writes = measurement.quality.metric == Metric::BitsPerByte;
+        let writes = measurement.quality.metric.is_of_text();
         if measurement.recipe.is_identity() {
             ui.label(muted(
                 "This is the original; move a slider to see what changes",

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use clap::Args;
 use wattif_core::carbon::{self, Grid};
 use wattif_core::compress::distill::{self, StudentRecord};
-use wattif_core::engine::{Engine, Observer};
+use wattif_core::engine::{Engine, Observer, OwnText};
+use wattif_core::files;
 use wattif_core::footprint;
 use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
 use wattif_core::measurement::{Depth, Measurement, Provenance, StudentNote};
@@ -57,6 +58,16 @@ pub(super) struct ReportArguments {
     /// Run the compressed model with packed weights on this machine, beside the prediction for it
     #[arg(long, help_heading = "Output")]
     measure_speed: bool,
+    /// Measure a language model on this text in place of the one that ships: all of it, in contexts of --context tokens (512)
+    /// that do not overlap, of which the second half is scored, as llama.cpp's perplexity does; a model of bytes is measured
+    /// on all of its own contexts
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Measurement",
+        conflicts_with = "save"
+    )]
+    text: Option<PathBuf>,
     /// Use the nearest finished student where the wanted one is not trained yet, instead of training it
     #[arg(long, help_heading = "Recipe")]
     nearest_student: bool,
@@ -320,7 +331,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         .apply(base.map_or_else(Scenario::default, |preset| preset.scenario.clone()))?;
     let progress = Progress::new();
     progress.show("Opening the model", None);
-    let engine = Engine::open(&reference.item)?;
+    let engine = Engine::open_with(&reference.item, own_text(arguments)?.as_ref())?;
     notes::left_out(&engine);
     // What the hardware cannot run is said before the minutes of a training, not after.
     let (target, grid) = place(&scenario)?;
@@ -352,6 +363,19 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         }
     }
     save(arguments, &engine, base, &measurement, &scenario)
+}
+
+/// The text to measure on, where one is given.
+fn own_text(arguments: &ReportArguments) -> wattif_core::Result<Option<OwnText>> {
+    /// Far more than is measured in an hour.
+    const LONGEST: u64 = 64 << 20;
+    let Some(path) = &arguments.text else {
+        return Ok(None);
+    };
+    Ok(Some(OwnText {
+        text: files::read_text(path, LONGEST)?,
+        context: arguments.scenario.context,
+    }))
 }
 
 /// The original in as few bytes as a student, measured on the same samples.

@@ -1,6 +1,6 @@
 //! What was measured, in lines: quality, stored bytes, zeros, spikes.
 
-use wattif_core::measurement::{Metric, Quality, Spiking};
+use wattif_core::measurement::{Interval, Metric, Quality, Spiking};
 
 use super::super::out::{aligned, row, wrapped};
 use super::{MeasurementView, Report};
@@ -87,10 +87,7 @@ pub(super) fn spiking_lines(spiking: &Spiking) -> Vec<String> {
 }
 
 fn quality_lines(quality: &Quality) -> Vec<String> {
-    let data = match quality.metric {
-        Metric::Accuracy => "held-out images",
-        Metric::BitsPerByte => "held-out bytes",
-    };
+    let data = quality.metric.facts().samples;
     let mut lines = vec![format!(
         "Measured here on {} {data}",
         count(quality.n as f64)
@@ -124,6 +121,7 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
                 change.points()
             ),
         ]),
+        row(["  Same choice", &same_top(quality.same_top)]),
         row([
             "  Divergence",
             &format!(
@@ -134,8 +132,24 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
             ),
         ]),
     ];
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter(|row| row.iter().all(|cell| !cell.is_empty()))
+        .collect();
     lines.extend(aligned(&rows, &[]));
     lines
+}
+
+/// How often the most probable token is the original's; nothing where that was not counted.
+fn same_top(share: Option<Interval>) -> String {
+    share.map_or_else(String::new, |share| {
+        format!(
+            "{} [{}, {}] of the predictions name the original's most probable token",
+            percent(share.value, 1),
+            percent(share.low, 1),
+            percent(share.high, 1)
+        )
+    })
 }
 
 /// How numbers of a metric are written: in which scale, and with how many decimals.
@@ -147,32 +161,37 @@ pub(super) struct Shown {
 impl Shown {
     /// For numbers whose interval has this half width, of which one or two digits are shown.
     pub(super) fn new(metric: Metric, half_width: f64) -> Self {
-        let decimals = match metric {
-            Metric::Accuracy => decimals_for(half_width * 100.0 / 3.0, 2),
-            Metric::BitsPerByte => decimals_for(half_width / 3.0, 4),
+        let decimals = if metric.facts().is_fraction {
+            decimals_for(half_width * 100.0 / 3.0, 2)
+        } else {
+            decimals_for(half_width / 3.0, 4)
         };
         Self { metric, decimals }
     }
 
     fn number(&self, value: f64) -> String {
-        let scale = match self.metric {
-            Metric::Accuracy => 100.0,
-            Metric::BitsPerByte => 1.0,
+        let scale = if self.metric.facts().is_fraction {
+            100.0
+        } else {
+            1.0
         };
         signed_text(value * scale, self.decimals)
     }
 
     const fn unit(&self) -> &'static str {
-        match self.metric {
-            Metric::Accuracy => " %",
-            Metric::BitsPerByte => "",
+        if self.metric.facts().is_fraction {
+            " %"
+        } else {
+            ""
         }
     }
 
-    const fn points(&self) -> &'static str {
-        match self.metric {
-            Metric::Accuracy => " points",
-            Metric::BitsPerByte => " bits per byte",
+    fn points(&self) -> String {
+        let facts = self.metric.facts();
+        if facts.is_fraction {
+            " points".to_owned()
+        } else {
+            format!(" {}", facts.unit)
         }
     }
 
