@@ -271,6 +271,27 @@ fn an_encoder_with_a_decoder_is_counted_and_not_costed() {
     assert!(outline.scenario().is_ok());
 }
 
+/// Published files of networks with towers leave to the class what it has.
+#[test]
+fn parts_that_state_little_are_completed_from_their_class() {
+    let llava = json!({"model_type": "llava", "text_config": {"model_type": "llama", "vocab_size": 32064},
+        "vision_config": {"model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096,
+        "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 336, "patch_size": 14}});
+    assert_eq!(count(&llava), 7_063_427_072);
+    let pixtral = json!({"model_type": "llava", "text_config": {"model_type": "mistral", "hidden_size": 5120,
+        "head_dim": 128, "intermediate_size": 14336, "num_hidden_layers": 40, "num_key_value_heads": 8,
+        "sliding_window": null, "vocab_size": 131_072},
+        "vision_config": {"model_type": "pixtral", "head_dim": 64, "image_size": 1024, "patch_size": 16}});
+    // Pixtral 12B: 12,682,769,408 (from memory: 12.7 thousand million).
+    let apart = count(&pixtral) as f64 / 12.68e9 - 1.0;
+    assert!(apart.abs() < 0.005, "{apart}");
+    // A width that is not the class's says that the rest is not either.
+    let short = json!({"model_type": "gemma3", "text_config": {"model_type": "llama"},
+        "vision_config": {"hidden_size": 1152, "num_hidden_layers": 27}});
+    assert_eq!(beside(&short), 0);
+    assert!(read(&short).notes.join("").contains("'intermediate_size'"));
+}
+
 #[test]
 fn words_of_another_width_are_counted() {
     let opt = json!({"model_type": "opt", "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,

@@ -86,11 +86,16 @@ impl Keys<'_> {
             self.positive(layers, most::LAYERS)?,
             self.positive(inner, most::WIDTH)?,
         ];
-        Ok(match stated {
-            [Some(width), Some(layers), Some(inner)] => Ok([width, layers, inner]),
-            [None, None, None] => Ok(usual),
-            [None, ..] => Err(width[0]),
-            [_, None, _] => Err(layers[0]),
+        // What a file leaves out is the class's, where the width is the class's too.
+        let usual = usual.map(|size| {
+            let same = stated[0].is_none_or(|width| width == usual[0]);
+            Some(size).filter(|_| same)
+        });
+        let [own_width, own_layers, own_inner] = [0, 1, 2].map(|i| stated[i].or(usual[i]));
+        Ok(match (own_width, own_layers, own_inner) {
+            (Some(width), Some(layers), Some(inner)) => Ok([width, layers, inner]),
+            (None, ..) => Err(width[0]),
+            (_, None, _) => Err(layers[0]),
             _ => Err(inner[0]),
         })
     }
