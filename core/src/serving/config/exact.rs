@@ -238,6 +238,49 @@ fn towers_of_images_are_counted_as_published() {
     );
 }
 
+/// On every device that holds both: a tower makes the network larger, and a token takes the same time within 1 %.
+#[test]
+fn a_tower_takes_memory_and_no_time_on_any_device() {
+    use crate::outline::Outline;
+    let text = json!({"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "intermediate_size": 8192, "vocab_size": 128_256});
+    let vision = json!({"model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096,
+        "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 336, "patch_size": 14});
+    let profile = |config: &Value| {
+        let outline = Outline::of("config.json".parse().unwrap(), read(config));
+        outline.predict(&crate::recipe::Recipe::default()).unwrap()
+    };
+    let alone = profile(&text);
+    let sees =
+        profile(&json!({"model_type": "llava", "text_config": text, "vision_config": vision}));
+    assert!(sees.stored_bytes() > alone.stored_bytes() + 600_000_000);
+    let grid = crate::carbon::find_grid("WORLD").unwrap();
+    let mut compared = 0;
+    let mut wrong = Vec::new();
+    for target in crate::hardware::catalogue().unwrap() {
+        let scenario = crate::scenario::Scenario {
+            hardware: target.id.clone(),
+            ..crate::scenario::Scenario::default()
+        };
+        let cost = |profile| crate::footprint::footprint(profile, &scenario, target, grid);
+        let (Ok(alone), Ok(sees)) = (cost(&alone), cost(&sees)) else {
+            continue;
+        };
+        compared += 1;
+        let ratio = sees.latency.range.typical.0 / alone.latency.range.typical.0;
+        if (ratio - 1.0).abs() > 0.01 {
+            wrong.push(format!("{}: {ratio}", target.id));
+        }
+    }
+    assert!(compared > 50, "{compared}");
+    assert!(
+        wrong.is_empty(),
+        "{} of {compared}: {}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
 /// What a token of the answer costs is not known, and said so; the rest is counted.
 #[test]
 fn an_encoder_with_a_decoder_is_counted_and_not_costed() {
