@@ -88,6 +88,19 @@ fn layers(graph: &Graph) -> Vec<String> {
             (Op::Attention(_) | Op::State { .. }, _) if node.name == CROSS => {
                 mixers.push(format!("{count} with attention to what was read before"));
             }
+            (Op::Attention(own), _) if node.name.starts_with("attention.compressed") => {
+                let which = match own.window {
+                    Some(_) => "some of the compressed entries",
+                    None => "all compressed entries",
+                };
+                mixers.push(format!("{count} with attention to {which}"));
+            }
+            (Op::Attention(own), _) if node.name.starts_with("attention.index") => {
+                mixers.push(format!(
+                    "{count} that pick entries by {} small heads",
+                    own.heads
+                ));
+            }
             (Op::Attention(own), _) => mixers.push(format!("{count} with {}", attention(own))),
             (Op::State { numbers, .. }, _) => mixers.push(format!(
                 "{count} with a state of {} numbers",

@@ -363,11 +363,8 @@ impl Transformer {
     /// A network like today's open language models of a given size, for when only parameter counts are known: gated
     /// feed-forward layers, heads of 128, grouped queries; depth and width grow together as in Llama 3 and Qwen 3.
     pub fn of_size(total: f64, active: f64) -> Self {
-        let active = if active > 0.0 {
-            active.min(total)
-        } else {
-            total
-        };
+        let stated = Some(active).filter(|active| *active > 0.0);
+        let active = stated.map_or(total, |active| active.min(total));
         // 8 B: 32 layers of 4096; 70 B: 80 layers of 8192.
         let width = (4096.0 * (active / 8e9).powf(0.33) / 128.0)
             .round()

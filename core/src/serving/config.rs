@@ -10,6 +10,7 @@ mod keys;
 mod pairs;
 mod quantization;
 mod states;
+mod tower_classes;
 mod towers;
 mod transformer;
 mod types;

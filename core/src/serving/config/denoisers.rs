@@ -3,12 +3,24 @@
 use serde_json::Value;
 
 use super::super::denoiser::{DiffusionTransformer, UNet};
-use super::keys::{Keys, most};
+use super::keys::{Keys, most, shown};
 use crate::error::Result;
 
 /// Names of the number of layers, and of the list of those that attend twice.
 const JOINT: [&str; 1] = ["num_layers"];
 const SECOND: [&str; 1] = ["dual_attention_layers"];
+
+/// Classes whose blocks are those that are counted, by their published counts.
+const KNOWN: [&str; 8] = [
+    "FluxTransformer2DModel",
+    "SD3Transformer2DModel",
+    "PixArtTransformer2DModel",
+    "QwenImageTransformer2DModel",
+    "WanTransformer3DModel",
+    "HunyuanVideoTransformer3DModel",
+    "CogVideoXTransformer3DModel",
+    "LTXVideoTransformer3DModel",
+];
 
 impl Keys<'_> {
     /// Latents of a token in each direction: one number, or those of frames, rows and columns.
@@ -22,7 +34,21 @@ impl Keys<'_> {
         }
     }
 
+    /// Refuses transformers of which the blocks are others: linear attention, streams of two widths, no text.
+    fn known_transformer(&self, class: &str) -> Result<()> {
+        let plain = class == "Transformer2DModel";
+        if KNOWN.contains(&class) || plain && self.text("norm_type")? == "ada_norm_single" {
+            return Ok(());
+        }
+        let class = shown(class);
+        self.refuse(format!(
+            "configures a '{class}', whose blocks are not known; known are {}",
+            KNOWN.join(", ")
+        ))
+    }
+
     pub(super) fn diffusion_transformer(&self, class: &str) -> Result<DiffusionTransformer> {
+        self.known_transformer(class)?;
         let heads = self.number(&["num_attention_heads"], most::PARTS)?;
         let hidden = heads * self.number(&["attention_head_dim"], most::HEAD)?;
         if hidden > most::WIDTH {
@@ -32,9 +58,10 @@ impl Keys<'_> {
             ));
         }
         let joint = self.number(&JOINT, most::LAYERS)?;
-        let cross = ["PixArt", "Wan", "HunyuanDiT", "LTX", "Sana"]
+        let cross = ["PixArt", "Wan", "LTX"]
             .iter()
-            .any(|name| class.contains(name));
+            .any(|name| class.contains(name))
+            || class == "Transformer2DModel";
         let video = ["Video", "Wan", "CogVideo", "LTX", "Mochi"]
             .iter()
             .any(|name| class.contains(name));
@@ -50,6 +77,9 @@ impl Keys<'_> {
             Some(patch) => patch,
             None => 2,
         };
+        // The decoder of LTX-Video makes 32 pixels and 8 frames of a latent, those of the others 8 and 4.
+        let ltx = class.contains("LTX");
+        let frames_of_a_patch = self.positive(&["patch_size_t"], most::SHARED)?.unwrap_or(1);
         Ok(DiffusionTransformer {
             hidden,
             heads,
@@ -63,15 +93,24 @@ impl Keys<'_> {
                 .unwrap_or(4 * hidden),
             cross_attention: cross,
             shared_streams: class.contains("CogVideo"),
-            latent_downsampling: 8,
+            latent_downsampling: if ltx { 32 } else { 8 },
             patch,
-            frame_downsampling: if video { 4 } else { 1 },
+            frame_downsampling: match (video, ltx) {
+                (false, _) => 1,
+                (true, false) => 4 * frames_of_a_patch,
+                (true, true) => 8 * frames_of_a_patch,
+            },
             text_tokens: if class.contains("Flux") || class.contains("Wan") {
                 512
             } else {
                 333
             },
-            text_encoder_parameters: 4.76e9,
+            // T5-XXL's encoder; of Qwen-Image, Qwen2.5-VL 7B.
+            text_encoder_parameters: if class.contains("QwenImage") {
+                8.29e9
+            } else {
+                4.76e9
+            },
             guidance_passes: if guided { 2 } else { 1 },
             steps: if video { 50 } else { 28 },
             height: if video { 480 } else { 1024 },
@@ -252,6 +291,69 @@ mod tests {
         ] {
             let error = read(class, &changes).unwrap_err();
             assert!(error.ends_with(": config.json"), "{changes}: {error}");
+        }
+    }
+
+    /// Against the published counts, of which embeddings and norms (a few per cent) are not counted.
+    #[test]
+    fn classes_are_counted_as_published_or_refused() {
+        for (class, changes, published) in [
+            (
+                "FluxTransformer2DModel",
+                json!({"num_layers": 19, "num_single_layers": 38, "num_attention_heads": 24,
+                "attention_head_dim": 128, "patch_size": 1}),
+                11.901e9,
+            ),
+            (
+                "SD3Transformer2DModel",
+                json!({"num_layers": 24, "num_attention_heads": 24, "attention_head_dim": 64}),
+                2.085e9,
+            ),
+            (
+                "QwenImageTransformer2DModel",
+                json!({"num_layers": 60, "num_attention_heads": 24,
+                "attention_head_dim": 128}),
+                20.43e9,
+            ),
+            (
+                "Transformer2DModel",
+                json!({"norm_type": "ada_norm_single", "num_layers": 28, "num_attention_heads": 16,
+                "attention_head_dim": 72}),
+                0.611e9,
+            ),
+            (
+                "WanTransformer3DModel",
+                json!({"num_layers": 40, "num_attention_heads": 40, "attention_head_dim": 128,
+                "ffn_dim": 13824}),
+                14.29e9,
+            ),
+            (
+                "CogVideoXTransformer3DModel",
+                json!({"num_layers": 42, "num_attention_heads": 48,
+                "attention_head_dim": 64, "patch_size_t": 2}),
+                5.57e9,
+            ),
+            (
+                "LTXVideoTransformer3DModel",
+                json!({"num_layers": 28, "num_attention_heads": 32,
+                "attention_head_dim": 64, "patch_size": 1}),
+                1.923e9,
+            ),
+        ] {
+            let Shape::DiffusionTransformer(network) = read(class, &changes).unwrap() else {
+                panic!("{class}");
+            };
+            let apart = network.parameters() / published - 1.0;
+            assert!((-0.06..0.02).contains(&apart), "{class}: {apart}");
+        }
+        for class in [
+            "SanaTransformer2DModel",
+            "MochiTransformer3DModel",
+            "DiTTransformer2DModel",
+            "Transformer2DModel",
+        ] {
+            let error = read(class, &json!({})).unwrap_err();
+            assert!(error.contains("whose blocks are not known"), "{error}");
         }
     }
 

@@ -238,6 +238,49 @@ fn towers_of_images_are_counted_as_published() {
     );
 }
 
+/// On every device that holds both: a tower makes the network larger, and a token takes the same time within 1 %.
+#[test]
+fn a_tower_takes_memory_and_no_time_on_any_device() {
+    use crate::outline::Outline;
+    let text = json!({"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "intermediate_size": 8192, "vocab_size": 128_256});
+    let vision = json!({"model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096,
+        "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 336, "patch_size": 14});
+    let profile = |config: &Value| {
+        let outline = Outline::of("config.json".parse().unwrap(), read(config));
+        outline.predict(&crate::recipe::Recipe::default()).unwrap()
+    };
+    let alone = profile(&text);
+    let sees =
+        profile(&json!({"model_type": "llava", "text_config": text, "vision_config": vision}));
+    assert!(sees.stored_bytes() > alone.stored_bytes() + 600_000_000);
+    let grid = crate::carbon::find_grid("WORLD").unwrap();
+    let mut compared = 0;
+    let mut wrong = Vec::new();
+    for target in crate::hardware::catalogue().unwrap() {
+        let scenario = crate::scenario::Scenario {
+            hardware: target.id.clone(),
+            ..crate::scenario::Scenario::default()
+        };
+        let cost = |profile| crate::footprint::footprint(profile, &scenario, target, grid);
+        let (Ok(alone), Ok(sees)) = (cost(&alone), cost(&sees)) else {
+            continue;
+        };
+        compared += 1;
+        let ratio = sees.latency.range.typical.0 / alone.latency.range.typical.0;
+        if (ratio - 1.0).abs() > 0.01 {
+            wrong.push(format!("{}: {ratio}", target.id));
+        }
+    }
+    assert!(compared > 50, "{compared}");
+    assert!(
+        wrong.is_empty(),
+        "{} of {compared}: {}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
 /// What a token of the answer costs is not known, and said so; the rest is counted.
 #[test]
 fn an_encoder_with_a_decoder_is_counted_and_not_costed() {
@@ -269,6 +312,27 @@ fn an_encoder_with_a_decoder_is_counted_and_not_costed() {
         );
     }
     assert!(outline.scenario().is_ok());
+}
+
+/// Published files of networks with towers leave to the class what it has.
+#[test]
+fn parts_that_state_little_are_completed_from_their_class() {
+    let llava = json!({"model_type": "llava", "text_config": {"model_type": "llama", "vocab_size": 32064},
+        "vision_config": {"model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096,
+        "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 336, "patch_size": 14}});
+    assert_eq!(count(&llava), 7_063_427_072);
+    let pixtral = json!({"model_type": "llava", "text_config": {"model_type": "mistral", "hidden_size": 5120,
+        "head_dim": 128, "intermediate_size": 14336, "num_hidden_layers": 40, "num_key_value_heads": 8,
+        "sliding_window": null, "vocab_size": 131_072},
+        "vision_config": {"model_type": "pixtral", "head_dim": 64, "image_size": 1024, "patch_size": 16}});
+    // Pixtral 12B: 12,682,769,408 (from memory: 12.7 thousand million).
+    let apart = count(&pixtral) as f64 / 12.68e9 - 1.0;
+    assert!(apart.abs() < 0.005, "{apart}");
+    // A width that is not the class's says that the rest is not either.
+    let short = json!({"model_type": "gemma3", "text_config": {"model_type": "llama"},
+        "vision_config": {"hidden_size": 1152, "num_hidden_layers": 27}});
+    assert_eq!(beside(&short), 0);
+    assert!(read(&short).notes.join("").contains("'intermediate_size'"));
 }
 
 #[test]

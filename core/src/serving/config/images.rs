@@ -5,7 +5,8 @@ use super::super::architecture::{Biases, Transformer};
 use super::super::beside::{Beside, Part, PartWork};
 use super::count::{Count, Stack};
 use super::keys::{Keys, most};
-use super::towers::{Patches, siglip_head};
+use super::tower_classes::siglip_head;
+use super::towers::Patches;
 use crate::error::Result;
 
 /// Layers of an encoder of images and what stands before them.

@@ -301,7 +301,7 @@ impl Keys<'_> {
         let part = count.part("layers_for_images", network.hidden, None);
         network.beside.parts.push(part);
         notes.push(format!(
-            "{layers} of its layers look at images: in memory, and passed by where there is none, which is counted"
+            "{layers} of its layers look at images: they lie in memory, and a text without images, which is what is counted, passes by them"
         ));
         Ok(())
     }
