@@ -169,3 +169,83 @@ impl<T: Copy + Into<f64>> Figure<T> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(low: Option<f64>, typical: f64, high: Option<f64>, trust: Trust) -> Figure<f64> {
+        Figure {
+            low,
+            typical,
+            high,
+            source: "a document".to_owned(),
+            trust,
+        }
+    }
+
+    #[test]
+    fn a_figure_needs_order_sign_and_what_its_trust_asks_for() {
+        let assumed = Trust::Assumed;
+        for (low, typical, high, trust, fact) in [
+            (Some(1.0), 2.0, Some(3.0), assumed, None),
+            (Some(2.0), 2.0, Some(2.0), assumed, None),
+            (Some(0.0), 0.0, Some(0.0), assumed, None),
+            (None, 2.0, None, Trust::Published, None),
+            (None, 2.0, Some(3.0), Trust::Published, None),
+            (None, 2.0, Some(3.0), assumed, Some("needs both")),
+            (Some(1.0), 2.0, None, assumed, Some("needs both")),
+            (None, 2.0, None, assumed, Some("needs both")),
+            (Some(3.0), 2.0, Some(4.0), assumed, Some("decrease")),
+            (Some(1.0), 2.0, Some(1.5), assumed, Some("decrease")),
+            (Some(-1.0), 2.0, Some(3.0), assumed, Some("not a finite")),
+            (
+                Some(1.0),
+                2.0,
+                Some(f64::INFINITY),
+                assumed,
+                Some("not a finite"),
+            ),
+            (
+                Some(f64::NAN),
+                2.0,
+                Some(3.0),
+                assumed,
+                Some("not a finite"),
+            ),
+        ] {
+            let found = figure(low, typical, high, trust).check("rate");
+            match fact {
+                None => assert_eq!(found, Ok(())),
+                Some(fact) => {
+                    let message = found.unwrap_err();
+                    assert!(
+                        message.starts_with("rate ") && message.contains(fact),
+                        "{message}"
+                    );
+                }
+            }
+        }
+        let mut unnamed = figure(None, 2.0, None, Trust::Published);
+        unnamed.source = "  ".to_owned();
+        assert_eq!(
+            unnamed.check("rate"),
+            Err("rate has an empty source".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_favourable_end_is_low_for_costs_and_high_for_rates() {
+        let figure = figure(Some(1.0), 2.0, Some(4.0), Trust::Assumed);
+        assert_eq!(
+            Corner::ALL.map(|corner| figure.cost(corner)),
+            [1.0, 2.0, 4.0]
+        );
+        assert_eq!(
+            Corner::ALL.map(|corner| figure.gain(corner)),
+            [4.0, 2.0, 1.0]
+        );
+        let half = figure.map(|value| value / 2.0).range();
+        assert_eq!((half.low, half.typical, half.high), (0.5, 1.0, 2.0));
+    }
+}

@@ -342,3 +342,119 @@ fn demand(layer: &LayerProfile, request: &Request<'_>) -> Demand {
         starts: runs(layer) * f64::from(u8::from(weighted)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{Execution, Layer, ModelProfile, Unit};
+    use crate::scenario::Scenario;
+
+    /// 10 × 20 weights of which half are zero, 5 other parameters in single precision.
+    fn layer(kind: LayerKind, bits: u8) -> LayerProfile {
+        LayerProfile {
+            layer: Layer {
+                name: "layer".to_owned(),
+                kind,
+                shape: vec![10, 20],
+                other_parameters: 5,
+                compressible: true,
+                macs: 600.0,
+                inputs: 60.0,
+                outputs: 30.0,
+                cache: 0.0,
+                execution: Execution::default(),
+            },
+            nonzero: 100,
+            weight_bits: bits,
+            other_bits: 32.0,
+            activation_bits: bits,
+            pattern: None,
+            scales: 0,
+            stored_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn what_a_layer_asks_is_counted_by_hand() {
+        let (real, ideal) = (Machine::Real, Machine::Ideal);
+        // Products in 8 bits, in floating point, executed; results, bytes of weights, starts. All 200 weights and 5 × 4
+        // bytes, or on the ideal machine half of everything.
+        for (kind, bits, machine, expected) in [
+            (
+                LayerKind::Linear,
+                8,
+                real,
+                [600.0, 0.0, 600.0, 30.0, 220.0, 1.0],
+            ),
+            (
+                LayerKind::Linear,
+                2,
+                real,
+                [600.0, 0.0, 600.0, 30.0, 220.0, 1.0],
+            ),
+            (
+                LayerKind::Linear,
+                16,
+                real,
+                [600.0 * SIXTEEN_BIT_FACTOR, 0.0, 600.0, 30.0, 420.0, 1.0],
+            ),
+            (
+                LayerKind::Linear,
+                32,
+                real,
+                [0.0, 600.0, 600.0, 30.0, 820.0, 1.0],
+            ),
+            (
+                LayerKind::Linear,
+                8,
+                ideal,
+                [300.0, 0.0, 300.0, 30.0, 110.0, 1.0],
+            ),
+            (
+                LayerKind::Linear,
+                2,
+                ideal,
+                [75.0, 0.0, 300.0, 30.0, 110.0, 1.0],
+            ),
+            // A table is looked up, and what is part of the layer before it starts nothing.
+            (
+                LayerKind::Embedding,
+                8,
+                real,
+                [600.0, 0.0, 600.0, 30.0, 0.0, 1.0],
+            ),
+            (
+                LayerKind::Elementwise,
+                8,
+                real,
+                [600.0, 0.0, 600.0, 0.0, 0.0, 0.0],
+            ),
+        ] {
+            let profile = ModelProfile {
+                model: "model".to_owned(),
+                unit: Unit::Image,
+                layers: vec![layer(kind, bits)],
+                header_bytes: 0,
+                network: None,
+                spiking: None,
+            };
+            let request = Request {
+                profile: &profile,
+                scenario: &Scenario::default(),
+                machine,
+                explain: false,
+                reading: false,
+            };
+            let found = demand(&profile.layers[0], &request);
+            let found = [
+                found.macs,
+                found.float_macs,
+                found.executed,
+                found.outputs,
+                found.weight_bytes,
+                found.starts,
+            ];
+            assert_eq!(found, expected, "{kind:?} at {bits} bits");
+        }
+    }
+}

@@ -8,6 +8,16 @@ use crate::units::Range;
 
 /// One product of 4096 × 4096 weights of so many bits, 128 to a scale, with 16-bit operands, for so many rows at once.
 fn product(device: &str, bits: u8, rows: u32) -> Cost {
+    product_on(find(device).unwrap(), (bits, 16), rows, Machine::Real)
+}
+
+/// The same on any device, with weights and operands of so many bits.
+fn product_on(
+    target: &HardwareTarget,
+    (weight_bits, activation_bits): (u8, u8),
+    rows: u32,
+    machine: Machine,
+) -> Cost {
     let layer = Layer {
         name: "product".to_owned(),
         kind: LayerKind::Linear,
@@ -22,27 +32,27 @@ fn product(device: &str, bits: u8, rows: u32) -> Cost {
     };
     let recipe = Recipe {
         quantization: Quantization {
-            weight_bits: bits,
-            activation_bits: 16,
+            weight_bits,
+            activation_bits,
             group: Group::Size(128),
         },
         ..Recipe::default()
     };
     let profile = compress::plan("product", Unit::Token, &[layer], &recipe);
     let scenario = Scenario {
-        hardware: device.to_owned(),
+        hardware: target.id.clone(),
         batch: rows,
         ..Scenario::default()
     };
     let request = Request {
         profile: &profile,
         scenario: &scenario,
-        machine: Machine::Real,
+        machine,
         explain: false,
         // All rows at once, in no parts.
         reading: true,
     };
-    find(device).unwrap().cost(&request).unwrap()
+    target.cost(&request).unwrap()
 }
 
 /// Seconds for all rows.
@@ -155,4 +165,44 @@ fn narrow_weights_cost_at_most_unpacking_first_more_than_wide_ones() {
         }
     }
     assert!(compared > 30, "{compared}");
+}
+
+#[test]
+fn kernels_for_packed_weights_have_their_own_rate_in_8_bits_only() {
+    let figure = |value: f64| Figure {
+        low: Some(value / 2.0),
+        typical: value,
+        high: Some(value * 2.0),
+        source: "a test".to_owned(),
+        trust: crate::hardware::Trust::Assumed,
+    };
+    let mut target = find("amd-epyc-7763").unwrap().clone();
+    let without = product_on(&target, (4, 16), 1024, Machine::Real);
+    let CostModel::Processor(processor) = &mut target.model else {
+        unreachable!();
+    };
+    // Far slower than memory and than any unit of the chip.
+    processor.packed = Some(Box::new(PackedKernels {
+        rate: BTreeMap::from([
+            (8, figure(1e9).map(OpsPerSecond)),
+            (4, figure(5e8).map(OpsPerSecond)),
+        ]),
+        efficiency: figure(0.5),
+        launch: figure(1e-3).map(Seconds),
+    }));
+    let ops = 2.0 * 4096.0 * 4096.0 * 1024.0;
+    for (bits, rate) in [(8, 1e9), (5, 1e9), (4, 5e8), (2, 5e8)] {
+        let cost = product_on(&target, (bits, 8), 1024, Machine::Real);
+        let found = cost.time.typical.0 * 1024.0;
+        let expected = ops / (rate * 0.5) + 1e-3;
+        assert!(
+            (found / expected - 1.0).abs() < 1e-9,
+            "{bits} bits: {found}, by hand {expected}"
+        );
+    }
+    // With wider operands, and on a machine that is ideal, they are not used.
+    let wide = product_on(&target, (4, 16), 1024, Machine::Real);
+    assert_eq!(wide.time, without.time);
+    let ideal = product_on(&target, (4, 8), 1024, Machine::Ideal);
+    assert!(ideal.time.typical.0 * 1024.0 < ops / 1e9);
 }
