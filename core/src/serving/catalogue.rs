@@ -231,7 +231,7 @@ mod tests {
 
     use super::*;
     use crate::serving::architecture::Shape;
-    use crate::serving::config::cases::{billions, stands_in_methods};
+    use crate::serving::written::{billions, stands_in_methods};
 
     /// Norms, biases, small embeddings and a vision tower that is left out.
     const UNCOUNTED: f64 = 0.12;
@@ -272,7 +272,8 @@ mod tests {
         const EMPTY: [usize; 4] = [43, 127, 135, 139];
         const APART: [f64; 4] = [0.015, 0.03, 0.01, 0.01];
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/catalogue.csv");
-        let mut table = csv::Reader::from_path(path).unwrap();
+        let table = crate::files::read_text(path.as_ref(), 1 << 20).unwrap();
+        let mut table = csv::Reader::from_reader(table.as_bytes());
         let mut rows = std::collections::BTreeMap::new();
         for row in table.records() {
             let row = row.unwrap();

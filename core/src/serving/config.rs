@@ -278,7 +278,7 @@ impl<'a> Keys<'a> {
 }
 
 #[cfg(test)]
-pub(super) mod cases;
+mod cases;
 #[cfg(test)]
 mod exact;
 #[cfg(test)]

@@ -33,6 +33,8 @@ mod step;
 mod system;
 pub(crate) mod unread;
 pub(crate) mod validate;
+#[cfg(test)]
+mod written;
 
 pub use beside::{Beside, Part, PartWork, Source, Words};
 pub use calibrate::{calibrate, cross_validate};

@@ -9,6 +9,7 @@ use super::{LONGEST, open};
 use crate::files;
 use crate::outline::Outline;
 use crate::recipe::Recipe;
+use crate::serving::written::{billions, stands_in_methods};
 
 /// Parameters against the published count.
 const PARAMETERS: f64 = 0.015;
@@ -61,24 +62,11 @@ fn published_configurations_are_counted_as_published() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Four digits that count, of thousand millions.
-pub(in super::super) fn billions(value: f64) -> String {
-    let short: f64 = format!("{:.3e}", value / 1e9).parse().unwrap();
-    short.to_string()
-}
-
-/// The document has a table as it is counted today.
-pub(in super::super) fn stands_in_methods(lines: &[String]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../METHODS.md");
-    let methods = files::read_text(&path, LONGEST).unwrap();
-    let table = lines.join("\n");
-    assert!(methods.contains(&table), "METHODS.md lacks:\n{table}\n");
-}
-
 #[test]
 fn the_table_of_configurations_is_the_one_of_the_document() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let mut table = csv::Reader::from_path(folder.join("configs.csv")).unwrap();
+    let table = files::read_text(&folder.join("configs.csv"), LONGEST).unwrap();
+    let mut table = csv::Reader::from_reader(table.as_bytes());
     let lines = table.records().map(|row| {
         let row = row.unwrap();
         let own = folder.join("configs").join(&row[0]);
