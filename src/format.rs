@@ -114,7 +114,10 @@ pub fn quality(metric: Metric, value: f64) -> String {
     if facts.is_fraction {
         percent(value, 1)
     } else {
-        format!("{} {}", significant(value, 4), facts.unit)
+        match facts.unit {
+            "" => format!("{} {}", facts.name.to_lowercase(), significant(value, 4)),
+            unit => format!("{} {unit}", significant(value, 4)),
+        }
     }
 }
 

@@ -49,7 +49,8 @@ pub enum Metric {
 pub struct MetricFacts {
     /// The name on screen.
     pub name: &'static str,
-    /// What a number of it is called, behind it; none for a fraction, which is shown in percent, and its changes in points.
+    /// What a number of it is called, behind it; none for a fraction, which is shown in percent, and its changes in points,
+    /// and for what has only a name.
     pub unit: &'static str,
     /// What it is counted in, in tables.
     pub counted_in: &'static str,
@@ -63,8 +64,13 @@ pub struct MetricFacts {
     pub is_of_text: bool,
     /// The least and the most that it can be.
     pub bounds: (f64, f64),
-    /// The least span that a chart shows of it, of its own value where it has no scale of its own.
+    /// The least span that a chart shows of it.
     pub least_span: f64,
+    /// How many times the original's value, or that of the current configuration, a chart shows at most: what grows without
+    /// a bound would leave nothing of the rest to see.
+    pub most_times: f64,
+    /// Decimals of it, at least.
+    pub decimals: usize,
 }
 
 impl Metric {
@@ -81,6 +87,8 @@ impl Metric {
                 is_of_text: false,
                 bounds: (0.0, 1.0),
                 least_span: 0.03,
+                most_times: f64::INFINITY,
+                decimals: 0,
             },
             Self::BitsPerByte => MetricFacts {
                 name: "Bits per byte",
@@ -92,10 +100,12 @@ impl Metric {
                 is_of_text: true,
                 bounds: (0.0, f64::MAX),
                 least_span: 0.08,
+                most_times: f64::INFINITY,
+                decimals: 0,
             },
             Self::Perplexity => MetricFacts {
                 name: "Perplexity",
-                unit: "perplexity",
+                unit: "",
                 counted_in: "perplexity per token",
                 samples: "predicted tokens",
                 is_fraction: false,
@@ -103,6 +113,8 @@ impl Metric {
                 is_of_text: true,
                 bounds: (0.0, f64::MAX),
                 least_span: 2.0,
+                most_times: 4.0,
+                decimals: 2,
             },
         }
     }

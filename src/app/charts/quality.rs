@@ -175,6 +175,15 @@ fn bounds(chart: &Chart, metric: Metric) -> [f64; 2] {
         high = high.max(y);
     }
     let facts = metric.facts();
+    let level = chart.baseline.iter().flat_map(|s| s.y[1].iter());
+    let here = chart.current.as_ref().map(|(point, _)| &point.y);
+    let most = level
+        .into_iter()
+        .chain(here)
+        .fold(0.0_f64, |a, b| a.max(*b));
+    if most > 0.0 {
+        high = high.min(facts.most_times * most);
+    }
     let least = facts.least_span;
     if low > high {
         return [0.0, 1.0];
@@ -220,12 +229,15 @@ fn reading(measurement: &Measurement, level: f64) -> String {
         )
     } else {
         let decimals = format::decimals_for(half, 3).max(2);
-        format!(
-            "{} {} ± {}",
+        let (value, half) = (
             format::signed_text(value, decimals),
-            facts.unit,
             format::signed_text(half, decimals),
-        )
+        );
+        if facts.unit.is_empty() {
+            format!("{} {value} ± {half}", facts.name)
+        } else {
+            format!("{value} {} ± {half}", facts.unit)
+        }
     };
     let mut text = words;
     if !measurement.recipe.is_identity() {

@@ -164,7 +164,7 @@ impl Shown {
         let decimals = if metric.facts().is_fraction {
             decimals_for(half_width * 100.0 / 3.0, 2)
         } else {
-            decimals_for(half_width / 3.0, 4)
+            decimals_for(half_width / 3.0, 4).max(metric.facts().decimals)
         };
         Self { metric, decimals }
     }
@@ -191,7 +191,7 @@ impl Shown {
         if facts.is_fraction {
             " points".to_owned()
         } else {
-            format!(" {}", facts.unit)
+            format!(" {}", facts.unit).trim_end().to_owned()
         }
     }
 
