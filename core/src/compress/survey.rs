@@ -287,9 +287,9 @@ mod tests {
     #[test]
     fn groups_are_empty_whose_largest_weight_goes() {
         let (mut survey, _) = survey(0.0);
-        let bits = |magnitudes: &[f32]| magnitudes.iter().map(|w| w.to_bits()).collect::<Vec<_>>();
         // Ten groups in order of their largest weights, of which the scale of the second has no half precision.
-        survey.largest[0] = bits(&[0.0, 1e-9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]);
+        let largest: [f32; 10] = [0.0, 1e-9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+        survey.largest[0] = largest.map(f32::to_bits).to_vec();
         // Cuts at 0.25 within the layer and at 0.65 over all, whatever the sparsity.
         survey.lowest = [0.25, 0.65].map(|cut: f32| vec![cut.to_bits(); STEPS + 1]);
         for (sparsity, scope, bits, expected) in [

@@ -437,11 +437,11 @@ impl Processor {
 impl LayerCost {
     /// Adds other work for the same layer.
     fn add(&mut self, other: &Self) {
-        self.time = self.time + other.time;
+        self.time += other.time;
         self.energy = self.energy.plus(&other.energy);
         self.operations += other.operations;
-        self.memory_bytes = self.memory_bytes + other.memory_bytes;
-        self.on_chip_bytes = self.on_chip_bytes + other.on_chip_bytes;
+        self.memory_bytes += other.memory_bytes;
+        self.on_chip_bytes += other.on_chip_bytes;
         self.time_by = self.time_by.plus(&other.time_by);
     }
 }

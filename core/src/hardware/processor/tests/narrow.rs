@@ -8,14 +8,14 @@ use crate::units::Range;
 
 /// One product of 4096 × 4096 weights of so many bits, 128 to a scale, with 16-bit operands, for so many rows at once.
 fn product(device: &str, bits: u8, rows: u32) -> Cost {
-    product_on(find(device).unwrap(), (bits, 16), rows, Machine::Real)
+    product_on(find(device).unwrap(), (bits, 16), (rows, 1), Machine::Real)
 }
 
-/// The same on any device, with weights and operands of so many bits.
+/// The same on any device or several that share it, with weights and operands of so many bits.
 fn product_on(
     target: &HardwareTarget,
     (weight_bits, activation_bits): (u8, u8),
-    rows: u32,
+    (rows, devices): (u32, u32),
     machine: Machine,
 ) -> Cost {
     let layer = Layer {
@@ -42,6 +42,7 @@ fn product_on(
     let scenario = Scenario {
         hardware: target.id.clone(),
         batch: rows,
+        devices,
         ..Scenario::default()
     };
     let request = Request {
@@ -177,7 +178,7 @@ fn kernels_for_packed_weights_have_their_own_rate_in_8_bits_only() {
         trust: crate::hardware::Trust::Assumed,
     };
     let mut target = find("amd-epyc-7763").unwrap().clone();
-    let without = product_on(&target, (4, 16), 1024, Machine::Real);
+    let without = product_on(&target, (4, 16), (1024, 1), Machine::Real);
     let CostModel::Processor(processor) = &mut target.model else {
         unreachable!();
     };
@@ -192,7 +193,7 @@ fn kernels_for_packed_weights_have_their_own_rate_in_8_bits_only() {
     }));
     let ops = 2.0 * 4096.0 * 4096.0 * 1024.0;
     for (bits, rate) in [(8, 1e9), (5, 1e9), (4, 5e8), (2, 5e8)] {
-        let cost = product_on(&target, (bits, 8), 1024, Machine::Real);
+        let cost = product_on(&target, (bits, 8), (1024, 1), Machine::Real);
         let found = cost.time.typical.0 * 1024.0;
         let expected = ops / (rate * 0.5) + 1e-3;
         assert!(
@@ -201,8 +202,44 @@ fn kernels_for_packed_weights_have_their_own_rate_in_8_bits_only() {
         );
     }
     // With wider operands, and on a machine that is ideal, they are not used.
-    let wide = product_on(&target, (4, 16), 1024, Machine::Real);
+    let wide = product_on(&target, (4, 16), (1024, 1), Machine::Real);
     assert_eq!(wide.time, without.time);
-    let ideal = product_on(&target, (4, 8), 1024, Machine::Ideal);
+    let ideal = product_on(&target, (4, 8), (1024, 1), Machine::Ideal);
     assert!(ideal.time.typical.0 * 1024.0 < ops / 1e9);
+}
+
+#[test]
+fn devices_that_share_a_product_divide_its_operations_and_exchange_its_results() {
+    let target = find("nvidia-h100-sxm").unwrap();
+    let CostModel::Processor(processor) = &target.model else {
+        unreachable!();
+    };
+    let link = processor.link.as_ref().unwrap();
+    let rows = 16384.0;
+    let rate = processor.peak[&Precision::Fp16].typical.0 * processor.compute_efficiency.typical;
+    for devices in [2.0, 4.0] {
+        let cost = product_on(
+            target,
+            (16, 16),
+            (rows as u32, devices as u32),
+            Machine::Real,
+        );
+        // Every device sends its part of 4096 results of two bytes for every row to all others.
+        let sent = 4096.0 * rows * 2.0 * (devices - 1.0);
+        let expected = 2.0 * 4096.0 * 4096.0 * rows / (rate * devices)
+            + processor.launch.typical.0
+            + link.latency.typical.0
+            + sent / (link.bandwidth.typical.0 * devices);
+        let found = cost.time.typical.0 * rows;
+        assert!(
+            (found / expected - 1.0).abs() < 1e-9,
+            "{devices} devices: {found}, by hand {expected}"
+        );
+        let energy = sent / rows * link.energy_per_byte.typical.0;
+        let found = cost.breakdown.interconnect.0;
+        assert!(
+            (found / energy - 1.0).abs() < 1e-9,
+            "{found}, by hand {energy}"
+        );
+    }
 }
