@@ -49,7 +49,7 @@ pub mod worker;
 pub use error::{Error, Result};
 
 /// Version of the formulas in METHODS.md. It changes whenever the same inputs would give other numbers.
-pub const METHOD_VERSION: u32 = 5;
+pub const METHOD_VERSION: u32 = 6;
 
 #[cfg(test)]
 mod tests {

@@ -265,6 +265,7 @@ impl<'a> Keys<'a> {
             let Some((part, found)) = inner else { break };
             notes.push(format!("the language model stands under '{part}'"));
             keys = found;
+            keys.is_part = true;
             seeing = sees(&keys).or(seeing);
             depth += 1;
         }

@@ -205,3 +205,42 @@ fn memory_holds_what_is_not_picked_as_well() {
         held.cache
     );
 }
+
+/// The width and the number of layers of a network that stands alone are never those of its class.
+#[test]
+fn a_size_that_is_missing_is_not_made_up() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/configs");
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("config.json");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path().join("config.json");
+        let Ok(text) = files::read_text(&file, LONGEST) else {
+            continue;
+        };
+        let Ok(whole) = serde_json::from_str::<Value>(&text) else {
+            continue;
+        };
+        for key in ["hidden_size", "num_hidden_layers"] {
+            let mut config = whole.clone();
+            let keys = config.as_object_mut().unwrap();
+            // Parts state only what is not their class's.
+            if keys.values().any(Value::is_object) || keys.remove(key).is_none() {
+                continue;
+            }
+            std::fs::write(&path, config.to_string()).unwrap();
+            let refused = open(&path).is_err();
+            // A list of blocks says how many there are.
+            let listed = [
+                "block_configs",
+                "hybrid_override_pattern",
+                "layers_block_type",
+            ];
+            let listed =
+                key == "num_hidden_layers" && listed.iter().any(|l| config.get(l).is_some());
+            assert!(refused || listed, "{} without {key}", file.display());
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
+}

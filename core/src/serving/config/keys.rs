@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::transformer::{HEADS, HIDDEN, INNER, LAYERS};
+
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -33,6 +35,12 @@ pub(super) mod most {
     pub(in super::super) const LEVELS: usize = 12;
 }
 
+/// Whether a key is one of the sizes that every configuration states.
+fn is_size(name: &str) -> bool {
+    let sizes: [&[&str]; 4] = [&HIDDEN, &LAYERS, &HEADS, &INNER];
+    sizes.iter().any(|names| names.contains(&name))
+}
+
 /// What most keys are.
 const WHOLE: &str = "a whole number";
 /// Characters of a wrong value that are shown.
@@ -44,6 +52,9 @@ pub(super) struct Keys<'a> {
     pub(super) path: &'a Path,
     /// What the class of the configuration has where the file says nothing.
     pub(super) defaults: Option<&'a BTreeMap<String, Value>>,
+    /// Whether it is a part of another configuration, which states only the sizes that are not its class's. One that stands
+    /// alone states them all, so that one that is missing is a mistake.
+    pub(super) is_part: bool,
     /// Keys that were asked for.
     asked: RefCell<BTreeSet<String>>,
 }
@@ -54,6 +65,7 @@ impl<'a> Keys<'a> {
             config,
             path,
             defaults: None,
+            is_part: false,
             asked: RefCell::new(BTreeSet::new()),
         }
     }
@@ -117,7 +129,8 @@ impl<'a> Keys<'a> {
             return self.stated(name);
         }
         self.asked.borrow_mut().insert(name.to_owned());
-        self.defaults.and_then(|defaults| defaults.get(name))
+        let defaults = self.defaults.filter(|_| self.is_part || !is_size(name));
+        defaults.and_then(|defaults| defaults.get(name))
     }
 
     /// The value that the file itself has.
