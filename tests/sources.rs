@@ -199,3 +199,57 @@ fn no_module_of_the_engine_imports_upward() {
         );
     }
 }
+
+/// The table of ARCHITECTURE.md names files that are there, and a family is what it says: a file, a line and a variant.
+#[test]
+fn additions_touch_what_the_table_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (_, table) = text.split_once("| addition | files |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let mut named = 0;
+    for path in table.split('`').skip(1).step_by(2) {
+        assert!(root.join(path).exists(), "{path} is named and not there");
+        named += 1;
+    }
+    assert!(named >= 15, "{named}");
+    let families = root.join("core/src/model/families");
+    let list = std::fs::read_to_string(families.join("mod.rs")).unwrap();
+    let variants = std::fs::read_to_string(root.join("core/src/model/architecture.rs")).unwrap();
+    let mut found = 0;
+    for entry in std::fs::read_dir(families).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if name == "mod" {
+            continue;
+        }
+        found += 1;
+        assert!(list.contains(&format!("mod {name};")), "{name} has no line");
+        let variant = name[..1].to_uppercase() + &name[1..];
+        assert!(
+            variants.contains(&format!("Self::{variant}(config) => config,")),
+            "{name} has no arm"
+        );
+        // Nothing else of the engine but what is trained here knows the families.
+        let matched = format!("Architecture::{variant}(config) =>");
+        let mut sources_found = Vec::new();
+        sources(&root.join("core/src"), &mut sources_found);
+        for source in sources_found {
+            let inside = source
+                .strip_prefix(root)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
+            let training = inside.starts_with("core/src/compress/distill");
+            let oracle = inside.ends_with("run/plain.rs");
+            let text = std::fs::read_to_string(&source).unwrap();
+            assert!(
+                training
+                    || oracle
+                    || !lines_of_program(&text).any(|(_, line)| line.contains(&matched)),
+                "{inside} knows {variant}"
+            );
+        }
+    }
+    assert!(found >= 3, "{found}");
+}

@@ -30,7 +30,7 @@ pub(crate) fn run_spiking(
     let network = architecture.ready(tensors, 32)?;
     let spiking = network.spiking(calibration).ok_or_else(|| {
         Error::Infeasible(
-            "attention has no rate-coded form, so that this network has no spiking version"
+            "only a chain of convolutions has a rate-coded form here, so that this network has no spiking version"
                 .to_owned(),
         )
     })?;

@@ -34,10 +34,9 @@ pub(super) fn open(path: &Path) -> Result<Model> {
     let parameters = architecture.parameters();
     if parameters > LARGEST {
         return Err(wrong(format!(
-            "it has {:.1} billion parameters; more than {:.1} billion are not recompressed in memory yet; {}",
+            "it has {:.1} billion parameters; more than {:.1} billion are not recompressed in memory yet",
             parameters as f64 / 1e9,
-            LARGEST as f64 / 1e9,
-            super::offers_for(path, parameters)
+            LARGEST as f64 / 1e9
         )));
     }
     let shapes = source

@@ -40,10 +40,19 @@ pub fn open(path: &Path) -> Result<Model> {
         return Err(Error::file(fact, path));
     }
     if begins(path).is_some_and(|head| head.starts_with(b"GGUF")) {
-        return language::open(path);
+        return language::open(path).map_err(|error| not_run(error, path));
     }
     let (mut file, len) = opened(path)?;
     model(&mut file, len, path)
+}
+
+/// Why a GGUF is not run, with what it is and what can be done instead.
+fn not_run(error: Error, path: &Path) -> Error {
+    let (Error::File { fact, .. }, Ok((mut file, len))) = (&error, opened(path)) else {
+        return error;
+    };
+    let refusal = foreign::Kind::Gguf.refusal(&mut file, len, path);
+    Error::file(format!("{refusal} ({fact})"), path)
 }
 
 /// Reads a model from the bytes of its file, as [`open`] does; `path` stands for the file in the reference and in errors.

@@ -260,7 +260,7 @@ fn a_tensor_that_does_not_fit_is_named() {
         ),
         (
             with_architecture("{\"rnn\": {}}"),
-            "the architecture in the metadata is damaged (unknown variant `rnn`, expected one of `cnn`, `gpt`, `decoder` at line 1 column 6)",
+            "the architecture in the metadata is damaged (unknown variant `rnn`, expected one of `cnn`, `gpt`, `decoder`, `residual` at line 1 column 6)",
         ),
         (
             changed("size", json!(1)),

@@ -8,7 +8,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::Tensors;
-use super::families::{CnnConfig, DecoderConfig, Deviation, Family, GptConfig, Sizes};
+use super::families::{
+    CnnConfig, DecoderConfig, Deviation, Family, GptConfig, ResidualConfig, Sizes,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
 use crate::profile::{Layer, Unit};
@@ -25,6 +27,8 @@ pub enum Architecture {
     Gpt(GptConfig),
     /// A language model of the kind of Llama.
     Decoder(DecoderConfig),
+    /// A convolutional classifier with residual connections.
+    Residual(ResidualConfig),
 }
 
 impl Architecture {
@@ -37,6 +41,7 @@ impl Architecture {
             Self::Cnn(config) => config,
             Self::Gpt(config) => config,
             Self::Decoder(config) => config,
+            Self::Residual(config) => config,
         }
     }
 

@@ -24,7 +24,8 @@ pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
 pub(crate) use families::recognise;
 pub use families::{
-    BATCH_NORM_EPSILON, CnnConfig, DecoderConfig, GptConfig, LAYER_NORM_EPSILON, Number, Stage,
+    BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, GptConfig, LAYER_NORM_EPSILON,
+    Number, ResidualConfig, Stage, Stem,
 };
 pub(crate) use names::known_by_shapes;
 pub use names::{named, search};

@@ -240,7 +240,10 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::model::{Architecture, CnnConfig, DecoderConfig, GptConfig, Number, Stage};
+    use crate::model::{
+        Architecture, Block, BlockKind, CnnConfig, DecoderConfig, GptConfig, Number,
+        ResidualConfig, Stage, Stem,
+    };
 
     /// Largest difference of a logit, relative to the largest logit: single precision through a dozen layers.
     const TOLERANCE: f32 = 1e-5;
@@ -283,6 +286,7 @@ mod tests {
         let students: Vec<_> = networks.iter().map(|n| n.student(0.4).0).collect();
         networks.extend(students);
         networks.extend(decoders());
+        networks.extend(residuals());
         networks
     }
 
@@ -322,6 +326,66 @@ mod tests {
             ..first.clone()
         };
         [first, second].map(Architecture::Decoder)
+    }
+
+    /// Blocks of two and of three convolutions, a wide stem with pooling; then inverted ones.
+    pub(super) fn residuals() -> [Architecture; 2] {
+        let block = |kind, hidden, channels, stride, projected| Block {
+            kind,
+            hidden,
+            channels,
+            stride,
+            projected,
+        };
+        let resnet = ResidualConfig {
+            input_channels: 1,
+            size: 28,
+            stem: Stem {
+                channels: 8,
+                kernel: 7,
+                stride: 2,
+                pool: true,
+            },
+            stages: vec![
+                vec![block(BlockKind::Basic, 8, 8, 1, false)],
+                vec![
+                    block(BlockKind::Basic, 12, 12, 2, true),
+                    block(BlockKind::Bottleneck, 6, 12, 1, false),
+                ],
+            ],
+            last: None,
+            classes: 10,
+        };
+        let mobile = ResidualConfig {
+            stem: Stem {
+                channels: 8,
+                kernel: 3,
+                stride: 2,
+                pool: false,
+            },
+            stages: vec![
+                vec![block(BlockKind::Inverted, 8, 4, 1, false)],
+                vec![
+                    block(BlockKind::Inverted, 24, 6, 2, false),
+                    block(BlockKind::Inverted, 36, 6, 1, false),
+                ],
+            ],
+            last: Some(20),
+            ..resnet.clone()
+        };
+        [resnet, mobile].map(Architecture::Residual)
+    }
+
+    #[test]
+    fn a_residual_network_is_known_by_its_tensors() {
+        for architecture in residuals() {
+            let shapes = architecture.tensor_shapes();
+            let named = shapes
+                .iter()
+                .map(|(name, shape)| (name.as_str(), shape.as_slice()));
+            let found = crate::model::recognise(&named.collect());
+            assert_eq!(found, Some(architecture));
+        }
     }
 
     /// Numbers from 0 to 1, the same every time.

@@ -4,8 +4,8 @@ use candle_core::{D, DType, Device, Tensor};
 
 use crate::error::Result;
 use crate::model::{
-    Architecture, BATCH_NORM_EPSILON, CnnConfig, DecoderConfig, GptConfig, LAYER_NORM_EPSILON,
-    Tensors,
+    Architecture, BATCH_NORM_EPSILON, BlockKind, CnnConfig, DecoderConfig, GptConfig,
+    LAYER_NORM_EPSILON, ResidualConfig, Tensors,
 };
 
 fn get<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a Tensor> {
@@ -23,6 +23,7 @@ pub(super) fn forward(
         Architecture::Cnn(config) => cnn(config, tensors, input, activation_bits),
         Architecture::Gpt(config) => gpt(config, tensors, input, activation_bits),
         Architecture::Decoder(config) => decoder(config, tensors, input, activation_bits),
+        Architecture::Residual(config) => residual(config, tensors, input, activation_bits),
     }
 }
 
@@ -115,6 +116,103 @@ fn gpt(
     }
     let normed = layer_norm(&x, tensors, "ln_f")?;
     Ok(linear(&normed, "head")?.reshape((n, t, config.vocabulary))?)
+}
+
+/// Logits `[n, classes]` of a classifier with residual connections, by candle's convolutions.
+fn residual(
+    config: &ResidualConfig,
+    tensors: &Tensors,
+    images: &Tensor,
+    activation_bits: u8,
+) -> Result<Tensor> {
+    let convolve = |x: &Tensor, names: (&str, &str), stride: usize| -> Result<Tensor> {
+        let weight = get(tensors, &format!("{}.weight", names.0))?;
+        let x = quantize_activations(x, 3, activation_bits)?;
+        let groups = x.dim(1)? / weight.dim(1)?;
+        let y = x.conv2d(weight, weight.dim(2)? / 2, stride, 1, groups)?;
+        let part = |part: &str| get(tensors, &format!("{}.{part}", names.1));
+        let along = |t: &Tensor| t.reshape((1, (), 1, 1));
+        let deviation = (part("running_var")? + BATCH_NORM_EPSILON)?.sqrt()?;
+        let y = y.broadcast_sub(&along(part("running_mean")?)?)?;
+        let y = y.broadcast_div(&along(&deviation)?)?;
+        let y = y.broadcast_mul(&along(part("weight")?)?)?;
+        Ok(y.broadcast_add(&along(part("bias")?)?)?)
+    };
+    let mobile = config.last.is_some();
+    let relu = |x: Tensor| -> Result<Tensor> {
+        let x = x.relu()?;
+        Ok(if mobile { x.minimum(6.0)? } else { x })
+    };
+    let stem = if mobile {
+        ("features.0.0", "features.0.1")
+    } else {
+        ("conv1", "bn1")
+    };
+    let mut x = relu(convolve(images, stem, config.stem.stride)?)?;
+    if config.stem.pool {
+        // Nothing is below zero, so zeros beyond the edge change nothing.
+        let padded = x.pad_with_zeros(2, 1, 1)?.pad_with_zeros(3, 1, 1)?;
+        x = padded.max_pool2d_with_stride(3, 2)?;
+    }
+    let mut i = 0;
+    for (stage, blocks) in config.stages.iter().enumerate() {
+        for (at, block) in blocks.iter().enumerate() {
+            i += 1;
+            let own = |conv: &str, norm: &str, y: &Tensor, stride: usize| {
+                let name = if mobile {
+                    format!("features.{i}.conv")
+                } else {
+                    format!("layer{}.{at}", stage + 1)
+                };
+                convolve(
+                    y,
+                    (&format!("{name}.{conv}"), &format!("{name}.{norm}")),
+                    stride,
+                )
+            };
+            let mut y = x.clone();
+            match block.kind {
+                BlockKind::Basic => {
+                    y = relu(own("conv1", "bn1", &y, block.stride)?)?;
+                    y = own("conv2", "bn2", &y, 1)?;
+                }
+                BlockKind::Bottleneck => {
+                    y = relu(own("conv1", "bn1", &y, 1)?)?;
+                    y = relu(own("conv2", "bn2", &y, block.stride)?)?;
+                    y = own("conv3", "bn3", &y, 1)?;
+                }
+                BlockKind::Inverted if block.hidden == x.dim(1)? => {
+                    y = relu(own("0.0", "0.1", &y, block.stride)?)?;
+                    y = own("1", "2", &y, 1)?;
+                }
+                BlockKind::Inverted => {
+                    y = relu(own("0.0", "0.1", &y, 1)?)?;
+                    y = relu(own("1.0", "1.1", &y, block.stride)?)?;
+                    y = own("2", "3", &y, 1)?;
+                }
+            }
+            let shortcut = if block.projected {
+                own("downsample.0", "downsample.1", &x, block.stride)?
+            } else {
+                x.clone()
+            };
+            if shortcut.dims() == y.dims() {
+                y = (y + shortcut)?;
+            }
+            x = if mobile { y } else { y.relu()? };
+        }
+    }
+    if mobile {
+        let names = (
+            format!("features.{}.0", i + 1),
+            format!("features.{}.1", i + 1),
+        );
+        x = relu(convolve(&x, (&names.0, &names.1), 1)?)?;
+    }
+    let x = quantize_activations(&x.mean((2, 3))?, 1, activation_bits)?;
+    let head = if mobile { "classifier.1" } else { "fc" };
+    let logits = x.matmul(&get(tensors, &format!("{head}.weight"))?.t()?)?;
+    Ok(logits.broadcast_add(get(tensors, &format!("{head}.bias"))?)?)
 }
 
 /// Logits `[n, t, vocabulary]` of a model of the kind of Llama.

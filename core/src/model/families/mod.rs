@@ -4,6 +4,7 @@
 mod cnn;
 mod decoder;
 mod gpt;
+mod residual;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -11,6 +12,7 @@ use std::fmt::Debug;
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub use decoder::{DecoderConfig, Number};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
+pub use residual::{Block, BlockKind, ResidualConfig, Stem};
 
 use super::Architecture;
 use crate::graph::Graph;
@@ -69,9 +71,10 @@ pub(super) enum Deviation {
 type Recognise = fn(&BTreeMap<&str, &[usize]>) -> Option<(usize, Architecture)>;
 
 /// The families that are told by their tensors where no metadata say what a file holds.
-const RECOGNISED: [Recognise; 2] = [
+const RECOGNISED: [Recognise; 3] = [
     |tensors| named_like(Architecture::Cnn(CnnConfig::fashion()), tensors),
     |tensors| named_like(Architecture::Gpt(GptConfig::bytes()), tensors),
+    ResidualConfig::recognise,
 ];
 
 /// The network that has most of these tensors.
