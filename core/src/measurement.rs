@@ -69,7 +69,7 @@ pub struct MetricFacts {
     /// How many times the original's value, or that of the current configuration, a chart shows at most: what grows without
     /// a bound would leave nothing of the rest to see.
     pub most_times: f64,
-    /// Decimals of it, at least.
+    /// Decimals of it, at least, where its interval is not wide.
     pub decimals: usize,
 }
 
@@ -111,7 +111,7 @@ impl Metric {
                 is_fraction: false,
                 higher_is_better: false,
                 is_of_text: true,
-                bounds: (0.0, f64::MAX),
+                bounds: (1.0, f64::MAX),
                 least_span: 2.0,
                 most_times: 4.0,
                 decimals: 2,
@@ -167,7 +167,7 @@ pub struct Quality {
     pub change: Interval,
     /// Mean Kullback-Leibler divergence of the original's predictions from these, in nats per prediction.
     pub divergence: Interval,
-    /// Share of the predictions whose most probable token is the original's; of language models only.
+    /// Share of the predictions whose most probable token (of the bundled one: byte) is the original's; of language models only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_top: Option<Interval>,
 }

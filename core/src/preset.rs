@@ -130,6 +130,8 @@ impl Measured {
                 interval("quality.change", &quality.change),
                 interval("quality.divergence", &quality.divergence),
             ]);
+            let same_top = quality.same_top.iter();
+            numbers.extend(same_top.map(|share| interval("quality.same_top", share)));
         }
         numbers
     }
@@ -163,7 +165,11 @@ impl Measured {
         }
         if let Some(quality) = &self.quality {
             let (least, most) = quality.metric.facts().bounds;
-            for (name, value) in [("high", quality.high), ("baseline", quality.baseline)] {
+            for (name, value) in [
+                ("low", quality.low),
+                ("high", quality.high),
+                ("baseline", quality.baseline),
+            ] {
                 if !(least..=most).contains(&value) {
                     return Err(format!(
                         "measured.quality.{name} is {value}, which no {} is",
@@ -171,6 +177,13 @@ impl Measured {
                     ));
                 }
             }
+        }
+        let same_top = self.quality.and_then(|quality| quality.same_top);
+        if let Some(share) = same_top.filter(|share| share.high > 1.0) {
+            return Err(format!(
+                "measured.quality.same_top is {}, more than all predictions",
+                share.high
+            ));
         }
         if self.nonzero_weights > self.weights {
             return Err(format!(

@@ -175,8 +175,8 @@ impl<'a> Accumulator<'a> {
                 let bits = self.bits.interval();
                 let interval = Interval {
                     value: perplexity(bits.value),
-                    low: perplexity(bits.low),
-                    high: perplexity(bits.high).min(f64::MAX),
+                    low: perplexity(bits.low.max(0.0)),
+                    high: perplexity(bits.high),
                 };
                 (Metric::Perplexity, interval, level, change)
             }
@@ -230,10 +230,11 @@ fn within(interval: Interval, low: f64, high: f64) -> Interval {
     }
 }
 
-/// Perplexity of a mean code length in bits per token.
+/// Perplexity of a mean code length in bits per token, or the factor between two. It is held at 10^12: of few predictions of a
+/// broken model the upper end is beyond every number.
 fn perplexity(bits: f64) -> f64 {
-    // Beyond this it is no number that anybody compares.
-    (bits * std::f64::consts::LN_2).min(700.0).exp()
+    const MOST: f64 = 1e12;
+    (bits * std::f64::consts::LN_2).exp().min(MOST)
 }
 
 /// The predictions that are scored, of all that a network made.
@@ -448,7 +449,7 @@ mod tests {
             [(&architecture, &original, true), (&student, &other, false)]
         {
             let examples = accumulator
-                .examples(&architecture.ready(&tensors, 32).unwrap())
+                .examples(&architecture.ready(tensors, 32).unwrap())
                 .unwrap();
             assert!(!examples.is_empty());
             for example in examples {

@@ -15,8 +15,6 @@ use crate::weights::{self, Source};
 
 /// Parameters of the largest model that is held in memory whole, in single precision, original and compressed.
 const LARGEST: u64 = 1_500_000_000;
-/// Tensors that are tables of frequencies, not weights.
-const TABLES: [&str; 1] = ["rope_freqs.weight"];
 
 /// Opens a GGUF.
 ///
@@ -42,7 +40,6 @@ pub(super) fn open(path: &Path) -> Result<Model> {
     let shapes = source
         .tensors()
         .iter()
-        .filter(|tensor| !TABLES.contains(&tensor.name.as_str()))
         .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))
         .collect();
     if let Some(fact) = architecture.mismatch_of_shapes(&shapes) {
@@ -81,9 +78,6 @@ type Read = (
 fn read(source: &dyn Source) -> Result<Read> {
     let (mut tensors, mut stored, mut blocks) = (Tensors::new(), BTreeMap::new(), BTreeMap::new());
     for (i, info) in source.tensors().iter().enumerate() {
-        if TABLES.contains(&info.name.as_str()) {
-            continue;
-        }
         let mut values = vec![0.0; info.elements()];
         source.decode(i, 0..info.rows(), &mut values)?;
         let tensor = Tensor::from_vec(values, info.shape.as_slice(), &Device::Cpu)?;

@@ -176,6 +176,13 @@ pub struct Rotary {
     pub base: f32,
     /// Whether a pair stands side by side; else its halves are half of [`Self::dims`] apart.
     pub interleaved: bool,
+    /// Whether the angle of every pair is divided by a number of its own: tensor [`Rotary::FACTORS`], one for all layers.
+    pub factors: bool,
+}
+
+impl Rotary {
+    /// The tensor of factors, `[dims / 2]`.
+    pub const FACTORS: &str = "rope_freqs.weight";
 }
 
 /// A function of a number.

@@ -1,6 +1,6 @@
 //! Names and shapes of the tensors that a graph needs.
 
-use super::{Graph, Node, Op};
+use super::{Graph, Node, Op, Rotary};
 
 impl Graph {
     /// Names and shapes of all tensors in the order in which they run: `NODE.weight`, `NODE.bias` and, of batch
@@ -17,14 +17,24 @@ impl Graph {
             let others = others.iter().map(|part| format!("{}.{part}", node.name));
             all.extend(others.map(|name| (name, vec![first])));
         }
+        let factors = self.nodes.iter().find_map(|node| match node.op {
+            Op::Rotary(rotary) if rotary.factors => Some(rotary.dims / 2),
+            _ => None,
+        });
+        let table = |pairs| (Rotary::FACTORS.to_owned(), vec![size(pairs)]);
+        all.extend(factors.map(table));
         all
     }
+}
+
+/// Sizes are far below the limit of the type.
+fn size(extent: u32) -> usize {
+    usize::try_from(extent).unwrap_or(usize::MAX)
 }
 
 /// The shape of a node's weights and the names of its vectors, as long as the weights' first dimension.
 fn parts(node: &Node) -> Option<(Vec<usize>, &'static [&'static str])> {
     const BIAS: &[&str] = &["bias"];
-    let size = |extent: u32| usize::try_from(extent).unwrap_or(usize::MAX);
     let biased = |bias: bool| if bias { BIAS } else { &[] };
     Some(match &node.op {
         Op::Linear {

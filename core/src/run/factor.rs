@@ -45,7 +45,7 @@ impl Factor {
 
     /// # Errors
     /// candle's kernel refuses.
-    pub(super) fn multiply(&self, job: Multiply<'_>) -> Result<()> {
+    pub(super) fn multiply(&self, mut job: Multiply<'_>) -> Result<()> {
         match self {
             Self::Plain(weights) => {
                 let mut product = Product::new(job.values, job.count, weights, job.out);
@@ -56,13 +56,13 @@ impl Factor {
                 product.run();
                 Ok(())
             }
-            Self::Packed(weights) => multiply_packed(weights, job),
+            Self::Packed(weights) => multiply_packed(weights, &mut job),
         }
     }
 }
 
 /// The rows are gathered, multiplied at once, and finished one by one.
-fn multiply_packed(weights: &PackedMatrix, job: Multiply<'_>) -> Result<()> {
+fn multiply_packed(weights: &PackedMatrix, job: &mut Multiply<'_>) -> Result<()> {
     let (outputs, inputs) = weights.shape();
     let (pieces, apart) = job.pieces;
     let len = inputs / pieces.max(1);

@@ -469,7 +469,9 @@ impl Lowering<'_> {
             }
             Op::Rotary(rotary) => {
                 let buffer = self.take_over(i, self.read(node, 0))?;
-                self.steps.push(Step::Rotate(turning(rotary, buffer)));
+                let factors = self.factors(node, rotary)?;
+                self.steps
+                    .push(Step::Rotate(turning(rotary, buffer, &factors)));
             }
             Op::MaxPool {
                 size: window,
@@ -498,6 +500,18 @@ impl Lowering<'_> {
             _ => return refuse(node, "is of a kind that cannot be run"),
         }
         Ok(())
+    }
+
+    /// What the angles of pairs are divided by; empty where nothing does.
+    fn factors(&self, node: &Node, rotary: &Rotary) -> Result<Vec<f32>> {
+        if !rotary.factors {
+            return Ok(Vec::new());
+        }
+        let factors = self.weights.numbers(Rotary::FACTORS)?;
+        if factors.len() != size(rotary.dims / 2) || factors.iter().any(|factor| *factor <= 0.0) {
+            return refuse(node, "divides its angles by a table that does not fit it");
+        }
+        Ok(factors)
     }
 
     /// The node whose result a kernel that gives `from` can end with, and the bounds that this means: an activation that
@@ -740,11 +754,15 @@ impl Lowering<'_> {
     }
 }
 
-fn turning(rotary: &Rotary, buffer: usize) -> Rotate {
+/// `factors` divide the angles of the pairs; none where there are none.
+fn turning(rotary: &Rotary, buffer: usize, factors: &[f32]) -> Rotate {
     let pairs = rotary.dims.min(rotary.width) / 2;
     let angle = |pair: u32| {
         let share = f64::from(2 * pair) / f64::from(rotary.dims);
-        f64::from(rotary.base).powf(-share)
+        let factor = factors
+            .get(size(pair))
+            .map_or(1.0, |&factor| f64::from(factor));
+        f64::from(rotary.base).powf(-share) / factor
     };
     Rotate {
         buffer,

@@ -240,6 +240,11 @@ fn decoder(
         )?)
     };
     let width = config.head_width;
+    let factors = match tensors.get("rope_freqs.weight") {
+        Some(factors) if config.factors => factors.to_vec1::<f32>()?,
+        _ => vec![1.0; config.rotary / 2],
+    };
+    let factors = &factors;
     // [t, rotary / 2]
     let angles: Vec<f32> = (0..t)
         .flat_map(|position| {
@@ -248,7 +253,7 @@ fn decoder(
                     .base
                     .0
                     .powf(-2.0 * pair as f32 / config.rotary as f32);
-                position as f32 * frequency
+                position as f32 * frequency / factors[pair]
             })
         })
         .collect();

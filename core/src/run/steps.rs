@@ -184,10 +184,14 @@ impl Step {
             Self::Rotate(rotate) => rotate.run(layouts, frame),
             Self::Map(buffer, map) => frame.each(layouts, *buffer, |numbers| map.run(numbers)),
             Self::Add(to, from) => {
-                frame.both(layouts, (*to, *from), |to, from| rows::add(to, from))
+                frame.both(layouts, (*to, *from), |to, from| {
+                    rows::add(to, from);
+                });
             }
             Self::Multiply(to, by) => {
-                frame.both(layouts, (*to, *by), |to, by| rows::multiply(to, by));
+                frame.both(layouts, (*to, *by), |to, by| {
+                    rows::multiply(to, by);
+                });
             }
             Self::Copy(from, to) => {
                 frame.both(layouts, (*to, *from), |to, from| to.copy_from_slice(from));

@@ -112,9 +112,15 @@ fn metric(derived: &Derived) -> Metric {
     let figures = [&derived.now, &derived.original].into_iter().flatten();
     let measured = figures.clone().find_map(|f| f.measurement.as_ref());
     let text = figures.clone().any(|f| f.profile.unit == Work::Token);
+    // Of a network of bytes the head has as many outputs.
+    let bytes = figures.clone().any(|f| {
+        let last = f.profile.layers.last();
+        last.is_some_and(|last| last.layer.shape.first() == Some(&256))
+    });
     match measured {
         Some(measurement) => measurement.quality.metric,
-        None if text => Metric::BitsPerByte,
+        None if text && bytes => Metric::BitsPerByte,
+        None if text => Metric::Perplexity,
         None => Metric::Accuracy,
     }
 }
@@ -202,12 +208,21 @@ fn accuracy_decimals(half: f64) -> usize {
     usize::from(half < 0.05)
 }
 
+/// Half width from which on decimals of a number are left out.
+const WIDE: f64 = 20.0;
+
+/// Decimals of a number that is no fraction: two, unless the interval is so wide that they would say nothing.
+fn plain_decimals(half: f64) -> usize {
+    let least = if half < WIDE { 2 } else { 0 };
+    format::decimals_for(half, 3).max(least)
+}
+
 /// A value of the metric with the digits that its uncertainty leaves.
 pub(in crate::app) fn value_text(metric: Metric, value: f64, half: f64) -> String {
     if metric.facts().is_fraction {
         format::percent(value, accuracy_decimals(half))
     } else {
-        format::signed_text(value, format::decimals_for(half, 3).max(2))
+        format::signed_text(value, plain_decimals(half))
     }
 }
 
@@ -228,7 +243,7 @@ fn reading(measurement: &Measurement, level: f64) -> String {
             format::signed_text(half * 100.0, decimals),
         )
     } else {
-        let decimals = format::decimals_for(half, 3).max(2);
+        let decimals = plain_decimals(half);
         let (value, half) = (
             format::signed_text(value, decimals),
             format::signed_text(half, decimals),

@@ -257,6 +257,9 @@ fn help(row: &str, unit: Unit) -> &'static str {
         "Bits per byte" => {
             "Bits that the model needs, on average, to encode a byte of held-out text: fewer are better"
         }
+        "Perplexity" => {
+            "How many tokens the model hesitates between, as if all were equally likely: 1 would be certain; fewer are better"
+        }
         _ => "How well the model does on held-out data, which no training saw",
     }
 }

@@ -152,6 +152,9 @@ fn same_top(share: Option<Interval>) -> String {
     })
 }
 
+/// Half width from which on decimals of a number are left out.
+const WIDE: f64 = 20.0;
+
 /// How numbers of a metric are written: in which scale, and with how many decimals.
 pub(super) struct Shown {
     metric: Metric,
@@ -164,7 +167,12 @@ impl Shown {
         let decimals = if metric.facts().is_fraction {
             decimals_for(half_width * 100.0 / 3.0, 2)
         } else {
-            decimals_for(half_width / 3.0, 4).max(metric.facts().decimals)
+            let least = if half_width < WIDE {
+                metric.facts().decimals
+            } else {
+                0
+            };
+            decimals_for(half_width / 3.0, 4).max(least)
         };
         Self { metric, decimals }
     }

@@ -57,6 +57,9 @@ pub struct DecoderConfig {
     pub rotary: usize,
     /// Whether numbers that turn together stand side by side.
     pub interleaved: bool,
+    /// Whether angles are divided by a table, as in Llama 3: `rope_freqs.weight [rotary / 2]`.
+    #[serde(default)]
+    pub factors: bool,
     /// Added to the mean square in normalisation.
     pub epsilon: Number,
     /// Whether the table of tokens is the head too.
@@ -131,12 +134,6 @@ impl DecoderConfig {
                 _ => {}
             }
         }
-        if source.find("rope_freqs.weight").is_some() {
-            return Err(
-                "its rotary angles are scaled by a table (rope_freqs), which is not run here yet"
-                    .to_owned(),
-            );
-        }
         let shape = |name: &str| source.find(name).map(|at| &source.tensors()[at].shape);
         let Some(&[vocabulary, width]) = shape("token_embd.weight").map(Vec::as_slice) else {
             return Err("tensor 'token_embd.weight' is missing or no table".to_owned());
@@ -171,6 +168,7 @@ impl DecoderConfig {
                 Some(_) => whole("rope.dimension_count")?,
             },
             interleaved,
+            factors: source.find(Rotary::FACTORS).is_some(),
             epsilon: Number(float(epsilon).ok_or_else(|| missing(epsilon))? as f32),
             tied: source.find("output.weight").is_none(),
             biases: source.find("blk.0.attn_q.bias").is_some(),
@@ -229,6 +227,7 @@ impl DecoderConfig {
             dims: size(self.rotary),
             base: self.base.0,
             interleaved: self.interleaved,
+            factors: self.factors,
         });
         graph.push(
             Node::new(format!("{name}.rotary"), Role::Other, rotary),

@@ -84,7 +84,7 @@ impl PackedNetwork {
                 for text in tokens.chunks_exact(t.max(1)) {
                     frame.back_to(0);
                     self.0.read(&mut frame, text, t, &mut |_, some| {
-                        all.extend_from_slice(some)
+                        all.extend_from_slice(some);
                     })?;
                 }
                 Ok(Tensor::from_vec(all, (n, t, outputs), &Device::Cpu)?)

@@ -1,0 +1,270 @@
+//! Another program's language model from its file to its quality: a tiny GGUF with random weights, made here.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that called them"
+)]
+
+use std::path::Path;
+
+use wattif_core::engine::{Engine, OwnText, Unobserved};
+use wattif_core::measurement::{Depth, Metric};
+use wattif_core::model::ModelReference;
+use wattif_core::recipe::Recipe;
+
+const WIDTH: usize = 32;
+const HIDDEN: usize = 64;
+const BLOCKS: usize = 2;
+/// All bytes and a piece that begins texts.
+const VOCABULARY: usize = 257;
+
+/// A file being put together (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
+#[derive(Default)]
+struct Gguf {
+    metadata: Vec<u8>,
+    keys: u64,
+    tensors: Vec<(String, Vec<u64>, u32, Vec<u8>)>,
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+impl Gguf {
+    fn key(&mut self, name: &str, kind: u32, value: &[u8]) {
+        text(&mut self.metadata, name);
+        self.metadata.extend(kind.to_le_bytes());
+        self.metadata.extend(value);
+        self.keys += 1;
+    }
+
+    fn number(&mut self, name: &str, value: u32) {
+        self.key(name, 4, &value.to_le_bytes());
+    }
+
+    fn string(&mut self, name: &str, value: &str) {
+        let mut bytes = Vec::new();
+        text(&mut bytes, value);
+        self.key(name, 8, &bytes);
+    }
+
+    fn strings(&mut self, name: &str, values: &[String]) {
+        let mut bytes = 8_u32.to_le_bytes().to_vec();
+        bytes.extend((values.len() as u64).to_le_bytes());
+        values.iter().for_each(|value| text(&mut bytes, value));
+        self.key(name, 9, &bytes);
+    }
+
+    /// Numbers that look random, in single precision (0) or in blocks of 8 bits (8).
+    fn tensor(&mut self, name: &str, shape: &[usize], format: u32, spread: f32) {
+        let seed = self.tensors.len();
+        let len: usize = shape.iter().product();
+        let values: Vec<f32> = (0..len)
+            .map(|i| spread * (((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0))
+            .map(|value| if shape.len() == 1 { 1.0 } else { value })
+            .collect();
+        let bytes = match format {
+            0 => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+            _ => values.chunks(32).flat_map(block).collect(),
+        };
+        // The first dimension of the format is the last here.
+        let shape = shape.iter().rev().map(|&n| n as u64).collect();
+        self.tensors.push((name.to_owned(), shape, format, bytes));
+    }
+
+    fn write(&self, path: &Path) {
+        let mut out = b"GGUF\x03\0\0\0".to_vec();
+        out.extend((self.tensors.len() as u64).to_le_bytes());
+        out.extend(self.keys.to_le_bytes());
+        out.extend(&self.metadata);
+        let mut offset = 0_u64;
+        for (name, shape, format, bytes) in &self.tensors {
+            text(&mut out, name);
+            out.extend((shape.len() as u32).to_le_bytes());
+            shape.iter().for_each(|n| out.extend(n.to_le_bytes()));
+            out.extend(format.to_le_bytes());
+            out.extend(offset.to_le_bytes());
+            offset += bytes.len().next_multiple_of(32) as u64;
+        }
+        out.resize(out.len().next_multiple_of(32), 0);
+        for (.., bytes) in &self.tensors {
+            out.extend(bytes);
+            out.resize(out.len().next_multiple_of(32), 0);
+        }
+        std::fs::write(path, out).unwrap();
+    }
+}
+
+/// A scale in half precision and 32 whole numbers.
+fn block(values: &[f32]) -> Vec<u8> {
+    let scale = half::f16::from_f32(values.iter().fold(0.0_f32, |a, v| a.max(v.abs())) / 127.0);
+    let code = |value: &f32| (value / scale.to_f32()).round() as i8;
+    let mut bytes = scale.to_bits().to_le_bytes().to_vec();
+    bytes.extend(values.iter().map(|value| code(value).to_le_bytes()[0]));
+    bytes
+}
+
+/// The characters that stand for bytes in vocabularies of byte pairs: printable ones for themselves, the others above.
+fn characters() -> Vec<String> {
+    let mut above = 256;
+    let printable = |byte: u32| {
+        (33..=126).contains(&byte) || (161..=172).contains(&byte) || (174..=255).contains(&byte)
+    };
+    (0..256)
+        .map(|byte| {
+            let code = if printable(byte) { byte } else { above };
+            above += u32::from(!printable(byte));
+            char::from_u32(code).unwrap().to_string()
+        })
+        .collect()
+}
+
+fn model(path: &Path, change: impl FnOnce(&mut Gguf)) {
+    let mut gguf = Gguf::default();
+    gguf.string("general.architecture", "llama");
+    for (key, value) in [
+        ("context_length", 64),
+        ("embedding_length", WIDTH),
+        ("block_count", BLOCKS),
+        ("feed_forward_length", HIDDEN),
+        ("attention.head_count", 4),
+        ("attention.head_count_kv", 2),
+        ("rope.dimension_count", 8),
+    ] {
+        gguf.number(&format!("llama.{key}"), value as u32);
+    }
+    let epsilon = 1e-5_f32.to_le_bytes();
+    gguf.key("llama.attention.layer_norm_rms_epsilon", 6, &epsilon);
+    gguf.string("tokenizer.ggml.model", "gpt2");
+    gguf.string("tokenizer.ggml.pre", "gpt-2");
+    let mut pieces = characters();
+    pieces.push("<s>".to_owned());
+    gguf.strings("tokenizer.ggml.tokens", &pieces);
+    gguf.strings("tokenizer.ggml.merges", &[]);
+    gguf.number("tokenizer.ggml.bos_token_id", 256);
+    gguf.key("tokenizer.ggml.add_bos_token", 7, &[1]);
+    gguf.tensor("token_embd.weight", &[VOCABULARY, WIDTH], 0, 1.0);
+    for i in 0..BLOCKS {
+        let own = |name: &str| format!("blk.{i}.{name}.weight");
+        for norm in ["attn_norm", "ffn_norm"] {
+            gguf.tensor(&own(norm), &[WIDTH], 0, 1.0);
+        }
+        for (name, rows, columns) in [
+            ("attn_q", WIDTH, WIDTH),
+            ("attn_k", WIDTH / 2, WIDTH),
+            ("attn_v", WIDTH / 2, WIDTH),
+            ("attn_output", WIDTH, WIDTH),
+            ("ffn_gate", HIDDEN, WIDTH),
+            ("ffn_up", HIDDEN, WIDTH),
+            ("ffn_down", WIDTH, HIDDEN),
+        ] {
+            gguf.tensor(&own(name), &[rows, columns], 8, 0.3);
+        }
+    }
+    gguf.tensor("output_norm.weight", &[WIDTH], 0, 1.0);
+    change(&mut gguf);
+    gguf.write(path);
+}
+
+#[test]
+fn a_gguf_is_opened_measured_and_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    // Angles as Llama 3 divides them.
+    model(&path, |gguf| gguf.tensor("rope_freqs.weight", &[4], 0, 1.0));
+    let reference = ModelReference::File(path.clone());
+    let engine = Engine::open(&reference).unwrap();
+    assert_eq!(engine.model().architecture.family(), "language model");
+    let recipe = Recipe::default();
+    let original = engine.measure(&recipe, Depth::Full, &Unobserved).unwrap();
+    let quality = original.quality;
+    assert_eq!(quality.metric, Metric::Perplexity);
+    // Half of every context but the last prediction.
+    assert_eq!(quality.n, 32 * 31);
+    assert!(1.0 < quality.low && quality.low < quality.value && quality.value < quality.high);
+    assert_eq!(
+        (quality.change.value, quality.value),
+        (0.0, quality.baseline)
+    );
+    assert_eq!(quality.same_top.unwrap().value, 1.0);
+    // The bytes are those of the file: 34 for 32 weights in blocks, 4 for others.
+    let in_blocks = BLOCKS * (3 * WIDTH * WIDTH + 3 * WIDTH * HIDDEN);
+    let others = VOCABULARY * WIDTH + (2 * BLOCKS + 1) * WIDTH + 4;
+    let header = original.profile.header_bytes;
+    let data = (in_blocks / 32 * 34 + 4 * others) as u64;
+    assert!(
+        original.profile.stored_bytes() - header <= data
+            && data - 16 <= original.profile.stored_bytes()
+    );
+    assert!(
+        engine
+            .export(&recipe, &folder.path().join("same.safetensors"))
+            .is_err()
+    );
+
+    let mut narrow = recipe;
+    narrow.quantization.weight_bits = 2;
+    let measured = engine.measure(&narrow, Depth::Full, &Unobserved).unwrap();
+    assert_ne!(measured.quality.value, measured.quality.baseline);
+    assert!(measured.quality.divergence.value > 0.0);
+    assert!(measured.quality.same_top.unwrap().value < 1.0);
+    assert!(measured.profile.stored_bytes() < original.profile.stored_bytes());
+    assert_eq!(measured.examples.len(), 2);
+    let file = folder.path().join("small.safetensors");
+    let written = engine.export(&narrow, &file).unwrap();
+    assert_eq!(written, measured.profile.stored_bytes());
+    assert_eq!(written, std::fs::metadata(&file).unwrap().len());
+
+    // Pruned weights leave their blocks and are 16 bits wide.
+    let mut pruned = recipe;
+    pruned.pruning.sparsity = 0.25;
+    let pruned = engine.measure(&pruned, Depth::Coarse, &Unobserved).unwrap();
+    let layer = pruned
+        .profile
+        .layers
+        .iter()
+        .find(|l| l.layer.name == "blk.0.ffn_up");
+    assert_eq!(layer.unwrap().weight_bits, 16);
+}
+
+#[test]
+fn a_text_of_the_users_is_measured_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    model(&path, |_| {});
+    let reference = ModelReference::File(path);
+    let own = |text: &str, context| OwnText {
+        text: text.to_owned(),
+        context,
+    };
+    let long = "Call me Ishmael. ".repeat(20);
+    let engine = Engine::open_with(&reference, Some(&own(&long, Some(16)))).unwrap();
+    // 340 bytes and the piece before them.
+    assert_eq!(engine.evaluation_set().len(), 21 * 7);
+    let error = Engine::open_with(&reference, Some(&own("too short", None)));
+    assert_eq!(
+        error.err().unwrap().to_string(),
+        "computation failed: 10 tokens of text are fewer than two contexts of 64"
+    );
+}
+
+#[test]
+fn what_is_not_run_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.gguf");
+    let refused = |change: fn(&mut Gguf)| {
+        model(&path, change);
+        let error = Engine::open(&ModelReference::File(path.clone()));
+        error.err().unwrap().to_string()
+    };
+    let experts = refused(|gguf| gguf.number("llama.expert_count", 8));
+    assert!(experts.contains("llama.expert_count = 8"), "{experts}");
+    let more = refused(|gguf| gguf.tensor("blk.9.attn_q.weight", &[WIDTH, WIDTH], 0, 1.0));
+    assert!(more.contains("tensor 'blk.9.attn_q.weight'"), "{more}");
+    let angles = refused(|gguf| gguf.tensor("rope_freqs.weight", &[3], 0, 1.0));
+    assert!(angles.contains("rope_freqs.weight"), "{angles}");
+}
