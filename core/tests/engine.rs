@@ -235,7 +235,7 @@ fn a_language_model_has_no_spiking_version_and_says_why() {
     assert!(
         error
             .to_string()
-            .contains("attention has no rate-coded form"),
+            .contains("only a chain of convolutions has a rate-coded form"),
         "{error}"
     );
 }

@@ -1,6 +1,7 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
 mod lifecycle;
+mod own;
 mod parts;
 mod quality;
 mod text;
@@ -13,8 +14,7 @@ use std::sync::Arc;
 use clap::Args;
 use wattif_core::carbon::{self, Grid};
 use wattif_core::compress::distill::{self, StudentRecord};
-use wattif_core::engine::{Engine, Observer, OwnText};
-use wattif_core::files;
+use wattif_core::engine::{Engine, Observer};
 use wattif_core::footprint;
 use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
 use wattif_core::measurement::{Depth, Measurement, Provenance, StudentNote};
@@ -331,7 +331,10 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         .apply(base.map_or_else(Scenario::default, |preset| preset.scenario.clone()))?;
     let progress = Progress::new();
     progress.show("Opening the model", None);
-    let engine = Engine::open_with(&reference.item, own_text(arguments)?.as_ref())?;
+    let engine = Engine::open_with(
+        &reference.item,
+        own::own_text(arguments.text.as_deref(), &arguments.scenario)?.as_ref(),
+    )?;
     notes::left_out(&engine);
     // What the hardware cannot run is said before the minutes of a training, not after.
     let (target, grid) = place(&scenario)?;
@@ -363,19 +366,6 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         }
     }
     save(arguments, &engine, base, &measurement, &scenario)
-}
-
-/// The text to measure on, where one is given.
-fn own_text(arguments: &ReportArguments) -> wattif_core::Result<Option<OwnText>> {
-    /// Far more than is measured in an hour.
-    const LONGEST: u64 = 64 << 20;
-    let Some(path) = &arguments.text else {
-        return Ok(None);
-    };
-    Ok(Some(OwnText {
-        text: files::read_text(path, LONGEST)?,
-        context: arguments.scenario.context,
-    }))
 }
 
 /// The original in as few bytes as a student, measured on the same samples.

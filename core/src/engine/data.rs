@@ -1,0 +1,60 @@
+//! What a model is measured on: the data that ship for its kind, or a text of the user's.
+
+use crate::error::{Error, Result};
+use crate::evaluate::EvaluationSet;
+use crate::graph::Input;
+use crate::model::{Model, bundled};
+
+/// Tokens of a context that a model with a tokenizer is measured on, at most.
+const TOKEN_CONTEXT: usize = 256;
+/// Tokens of a context of a user's text, where nothing else is asked for: what llama.cpp takes.
+const LLAMA_CPP_CONTEXT: u32 = 512;
+/// Such contexts.
+const TOKEN_CONTEXTS: usize = 32;
+
+/// A text of the user's to measure on.
+#[derive(Debug, Clone)]
+pub struct OwnText {
+    /// The text.
+    pub text: String,
+    /// Tokens of a context; of a model of bytes always its own.
+    pub context: Option<u32>,
+}
+
+impl OwnText {
+    /// All of it, as a model reads it.
+    pub(super) fn set(&self, model: &Model) -> Result<EvaluationSet> {
+        match (model.architecture.input(), &model.tokenizer) {
+            (Input::Tokens { context, .. }, Some(tokenizer)) => {
+                let wanted = self.context.unwrap_or(LLAMA_CPP_CONTEXT).min(context);
+                EvaluationSet::tokens(tokenizer, &self.text, wanted as usize, usize::MAX)
+            }
+            (Input::Tokens { .. }, None) => {
+                EvaluationSet::text(&model.architecture.graph(), self.text.clone().into_bytes())
+            }
+            (Input::Image(_), _) => Err(Error::Infeasible(
+                "the model reads images and cannot be measured on a text".to_owned(),
+            )),
+        }
+    }
+}
+
+/// The held-out data that ships for models like this one.
+pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
+    let architecture = &model.architecture;
+    match architecture.input() {
+        Input::Image(_) => {
+            let (pixels, labels) = bundled::evaluation_images()?;
+            EvaluationSet::images(&architecture.graph(), pixels, labels)
+        }
+        Input::Tokens { context, .. } => match &model.tokenizer {
+            None => EvaluationSet::text(&architecture.graph(), bundled::evaluation_text()?),
+            Some(tokenizer) => {
+                let text = bundled::evaluation_text()?;
+                let text = String::from_utf8_lossy(&text);
+                let context = TOKEN_CONTEXT.min(context as usize);
+                EvaluationSet::tokens(tokenizer, &text, context, TOKEN_CONTEXTS)
+            }
+        },
+    }
+}
