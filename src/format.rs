@@ -115,7 +115,7 @@ pub fn quality(metric: Metric, value: f64) -> String {
         percent(value, 1)
     } else {
         match facts.unit {
-            "" => format!("{} {}", facts.name.to_lowercase(), significant(value, 4)),
+            "" => significant(value, 4),
             unit => format!("{} {unit}", significant(value, 4)),
         }
     }

@@ -590,8 +590,9 @@ fn a_preset_dropped_on_the_window_is_opened() {
     let messages = window.app().messages();
     assert_eq!(messages.len(), 1);
     assert!(
-        messages[0]
-            .contains("neither a preset or device (.ron) nor a model (.safetensors, config.json)"),
+        messages[0].contains(
+            "neither a preset or device (.ron) nor a model (.gguf, .safetensors, config.json)"
+        ),
         "{messages:?}"
     );
     assert_eq!(window.recipe().quantization.weight_bits, 5);

@@ -168,7 +168,7 @@ impl Engine {
     /// that ratio, with weights spread like the original's.
     ///
     /// # Errors
-    /// The recipe is out of range.
+    /// The recipe is out of range, or asks for a student of a family that has none.
     pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
         recipe.validate()?;
         let ratio = recipe.canonical().distillation.ratio;
@@ -181,6 +181,7 @@ impl Engine {
         let planner = match known {
             Some(planner) => planner,
             None => {
+                self.check_students()?;
                 let (student, _) = self.model.architecture.student(ratio);
                 let planner = planner(&self.model.name, &student)?.informed_by(&self.planner);
                 let planner = Arc::new(planner);
@@ -189,6 +190,18 @@ impl Engine {
             }
         };
         Ok(planner.plan(recipe))
+    }
+
+    /// Refuses a distillation ratio below 1 where the family has no smaller networks.
+    fn check_students(&self) -> Result<()> {
+        let architecture = &self.model.architecture;
+        if architecture.has_students() {
+            return Ok(());
+        }
+        Err(Error::Infeasible(format!(
+            "students of a {} cannot be trained here; the distillation ratio must be 1",
+            architecture.family()
+        )))
     }
 
     /// The best measurement of a recipe so far, of the network that stands for its ratio now.
@@ -215,6 +228,9 @@ impl Engine {
         recipe.validate()?;
         let recipe = recipe.canonical();
         let student = self.student(&recipe);
+        if student.is_none() && recipe.distillation.ratio < 1.0 {
+            self.check_students()?;
+        }
         let key = store_key(&recipe, student.as_deref());
         let known = lock(&self.store).get(&key).cloned();
         if let Some(known) = known
@@ -267,13 +283,8 @@ impl Engine {
                     .to_owned(),
             ));
         }
+        self.check_students()?;
         let (architecture, description) = self.model.architecture.student(distillation.ratio);
-        if architecture == self.model.architecture {
-            return Err(Error::Infeasible(format!(
-                "students of a {} cannot be trained here",
-                architecture.family()
-            )));
-        }
         let data = bundled::training_set(&self.model.architecture)?;
         let baseline = self.baseline(&Unobserved)?;
         let trained = train_student(

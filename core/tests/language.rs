@@ -219,6 +219,20 @@ fn a_gguf_is_opened_measured_and_exported() {
     assert_eq!(written, measured.profile.stored_bytes());
     assert_eq!(written, std::fs::metadata(&file).unwrap().len());
 
+    // The packed file has no tokenizer and says so.
+    let packed = Engine::open(&ModelReference::File(file)).err().unwrap();
+    assert!(packed.to_string().contains("tokenizer"), "{packed}");
+
+    // There are no smaller networks of this kind, and none is made up.
+    let mut student = recipe;
+    student.distillation.ratio = 0.5;
+    assert!(engine.predict(&student).is_err());
+    assert!(
+        engine
+            .measure(&student, Depth::Coarse, &Unobserved)
+            .is_err()
+    );
+
     // Pruned weights leave their blocks and are 16 bits wide.
     let mut pruned = recipe;
     pruned.pruning.sparsity = 0.25;

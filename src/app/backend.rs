@@ -27,6 +27,8 @@ pub struct ModelFacts {
     pub unit: Unit,
     /// SHA-256 of its weights.
     pub hash: String,
+    /// Whether students of it can be trained or are known by their shapes.
+    pub has_students: bool,
     /// Distillation ratios that are answered at once, smallest first.
     pub ratios: Vec<f64>,
     /// Where its shapes were published, where only they are known and there are no weights to run.

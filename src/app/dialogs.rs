@@ -41,7 +41,11 @@ impl Purpose {
 
     const fn file(self) -> (&'static str, &'static [&'static str], &'static str) {
         match self {
-            Self::OpenModel => ("Weights or configuration", &["safetensors", "json"], ""),
+            Self::OpenModel => (
+                "Weights or configuration",
+                &["gguf", "safetensors", "json"],
+                "",
+            ),
             Self::OpenPreset | Self::SavePreset => ("WattIf preset", &["ron"], "preset.ron"),
             Self::ExportCsv => ("Table", &["csv"], "charts.csv"),
             Self::ExportPng => ("Picture", &["png"], "charts.png"),

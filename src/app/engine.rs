@@ -56,6 +56,7 @@ impl EngineBackend {
             parameters: model.architecture.parameters(),
             unit: model.architecture.unit(),
             hash: model.hash.clone(),
+            has_students: model.architecture.has_students(),
             ratios,
             source: None,
             understood: Vec::new(),

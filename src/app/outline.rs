@@ -35,6 +35,7 @@ impl OutlineBackend {
             parameters: outline.parameters(),
             unit: outline.unit(),
             hash: String::new(),
+            has_students: true,
             ratios: Vec::new(),
             packed: false,
             published: Some(outline.published_bits()),

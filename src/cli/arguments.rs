@@ -18,7 +18,7 @@ use wattif_core::software::Software;
 #[derive(Debug, Args)]
 pub(super) struct SourceArguments {
     /// A model by name ("llama 3.1 70b"): a bundled one (bundled:NAME) or a network known by its shapes (catalogue:NAME);
-    /// or a safetensors file, a config.json or the folder of one, dense:70e9, moe:235e9:22e9
+    /// or a GGUF or safetensors file, a config.json or the folder of one, dense:70e9, moe:235e9:22e9
     #[arg(long, value_name = "MODEL", required_unless_present = "preset", value_parser = model_name)]
     pub(super) model: Option<String>,
     /// A preset to start from; other arguments replace single values of it

@@ -350,6 +350,7 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                     parameters: architecture.parameters(),
                     unit: architecture.unit(),
                     hash: HASH.to_owned(),
+                    has_students: true,
                     ratios,
                 })]
             }

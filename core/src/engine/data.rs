@@ -47,7 +47,13 @@ pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
             let (pixels, labels) = bundled::evaluation_images()?;
             EvaluationSet::images(&architecture.graph(), pixels, labels)
         }
-        Input::Tokens { context, .. } => match &model.tokenizer {
+        Input::Tokens {
+            context,
+            vocabulary,
+        } => match &model.tokenizer {
+            None if vocabulary != 256 => Err(Error::Infeasible(format!(
+                "the file does not carry the tokenizer of its {vocabulary} tokens, as files that this program packs do not; open the file that it was made from"
+            ))),
             None => EvaluationSet::text(&architecture.graph(), bundled::evaluation_text()?),
             Some(tokenizer) => {
                 let text = bundled::evaluation_text()?;

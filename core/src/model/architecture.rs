@@ -163,7 +163,8 @@ impl Architecture {
     }
 
     /// The student of `ratio` times this network's parameters, as near as whole channels allow, and what was done:
-    /// students are narrower, never shallower. From ratio 1 on it is the network itself.
+    /// students are narrower, never shallower. From ratio 1 on, and where [`Self::has_students`] says no, it is the network
+    /// itself.
     pub fn student(&self, ratio: f64) -> (Self, String) {
         if ratio >= 1.0 {
             return (self.clone(), "the original network".to_owned());
@@ -175,6 +176,13 @@ impl Architecture {
                 "the original network: none smaller is made of its family".to_owned(),
             )
         })
+    }
+
+    /// Whether smaller networks like it are made, which can be trained to be its students.
+    pub fn has_students(&self) -> bool {
+        self.inner()
+            .narrowed(0.5 * self.parameters() as f64)
+            .is_some()
     }
 
     /// Random weights from a seed, as training starts from: He's normal distribution for convolutions (He et al. 2015,

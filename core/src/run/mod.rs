@@ -30,7 +30,7 @@ use self::lower::Widths;
 use self::matrix::{Matrix, Product};
 use self::program::{Frame, Program};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Input};
+use crate::graph::{Extent, Graph, Input};
 use crate::model::Tensors;
 
 /// Images that a core takes at least at a time.
@@ -79,16 +79,9 @@ impl Network {
     /// As [`Self::run`].
     pub fn run_last(&self, input: &Tensor, last: usize) -> Result<Tensor> {
         match self.0.input {
-            Input::Image((channels, rows, columns)) => {
-                let (n, ..) = input.dims4()?;
-                let expected = [channels, rows, columns].map(|extent| extent as usize);
-                if input.dims()[1..] != expected {
-                    return Err(Error::Compute(format!(
-                        "images have shape {:?}, expected {expected:?}",
-                        &input.dims()[1..],
-                    )));
-                }
-                let outputs = self.images(&input.flatten_all()?.to_vec1::<f32>()?)?;
+            Input::Image(extent) => {
+                let (n, images) = pixels(input, extent)?;
+                let outputs = self.images(&images)?;
                 Ok(Tensor::from_vec(
                     outputs,
                     (n, self.outputs()),
@@ -167,6 +160,19 @@ impl Network {
             frame: self.0.frame(1),
         })
     }
+}
+
+/// How many images `[n, channels, rows, columns]` there are, and their numbers.
+fn pixels(images: &Tensor, (channels, rows, columns): Extent) -> Result<(usize, Vec<f32>)> {
+    let (n, ..) = images.dims4()?;
+    let expected = [channels, rows, columns].map(|extent| extent as usize);
+    if images.dims()[1..] != expected {
+        return Err(Error::Compute(format!(
+            "images have shape {:?}, expected {expected:?}",
+            &images.dims()[1..],
+        )));
+    }
+    Ok((n, images.flatten_all()?.to_vec1()?))
 }
 
 /// One layer alone, to be timed: the same product on every core, as when a batch is spread over them.

@@ -18,8 +18,18 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     slider(ui, app, Axis::WeightBits, Room::Wide, queue);
     group(ui, &recipe, queue);
     slider(ui, app, Axis::ActivationBits, Room::Wide, queue);
-    slider(ui, app, Axis::Ratio, Room::Wide, queue);
-    temperature(ui, &recipe, queue);
+    let has_students = (app.model.facts.as_ref()).is_none_or(|facts| facts.has_students);
+    let knob = ui.add_enabled_ui(has_students, |ui| {
+        slider(ui, app, Axis::Ratio, Room::Wide, queue);
+    });
+    if has_students {
+        temperature(ui, &recipe, queue);
+    } else {
+        // In the place of the temperature, which only students have.
+        knob.response
+            .on_hover_text("Smaller networks of this family are not trained here");
+        caption(ui, "No students of this kind of network");
+    }
 }
 
 /// One slider of the recipe or the scenario.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use wattif_core::carbon::{self, Grid};
-use wattif_core::compress::distill::{self, StudentRecord};
+use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::{Engine, Observer};
 use wattif_core::footprint;
 use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
@@ -39,7 +39,6 @@ use super::arguments::{ScenarioArguments, SourceArguments};
 use super::notes;
 use super::out::{Out, Progress, complain};
 use super::packed;
-use crate::words;
 
 /// Arguments of `wattif report`.
 #[derive(Debug, Args)]
@@ -352,7 +351,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     }
     let mut report = compute(&engine, &scenario, &measurement)?;
     report.understood = understood(arguments, reference)?;
-    report.measurement.rival = compared(&engine, &measurement, &progress)?;
+    report.measurement.rival = quality::compared(&engine, &measurement, &progress)?;
     if arguments.measure_speed {
         report.packed = Some(packed::measure(&engine, &recipe, &scenario, &progress)?);
     }
@@ -366,24 +365,6 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         }
     }
     save(arguments, &engine, base, &measurement, &scenario)
-}
-
-/// The original in as few bytes as a student, measured on the same samples.
-fn compared(
-    engine: &Engine,
-    student: &Measurement,
-    progress: &Progress,
-) -> wattif_core::Result<Option<RivalView>> {
-    let Some(recipe) = distill::rival(&student.recipe, |recipe| engine.predict(recipe).ok()) else {
-        return Ok(None);
-    };
-    let rival = engine.measure(&recipe, student.depth, progress)?;
-    Ok(Some(RivalView {
-        recipe: rival.recipe,
-        stored_bytes: rival.profile.stored_bytes(),
-        quality: rival.quality,
-        words: words::rival(student, &rival),
-    }))
 }
 
 /// How names were understood that were not the identifier or name of what is reported on.

@@ -1,10 +1,13 @@
 //! What was measured, in lines: quality, stored bytes, zeros, spikes.
 
-use wattif_core::measurement::{Interval, Metric, Quality, Spiking};
+use wattif_core::compress::distill;
+use wattif_core::engine::Engine;
+use wattif_core::measurement::{Interval, Measurement, Metric, Quality, Spiking};
 
-use super::super::out::{aligned, row, wrapped};
-use super::{MeasurementView, Report};
+use super::super::out::{Progress, aligned, row, wrapped};
+use super::{MeasurementView, Report, RivalView};
 use crate::format::{count, decimals_for, percent, saving, signed_text, significant};
+use crate::words;
 
 pub(super) fn measured(report: &Report) -> Vec<String> {
     let mut lines = match &report.measurement.quality {
@@ -138,6 +141,24 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
         .collect();
     lines.extend(aligned(&rows, &[]));
     lines
+}
+
+/// The original in as few bytes as a student, measured on the same samples.
+pub(super) fn compared(
+    engine: &Engine,
+    student: &Measurement,
+    progress: &Progress,
+) -> wattif_core::Result<Option<RivalView>> {
+    let Some(recipe) = distill::rival(&student.recipe, |recipe| engine.predict(recipe).ok()) else {
+        return Ok(None);
+    };
+    let rival = engine.measure(&recipe, student.depth, progress)?;
+    Ok(Some(RivalView {
+        recipe: rival.recipe,
+        stored_bytes: rival.profile.stored_bytes(),
+        quality: rival.quality,
+        words: words::rival(student, &rival),
+    }))
 }
 
 /// How often the most probable token is the original's; nothing where that was not counted.

@@ -11,7 +11,7 @@ use super::factor::{Factor, Table};
 use super::lower::{self, Weights, Widths};
 use super::program::{Frame, Program};
 use super::steps::Step;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Graph, Input};
 
 pub use matrix::PackedFormat;
@@ -61,18 +61,10 @@ impl PackedNetwork {
         let mut all = vec![0.0; 0];
         let mut frame = self.0.frame(1);
         match self.0.input {
-            Input::Image((channels, rows, columns)) => {
-                let (n, ..) = input.dims4()?;
-                let expected = [channels, rows, columns].map(|extent| extent as usize);
-                if input.dims()[1..] != expected {
-                    return Err(Error::Compute(format!(
-                        "images have shape {:?}, expected {expected:?}",
-                        &input.dims()[1..],
-                    )));
-                }
-                let images = input.flatten_all()?.to_vec1::<f32>()?;
+            Input::Image(extent) => {
+                let (n, images) = super::pixels(input, extent)?;
                 all.resize(n * outputs, 0.0);
-                let each = images.chunks_exact(expected.iter().product());
+                let each = images.chunks_exact((images.len() / n.max(1)).max(1));
                 for (image, out) in each.zip(all.chunks_exact_mut(outputs)) {
                     self.0.classify(image, &mut frame, out)?;
                 }
