@@ -16,7 +16,7 @@ mod work;
 pub use language::{AttentionLayers, ExpertLayers, Language};
 pub use node::{Node, Role, Value};
 pub use op::{
-    Activation, Attention, Chosen, Conv, Extent, Op, Rotary, Rule, Scores, Sized, Window,
+    Activation, Attention, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores, Sized, Window,
 };
 
 use crate::profile::{Layer, Unit};
@@ -73,7 +73,8 @@ impl Graph {
 
     /// Numbers of a row of the result, of a network that can be run: classes or tokens.
     pub fn outputs(&self) -> usize {
-        match self.nodes.last().map(|node| &node.op) {
+        let last = self.nodes.iter().rfind(|node| !node.op.is_on_the_way());
+        match last.map(|node| &node.op) {
             Some(Op::Linear { outputs, .. }) => *outputs as usize,
             _ => 0,
         }

@@ -48,6 +48,23 @@ pub enum Op {
     Add,
     /// The product of two results of equal shape, done on the way (gates).
     Multiply,
+    /// The product with a constant, done on the way.
+    Times {
+        /// The constant.
+        factor: f32,
+    },
+    /// Numbers are held below a cap smoothly, `cap · tanh(x / cap)`, done on the way.
+    Cap {
+        /// The cap.
+        cap: f32,
+    },
+    /// Some numbers of every row, done on the way.
+    Slice {
+        /// Numbers before them.
+        at: u32,
+        /// How many they are.
+        width: u32,
+    },
     /// Turns pairs of numbers of every head by an angle that grows with the position, done on the way.
     Rotary(Rotary),
     /// The largest number of every window of an image, by channel, done on the way by the kernel before it; places beyond
@@ -104,6 +121,9 @@ impl Op {
             Self::Activation(_)
                 | Self::Add
                 | Self::Multiply
+                | Self::Times { .. }
+                | Self::Cap { .. }
+                | Self::Slice { .. }
                 | Self::Rotary(_)
                 | Self::MaxPool { .. }
         )
@@ -165,7 +185,7 @@ pub enum Rule {
 }
 
 /// Rotary position embedding (Su et al. 2021, <https://arxiv.org/abs/2104.09864>): pair i of a head turns by
-/// position × base^(−2i / dims).
+/// position / divisor × base^(−2i / dims).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rotary {
     /// Width of a head.
@@ -176,13 +196,41 @@ pub struct Rotary {
     pub base: f32,
     /// Whether a pair stands side by side; else its halves are half of [`Self::dims`] apart.
     pub interleaved: bool,
-    /// Whether the angle of every pair is divided by a number of its own: tensor [`Rotary::FACTORS`], one for all layers.
-    pub factors: bool,
+    /// What the angle of every pair is divided by.
+    pub factors: Factors,
+    /// What positions are divided by.
+    pub divisor: f32,
+    /// What the numbers that turn are multiplied by.
+    pub magnitude: f32,
 }
 
-impl Rotary {
-    /// The tensor of factors, `[dims / 2]`.
-    pub const FACTORS: &str = "rope_freqs.weight";
+/// What the angle of every pair is divided by: a table `[dims / 2]`, one for all layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Factors {
+    /// Nothing.
+    None,
+    /// The only table.
+    One,
+    /// The table for short contexts, of two.
+    Short,
+}
+
+impl Factors {
+    /// The only table.
+    pub const ONE: &str = "rope_freqs.weight";
+    /// The table for contexts as long as in training at first.
+    pub const SHORT: &str = "rope_factors_short.weight";
+    /// The table for longer ones.
+    pub const LONG: &str = "rope_factors_long.weight";
+
+    /// The tables that a file has; the first is the one that is used.
+    pub const fn tables(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::One => &[Self::ONE],
+            Self::Short => &[Self::SHORT, Self::LONG],
+        }
+    }
 }
 
 /// A function of a number.

@@ -1,6 +1,6 @@
 //! Names and shapes of the tensors that a graph needs.
 
-use super::{Graph, Node, Op, Rotary};
+use super::{Graph, Node, Op};
 
 impl Graph {
     /// Names and shapes of all tensors in the order in which they run: `NODE.weight`, `NODE.bias` and, of batch
@@ -18,11 +18,14 @@ impl Graph {
             all.extend(others.map(|name| (name, vec![first])));
         }
         let factors = self.nodes.iter().find_map(|node| match node.op {
-            Op::Rotary(rotary) if rotary.factors => Some(rotary.dims / 2),
+            Op::Rotary(rotary) if !rotary.factors.tables().is_empty() => Some(rotary),
             _ => None,
         });
-        let table = |pairs| (Rotary::FACTORS.to_owned(), vec![size(pairs)]);
-        all.extend(factors.map(table));
+        if let Some(rotary) = factors {
+            let shape = vec![size(rotary.dims / 2)];
+            let tables = rotary.factors.tables().iter();
+            all.extend(tables.map(|table| ((*table).to_owned(), shape.clone())));
+        }
         all
     }
 }

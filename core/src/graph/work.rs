@@ -125,6 +125,9 @@ fn count(op: &Op, graph: &Graph) -> Counted {
         Op::Activation(_)
         | Op::Add
         | Op::Multiply
+        | Op::Times { .. }
+        | Op::Cap { .. }
+        | Op::Slice { .. }
         | Op::Rotary(_)
         | Op::MaxPool { .. }
         | Op::Mean => folded(0),

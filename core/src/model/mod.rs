@@ -24,8 +24,8 @@ pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
 pub(crate) use families::recognise;
 pub use families::{
-    BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, GptConfig, LAYER_NORM_EPSILON,
-    Number, ResidualConfig, Stage, Stem,
+    BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, Feed, Form, Function,
+    GptConfig, LAYER_NORM_EPSILON, NormRule, Norms, Number, ResidualConfig, Scales, Stage, Stem,
 };
 pub(crate) use names::known_by_shapes;
 pub use names::{named, search};

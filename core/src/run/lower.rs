@@ -288,6 +288,21 @@ impl Lowering<'_> {
                 });
                 self.release(other);
             }
+            Op::Times { factor } => {
+                let buffer = self.take_over(i, self.read(node, 0))?;
+                self.steps.push(Step::Map(buffer, Map::Times(*factor)));
+            }
+            Op::Cap { cap } => {
+                let buffer = self.take_over(i, self.read(node, 0))?;
+                self.steps.push(Step::Map(buffer, Map::Cap(*cap)));
+            }
+            Op::Slice { at, .. } => {
+                let from = self.read(node, 0);
+                let all = self.buffer_of(from)?;
+                let out = self.give(i);
+                self.steps.push(Step::Slice(all, size(*at), out));
+                self.release(from);
+            }
             Op::Rotary(rotary) => {
                 let buffer = self.take_over(i, self.read(node, 0))?;
                 let factors = self.factors(node, rotary)?;
@@ -325,10 +340,10 @@ impl Lowering<'_> {
 
     /// What the angles of pairs are divided by; empty where nothing does.
     fn factors(&self, node: &Node, rotary: &Rotary) -> Result<Vec<f32>> {
-        if !rotary.factors {
+        let Some(table) = rotary.factors.tables().first() else {
             return Ok(Vec::new());
-        }
-        let factors = self.weights.numbers(Rotary::FACTORS)?;
+        };
+        let factors = self.weights.numbers(table)?;
         if factors.len() != size(rotary.dims / 2) || factors.iter().any(|factor| *factor <= 0.0) {
             return refuse(node, "divides its angles by a table that does not fit it");
         }

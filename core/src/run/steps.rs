@@ -1,13 +1,15 @@
 //! The steps of a [`super::program::Program`]: each reads some buffers and writes one.
 
+mod text;
+
 use std::mem::take;
 
-use super::attention::{Heads, Strip};
 use super::factor::{Factor, Multiply, Table};
 use super::matrix::{Finish, Rows};
 use super::program::{Frame, Layout, Plane};
 use super::rows;
 use crate::error::Result;
+pub(super) use text::{Attend, Rotate};
 
 /// One step.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(super) enum Step {
     Multiply(usize, usize),
     /// What is inside the first buffer is copied into the second.
     Copy(usize, usize),
+    /// Some numbers of every row of the first buffer, from this place on, into the second.
+    Slice(usize, usize, usize),
     /// Numbers are rounded to so many bits, in place.
     Quantize(usize, u8),
     MaxPool(Pool),
@@ -115,35 +119,14 @@ pub(super) struct Norm {
     pub(super) epsilon: f32,
 }
 
-/// Attention; queries, keys and values by buffer and place in a row.
-#[derive(Debug)]
-pub(super) struct Attend {
-    pub(super) queries: (usize, usize),
-    pub(super) keys: (usize, usize),
-    pub(super) values: (usize, usize),
-    pub(super) heads: Heads,
-    /// Its place among the attentions.
-    pub(super) place: usize,
-    pub(super) out: usize,
-}
-
-/// Turns the pairs of every head in place.
-#[derive(Debug)]
-pub(super) struct Rotate {
-    pub(super) buffer: usize,
-    /// Width of a head.
-    pub(super) width: usize,
-    /// Angle per position of each pair.
-    pub(super) frequencies: Vec<f64>,
-    pub(super) interleaved: bool,
-}
-
 /// A function of every number.
 #[derive(Debug)]
 pub(super) enum Map {
     Gelu,
     Silu,
     Clamp(f32, f32),
+    Times(f32),
+    Cap(f32),
     ScaleShift {
         scale: Vec<f32>,
         shift: Vec<f32>,
@@ -196,6 +179,7 @@ impl Step {
             Self::Copy(from, to) => {
                 frame.both(layouts, (*to, *from), |to, from| to.copy_from_slice(from));
             }
+            Self::Slice(from, at, to) => text::slice(layouts, frame, (*from, *at), *to),
             Self::Quantize(buffer, bits) => frame.quantize(layouts, *buffer, *bits),
             Self::MaxPool(pool) => pool.run(layouts, frame),
             Self::Mean(from, to) => mean(layouts, frame, *from, *to),
@@ -372,84 +356,14 @@ impl Norm {
     }
 }
 
-impl Attend {
-    fn run(&self, layouts: &[Layout], frame: &mut Frame) {
-        let mut attention = take(&mut frame.attention);
-        let mut out = take(&mut frame.buffers[self.out]);
-        let mut caches = take(&mut frame.caches[self.place]);
-        // All tokens of this call are read before any rows are picked.
-        let n = frame.rows.len() / frame.texts.max(1);
-        let kept = self.heads.kv_heads * self.heads.width;
-        let width = layouts[self.out].width();
-        let texts = caches.iter_mut().zip(out.chunks_exact_mut(n * width));
-        for (text, (cache, out)) in texts.enumerate() {
-            for ((buffer, at), rows) in [
-                (self.keys, &mut cache.keys),
-                (self.values, &mut cache.values),
-            ] {
-                let step = layouts[buffer].width();
-                let new = frame.buffers[buffer][text * n * step..].chunks_exact(step);
-                for row in new.take(n) {
-                    rows.extend_from_slice(&row[at..at + kept]);
-                }
-            }
-            let strip = |values, step, first| Strip {
-                values,
-                step,
-                first,
-            };
-            let (buffer, at) = self.queries;
-            let step = layouts[buffer].width();
-            let strips = (
-                strip(&frame.buffers[buffer], step, text * n * step + at),
-                strip(&cache.keys, kept, 0),
-                strip(&cache.values, kept, 0),
-            );
-            attention.run(&self.heads, strips, frame.from..frame.from + n, out);
-        }
-        frame.caches[self.place] = caches;
-        frame.buffers[self.out] = out;
-        frame.attention = attention;
-    }
-}
-
-impl Rotate {
-    fn run(&self, layouts: &[Layout], frame: &mut Frame) {
-        let layout = &layouts[self.buffer];
-        let range = frame.range(layout);
-        let mut buffer = take(&mut frame.buffers[self.buffer]);
-        let half = self.frequencies.len();
-        let mut turns = vec![(0.0_f32, 0.0_f32); half];
-        let rows = buffer[range].chunks_exact_mut(layout.width());
-        for (i, row) in frame.rows.clone().zip(rows) {
-            let position = frame.position(i) as f64;
-            for (turn, frequency) in turns.iter_mut().zip(&self.frequencies) {
-                let (sin, cos) = (position * frequency).sin_cos();
-                *turn = (sin as f32, cos as f32);
-            }
-            for head in row.chunks_exact_mut(self.width) {
-                for (pair, &(sin, cos)) in turns.iter().enumerate() {
-                    let (a, b) = if self.interleaved {
-                        (2 * pair, 2 * pair + 1)
-                    } else {
-                        (pair, pair + half)
-                    };
-                    let (x, y) = (head[a], head[b]);
-                    head[a] = x * cos - y * sin;
-                    head[b] = x * sin + y * cos;
-                }
-            }
-        }
-        frame.buffers[self.buffer] = buffer;
-    }
-}
-
 impl Map {
     fn run(&self, numbers: &mut [f32]) {
         match self {
             Self::Gelu => rows::gelu(numbers),
             Self::Silu => rows::silu(numbers),
             Self::Clamp(low, high) => rows::clamp(numbers, *low, *high),
+            Self::Times(factor) => numbers.iter_mut().for_each(|number| *number *= factor),
+            Self::Cap(cap) => rows::cap(numbers, *cap),
             Self::ScaleShift {
                 scale,
                 shift,

@@ -3,8 +3,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::model::{
-    Architecture, Block, BlockKind, CnnConfig, DecoderConfig, GptConfig, Number, ResidualConfig,
-    Stage, Stem,
+    Architecture, Block, BlockKind, CnnConfig, DecoderConfig, Form, GptConfig, Number,
+    ResidualConfig, Stage, Stem,
 };
 
 /// Largest difference of a logit, relative to the largest logit: single precision through a dozen layers.
@@ -72,6 +72,7 @@ fn decoders() -> [Architecture; 2] {
         biases: false,
         head_norms: false,
         window: None,
+        form: Form::default(),
     };
     let second = DecoderConfig {
         width: 30,

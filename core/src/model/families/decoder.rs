@@ -1,21 +1,28 @@
-//! Language models of the kind of Llama: a decoder with root mean square normalisation before every part, rotary positions,
-//! grouped queries, and a feed-forward layer with a gate (Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>).
+//! Language models: decoders of the kind of Llama, with root mean square normalisation before every part, rotary positions,
+//! grouped queries, and a feed-forward layer with a gate (Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>), and
+//! kinds that do some of this differently ([`Form`]).
 //!
 //! Tensors are called as in GGUF files: `token_embd.weight [vocabulary, d]`, per block i from 0 `blk.{i}.attn_norm`,
 //! `blk.{i}.attn_q`, `attn_k`, `attn_v`, `attn_output`, `ffn_norm`, `ffn_gate`, `ffn_up`, `ffn_down`, with some of them
-//! `attn_q_norm` and `attn_k_norm [head width]`, then `output_norm` and, where it is not the table of tokens once more,
+//! `attn_q_norm` and `attn_k_norm [head width]`, `attn_qkv` in place of three, norms of what a part gives
+//! (`post_attention_norm`, `post_ffw_norm`), then `output_norm` and, where it is not the table of tokens once more,
 //! `output`.
 
+mod block;
+mod form;
 mod gguf;
+mod kinds;
+#[cfg(test)]
+mod tests;
 
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Family, Sizes};
-use crate::graph::{
-    Activation, Attention, Graph, Input, Node, Op, Role, Rotary, Rule, Scores, Value,
-};
+pub use form::{Feed, Form, Function, NormRule, Norms, Scales};
+
+use crate::graph::{Graph, Input, Node, Op, Role, Value};
 use crate::profile::Unit;
 use crate::serving::architecture::{Biases, Transformer};
 
@@ -71,6 +78,9 @@ pub struct DecoderConfig {
     pub head_norms: bool,
     /// Most tokens that are looked back over, where that is less than the context.
     pub window: Option<usize>,
+    /// What it does differently from Llama.
+    #[serde(default, skip_serializing_if = "Form::is_usual")]
+    pub form: Form,
 }
 
 /// Sizes are far below the limit of the type.
@@ -85,107 +95,6 @@ fn linear(name: String, role: Role, outputs: usize, inputs: usize, bias: bool) -
         bias,
     };
     Node::new(name, role, op)
-}
-
-impl DecoderConfig {
-    fn norm(&self, name: String, width: usize) -> Node {
-        let op = Op::Norm {
-            width: size(width),
-            parameters: 1,
-            rule: Some(Rule::RootMeanSquare {
-                epsilon: self.epsilon.0,
-            }),
-        };
-        Node::new(name, Role::Norm, op)
-    }
-
-    fn attention(&self) -> Attention {
-        Attention {
-            heads: size(self.heads),
-            kv_heads: size(self.kv_heads),
-            width: size(self.head_width),
-            reading_widths: 2 * size(self.head_width),
-            cached: 2 * size(self.kv_heads * self.head_width),
-            earlier: false,
-            window: self.window.map(size),
-            picked: false,
-            positions: None,
-            latent: false,
-            scores: Some(Scores {
-                scale: 1.0 / (self.head_width as f32).sqrt(),
-                causal: true,
-                cap: None,
-            }),
-        }
-    }
-
-    /// The queries or keys of a block: projected, perhaps normalised, turned.
-    fn turned(&self, graph: &mut Graph, name: &str, heads: usize, from: Value) -> Value {
-        let width = self.head_width;
-        let project = linear(
-            name.to_owned(),
-            Role::Attention,
-            heads * width,
-            self.width,
-            self.biases,
-        );
-        let mut x = graph.push(project, &[from]);
-        if self.head_norms {
-            x = graph.push(self.norm(format!("{name}_norm"), width), &[x]);
-        }
-        let rotary = Op::Rotary(Rotary {
-            width: size(width),
-            dims: size(self.rotary),
-            base: self.base.0,
-            interleaved: self.interleaved,
-            factors: self.factors,
-        });
-        graph.push(
-            Node::new(format!("{name}.rotary"), Role::Other, rotary),
-            &[x],
-        )
-    }
-
-    fn block(&self, graph: &mut Graph, i: usize, x: Value) -> Value {
-        let own = |name: &str| format!("blk.{i}.{name}");
-        let on_the_way = |name: &str, op| Node::new(own(name), Role::Other, op);
-        let (d, feed) = (self.width, Role::FeedForward);
-        let (queries, kept) = (
-            self.heads * self.head_width,
-            self.kv_heads * self.head_width,
-        );
-        let normed = graph.push(self.norm(own("attn_norm"), d), &[x]);
-        let q = self.turned(graph, &own("attn_q"), self.heads, normed);
-        let k = self.turned(graph, &own("attn_k"), self.kv_heads, normed);
-        let values = linear(own("attn_v"), Role::Attention, kept, d, self.biases);
-        let v = graph.push(values, &[normed]);
-        let attend = Node::new(
-            own("attn"),
-            Role::Attention,
-            Op::Attention(self.attention()),
-        );
-        let mixed = graph.push(attend, &[q, k, v]);
-        let output = linear(own("attn_output"), Role::Attention, d, queries, false);
-        let mixed = graph.push(output, &[mixed]);
-        let x = graph.push(on_the_way("attn_sum", Op::Add), &[x, mixed]);
-        let normed = graph.push(self.norm(own("ffn_norm"), d), &[x]);
-        let gate = graph.push(
-            linear(own("ffn_gate"), feed, self.hidden, d, false),
-            &[normed],
-        );
-        let silu = on_the_way("ffn_silu", Op::Activation(Activation::Silu));
-        let gate = graph.push(silu, &[gate]);
-        let up = graph.push(
-            linear(own("ffn_up"), feed, self.hidden, d, false),
-            &[normed],
-        );
-        let inner = graph.push(on_the_way("ffn_gated", Op::Multiply), &[gate, up]);
-        let down = graph.push(
-            linear(own("ffn_down"), feed, d, self.hidden, false),
-            &[inner],
-        );
-        graph.push(on_the_way("ffn_sum", Op::Add), &[x, down])
-    }
 }
 
 impl Family for DecoderConfig {
@@ -214,7 +123,21 @@ impl Family for DecoderConfig {
             table.name = format!("{TABLE}.rows");
             table.shares = Some(TABLE.to_owned());
         }
+        let on_the_way = |name: &str, op| Node::new(name, Role::Other, op);
+        let times = |number: Number| Op::Times { factor: number.0 };
         let mut x = graph.push(table, &[Value::Input]);
+        if let Some(scale) = self.form.scales.embedding {
+            x = graph.push(on_the_way("token_embd.scaled", times(scale)), &[x]);
+        }
+        if self.form.learnt_positions {
+            let table = Op::Embedding {
+                rows: size(self.context),
+                width: size(self.width),
+            };
+            let table = Node::new("position_embd", Role::Positions, table);
+            let places = graph.push(table, &[Value::Input]);
+            x = graph.push(on_the_way("embd_sum", Op::Add), &[x, places]);
+        }
         for i in 0..self.blocks {
             x = self.block(&mut graph, i, x);
         }
@@ -227,7 +150,14 @@ impl Family for DecoderConfig {
             self.width,
             false,
         );
-        graph.push(head, &[normed]);
+        let mut logits = graph.push(head, &[normed]);
+        if let Some(scale) = self.form.scales.logits {
+            logits = graph.push(on_the_way("output.scaled", times(scale)), &[logits]);
+        }
+        if let Some(cap) = self.form.logit_cap {
+            let cap = Op::Cap { cap: cap.0 };
+            graph.push(on_the_way("output.capped", cap), &[logits]);
+        }
         graph
     }
 
@@ -267,13 +197,26 @@ impl Family for DecoderConfig {
                 self.base.0, self.epsilon.0
             ));
         }
+        if !self.form.numbers().all(sane) {
+            return Some("a scale, a cap or a base that is not above zero".to_owned());
+        }
+        let local = self.form.local.len();
+        if local > 0 && local != self.blocks {
+            return Some(format!("windows of {local} of {} blocks", self.blocks));
+        }
         (self.window == Some(0)).then(|| "a window of no tokens".to_owned())
     }
 
     fn served(&self) -> Option<Transformer> {
         let whole = |value: usize| u32::try_from(value).ok();
-        // Windows of all layers and norms of heads are told apart by the graph alone.
-        if self.window.is_some() {
+        let form = &self.form;
+        // Windows of all layers and norms of heads are told apart by the graph alone, and so are other norms than two.
+        if self.window.is_some() || form.norms != Norms::Before {
+            return None;
+        }
+        let gated = form.feed != Feed::Plain;
+        // Either all other matrices have biases or none.
+        if form.output_bias != form.feed_biases {
             return None;
         }
         Some(Transformer {
@@ -283,7 +226,7 @@ impl Family for DecoderConfig {
             kv_heads: whole(self.kv_heads)?,
             head_dim: whole(self.head_width)?,
             ffn: whole(self.hidden)?,
-            gated: true,
+            gated,
             vocabulary: whole(self.vocabulary)?,
             tied: self.tied,
             window: None,
@@ -291,10 +234,14 @@ impl Family for DecoderConfig {
             latent: None,
             attention_weights: None,
             encoder: false,
-            positions: 0,
+            positions: match form.learnt_positions {
+                true => whole(self.context)?,
+                false => 0,
+            },
             biases: Biases {
+                norms: form.norm == NormRule::Layer,
                 queries_keys_values: self.biases,
-                ..Biases::default()
+                others: form.output_bias,
             },
             blocks: Vec::new(),
             tables: Vec::new(),

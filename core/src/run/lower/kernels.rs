@@ -241,13 +241,14 @@ pub(super) fn turning(rotary: &Rotary, buffer: usize, factors: &[f32]) -> Rotate
         let factor = factors
             .get(size(pair))
             .map_or(1.0, |&factor| f64::from(factor));
-        f64::from(rotary.base).powf(-share) / factor
+        f64::from(rotary.base).powf(-share) / factor / f64::from(rotary.divisor)
     };
     Rotate {
         buffer,
         width: size(rotary.width),
         frequencies: (0..pairs).map(angle).collect(),
         interleaved: rotary.interleaved,
+        magnitude: rotary.magnitude,
     }
 }
 

@@ -95,7 +95,13 @@ pub(super) fn results(graph: &Graph, input: Input) -> Result<Vec<Known>> {
 const fn in_place(op: &Op) -> bool {
     matches!(
         op,
-        Op::BatchNorm { .. } | Op::Activation(_) | Op::Add | Op::Multiply | Op::Rotary(_)
+        Op::BatchNorm { .. }
+            | Op::Activation(_)
+            | Op::Add
+            | Op::Multiply
+            | Op::Times { .. }
+            | Op::Cap { .. }
+            | Op::Rotary(_)
     )
 }
 
@@ -140,7 +146,12 @@ fn shape(node: &Node, read: &[Shape]) -> Result<Shape> {
         (Op::BatchNorm { channels, .. }, [Shape::Image(extent)]) => {
             (extent.0 == *channels).then_some(Shape::Image(*extent))
         }
-        (Op::Activation(_), [shape]) => Some(*shape),
+        (Op::Activation(_) | Op::Times { .. } | Op::Cap { .. }, [shape]) => Some(*shape),
+        (Op::Slice { at, width }, [Shape::Row(all)]) => {
+            let end = at.checked_add(*width);
+            end.is_some_and(|end| end <= *all && *width > 0)
+                .then_some(Shape::Row(*width))
+        }
         (Op::Add | Op::Multiply, [one, other]) => (one == other).then_some(*one),
         (
             Op::MaxPool {

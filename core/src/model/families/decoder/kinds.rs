@@ -1,0 +1,235 @@
+//! The kinds of networks of GGUF files that run here, as a table of what they do differently.
+
+use super::form::{Feed, Form, Function, NormRule, Norms};
+
+/// A kind of network, as `general.architecture` calls it.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    /// Whether numbers that turn together stand side by side.
+    pub(super) interleaved: bool,
+    pub(super) norm: NormRule,
+    pub(super) norms: Norms,
+    pub(super) parallel: Parallel,
+    /// Whether queries and keys are normalised whole, where they are.
+    pub(super) whole_norms: bool,
+    pub(super) feed: Feed,
+    pub(super) function: Function,
+    pub(super) learnt_positions: bool,
+    /// Whether rows of the table of tokens are multiplied by the square root of the width.
+    pub(super) rooted: bool,
+    pub(super) windows: Windows,
+    /// Blocks of the size whose scores are scaled by the width divided by the heads, in place of the width of a head.
+    pub(super) scaled_by_width: Option<usize>,
+    /// What is read of its metadata beside sizes, see [`OTHER_KEYS`].
+    pub(super) reads: &'static [&'static str],
+    /// What of it must be there.
+    pub(super) needs: &'static [&'static str],
+}
+
+/// Whether both parts of a block read what came into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parallel {
+    Never,
+    Always,
+    /// The metadata say so.
+    Said,
+}
+
+/// Which blocks look back over a window only, where the metadata have one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Windows {
+    /// A window is not run.
+    None,
+    /// All blocks.
+    All,
+    /// All but every so manieth, unless the metadata say other ones; their angles have a base of their own.
+    But {
+        every: usize,
+        /// The window, where the metadata have none.
+        usual: Option<usize>,
+        /// The base, where the metadata have none; `None`: that of the others.
+        base: Option<f32>,
+    },
+}
+
+/// Metadata that change what a network computes, and the number that changes nothing. A kind that does not read one of
+/// them is refused where it is another number.
+pub(super) const OTHER_KEYS: [(&str, f64); 17] = [
+    ("expert_count", 0.0),
+    ("nextn_predict_layers", 0.0),
+    ("rope.scaling.factor", 1.0),
+    ("rope.scale_linear", 1.0),
+    ("rope.scaling.attn_factor", 1.0),
+    ("attention.sliding_window", 0.0),
+    ("attention.max_alibi_bias", 0.0),
+    ("attention.clamp_kqv", 0.0),
+    ("logit_scale", 1.0),
+    ("attn_logit_softcapping", 0.0),
+    ("final_logit_softcapping", 0.0),
+    ("embedding_scale", 1.0),
+    ("residual_scale", 1.0),
+    ("attention.scale", 0.0),
+    ("attention.temperature_length", 0.0),
+    ("attention.temperature_scale", 0.0),
+    ("router_logit_softcapping", 0.0),
+];
+
+const LLAMA: Kind = Kind {
+    name: "llama",
+    interleaved: true,
+    norm: NormRule::RootMeanSquare,
+    norms: Norms::Before,
+    parallel: Parallel::Never,
+    whole_norms: false,
+    feed: Feed::Gated,
+    function: Function::Silu,
+    learnt_positions: false,
+    rooted: false,
+    windows: Windows::None,
+    scaled_by_width: None,
+    reads: &["rope.scaling.factor"],
+    needs: &[],
+};
+
+/// Pairs that turn together stand half of them apart.
+const QWEN: Kind = Kind {
+    name: "qwen2",
+    interleaved: false,
+    ..LLAMA
+};
+
+const GEMMA: Kind = Kind {
+    name: "gemma",
+    function: Function::Gelu,
+    rooted: true,
+    ..QWEN
+};
+
+/// Layer normalisation and a feed-forward layer without a gate.
+const GPT: Kind = Kind {
+    name: "gpt2",
+    norm: NormRule::Layer,
+    feed: Feed::Plain,
+    function: Function::Gelu,
+    reads: &[],
+    ..QWEN
+};
+
+/// As llama.cpp runs them.
+pub(super) const KINDS: &[Kind] = &[
+    LLAMA,
+    QWEN,
+    Kind {
+        name: "qwen3",
+        ..QWEN
+    },
+    GEMMA,
+    Kind {
+        name: "gemma2",
+        norms: Norms::Around,
+        windows: Windows::But {
+            every: 2,
+            usual: Some(4096),
+            base: None,
+        },
+        scaled_by_width: Some(46),
+        reads: &[
+            "attention.sliding_window",
+            "attn_logit_softcapping",
+            "final_logit_softcapping",
+        ],
+        needs: &["attn_logit_softcapping", "final_logit_softcapping"],
+        ..GEMMA
+    },
+    Kind {
+        name: "gemma3",
+        norms: Norms::Around,
+        windows: Windows::But {
+            every: 6,
+            usual: None,
+            base: Some(10_000.0),
+        },
+        scaled_by_width: Some(62),
+        reads: &[
+            "attention.sliding_window",
+            "rope.scaling.factor",
+            "final_logit_softcapping",
+        ],
+        ..GEMMA
+    },
+    Kind {
+        name: "phi3",
+        feed: Feed::GatedInOne,
+        windows: Windows::All,
+        reads: &["attention.sliding_window", "rope.scaling.attn_factor"],
+        ..QWEN
+    },
+    Kind {
+        name: "olmo2",
+        norms: Norms::After,
+        whole_norms: true,
+        windows: Windows::But {
+            every: 4,
+            usual: None,
+            base: None,
+        },
+        reads: &["attention.sliding_window"],
+        ..QWEN
+    },
+    Kind {
+        name: "granite",
+        reads: &[
+            "logit_scale",
+            "embedding_scale",
+            "residual_scale",
+            "attention.scale",
+        ],
+        needs: &["logit_scale"],
+        ..LLAMA
+    },
+    Kind {
+        name: "stablelm",
+        norm: NormRule::Layer,
+        ..QWEN
+    },
+    Kind {
+        learnt_positions: true,
+        ..GPT
+    },
+    Kind {
+        name: "gptneox",
+        parallel: Parallel::Said,
+        ..GPT
+    },
+    Kind {
+        name: "starcoder2",
+        ..GPT
+    },
+    Kind {
+        name: "falcon",
+        norms: Norms::Once,
+        parallel: Parallel::Always,
+        ..GPT
+    },
+];
+
+impl Kind {
+    pub(super) fn named(name: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|kind| kind.name == name)
+    }
+
+    /// What it does differently, apart from what single files say.
+    pub(super) fn form(&self) -> Form {
+        Form {
+            norm: self.norm,
+            norms: self.norms,
+            parallel: self.parallel == Parallel::Always,
+            whole_norms: self.whole_norms,
+            feed: self.feed,
+            function: self.function,
+            learnt_positions: self.learnt_positions,
+            ..Form::default()
+        }
+    }
+}
