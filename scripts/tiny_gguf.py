@@ -21,6 +21,9 @@ VOCABULARY = 96
 WIDTH = 32
 HIDDEN = 40
 HEADS = 4
+# Inner widths of experts.
+EXPERT = 8
+SHARED = 12
 CONTEXT = 64
 TOKENS = [(7 * i * i + 3 * i + 11) % VOCABULARY for i in range(20)]
 
@@ -89,6 +92,23 @@ KINDS = {
         biases=["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"],
     ),
     "falcon": dict(kv=1, layer=True, fused=True, feed="plain", norms=["attn_norm"], tied=False),
+    "llama-experts": dict(kind="llama", kv=2, feed="experts", meta={"expert_count": 4, "expert_used_count": 2}),
+    "qwen2moe": dict(
+        kv=2, biases=["attn_q", "attn_k", "attn_v"], feed="experts", shared=SHARED,
+        meta={
+            "expert_count": 4,
+            "expert_used_count": 2,
+            "expert_feed_forward_length": EXPERT,
+            "expert_shared_feed_forward_length": SHARED,
+        },
+    ),
+    "qwen3moe": dict(
+        kv=2, head_norms=True, feed="experts",
+        meta={"expert_count": 5, "expert_used_count": 3, "expert_feed_forward_length": EXPERT},
+    ),
+    "olmoe": dict(
+        head_norms="whole", feed="experts", meta={"expert_count": 4, "expert_used_count": 2}
+    ),
     # Its larger version.
     "falcon-two-norms": dict(
         kind="falcon", kv=2, layer=True, fused=True, feed="plain", norms=["attn_norm", "attn_norm_2"]
@@ -118,7 +138,10 @@ def write(path, name):
         meta |= {"attention.key_length": head, "attention.value_length": head}
     if facts.get("rotary", head):
         meta["rope.dimension_count"] = facts.get("rotary", head)
-    for key, value in (meta | facts.get("meta", {})).items():
+    meta |= facts.get("meta", {})
+    if facts.get("feed") == "experts" and "expert_feed_forward_length" not in meta:
+        meta["feed_forward_length"] = EXPERT
+    for key, value in meta.items():
         add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32}
         add |= {str: writer.add_string, list: writer.add_array}
         add[type(value)](f"{kind}.{key}", value)
@@ -166,12 +189,25 @@ def write(path, name):
             norm(f"{own}{one}_norm", widths[one] if whole else head, shift=False)
         matrix(own + "attn_output", WIDTH, HEADS * head)
         feed = facts.get("feed", "gated")
+        if feed == "experts":
+            experts, shared = meta["expert_count"], facts.get("shared", 0)
+            matrix(own + "ffn_gate_inp", experts, WIDTH)
+            matrix(own + "ffn_gate_exps", experts, EXPERT, WIDTH)
+            matrix(own + "ffn_up_exps", experts, EXPERT, WIDTH)
+            matrix(own + "ffn_down_exps", experts, WIDTH, EXPERT)
+            if shared:
+                matrix(own + "ffn_gate_inp_shexp", WIDTH)
+                matrix(own + "ffn_gate_shexp", shared, WIDTH)
+                matrix(own + "ffn_up_shexp", shared, WIDTH)
+                matrix(own + "ffn_down_shexp", WIDTH, shared)
+            continue
         if feed == "gated":
             matrix(own + "ffn_gate", HIDDEN, WIDTH)
         matrix(own + "ffn_up", 2 * HIDDEN if feed == "one" else HIDDEN, WIDTH)
         matrix(own + "ffn_down", WIDTH, HIDDEN)
     norm("output_norm", WIDTH)
-    if not facts.get("tied", True):
+    # llama.cpp wants a head of its own of these.
+    if not facts.get("tied", kind not in ("qwen2moe", "olmoe")):
         matrix("output", VOCABULARY, WIDTH)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -40,7 +40,11 @@ pub(super) fn open(path: &Path) -> Result<Model> {
     let shapes = source
         .tensors()
         .iter()
-        .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))
+        .map(|tensor| (tensor.name.as_str(), below_each_other(&tensor.shape)))
+        .collect::<Vec<_>>();
+    let shapes = shapes
+        .iter()
+        .map(|(name, shape)| (*name, shape.as_slice()))
         .collect();
     if let Some(fact) = architecture.mismatch_of_shapes(&shapes) {
         return Err(wrong(fact));
@@ -68,6 +72,14 @@ pub(super) fn open(path: &Path) -> Result<Model> {
     })
 }
 
+/// The shape of the same numbers with the matrices of all experts below each other.
+fn below_each_other(shape: &[usize]) -> Vec<usize> {
+    match *shape {
+        [experts, rows, columns] => vec![experts.saturating_mul(rows), columns],
+        _ => shape.to_vec(),
+    }
+}
+
 type Read = (
     Tensors,
     BTreeMap<String, StoredFormat>,
@@ -80,7 +92,8 @@ fn read(source: &dyn Source) -> Result<Read> {
     for (i, info) in source.tensors().iter().enumerate() {
         let mut values = vec![0.0; info.elements()];
         source.decode(i, 0..info.rows(), &mut values)?;
-        let tensor = Tensor::from_vec(values, info.shape.as_slice(), &Device::Cpu)?;
+        let shape = below_each_other(&info.shape);
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
         tensors.insert(info.name.clone(), tensor);
         let name = info.name.clone();
         match info.format {

@@ -114,21 +114,23 @@ impl Language {
         }
     }
 
-    /// The matrices of an expert follow each other: up, with its gate, and down.
+    /// The matrices of an expert follow each other: up, with its gate in the same one or before it, and down.
     fn add_expert(&mut self, node: &Node, weights: f64, layers: f64, inputs: f64) {
         let Some(chosen) = node.experts else {
             return;
         };
         let (count, active) = (f64::from(chosen.count), f64::from(chosen.active));
         let parameters = weights / layers / count;
-        let down = self.experts.last_mut().filter(|before| {
+        let earlier = self.experts.last_mut().filter(|before| {
             before.width == 0.0
                 && (before.layers, before.count, before.active) == (layers, count, active)
         });
-        match down {
-            Some(up) => {
-                up.parameters += parameters;
-                up.width = inputs;
+        match earlier {
+            Some(expert) => {
+                expert.parameters += parameters;
+                if node.name.contains("down") {
+                    expert.width = inputs;
+                }
             }
             None => self.experts.push(ExpertLayers {
                 layers,

@@ -8,7 +8,9 @@ pub type Extent = (u32, u32, u32);
 /// What a node computes. Weights are output dimension first.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
-    /// A matrix product, weights `[outputs, inputs]`.
+    /// A matrix product, weights `[outputs, inputs]`. Where the node has experts, one of each, below each other; it reads
+    /// the result of a [`Self::Route`] too, and gives what each picked expert gives, one after another, to the same numbers
+    /// or each to its own.
     Linear {
         /// Numbers that it reads.
         inputs: u32,
@@ -63,6 +65,29 @@ pub enum Op {
         /// Numbers before them.
         at: u32,
         /// How many they are.
+        width: u32,
+    },
+    /// Picks the experts with the largest of `count` numbers, done on the way: the places of the picked ones, then what
+    /// each counts, the exponential of its number over the sum of all exponentials.
+    Route {
+        /// Experts.
+        count: u32,
+        /// How many are picked.
+        active: u32,
+        /// Whether what they count is divided by its sum.
+        normalised: bool,
+    },
+    /// The sum of what experts gave, each times what it counts, done on the way: of rows of `active · width` numbers and
+    /// the result of [`Self::Route`].
+    Mix {
+        /// Experts that were picked.
+        active: u32,
+        /// Numbers that each gave.
+        width: u32,
+    },
+    /// The first result times the logistic function of the second's product with weights `[width]`.
+    Gate {
+        /// Numbers of the second.
         width: u32,
     },
     /// Turns pairs of numbers of every head by an angle that grows with the position, done on the way.
@@ -124,6 +149,8 @@ impl Op {
                 | Self::Times { .. }
                 | Self::Cap { .. }
                 | Self::Slice { .. }
+                | Self::Route { .. }
+                | Self::Mix { .. }
                 | Self::Rotary(_)
                 | Self::MaxPool { .. }
         )

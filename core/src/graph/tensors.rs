@@ -44,7 +44,11 @@ fn parts(node: &Node) -> Option<(Vec<usize>, &'static [&'static str])> {
             inputs,
             outputs,
             bias,
-        } => (vec![size(*outputs), size(*inputs)], biased(*bias)),
+        } => {
+            let copies = node.experts.map_or(1, |chosen| size(chosen.count));
+            (vec![copies * size(*outputs), size(*inputs)], biased(*bias))
+        }
+        Op::Gate { width } => (vec![size(*width)], &[]),
         Op::Conv(conv) => {
             let per_group = conv.from.0 / conv.groups.max(1);
             let shape = [conv.to.0, per_group, conv.kernel.0, conv.kernel.1];

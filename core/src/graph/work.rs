@@ -120,6 +120,12 @@ fn count(op: &Op, graph: &Graph) -> Counted {
             outputs: f64::from(width) * positions,
             ..folded(0)
         },
+        Op::Gate { width } => Counted {
+            other_parameters: u64::from(width),
+            macs: f64::from(width) * positions,
+            inputs: f64::from(width) * positions,
+            ..folded(0)
+        },
         Op::Folded { parameters } => folded(u64::from(parameters)),
         Op::BatchNorm { channels, .. } => folded(4 * u64::from(channels)),
         Op::Activation(_)
@@ -128,6 +134,8 @@ fn count(op: &Op, graph: &Graph) -> Counted {
         | Op::Times { .. }
         | Op::Cap { .. }
         | Op::Slice { .. }
+        | Op::Route { .. }
+        | Op::Mix { .. }
         | Op::Rotary(_)
         | Op::MaxPool { .. }
         | Op::Mean => folded(0),

@@ -25,7 +25,8 @@ pub use architecture::Architecture;
 pub(crate) use families::recognise;
 pub use families::{
     BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, Feed, Form, Function,
-    GptConfig, LAYER_NORM_EPSILON, NormRule, Norms, Number, ResidualConfig, Scales, Stage, Stem,
+    GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, ResidualConfig, Scales, Stage,
+    Stem,
 };
 pub(crate) use names::known_by_shapes;
 pub use names::{named, search};

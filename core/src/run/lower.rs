@@ -246,7 +246,11 @@ impl Lowering<'_> {
                 inputs,
                 outputs,
                 bias,
-            } => self.linear(i, node, (size(*outputs), size(*inputs)), *bias)?,
+            } => match node.experts {
+                Some(chosen) => self.experts(i, node, (size(*outputs), size(*inputs)), chosen)?,
+                None => self.linear(i, node, (size(*outputs), size(*inputs)), *bias)?,
+            },
+            Op::Route { .. } | Op::Mix { .. } | Op::Gate { .. } => self.routed(i, node)?,
             Op::Conv(conv) => self.convolution(i, node, conv)?,
             Op::BatchNorm { .. } => {
                 let from = self.read(node, 0);

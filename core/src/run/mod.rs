@@ -10,7 +10,7 @@ mod lower;
 mod matrix;
 mod packed;
 #[cfg(test)]
-mod plain;
+pub(crate) mod plain;
 mod program;
 mod rows;
 mod spiking;

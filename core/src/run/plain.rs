@@ -1,6 +1,10 @@
 //! The same networks in plain tensor operations, one after another: the oracle of the fast path.
 
+mod graph;
+
 use candle_core::{D, DType, Device, Tensor};
+
+pub(crate) use graph::Plain;
 
 use crate::error::Result;
 use crate::model::{

@@ -1,5 +1,6 @@
 //! The steps of a [`super::program::Program`]: each reads some buffers and writes one.
 
+mod experts;
 mod text;
 
 use std::mem::take;
@@ -9,6 +10,7 @@ use super::matrix::{Finish, Rows};
 use super::program::{Frame, Layout, Plane};
 use super::rows;
 use crate::error::Result;
+pub(super) use experts::Experts;
 pub(super) use text::{Attend, Rotate};
 
 /// One step.
@@ -34,6 +36,14 @@ pub(super) enum Step {
     Copy(usize, usize),
     /// Some numbers of every row of the first buffer, from this place on, into the second.
     Slice(usize, usize, usize),
+    /// A matrix of each expert, for the rows that are sent to it.
+    Experts(Experts),
+    /// Picks experts by the first buffer, perhaps normalised, into the last.
+    Route(usize, bool, usize),
+    /// Sums up what experts gave, by where they were picked.
+    Mix(usize, usize, usize),
+    /// The first buffer times the logistic function of the second's product with weights, in place.
+    Gate(usize, usize, Vec<f32>),
     /// Numbers are rounded to so many bits, in place.
     Quantize(usize, u8),
     MaxPool(Pool),
@@ -180,6 +190,12 @@ impl Step {
                 frame.both(layouts, (*to, *from), |to, from| to.copy_from_slice(from));
             }
             Self::Slice(from, at, to) => text::slice(layouts, frame, (*from, *at), *to),
+            Self::Experts(weights) => return weights.run(layouts, frame),
+            Self::Route(from, normalised, to) => {
+                experts::route(layouts, frame, (*from, *normalised), *to);
+            }
+            Self::Mix(from, route, to) => experts::mix(layouts, frame, (*from, *route), *to),
+            Self::Gate(to, by, weights) => experts::gate(layouts, frame, (*to, *by), weights),
             Self::Quantize(buffer, bits) => frame.quantize(layouts, *buffer, *bits),
             Self::MaxPool(pool) => pool.run(layouts, frame),
             Self::Mean(from, to) => mean(layouts, frame, *from, *to),

@@ -12,6 +12,8 @@ mod block;
 mod form;
 mod gguf;
 mod kinds;
+mod mixture;
+mod served;
 #[cfg(test)]
 mod tests;
 
@@ -20,11 +22,11 @@ use std::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
 use super::{Family, Sizes};
-pub use form::{Feed, Form, Function, NormRule, Norms, Scales};
+pub use form::{Feed, Form, Function, Mixture, NormRule, Norms, Scales};
 
 use crate::graph::{Graph, Input, Node, Op, Role, Value};
 use crate::profile::Unit;
-use crate::serving::architecture::{Biases, Transformer};
+use crate::serving::architecture::Transformer;
 
 /// A number of a configuration that two of them share exactly when its bits are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -162,6 +164,11 @@ impl Family for DecoderConfig {
     }
 
     fn sizes(&self) -> Sizes {
+        let (experts, width) = match self.form.mixture {
+            // A width of 0 is as absurd as of others.
+            Some(mixture) => (mixture.count, mixture.width.max(mixture.shared)),
+            None => (1, 1),
+        };
         Sizes {
             sizes: vec![
                 ("vocabulary", self.vocabulary),
@@ -172,6 +179,8 @@ impl Family for DecoderConfig {
                 ("width of a head", self.head_width),
                 ("hidden width", self.hidden),
                 ("numbers that turn", self.rotary),
+                ("experts", experts),
+                ("width of experts", width),
             ],
             parts: ("blocks", self.blocks),
         }
@@ -200,6 +209,14 @@ impl Family for DecoderConfig {
         if !self.form.numbers().all(sane) {
             return Some("a scale, a cap or a base that is not above zero".to_owned());
         }
+        if let Some(mixture) = self.form.mixture
+            && !(1..=mixture.count).contains(&mixture.active)
+        {
+            return Some(format!(
+                "{} of {} experts for a token",
+                mixture.active, mixture.count
+            ));
+        }
         let local = self.form.local.len();
         if local > 0 && local != self.blocks {
             return Some(format!("windows of {local} of {} blocks", self.blocks));
@@ -208,44 +225,6 @@ impl Family for DecoderConfig {
     }
 
     fn served(&self) -> Option<Transformer> {
-        let whole = |value: usize| u32::try_from(value).ok();
-        let form = &self.form;
-        // Windows of all layers and norms of heads are told apart by the graph alone, and so are other norms than two.
-        if self.window.is_some() || form.norms != Norms::Before {
-            return None;
-        }
-        let gated = form.feed != Feed::Plain;
-        // Either all other matrices have biases or none.
-        if form.output_bias != form.feed_biases {
-            return None;
-        }
-        Some(Transformer {
-            hidden: whole(self.width)?,
-            layers: whole(self.blocks)?,
-            heads: whole(self.heads)?,
-            kv_heads: whole(self.kv_heads)?,
-            head_dim: whole(self.head_width)?,
-            ffn: whole(self.hidden)?,
-            gated,
-            vocabulary: whole(self.vocabulary)?,
-            tied: self.tied,
-            window: None,
-            experts: None,
-            latent: None,
-            attention_weights: None,
-            encoder: false,
-            positions: match form.learnt_positions {
-                true => whole(self.context)?,
-                false => 0,
-            },
-            biases: Biases {
-                norms: form.norm == NormRule::Layer,
-                queries_keys_values: self.biases,
-                others: form.output_bias,
-            },
-            blocks: Vec::new(),
-            tables: Vec::new(),
-            beside: Default::default(),
-        })
+        self.as_served()
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
-pub use decoder::{DecoderConfig, Feed, Form, Function, NormRule, Norms, Number, Scales};
+pub use decoder::{DecoderConfig, Feed, Form, Function, Mixture, NormRule, Norms, Number, Scales};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use residual::{Block, BlockKind, ResidualConfig, Stem};
 

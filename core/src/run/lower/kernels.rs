@@ -2,11 +2,13 @@
 
 use super::super::attention::Heads;
 use super::super::factor::Factor;
-use super::super::steps::{Attend, Convolution, Dense, Depthwise, Finished, Norm, Rotate, Step};
+use super::super::steps::{
+    Attend, Convolution, Dense, Depthwise, Experts, Finished, Norm, Rotate, Step,
+};
 use super::Lowering;
 use super::shapes::{refuse, size};
 use crate::error::Result;
-use crate::graph::{Attention, Conv, Node, Op, Rotary, Rule};
+use crate::graph::{Attention, Chosen, Conv, Node, Op, Rotary, Rule};
 
 impl Lowering<'_> {
     pub(super) fn linear(
@@ -49,6 +51,66 @@ impl Lowering<'_> {
             self.steps.push(product(out, Finished::Store));
         }
         self.release(from);
+        Ok(())
+    }
+
+    /// A matrix of each expert.
+    pub(super) fn experts(
+        &mut self,
+        i: usize,
+        node: &Node,
+        (outputs, inputs): (usize, usize),
+        chosen: Chosen,
+    ) -> Result<()> {
+        let count = size(chosen.count);
+        let weights = self.numbers(node, "weight", count * outputs * inputs)?;
+        let packed = self.widths.packed;
+        let weights = weights
+            .chunks_exact(outputs * inputs)
+            .map(|expert| Factor::new((outputs, inputs), expert, packed))
+            .collect::<Result<_>>()?;
+        let (from, route) = (self.read(node, 0), self.read(node, 1));
+        let experts = Experts {
+            input: self.buffer_of(from)?,
+            route: self.buffer_of(route)?,
+            out: self.give(i),
+            weights,
+            shape: (outputs, inputs),
+            bits: self.widths.activations,
+        };
+        self.steps.push(Step::Experts(experts));
+        self.release(from);
+        self.release(route);
+        Ok(())
+    }
+
+    /// Picking experts, summing up what they give, and the gate of shared ones.
+    pub(super) fn routed(&mut self, i: usize, node: &Node) -> Result<()> {
+        let from = self.read(node, 0);
+        let input = self.buffer_of(from)?;
+        match node.op {
+            Op::Route { normalised, .. } => {
+                let out = self.give(i);
+                self.steps.push(Step::Route(input, normalised, out));
+                self.release(from);
+            }
+            Op::Gate { width } => {
+                let weights = self.numbers(node, "weight", size(width))?;
+                let by = self.read(node, 1);
+                let buffer = self.take_over(i, from)?;
+                let with = self.buffer_of(by)?;
+                self.steps.push(Step::Gate(buffer, with, weights));
+                self.release(by);
+            }
+            _ => {
+                let route = self.read(node, 1);
+                let by = self.buffer_of(route)?;
+                let out = self.give(i);
+                self.steps.push(Step::Mix(input, by, out));
+                self.release(from);
+                self.release(route);
+            }
+        }
         Ok(())
     }
 

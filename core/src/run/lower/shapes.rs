@@ -101,6 +101,7 @@ const fn in_place(op: &Op) -> bool {
             | Op::Multiply
             | Op::Times { .. }
             | Op::Cap { .. }
+            | Op::Gate { .. }
             | Op::Rotary(_)
     )
 }
@@ -114,7 +115,8 @@ pub(super) fn place(graph: &Graph, value: Value) -> usize {
 
 /// The shape of a node's result.
 fn shape(node: &Node, read: &[Shape]) -> Result<Shape> {
-    if node.repeat != 1 || node.experts.is_some() {
+    let routed = matches!((&node.op, read), (Op::Linear { .. }, [_, _]));
+    if node.repeat != 1 || (node.experts.is_some() != routed) {
         return refuse(node, "stands for several layers, which cannot be run");
     }
     let fits = match (&node.op, read) {
@@ -124,6 +126,27 @@ fn shape(node: &Node, read: &[Shape]) -> Result<Shape> {
             },
             [Shape::Row(width)],
         ) => (width == inputs).then_some(Shape::Row(*outputs)),
+        (
+            Op::Linear {
+                inputs,
+                outputs,
+                bias: false,
+            },
+            [Shape::Row(width), Shape::Row(route)],
+        ) => {
+            let active = node.experts.map_or(0, |chosen| chosen.active);
+            let reads = *width == *inputs || *width == active.saturating_mul(*inputs);
+            (reads && *route == 2 * active).then_some(Shape::Row(active.saturating_mul(*outputs)))
+        }
+        (Op::Route { count, active, .. }, [Shape::Row(all)]) => {
+            (count == all && active <= count && *active > 0).then_some(Shape::Row(2 * active))
+        }
+        (Op::Mix { active, width }, [Shape::Row(all), Shape::Row(route)]) => (*route == 2 * active
+            && *all == active.saturating_mul(*width))
+        .then_some(Shape::Row(*width)),
+        (Op::Gate { width }, [Shape::Row(all), Shape::Row(by)]) => {
+            (by == width).then_some(Shape::Row(*all))
+        }
         (Op::Conv(conv), [Shape::Image(from)]) => {
             let Some(window) = conv.window else {
                 return refuse(node, "does not say how its kernel moves");

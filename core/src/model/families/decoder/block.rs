@@ -20,7 +20,7 @@ impl DecoderConfig {
     }
 
     /// Whether a block looks back over the window only.
-    fn is_local(&self, i: usize) -> bool {
+    pub(super) fn is_local(&self, i: usize) -> bool {
         self.window.is_some() && self.form.local.get(i).copied().unwrap_or(true)
     }
 
@@ -125,6 +125,9 @@ impl DecoderConfig {
 
     /// The feed-forward layer of a block.
     fn feed(&self, graph: &mut Graph, i: usize, from: Value) -> Value {
+        if let Some(mixture) = &self.form.mixture {
+            return self.mixed(graph, i, mixture, from);
+        }
         let own = |name: &str| format!("blk.{i}.{name}");
         let (d, hidden, bias) = (self.width, self.hidden, self.form.feed_biases);
         let project = |name: &str, outputs: usize, inputs: usize| {

@@ -45,6 +45,26 @@ pub struct Form {
     pub magnitude: Option<Number>,
     /// Whether angles are divided by one of two tables, by the length of the context: the one for short contexts is used.
     pub short_factors: bool,
+    /// Experts in place of the feed-forward layer.
+    pub mixture: Option<Mixture>,
+}
+
+/// A mixture of experts: each a gate, a projection up and one down, of which every token visits a few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mixture {
+    /// Experts of a block.
+    pub count: usize,
+    /// Experts that a token is sent to.
+    pub active: usize,
+    /// Inner width of each.
+    pub width: usize,
+    /// Whether what the picked ones count is divided by its sum.
+    pub normalised: bool,
+    /// Inner width of the expert that every token visits; 0: there is none.
+    pub shared: usize,
+    /// Whether what that one gives is multiplied by a gate.
+    pub shared_gate: bool,
 }
 
 /// By what rule numbers are normalised.

@@ -1,6 +1,6 @@
 //! The network of a GGUF by its metadata.
 
-use super::form::{Form, NormRule, Scales};
+use super::form::{Form, Mixture, NormRule, Norms, Scales};
 use super::kinds::{Kind, OTHER_KEYS, Parallel, Windows};
 use super::{DecoderConfig, Number};
 use crate::graph::Factors;
@@ -60,7 +60,13 @@ impl DecoderConfig {
             heads,
             kv_heads: file.perhaps("attention.head_count_kv")?.unwrap_or(heads),
             head_width,
-            hidden: file.whole("feed_forward_length")?,
+            hidden: match form.mixture {
+                // Experts alone may have no other width.
+                Some(mixture) => file
+                    .perhaps("feed_forward_length")?
+                    .unwrap_or(mixture.width),
+                None => file.whole("feed_forward_length")?,
+            },
             base: Number(file.float("rope.freq_base").unwrap_or(10_000.0) as f32),
             rotary: file.perhaps("rope.dimension_count")?.unwrap_or(head_width),
             interleaved: kind.interleaved,
@@ -210,6 +216,44 @@ impl<'a> Reading<'a> {
         Ok((0..blocks).map(local).collect())
     }
 
+    /// Its experts.
+    fn mixture(&self) -> Result<Option<Mixture>, String> {
+        let Some(experts) = self.kind.experts else {
+            return Ok(None);
+        };
+        let count = self.perhaps("expert_count")?.unwrap_or(0);
+        if count == 0 {
+            return match experts.always {
+                true => Err(self.missing("expert_count")),
+                false => Ok(None),
+            };
+        }
+        let active = self.whole("expert_used_count")?;
+        let hidden = self.perhaps("feed_forward_length")?;
+        let width = match self.perhaps("expert_feed_forward_length")? {
+            Some(width) if experts.own_width => Some(width),
+            _ if experts.own_width => hidden.map(|hidden| hidden / active.max(1)),
+            _ => hidden,
+        };
+        let shared = match experts.shared {
+            true => self
+                .perhaps("expert_shared_feed_forward_length")?
+                .or(hidden),
+            false => Some(0),
+        };
+        let (Some(width), Some(shared)) = (width, shared) else {
+            return Err(self.missing("feed_forward_length"));
+        };
+        Ok(Some(Mixture {
+            count,
+            active,
+            width,
+            normalised: experts.normalised,
+            shared,
+            shared_gate: experts.shared,
+        }))
+    }
+
     /// What it does differently from Llama.
     fn form(&self, (width, heads, blocks): (usize, usize, usize)) -> Result<Form, String> {
         let kind = self.kind;
@@ -239,7 +283,7 @@ impl<'a> Reading<'a> {
         let form = kind.form();
         Ok(Form {
             norms: match self.has("blk.0.attn_norm_2.weight") {
-                true if form.norms == super::form::Norms::Once => super::form::Norms::Twice,
+                true if form.norms == Norms::Once => Norms::Twice,
                 _ => form.norms,
             },
             parallel: match kind.parallel {
@@ -260,6 +304,7 @@ impl<'a> Reading<'a> {
             divisor: self.other("rope.scaling.factor").filter(|_| !none),
             magnitude: self.other("rope.scaling.attn_factor"),
             short_factors: self.has(Factors::SHORT),
+            mixture: self.mixture()?,
             ..form
         })
     }

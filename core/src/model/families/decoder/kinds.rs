@@ -21,6 +21,8 @@ pub(super) struct Kind {
     pub(super) windows: Windows,
     /// Blocks of the size whose scores are scaled by the width divided by the heads, in place of the width of a head.
     pub(super) scaled_by_width: Option<usize>,
+    /// Its experts, where the metadata have some.
+    pub(super) experts: Option<Experts>,
     /// What is read of its metadata beside sizes, see [`OTHER_KEYS`].
     pub(super) reads: &'static [&'static str],
     /// What of it must be there.
@@ -34,6 +36,19 @@ pub(super) enum Parallel {
     Always,
     /// The metadata say so.
     Said,
+}
+
+/// Experts of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Experts {
+    /// Whether it has nothing else, so that the metadata must have them.
+    pub(super) always: bool,
+    /// Whether what the picked ones count is divided by its sum.
+    pub(super) normalised: bool,
+    /// Whether their width may be another than that of feed-forward layers: else a share of that.
+    pub(super) own_width: bool,
+    /// Whether there is a shared one with a gate.
+    pub(super) shared: bool,
 }
 
 /// Which blocks look back over a window only, where the metadata have one.
@@ -55,8 +70,13 @@ pub(super) enum Windows {
 
 /// Metadata that change what a network computes, and the number that changes nothing. A kind that does not read one of
 /// them is refused where it is another number.
-pub(super) const OTHER_KEYS: [(&str, f64); 17] = [
+pub(super) const OTHER_KEYS: [(&str, f64); 22] = [
     ("expert_count", 0.0),
+    ("expert_weights_scale", 1.0),
+    ("expert_group_count", 0.0),
+    ("expert_gating_func", 1.0),
+    ("leading_dense_block_count", 0.0),
+    ("interleave_moe_layer_step", 1.0),
     ("nextn_predict_layers", 0.0),
     ("rope.scaling.factor", 1.0),
     ("rope.scale_linear", 1.0),
@@ -88,7 +108,13 @@ const LLAMA: Kind = Kind {
     rooted: false,
     windows: Windows::None,
     scaled_by_width: None,
-    reads: &["rope.scaling.factor"],
+    experts: Some(Experts {
+        always: false,
+        normalised: true,
+        own_width: false,
+        shared: false,
+    }),
+    reads: &["rope.scaling.factor", "expert_count"],
     needs: &[],
 };
 
@@ -96,6 +122,8 @@ const LLAMA: Kind = Kind {
 const QWEN: Kind = Kind {
     name: "qwen2",
     interleaved: false,
+    experts: None,
+    reads: &["rope.scaling.factor"],
     ..LLAMA
 };
 
@@ -178,7 +206,42 @@ pub(super) const KINDS: &[Kind] = &[
         ..QWEN
     },
     Kind {
+        name: "qwen2moe",
+        experts: Some(Experts {
+            always: true,
+            normalised: false,
+            own_width: true,
+            shared: true,
+        }),
+        reads: &["rope.scaling.factor", "expert_count"],
+        ..QWEN
+    },
+    Kind {
+        name: "qwen3moe",
+        experts: Some(Experts {
+            always: true,
+            normalised: true,
+            own_width: true,
+            shared: false,
+        }),
+        reads: &["rope.scaling.factor", "expert_count"],
+        ..QWEN
+    },
+    Kind {
+        name: "olmoe",
+        whole_norms: true,
+        experts: Some(Experts {
+            always: true,
+            normalised: false,
+            own_width: false,
+            shared: false,
+        }),
+        reads: &["rope.scaling.factor", "expert_count"],
+        ..QWEN
+    },
+    Kind {
         name: "granite",
+        experts: None,
         reads: &[
             "logit_scale",
             "embedding_scale",
