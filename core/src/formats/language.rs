@@ -22,44 +22,65 @@ const LARGEST: u64 = 1_500_000_000;
 /// [`Error::File`] saying what the file or its network is instead, what in it is damaged, or that it is too large.
 pub(super) fn open(path: &Path) -> Result<Model> {
     let source = weights::open(path)?;
-    let source = source.as_ref();
-    let wrong = |fact: String| Error::file(fact, path);
-    let config = DecoderConfig::of_gguf(source).map_err(wrong)?;
+    let config = DecoderConfig::of_gguf(source.as_ref()).map_err(|fact| Error::file(fact, path))?;
     let architecture = Architecture::Decoder(config);
+    check(&architecture, source.as_ref()).map_err(|fact| Error::file(fact, path))?;
+    let tokenizer = Tokenizer::from_weights(source.as_ref(), path)?;
+    if tokenizer.vocabulary() != architecture.graph().outputs() {
+        let fact = format!(
+            "its tokenizer has {} pieces, its network {}",
+            tokenizer.vocabulary(),
+            architecture.graph().outputs()
+        );
+        return Err(Error::file(fact, path));
+    }
+    assemble(path, source.as_ref(), architecture, tokenizer)
+}
+
+/// Whether a network can be held in memory and the tensors of a file are its own; the error is the fact.
+///
+/// # Errors
+/// What is implausible in its shape, that it is too large, or the first tensor that does not fit.
+pub(super) fn check(
+    architecture: &Architecture,
+    source: &dyn Source,
+) -> std::result::Result<(), String> {
     if let Some(fact) = architecture.implausible() {
-        return Err(wrong(format!("its metadata have {fact}")));
+        return Err(format!("its metadata have {fact}"));
     }
     let parameters = architecture.parameters();
     if parameters > LARGEST {
-        return Err(wrong(format!(
+        return Err(format!(
             "it has {:.1} billion parameters; more than {:.1} billion are not recompressed in memory yet",
             parameters as f64 / 1e9,
             LARGEST as f64 / 1e9
-        )));
+        ));
     }
     let shapes = source
         .tensors()
         .iter()
         .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))
         .collect();
-    if let Some(fact) = architecture.mismatch_of_shapes(&shapes) {
-        return Err(wrong(fact));
-    }
-    let tokenizer = Tokenizer::from_weights(source, path)?;
-    if tokenizer.vocabulary() != architecture.graph().outputs() {
-        return Err(wrong(format!(
-            "its tokenizer has {} pieces, its network {}",
-            tokenizer.vocabulary(),
-            architecture.graph().outputs()
-        )));
-    }
+    architecture.mismatch_of_shapes(&shapes).map_or(Ok(()), Err)
+}
+
+/// Reads the tensors of a network that was checked and puts its model together; `path` is what was opened.
+///
+/// # Errors
+/// [`Error::File`] saying what in the file is damaged.
+pub(super) fn assemble(
+    path: &Path,
+    source: &dyn Source,
+    architecture: Architecture,
+    tokenizer: Tokenizer,
+) -> Result<Model> {
     let (tensors, stored, blocks) = read(source)?;
     let name = path
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let reference = ModelReference::File(path.to_owned());
     let model = Model::new(reference, name, architecture, tensors)
-        .map_err(|error| wrong(error.to_string()))?;
+        .map_err(|error| Error::file(error.to_string(), path))?;
     Ok(Model {
         stored,
         blocks,
