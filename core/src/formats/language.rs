@@ -4,24 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-
 use crate::error::{Error, Result};
-use crate::model::{
-    Architecture, Blocks, DecoderConfig, Model, ModelReference, StoredFormat, Tensors,
-};
+use crate::model::{Architecture, Blocks, DecoderConfig, Model, ModelReference, StoredFormat};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{self, Source};
-
-/// Parameters of the largest model that is held in memory whole, in single precision, original and compressed.
-const LARGEST: u64 = 1_500_000_000;
 
 /// Opens a GGUF.
 ///
 /// # Errors
-/// [`Error::File`] saying what the file or its network is instead, what in it is damaged, or that it is too large.
+/// [`Error::File`] saying what the file or its network is instead, or what in it is damaged.
 pub(super) fn open(path: &Path) -> Result<Model> {
-    let source = weights::open(path)?;
+    let source: Arc<dyn Source> = weights::open(path)?.into();
     let config = DecoderConfig::of_gguf(source.as_ref()).map_err(|fact| Error::file(fact, path))?;
     let architecture = Architecture::Decoder(config);
     check(&architecture, source.as_ref()).map_err(|fact| Error::file(fact, path))?;
@@ -34,27 +27,19 @@ pub(super) fn open(path: &Path) -> Result<Model> {
         );
         return Err(Error::file(fact, path));
     }
-    assemble(path, source.as_ref(), architecture, tokenizer)
+    assemble(path, source, architecture, tokenizer)
 }
 
-/// Whether a network can be held in memory and the tensors of a file are its own; the error is the fact.
+/// Whether a network can be run and the tensors of a file are its own; the error is the fact.
 ///
 /// # Errors
-/// What is implausible in its shape, that it is too large, or the first tensor that does not fit.
+/// What is implausible in its shape, or the first tensor that does not fit.
 pub(super) fn check(
     architecture: &Architecture,
     source: &dyn Source,
 ) -> std::result::Result<(), String> {
     if let Some(fact) = architecture.implausible() {
         return Err(format!("its metadata have {fact}"));
-    }
-    let parameters = architecture.parameters();
-    if parameters > LARGEST {
-        return Err(format!(
-            "it has {:.1} billion parameters; more than {:.1} billion are not recompressed in memory yet",
-            parameters as f64 / 1e9,
-            LARGEST as f64 / 1e9
-        ));
     }
     let shapes = source
         .tensors()
@@ -64,23 +49,22 @@ pub(super) fn check(
     architecture.mismatch_of_shapes(&shapes).map_or(Ok(()), Err)
 }
 
-/// Reads the tensors of a network that was checked and puts its model together; `path` is what was opened.
+/// Puts the model together of a network that was checked; `path` is what was opened. The weights stay in the file.
 ///
 /// # Errors
 /// [`Error::File`] saying what in the file is damaged.
 pub(super) fn assemble(
     path: &Path,
-    source: &dyn Source,
+    source: Arc<dyn Source>,
     architecture: Architecture,
     tokenizer: Tokenizer,
 ) -> Result<Model> {
-    let (tensors, stored, blocks) = read(source)?;
+    let (stored, blocks) = formats(source.as_ref());
     let name = path
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let reference = ModelReference::File(path.to_owned());
-    let model = Model::new(reference, name, architecture, tensors)
-        .map_err(|error| Error::file(error.to_string(), path))?;
+    let model = Model::stored(reference, name, architecture, source)?;
     Ok(Model {
         stored,
         blocks,
@@ -89,20 +73,10 @@ pub(super) fn assemble(
     })
 }
 
-type Read = (
-    Tensors,
-    BTreeMap<String, StoredFormat>,
-    BTreeMap<String, Blocks>,
-);
-
-/// All tensors in single precision, and how they are stored.
-fn read(source: &dyn Source) -> Result<Read> {
-    let (mut tensors, mut stored, mut blocks) = (Tensors::new(), BTreeMap::new(), BTreeMap::new());
-    for (i, info) in source.tensors().iter().enumerate() {
-        let mut values = vec![0.0; info.elements()];
-        source.decode(i, 0..info.rows(), &mut values)?;
-        let tensor = Tensor::from_vec(values, info.shape.as_slice(), &Device::Cpu)?;
-        tensors.insert(info.name.clone(), tensor);
+/// How a file stores its tensors, by name: in 16 bits, or in blocks of integers.
+fn formats(source: &dyn Source) -> (BTreeMap<String, StoredFormat>, BTreeMap<String, Blocks>) {
+    let (mut stored, mut blocks) = (BTreeMap::new(), BTreeMap::new());
+    for info in source.tensors() {
         let name = info.name.clone();
         match info.format {
             weights::StoredFormat::F16 => {
@@ -125,5 +99,5 @@ fn read(source: &dyn Source) -> Result<Read> {
             }
         }
     }
-    Ok((tensors, stored, blocks))
+    (stored, blocks)
 }

@@ -17,7 +17,7 @@ impl Lowering<'_> {
         bias: bool,
     ) -> Result<()> {
         let weights = self.numbers(node, "weight", outputs * inputs)?;
-        let weights = Factor::new((outputs, inputs), &weights, self.widths.packed)?;
+        let weights = Factor::new((outputs, inputs), &weights, self.widths.held)?;
         let from = self.read(node, 0);
         let input = self.operand(from)?;
         let product = |out, finish| {
@@ -144,7 +144,7 @@ impl Lowering<'_> {
             Step::Convolution(Convolution {
                 input,
                 out,
-                weights: Factor::new((outputs, inputs * taps), &weights, self.widths.packed)?,
+                weights: Factor::new((outputs, inputs * taps), &weights, self.widths.held)?,
                 kernel,
                 stride,
                 padding,
