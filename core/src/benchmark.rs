@@ -6,6 +6,7 @@ mod before_after;
 mod candle;
 mod machine;
 pub(crate) mod packed;
+mod stored;
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ pub use machine::{Machine, Speed, measure_machine, predicted_speed};
 pub use packed::{
     Energy, FormatShare, PackedQuality, PackedRun, PackedSpeed, PackedTiming, Work, packed_threads,
 };
+pub use stored::{Passes, passes};
 
 /// Times from one submitted recipe to its results.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,7 @@ mod data;
 mod packed;
 mod run;
 mod spiking;
+mod streamed;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -17,12 +18,13 @@ pub(crate) use self::attempts::guarded;
 pub use self::data::OwnText;
 use self::data::evaluation_set;
 use self::run::Run;
+use self::streamed::Streamed;
 use crate::compress::distill::{Student, StudentRecord, train_student};
-use crate::compress::{Compressor, Planner};
+use crate::compress::{Compressor, Originals, Planner};
 use crate::error::{Error, Result};
 use crate::evaluate::{Accumulator, Baseline, EvaluationSet};
 use crate::formats;
-use crate::measurement::{Depth, Measurement, Spiking};
+use crate::measurement::{Depth, Measurement, Spiking, StudentNote};
 use crate::model::{Architecture, Model, ModelReference, bundled};
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
@@ -86,11 +88,25 @@ struct Network {
     compressor: Mutex<Compressor>,
 }
 
+impl Network {
+    /// How it stands for what a recipe asks for.
+    fn note(&self, recipe: &Recipe, exact: bool) -> StudentNote {
+        StudentNote {
+            wanted: recipe.distillation.ratio,
+            actual: self.ratio,
+            description: self.description.clone(),
+            exact,
+        }
+    }
+}
+
 /// One opened model: weights, held-out data, finished students and finished measurements.
 pub struct Engine {
     model: Arc<Model>,
     set: EvaluationSet,
     planner: Planner,
+    /// Of a model whose weights stay in their file.
+    streamed: Option<Streamed>,
     baseline: OnceLock<Baseline>,
     shelf: Shelf,
     /// Planners of students by the ratio asked for, in ten-thousandths.
@@ -129,13 +145,21 @@ impl Engine {
         let planner = planner(&model.name, &model.architecture)?
             .stored_in(&model.stored)
             .in_blocks(&model.blocks);
-        let mut compressor = Compressor::new(planner, &model.tensors)?;
+        // What a file's weights tell is not counted beforehand: that would read all of them.
+        let (planner, streamed) = match &model.source {
+            Some(source) => {
+                let streamed = Streamed::new(model.architecture.graph(), source);
+                (planner, Some(streamed))
+            }
+            None => (Compressor::new(planner, &model.tensors)?.survey()?, None),
+        };
         Ok(Self {
             set: match text {
                 Some(text) => text.set(&model)?,
                 None => evaluation_set(&model)?,
             },
-            planner: compressor.survey()?,
+            planner,
+            streamed,
             shelf: Shelf::open(&model)?,
             model,
             baseline: OnceLock::new(),
@@ -240,6 +264,10 @@ impl Engine {
         }
         let id = network_id(student.as_deref());
         self.attempts.run(&key, &id, || {
+            if let Some(streamed) = &self.streamed {
+                let network = self.network(None)?;
+                return self.measure_streamed(streamed, &network, (recipe, &key), depth, observer);
+            }
             let baseline = self.baseline(observer)?;
             let network = self.network(student.as_deref())?;
             let compressed =
@@ -371,10 +399,15 @@ impl Engine {
         Ok(accumulator.quality().value)
     }
 
-    /// Measures the original once; everything else is compared with it sample by sample.
+    /// Measures the original once; everything else is compared with it sample by sample. Of a model whose weights stay in
+    /// their file only the coarse subset.
     fn baseline(&self, observer: &dyn Observer) -> Result<&Baseline> {
         if let Some(baseline) = self.baseline.get() {
             return Ok(baseline);
+        }
+        if let Some(streamed) = &self.streamed {
+            let measured = self.coarse_baseline(streamed, observer)?;
+            return Ok(self.baseline.get_or_init(|| measured));
         }
         observer.progress("Measuring the original", 0.0);
         let network = self.model.architecture.ready(&self.model.tensors, 32)?;
@@ -399,11 +432,18 @@ impl Engine {
             return Ok(network);
         }
         let model = &self.model;
-        let (architecture, tensors, description) = match student {
-            None => (&model.architecture, &model.tensors, "the original"),
+        let (architecture, originals, description) = match student {
+            None => (
+                &model.architecture,
+                match &model.source {
+                    Some(source) => Originals::from(source),
+                    None => Originals::from(&model.tensors),
+                },
+                "the original",
+            ),
             Some(student) => (
                 &student.architecture,
-                &student.tensors,
+                Originals::from(&student.tensors),
                 student.record.description.as_str(),
             ),
         };
@@ -416,7 +456,7 @@ impl Engine {
             architecture: architecture.clone(),
             description: description.to_owned(),
             ratio: architecture.parameters() as f64 / model.architecture.parameters() as f64,
-            compressor: Mutex::new(Compressor::new(planner, tensors)?),
+            compressor: Mutex::new(Compressor::new(planner, originals)?),
         });
         lock(&self.networks).insert(id, Arc::clone(&network));
         Ok(network)

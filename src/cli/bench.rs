@@ -3,6 +3,7 @@
 //! The worker is driven as the window drives it, through its mailbox, so these are the times that a person feels less
 //! the painting.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -20,14 +21,17 @@ use crate::format::{bytes, significant};
 /// Arguments of `wattif bench`.
 #[derive(Debug, Args)]
 pub(super) struct BenchArguments {
-    /// Slider positions to time per model
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(5..=10_000))]
-    positions: u32,
+    /// Slider positions to time per model [default: 40, of a model in a file 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    positions: Option<u32>,
+    /// Time another program's model of language instead: a .gguf or a folder with its weights
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
     /// Run the bundled models with packed weights instead, beside the prediction for this machine
-    #[arg(long, conflicts_with = "positions")]
+    #[arg(long, conflicts_with_all = ["positions", "model"])]
     packed: bool,
 }
 
@@ -106,22 +110,10 @@ pub(super) fn run(arguments: &BenchArguments, out: &mut Out) -> anyhow::Result<(
         return super::packed::run(arguments.json, out);
     }
     let progress = Progress::new();
-    let mut figures = Vec::new();
-    for model in bundled::all() {
-        figures.extend(worker_figures(
-            model.name,
-            arguments.positions as usize,
-            &progress,
-        )?);
-    }
-    for model in bundled::all() {
-        progress.show(&format!("{}: beside candle", model.name), None);
-        figures.extend(comparisons(model.name)?);
-    }
-    for model in bundled::all() {
-        progress.show(&format!("{}: frames of the window", model.name), None);
-        figures.extend(frame_figures(model.name)?);
-    }
+    let figures = match &arguments.model {
+        Some(path) => file_figures(path, arguments.positions.unwrap_or(3) as usize, &progress)?,
+        None => bundled_figures(arguments.positions.unwrap_or(40) as usize, &progress)?,
+    };
     drop(progress);
     if arguments.json {
         return out.json(&figures);
@@ -136,6 +128,111 @@ pub(super) fn run(arguments: &BenchArguments, out: &mut Out) -> anyhow::Result<(
     ];
     rows.extend(figures.iter().map(Figure::row));
     Ok(out.table(&rows, &[false, true, true])?)
+}
+
+fn bundled_figures(positions: usize, progress: &Progress) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for model in bundled::all() {
+        let reference = ModelReference::Bundled(model.name.to_owned());
+        // What is promised: milliseconds to the first and to the full measurement, points during a drag.
+        let first = if model.name.contains("gpt") {
+            150.0
+        } else {
+            100.0
+        };
+        let promised = Promised {
+            first,
+            full: Some(2000.0),
+            drag: Some(10.0),
+        };
+        let name = model.name;
+        figures.extend(worker_figures(
+            (name, reference),
+            positions,
+            promised,
+            progress,
+        )?);
+        if let Some(resident) = memory("VmRSS:") {
+            figures.push(Figure::new(
+                format!("{name}: resident memory"),
+                resident,
+                "B",
+                Target::AtMost(300e6),
+            ));
+        }
+    }
+    for model in bundled::all() {
+        progress.show(&format!("{}: beside candle", model.name), None);
+        figures.extend(comparisons(model.name)?);
+    }
+    for model in bundled::all() {
+        progress.show(&format!("{}: frames of the window", model.name), None);
+        figures.extend(frame_figures(model.name)?);
+    }
+    Ok(figures)
+}
+
+/// A model whose weights stay in their file: its passes over them, and slider positions.
+fn file_figures(path: &Path, positions: usize, progress: &Progress) -> anyhow::Result<Vec<Figure>> {
+    let name = path
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    progress.show(&format!("{name}: passes over its weights"), None);
+    let reference = ModelReference::File(path.to_owned());
+    let start = Instant::now();
+    let engine = Engine::open(&reference)?;
+    let opened = start.elapsed();
+    let passes = benchmark::passes(&engine)?;
+    let stored = engine.predict(&Recipe::default())?.stored_bytes() as f64;
+    drop(engine);
+    let promised = Promised {
+        first: 1000.0,
+        full: None,
+        drag: None,
+    };
+    let mut figures = vec![Figure::new(
+        format!("{name}: open"),
+        milliseconds(opened),
+        "ms",
+        None,
+    )];
+    let copied = milliseconds(passes.copied);
+    for (what, time) in [
+        ("copy all weights as single precision", passes.copied),
+        ("decode all weights", passes.decoded),
+        ("decode, prune and round all weights", passes.compressed),
+        (
+            "decode and search the threshold of pruning",
+            passes.searched,
+        ),
+    ] {
+        let time = milliseconds(time);
+        figures.push(Figure::new(format!("{name}: {what}"), time, "ms", None));
+        figures.push(Figure::new("  times a copy", time / copied, "", None));
+    }
+    figures.extend(worker_figures(
+        (&name, reference),
+        positions,
+        promised,
+        progress,
+    )?);
+    if let Some(most) = memory("VmHWM:") {
+        figures.push(Figure::new(
+            format!("{name}: most resident memory"),
+            most,
+            "B",
+            Target::AtMost(2.2 * stored + 400e6),
+        ));
+    }
+    Ok(figures)
+}
+
+/// What is promised of slider positions, in milliseconds, and of a drag, in points.
+#[derive(Debug, Clone, Copy)]
+struct Promised {
+    first: f64,
+    full: Option<f64>,
+    drag: Option<f64>,
 }
 
 /// The engine's own loops beside candle's operations, and the packed file beside the original's.
@@ -199,16 +296,16 @@ fn frame_figures(name: &str) -> anyhow::Result<[Figure; 3]> {
     ])
 }
 
-/// Slider position to first and full measurement, and a drag, on one bundled model.
+/// Slider position to first and full measurement, and a drag where something is promised of one.
 fn worker_figures(
-    name: &str,
+    (name, reference): (&str, ModelReference),
     positions: usize,
+    promised: Promised,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Figure>> {
-    let limit_ms = if name.contains("gpt") { 150.0 } else { 100.0 };
     progress.show(&format!("{name}: opening"), None);
     let start = Instant::now();
-    let worker = Worker::open(ModelReference::Bundled(name.to_owned()), || {})?;
+    let worker = Worker::open(reference, || {})?;
     benchmark::warm_up(&worker)?;
     let opened = start.elapsed();
 
@@ -223,9 +320,6 @@ fn worker_figures(
         first.push(milliseconds(response.first));
         full.push(milliseconds(response.full));
     }
-    progress.show(&format!("{name}: dragging"), None);
-    let path: Vec<Recipe> = (0..DRAG_POSITIONS).map(drag_position).collect();
-    let drag = benchmark::drag(&worker, &path, DRAG_TIME)?;
     let mut figures = vec![
         Figure::new(
             format!("{name}: open and measure the original"),
@@ -243,7 +337,7 @@ fn worker_figures(
             format!("{name}: slider to first measured quality, 95th percentile"),
             quantile(&mut first, 0.95),
             "ms",
-            Target::AtMost(limit_ms),
+            Target::AtMost(promised.first),
         ),
         Figure::new(
             format!("{name}: full measurement, median"),
@@ -255,9 +349,14 @@ fn worker_figures(
             format!("{name}: full measurement, slowest"),
             quantile(&mut full, 1.0),
             "ms",
-            Target::AtMost(2000.0),
+            promised.full.map(Target::AtMost),
         ),
-        Figure::new(
+    ];
+    if let Some(points) = promised.drag {
+        progress.show(&format!("{name}: dragging"), None);
+        let path: Vec<Recipe> = (0..DRAG_POSITIONS).map(drag_position).collect();
+        let drag = benchmark::drag(&worker, &path, DRAG_TIME)?;
+        figures.push(Figure::new(
             format!(
                 "{name}: points measured during a drag of {} positions in {} s",
                 drag.positions,
@@ -265,21 +364,13 @@ fn worker_figures(
             ),
             drag.measured_during as f64,
             "",
-            Target::AtLeast(10.0),
-        ),
-        Figure::new(
+            Target::AtLeast(points),
+        ));
+        figures.push(Figure::new(
             format!("{name}: last position of the drag fully measured after"),
             milliseconds(drag.last_full),
             "ms",
             None,
-        ),
-    ];
-    if let Some(resident) = resident_bytes() {
-        figures.push(Figure::new(
-            format!("{name}: resident memory"),
-            resident,
-            "B",
-            Target::AtMost(300e6),
         ));
     }
     Ok(figures)
@@ -318,43 +409,10 @@ fn quantile(values: &mut [f64], fraction: f64) -> f64 {
     values[rank.clamp(1, values.len()) - 1]
 }
 
-/// Memory of this process that is in RAM, where the system tells.
-fn resident_bytes() -> Option<f64> {
+/// Memory of this process that is in RAM, or the most that ever was, by the system's name for it; where it tells.
+fn memory(name: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_values_that_occurred() {
-        let mut values: Vec<f64> = (1..=20).rev().map(f64::from).collect();
-        assert_eq!(quantile(&mut values, 0.5), 10.0);
-        assert_eq!(quantile(&mut values, 0.95), 19.0);
-        assert_eq!(quantile(&mut values, 1.0), 20.0);
-    }
-
-    #[test]
-    fn no_position_comes_twice() {
-        let keys: std::collections::HashSet<String> = (0..500)
-            .map(|index| position(index).key())
-            .chain((0..DRAG_POSITIONS).map(|index| drag_position(index).key()))
-            .collect();
-        assert_eq!(keys.len(), 500 + DRAG_POSITIONS);
-    }
-
-    #[test]
-    fn a_figure_says_whether_it_holds() {
-        let row = |value, target| Figure::new("x", value, "ms", target).row();
-        assert_eq!(row(99.0, Some(Target::AtMost(100.0)))[3], "pass");
-        assert_eq!(row(101.0, Some(Target::AtMost(100.0)))[3], "MISS");
-        assert_eq!(row(9.0, Some(Target::AtLeast(10.0)))[3], "MISS");
-        assert_eq!(row(1.0, None)[3], "");
-    }
 }

@@ -79,6 +79,28 @@ impl Job {
         Ok((pass.kept.get(), pass.scales.into_inner()))
     }
 
+    /// Compresses weights where they are; what is left of them.
+    pub(super) fn run_in_place(self, weights: &mut [f32]) -> Kept {
+        let (fan_in, groups) = (self.matrix.fan_in.max(1), self.groups().max(1));
+        let rows = (TASK / fan_in).max(1);
+        weights
+            .par_chunks_mut(rows * fan_in)
+            .enumerate()
+            .map_init(Vec::new, |original: &mut Vec<f32>, (task, out)| {
+                original.clear();
+                original.extend_from_slice(out);
+                let mut scales = vec![f16::ZERO; out.len() / fan_in * groups];
+                Arch::new().dispatch(Rows {
+                    job: self,
+                    first: task * rows * fan_in,
+                    weights: original,
+                    out,
+                    scales: &mut scales,
+                })
+            })
+            .sum()
+    }
+
     /// Scales of a row; one unused one where there are none.
     fn groups(&self) -> usize {
         if self.bits <= 8 {

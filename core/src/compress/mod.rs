@@ -5,6 +5,8 @@
 pub mod distill;
 mod fuse;
 mod layout;
+mod on_demand;
+mod originals;
 mod pack;
 mod plan;
 mod prune;
@@ -30,6 +32,8 @@ use crate::profile::{Layer, ModelProfile};
 use crate::recipe::{Pattern, Pruning, Quantization, Recipe, Scope};
 
 pub(crate) use self::layout::{CHECKSUM_KEY, VERSION_KEY, Version};
+pub(crate) use self::on_demand::OnDemand;
+pub use self::originals::Originals;
 pub use self::plan::{Planner, plan};
 pub(crate) use self::unpack::unpack_bytes;
 pub use self::unpack::{Unpacked, unpack};
@@ -39,7 +43,7 @@ pub use self::unpack::{Unpacked, unpack};
 #[derive(Debug)]
 pub struct Compressor {
     planner: Planner,
-    originals: Tensors,
+    originals: Originals,
     /// The compressible weights by layer.
     weights: BTreeMap<usize, Weights>,
     /// The cuts of the last pruning that compared magnitudes.
@@ -50,10 +54,9 @@ pub struct Compressor {
 #[derive(Debug)]
 struct Weights {
     name: String,
-    tensor: Tensor,
     matrix: Matrix,
-    /// Weights that are not zero in the original.
-    nonzero: u64,
+    /// Weights that are not zero in the original; not known of a file before they were read once.
+    nonzero: Option<u64>,
     histogram: Option<Histogram>,
     /// A tensor given back, to be written again.
     spare: Option<Tensor>,
@@ -72,40 +75,26 @@ pub struct Compressed {
 }
 
 impl Compressor {
-    /// Takes a model's tensors (shared, not copied).
+    /// Takes a model's tensors (shared, not copied), or the file that they are read from whenever they are needed.
     ///
     /// # Errors
-    /// [`Error::Compute`] if a weight tensor is not a contiguous single precision tensor of its layer's shape on the CPU
-    /// or holds a number that is not finite.
-    pub fn new(planner: Planner, tensors: &Tensors) -> Result<Self> {
+    /// [`Error::Compute`] if a tensor is missing or of another shape than its layer, or one that is held is not contiguous
+    /// single precision on the CPU or holds a number that is not finite. Of a file the numbers are checked when they are
+    /// read.
+    pub fn new(planner: Planner, originals: impl Into<Originals>) -> Result<Self> {
+        let originals = originals.into();
         let mut weights = BTreeMap::new();
         for file in planner.tensors() {
-            let Some(tensor) = tensors.get(&file.name) else {
-                return Err(Error::Compute(format!("tensor {} is missing", file.name)));
-            };
-            if tensor.dims() != file.shape || tensor.dtype() != DType::F32 {
-                return Err(Error::Compute(format!(
-                    "tensor {} is {:?} {:?}, expected F32 {:?}",
-                    file.name,
-                    tensor.dtype(),
-                    tensor.dims(),
-                    file.shape
-                )));
-            }
+            originals.check(&file.name, &file.shape)?;
             let Some(layer) = file.compressible else {
                 continue;
             };
-            let nonzero = with_numbers(tensor, |weights| {
-                fuse::check(weights).ok_or_else(|| {
-                    Error::Compute(format!(
-                        "tensor {} holds a number that is not finite",
-                        file.name
-                    ))
-                })
-            })??;
+            let nonzero = match originals.are_held() {
+                true => Some(originals.nonzero(&file.name)?),
+                false => None,
+            };
             let state = Weights {
                 name: file.name.clone(),
-                tensor: tensor.clone(),
                 matrix: Matrix::of(&file.shape),
                 nonzero,
                 histogram: None,
@@ -116,7 +105,7 @@ impl Compressor {
         }
         Ok(Self {
             planner,
-            originals: tensors.clone(),
+            originals,
             weights,
             cuts: None,
         })
@@ -133,11 +122,12 @@ impl Compressor {
     /// # Errors
     /// [`Error::Compute`] if the weights cannot be read.
     pub fn survey(&mut self) -> Result<Planner> {
-        self.count_magnitudes(&|| false)?;
         let mut surveys = Vec::with_capacity(self.weights.len());
-        for weights in self.weights.values() {
-            surveys.push(with_numbers(&weights.tensor, |numbers| {
-                Survey::of(numbers, weights.matrix, weights.nonzero)
+        for weights in self.weights.values_mut() {
+            let name = weights.name.clone();
+            surveys.push(self.originals.with(&name, |numbers| {
+                let nonzero = weights.count(numbers);
+                Survey::of(numbers, weights.matrix, nonzero)
             })?);
         }
         let mut pairs: Vec<_> = surveys
@@ -167,7 +157,7 @@ impl Compressor {
         recipe.validate()?;
         let recipe = recipe.canonical();
         let cuts = self.cuts(recipe.pruning, cancelled)?;
-        let mut tensors = self.originals.clone();
+        let mut tensors = self.originals.tensors(&self.planner)?;
         let untouched = |layer: &Layer| Kept {
             nonzero: layer.weights(),
             scales: 0,
@@ -177,18 +167,17 @@ impl Compressor {
             if cancelled() {
                 return Err(Error::Cancelled);
             }
-            let pruning = match (recipe.pruning.sparsity == 0.0, recipe.pruning.pattern) {
-                (true, _) => Prune::None,
-                (_, Pattern::TwoOfFour) => Prune::TwoOfFour,
-                (_, Pattern::Unstructured) => Prune::Cut(cuts[i]),
-            };
+            let pruning = pruning_of(&recipe, cuts.get(i).copied());
             let quantization = Quantization {
                 weight_bits: self.planner.bits_of(&recipe, layer),
                 ..recipe.quantization
             };
-            if let Some(tensor) = weights.run(pruning, quantization, &mut kept[layer])? {
-                tensors.insert(weights.name.clone(), tensor);
-            }
+            let original = self.originals.tensor(&weights.name)?;
+            let tensor = match weights.run(&original, pruning, quantization, &mut kept[layer])? {
+                Some(tensor) => tensor,
+                None => original,
+            };
+            tensors.insert(weights.name.clone(), tensor);
         }
         let profile = self.planner.profile(&recipe, &kept);
         Ok(Compressed { tensors, profile })
@@ -201,7 +190,8 @@ impl Compressor {
         for weights in self.weights.values_mut() {
             let spare = tensors.remove(&weights.name);
             weights.spare = spare.filter(|tensor| {
-                tensor.id() != weights.tensor.id() && tensor.dims() == weights.tensor.dims()
+                !self.originals.has(tensor, &weights.name)
+                    && tensor.elem_count() == weights.matrix.len()
             });
         }
     }
@@ -240,7 +230,9 @@ impl Compressor {
                 if cancelled() {
                     return Err(Error::Cancelled);
                 }
-                weights.histogram = Some(with_numbers(&weights.tensor, Histogram::of)?);
+                let name = weights.name.clone();
+                self.originals
+                    .with(&name, |numbers| weights.count(numbers))?;
             }
         }
         Ok(())
@@ -266,13 +258,14 @@ impl Compressor {
                         return Err(Error::Cancelled);
                     }
                     let n = weights.matrix.len() as u64;
-                    cuts.extend(cuts_of(&[weights], plan::fraction(pruning.sparsity, n))?);
+                    let zeros = plan::fraction(pruning.sparsity, n);
+                    cuts.extend(cuts_of(&self.originals, &[weights], zeros)?);
                 }
                 cuts
             }
             Scope::Global => {
                 let n = all.iter().map(|w| w.matrix.len() as u64).sum();
-                cuts_of(&all, plan::fraction(pruning.sparsity, n))?
+                cuts_of(&self.originals, &all, plan::fraction(pruning.sparsity, n))?
             }
         };
         self.cuts = Some((pruning, cuts.clone()));
@@ -280,23 +273,46 @@ impl Compressor {
     }
 }
 
+/// What pruning does to a layer with this cut.
+fn pruning_of(recipe: &Recipe, cut: Option<Cut>) -> Prune {
+    match (recipe.pruning.pattern, cut) {
+        _ if recipe.pruning.sparsity == 0.0 => Prune::None,
+        (Pattern::TwoOfFour, _) => Prune::TwoOfFour,
+        (Pattern::Unstructured, cut) => Prune::Cut(cut.unwrap_or(Cut::NONE)),
+    }
+}
+
 impl Weights {
+    /// Counts what is not counted yet; the numbers that are not zero.
+    fn count(&mut self, numbers: &[f32]) -> u64 {
+        if self.histogram.is_none() {
+            self.histogram = Some(Histogram::of(numbers));
+        }
+        *self
+            .nonzero
+            .get_or_insert_with(|| numbers.iter().filter(|&&number| number != 0.0).count() as u64)
+    }
+
     /// The compressed tensor and, in `kept`, what is left of its weights; `None` if it is the original.
     fn run(
         &mut self,
+        original: &Tensor,
         prune: Prune,
         quantization: Quantization,
         kept: &mut Kept,
     ) -> Result<Option<Tensor>> {
         let bits = quantization.weight_bits;
         if matches!(prune, Prune::None) && bits == 32 {
-            kept.nonzero = self.nonzero;
+            if self.nonzero.is_none() {
+                self.nonzero = with_numbers(original, fuse::check)?;
+            }
+            kept.nonzero = self.nonzero.unwrap_or(kept.nonzero);
             self.scales.clear();
             return Ok(None);
         }
         let out = match self.spare.take() {
             Some(tensor) => tensor,
-            None => Tensor::zeros(self.tensor.dims(), DType::F32, &Device::Cpu)?,
+            None => Tensor::zeros(original.dims(), DType::F32, &Device::Cpu)?,
         };
         let scales = std::mem::take(&mut self.scales);
         let job = fuse::Job {
@@ -305,24 +321,20 @@ impl Weights {
             bits,
             group: self.matrix.group(quantization.group),
         };
-        (*kept, self.scales) = job.run(&self.tensor, &out, scales)?;
+        (*kept, self.scales) = job.run(original, &out, scales)?;
         Ok(Some(out))
     }
 }
 
 /// The cuts that take the smallest weights of these layers.
-fn cuts_of(layers: &[&Weights], zeros: u64) -> Result<Vec<Cut>> {
-    let guards: Vec<_> = layers
+fn cuts_of(originals: &Originals, layers: &[&Weights], zeros: u64) -> Result<Vec<Cut>> {
+    let histograms: Vec<&Histogram> = layers
         .iter()
-        .map(|w| w.tensor.storage_and_layout())
+        .filter_map(|weights| weights.histogram.as_ref())
         .collect();
-    let mut pairs = Vec::with_capacity(layers.len());
-    for (weights, (storage, layout)) in layers.iter().zip(&guards) {
-        if let Some(histogram) = &weights.histogram {
-            pairs.push((fuse::numbers(storage, layout)?, histogram));
-        }
-    }
-    Ok(prune::cuts(&pairs, zeros))
+    prune::cuts(&histograms, zeros, &mut |layer, look| {
+        originals.with(&layers[layer].name, look)
+    })
 }
 
 /// Calls a function with the numbers of a tensor.

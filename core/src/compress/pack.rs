@@ -13,7 +13,7 @@ use super::plan::Planner;
 use super::{Compressed, with_numbers};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::StoredFormat;
+use crate::model::{StoredFormat, hex};
 use crate::recipe::Recipe;
 
 /// Writes compressed tensors to a file. `scales` are those of all groups of each compressible layer. Returns the bytes of
@@ -100,11 +100,6 @@ fn write_to(
 /// A failed computation, through a writer that knows errors of writing only.
 fn compute(fact: impl std::fmt::Display) -> io::Error {
     io::Error::other(Error::Compute(fact.to_string()))
-}
-
-/// A digest as lower-case hexadecimal digits.
-pub(super) fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 struct Hashing<'a> {

@@ -6,6 +6,8 @@
 
 use rayon::prelude::*;
 
+use crate::error::Result;
+
 /// Everything but the sign.
 const MAGNITUDE: u32 = 0x7fff_ffff;
 /// Low bits that the first histogram ignores.
@@ -87,15 +89,22 @@ impl Cut {
     }
 }
 
+/// Shows the weights of a layer, by its place among those that are cut together.
+type Show<'a> = dyn FnMut(usize, &mut dyn FnMut(&[f32])) -> Result<()> + 'a;
+
 /// The cuts that set exactly the `zeros` smallest of all weights of these layers to zero; of equal ones those that come
-/// first.
-pub(super) fn cuts(layers: &[(&[f32], &Histogram)], zeros: u64) -> Vec<Cut> {
+/// first. A layer's weights are shown once, those of the layer where ties end once more.
+///
+/// # Errors
+/// Those of `show`.
+pub(super) fn cuts(histograms: &[&Histogram], zeros: u64, show: &mut Show<'_>) -> Result<Vec<Cut>> {
+    let layers = histograms.len();
     if zeros == 0 {
-        return vec![Cut::NONE; layers.len()];
+        return Ok(vec![Cut::NONE; layers]);
     }
     let mut below = 0;
     let Some(bin) = (0..COARSE_BINS).find(|&bin| {
-        let here: u64 = layers.iter().map(|(_, h)| u64::from(h.0[bin])).sum();
+        let here: u64 = histograms.iter().map(|h| u64::from(h.0[bin])).sum();
         let found = below + here >= zeros;
         if !found {
             below += here;
@@ -107,15 +116,17 @@ pub(super) fn cuts(layers: &[(&[f32], &Histogram)], zeros: u64) -> Vec<Cut> {
             threshold: MAGNITUDE + 1,
             index: 0,
         };
-        return vec![all; layers.len()];
+        return Ok(vec![all; layers]);
     };
     let coarse = bin as u32;
     let mut fine = vec![0u64; FINE_BINS];
-    for (weights, histogram) in layers {
+    for (layer, histogram) in histograms.iter().enumerate() {
         if histogram.0[bin] > 0 {
-            for (total, here) in fine.iter_mut().zip(count_fine(weights, coarse)) {
-                *total += u64::from(here);
-            }
+            show(layer, &mut |weights| {
+                for (total, here) in fine.iter_mut().zip(count_fine(weights, coarse)) {
+                    *total += u64::from(here);
+                }
+            })?;
         }
     }
     let mut low = 0;
@@ -130,41 +141,55 @@ pub(super) fn cuts(layers: &[(&[f32], &Histogram)], zeros: u64) -> Vec<Cut> {
             threshold: threshold + 1,
             index: 0,
         };
-        return vec![cut; layers.len()];
+        return Ok(vec![cut; layers]);
     }
-    share_ties(layers, threshold, ties)
+    share_ties(histograms, threshold, ties, show)
 }
 
 /// Lets the first `ties` of the weights with this magnitude become zero.
-fn share_ties(layers: &[(&[f32], &Histogram)], threshold: u32, mut ties: u64) -> Vec<Cut> {
-    layers
-        .iter()
-        .map(|(weights, _)| {
-            let mut index = 0;
-            if ties > 0 {
-                let equal: Vec<usize> = weights
-                    .par_chunks(CHUNK)
-                    .map(|chunk| chunk.iter().filter(|&&w| magnitude(w) == threshold).count())
-                    .collect();
-                for (chunk, &equal) in weights.chunks(CHUNK).zip(&equal) {
-                    if (equal as u64) < ties {
-                        ties -= equal as u64;
-                        index += chunk.len();
-                        continue;
-                    }
-                    for &weight in chunk {
-                        if ties == 0 {
-                            break;
-                        }
-                        index += 1;
-                        ties -= u64::from(magnitude(weight) == threshold);
-                    }
-                    break;
-                }
+fn share_ties(
+    histograms: &[&Histogram],
+    threshold: u32,
+    mut ties: u64,
+    show: &mut Show<'_>,
+) -> Result<Vec<Cut>> {
+    let bin = (threshold >> FINE_BITS) as usize;
+    let mut cuts = Vec::with_capacity(histograms.len());
+    for (layer, histogram) in histograms.iter().enumerate() {
+        let mut index = 0;
+        if ties > 0 && histogram.0[bin] > 0 {
+            show(layer, &mut |weights| {
+                index = last_tie(weights, threshold, &mut ties);
+            })?;
+        }
+        cuts.push(Cut { threshold, index });
+    }
+    Ok(cuts)
+}
+
+/// Where the last of so many weights with this magnitude ends, and how many are left for later layers.
+fn last_tie(weights: &[f32], threshold: u32, ties: &mut u64) -> usize {
+    let equal: Vec<usize> = weights
+        .par_chunks(CHUNK)
+        .map(|chunk| chunk.iter().filter(|&&w| magnitude(w) == threshold).count())
+        .collect();
+    let mut index = 0;
+    for (chunk, &equal) in weights.chunks(CHUNK).zip(&equal) {
+        if (equal as u64) < *ties {
+            *ties -= equal as u64;
+            index += chunk.len();
+            continue;
+        }
+        for &weight in chunk {
+            if *ties == 0 {
+                break;
             }
-            Cut { threshold, index }
-        })
-        .collect()
+            index += 1;
+            *ties -= u64::from(magnitude(weight) == threshold);
+        }
+        break;
+    }
+    index
 }
 
 /// How often each lower half occurs among the weights with a given upper half.
@@ -273,8 +298,13 @@ mod tests {
 
     fn pruned(layers: &[&[f32]], zeros: u64) -> Vec<Vec<f32>> {
         let histograms: Vec<Histogram> = layers.iter().map(|w| Histogram::of(w)).collect();
-        let pairs: Vec<_> = layers.iter().copied().zip(&histograms).collect();
-        cuts(&pairs, zeros)
+        let histograms: Vec<&Histogram> = histograms.iter().collect();
+        let show = &mut |layer: usize, look: &mut dyn FnMut(&[f32])| {
+            look(layers[layer]);
+            Ok(())
+        };
+        cuts(&histograms, zeros, show)
+            .unwrap()
             .into_iter()
             .zip(layers)
             .map(|(c, w)| {

@@ -9,10 +9,9 @@ use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
 use super::layout::{CHECKSUM_KEY, Matrix, NO_CHECKSUM, PREFIX, VERSION_KEY, Version, Zeros};
-use super::pack::hex;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Architecture, StoredFormat, Tensors, check_recipe, check_values};
+use crate::model::{Architecture, StoredFormat, Tensors, check_recipe, check_values, hex};
 use crate::recipe::Recipe;
 
 /// What a packed file holds.

@@ -4,7 +4,7 @@ use super::{Engine, Network, Observer};
 use crate::compress::Compressed;
 use crate::error::{Error, Result};
 use crate::evaluate::{Accumulator, Baseline, EvaluationSet};
-use crate::measurement::{Depth, Measurement, StudentNote};
+use crate::measurement::{Depth, Measurement};
 use crate::recipe::Recipe;
 
 /// One measurement under way.
@@ -68,12 +68,7 @@ impl Run<'_> {
             depth,
             quality: accumulator.quality(),
             profile: self.compressed.profile.clone(),
-            student: StudentNote {
-                wanted: self.recipe.distillation.ratio,
-                actual: self.network.ratio,
-                description: self.network.description.clone(),
-                exact: self.exact,
-            },
+            student: self.network.note(&self.recipe, self.exact),
             examples: Vec::new(),
         }
     }

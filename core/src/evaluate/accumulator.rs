@@ -4,10 +4,9 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use super::baseline::{Answers, Baseline, answer, divergence, scores};
+use super::baseline::{Answers, Baseline, Written, answer, divergence, scores, written};
 use super::set::EvaluationSet;
 use super::statistics::{ClusteredMean, paired_proportions, wilson};
-use super::text;
 use crate::error::{Error, Result};
 use crate::measurement::{Example, Interval, Metric, Quality};
 use crate::run::Network;
@@ -91,7 +90,16 @@ impl<'a> Accumulator<'a> {
             return Ok(false);
         }
         let answers = answer(step.clone())?;
-        for (item, answers) in step.zip(&answers) {
+        self.add_all(&answers)
+    }
+
+    /// Adds what a network answered to the next items, and says whether there are more.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if the original was not measured on them.
+    pub(crate) fn add_all(&mut self, answers: &[Answers]) -> Result<bool> {
+        let first = self.items;
+        for (item, answers) in (first..).zip(answers) {
             let original = self.baseline.answers(item).ok_or_else(|| {
                 Error::Compute("the original was measured on other data".to_owned())
             })?;
@@ -207,15 +215,14 @@ impl<'a> Accumulator<'a> {
     /// # Errors
     /// [`Error::Compute`] if the network's predictions are not finite.
     pub fn examples(&self, network: &Network) -> Result<Vec<Example>> {
-        let readable = |tokens: &[u32]| text::readable(self.set, tokens);
         let mut examples = self.examples.clone();
-        for text in self.baseline.texts() {
-            let continuation = text::continuation(network, self.set, &text.prompt)?;
-            examples.push(Example::Text {
-                prompt: readable(&text.prompt),
-                original: readable(&text.continuation),
-                compressed: readable(&continuation),
-            });
+        let texts = self.baseline.texts();
+        if !texts.is_empty() {
+            examples.extend(Written::beside(
+                texts,
+                &written(network, self.set)?,
+                self.set,
+            ));
         }
         Ok(examples)
     }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::set::EvaluationSet;
 use super::text;
 use crate::error::{Error, Result};
+use crate::measurement::Example;
 use crate::run::Network;
 
 /// Predictions of text whose whole distribution is kept for the divergence. With 256 f32 each that is 16.8 MB; all of
@@ -24,7 +25,7 @@ pub struct Baseline {
 
 /// A prompt and how the original goes on.
 #[derive(Debug, Clone)]
-pub(super) struct Written {
+pub(crate) struct Written {
     pub(super) prompt: Vec<u32>,
     pub(super) continuation: Vec<u32>,
 }
@@ -34,7 +35,7 @@ pub(super) const NOT_FINITE: &str = "the network's outputs are not finite number
 
 /// What a network answers to one item.
 #[derive(Debug, Clone)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     /// Log-probabilities (natural) `[predictions, classes]`; empty where only the score was kept.
     pub(super) log_probabilities: Vec<f32>,
     /// The most probable class of every prediction.
@@ -43,6 +44,8 @@ pub(super) struct Answers {
     pub(super) class: usize,
     /// Mean code length of the targets in bits per prediction.
     pub(super) bits: f64,
+    /// Mean divergence of the original from it in nats per prediction, where that was taken on the way.
+    pub(super) divergence: Option<f64>,
 }
 
 impl Baseline {
@@ -68,17 +71,13 @@ impl Baseline {
                 items.push(answers);
             }
         }
-        let texts = text::prompts(set)
-            .into_iter()
-            .map(|prompt| {
-                let continuation = text::continuation(network, set, &prompt)?;
-                Ok(Written {
-                    prompt,
-                    continuation,
-                })
-            })
-            .collect::<Result<_>>()?;
+        let texts = written(network, set)?;
         Ok(Self { items, texts })
+    }
+
+    /// The answers to the first items of a set, and texts that the original wrote.
+    pub(crate) fn of(items: Vec<Answers>, texts: Vec<Written>) -> Self {
+        Self { items, texts }
     }
 
     pub(super) fn texts(&self) -> &[Written] {
@@ -88,6 +87,36 @@ impl Baseline {
     pub(super) fn answers(&self, item: usize) -> Option<&Answers> {
         self.items.get(item)
     }
+}
+
+impl Written {
+    /// What two networks wrote after the same prompts, to be read.
+    pub(crate) fn beside(original: &[Self], other: &[Self], set: &EvaluationSet) -> Vec<Example> {
+        let readable = |tokens: &[u32]| text::readable(set, tokens);
+        let pairs = original.iter().zip(other);
+        pairs
+            .map(|(original, other)| Example::Text {
+                prompt: readable(&original.prompt),
+                original: readable(&original.continuation),
+                compressed: readable(&other.continuation),
+            })
+            .collect()
+    }
+}
+
+/// What a network writes after the prompts of a set; nothing where that is not text.
+///
+/// # Errors
+/// [`Error::Compute`] if its predictions are not finite.
+pub(crate) fn written(network: &Network, set: &EvaluationSet) -> Result<Vec<Written>> {
+    let write = |prompt: Vec<u32>| {
+        let continuation = text::continuation(network, set, &prompt)?;
+        Ok(Written {
+            prompt,
+            continuation,
+        })
+    };
+    text::prompts(set).into_iter().map(write).collect()
 }
 
 /// Runs a network on some items of a set.
@@ -141,6 +170,7 @@ fn score(mut logits: Vec<f32>, classes: usize, targets: &[u32]) -> Answers {
         tops,
         class,
         bits: nats / std::f64::consts::LN_2 / targets.len() as f64,
+        divergence: None,
     }
 }
 
@@ -168,6 +198,9 @@ fn largest(row: &[f32]) -> usize {
 /// Mean Kullback-Leibler divergence D(original ‖ other) of the predictions of one item, in nats per prediction; none
 /// where a distribution was not kept.
 pub(super) fn divergence(original: &Answers, other: &Answers, predictions: usize) -> Option<f64> {
+    if other.divergence.is_some() {
+        return other.divergence;
+    }
     let (p, q) = (&original.log_probabilities, &other.log_probabilities);
     if p.is_empty() || p.len() != q.len() {
         return None;
@@ -203,6 +236,7 @@ mod tests {
             tops: Vec::new(),
             class: 0,
             bits: 0.0,
+            divergence: None,
         };
         let (p, q) = (item([0.36, 0.64]), item([0.5, 0.5]));
         let expected = 0.36 * (0.36f64 / 0.5).ln() + 0.64 * (0.64f64 / 0.5).ln();
@@ -215,6 +249,7 @@ mod tests {
             tops: Vec::new(),
             class: 0,
             bits: 0.0,
+            divergence: None,
         };
         let found = divergence(&of_two(&p, &p), &of_two(&p, &q), 2).unwrap();
         assert!((found - expected / 2.0).abs() < TOLERANCE, "{found}");

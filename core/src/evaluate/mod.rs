@@ -6,12 +6,15 @@
 
 mod accumulator;
 mod baseline;
+mod parts;
 mod set;
 mod spiking;
 pub mod statistics;
 mod text;
 
 pub use accumulator::Accumulator;
+pub(crate) use baseline::{Answers, Written, written};
 pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
+pub(crate) use parts::Original;
 pub use set::{COARSE_CONTEXTS, COARSE_IMAGES, EvaluationSet, ImageSet, STRETCHES, TextSet};
 pub(crate) use spiking::run_spiking;

@@ -194,20 +194,23 @@ impl EvaluationSet {
 
     /// Samples of the coarse measurement.
     pub fn coarse(&self) -> u64 {
-        match self {
-            Self::Images(_) => self.samples(COARSE_IMAGES.min(self.items())),
-            Self::Text(text) => {
-                let contexts = match text.pieces {
-                    None => COARSE_CONTEXTS,
-                    Some(_) => COARSE_TOKEN_CONTEXTS,
-                };
-                self.samples(contexts.min(self.items()))
-            }
-        }
+        self.samples(self.coarse_items())
+    }
+
+    /// Items of the coarse measurement.
+    pub(crate) fn coarse_items(&self) -> usize {
+        let wanted = match self {
+            Self::Images(_) => COARSE_IMAGES,
+            Self::Text(text) => match text.pieces {
+                None => COARSE_CONTEXTS,
+                Some(_) => COARSE_TOKEN_CONTEXTS,
+            },
+        };
+        wanted.min(self.items())
     }
 
     /// Number of items.
-    pub(super) fn items(&self) -> usize {
+    pub(crate) fn items(&self) -> usize {
         match self {
             Self::Images(images) => images.order.len(),
             Self::Text(text) => text.order.len(),

@@ -8,6 +8,7 @@
 mod language;
 mod node;
 mod op;
+mod segments;
 mod tensors;
 #[cfg(test)]
 mod tests;

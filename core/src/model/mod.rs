@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::tokenizer::Tokenizer;
+use crate::weights::Source;
 
 mod admission;
 mod architecture;
@@ -170,9 +171,12 @@ pub struct Model {
     pub name: String,
     /// How it runs.
     pub architecture: Architecture,
-    /// Its weights.
+    /// Its weights; none where they are read from [`Self::source`] whenever they are needed.
     pub tensors: Tensors,
-    /// SHA-256 of the tensors, hexadecimal; see [`tensors_hash`].
+    /// The file that the weights stay in, where that is another program's model of language.
+    pub source: Option<Arc<dyn Source>>,
+    /// SHA-256, hexadecimal: of the tensors (see [`tensors_hash`]), or of what tells a file's tensors from others (see
+    /// [`fingerprint`]).
     pub hash: String,
     /// What was done to the weights before they were written, where the file is one that this program packed. The tensors
     /// are what that left, as numbers of 32 bits.
@@ -224,6 +228,7 @@ impl Model {
             name: name.into(),
             architecture,
             tensors,
+            source: None,
             hash,
             packed: None,
             stored: BTreeMap::new(),
@@ -231,6 +236,69 @@ impl Model {
             tokenizer: None,
         })
     }
+
+    /// A model whose weights stay in their file; that they are those of the architecture was checked before.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be read.
+    pub fn stored(
+        reference: ModelReference,
+        name: impl Into<String>,
+        architecture: Architecture,
+        source: Arc<dyn Source>,
+    ) -> Result<Self> {
+        Ok(Self {
+            reference,
+            name: name.into(),
+            architecture,
+            tensors: Tensors::new(),
+            hash: fingerprint(source.as_ref())?,
+            source: Some(source),
+            packed: None,
+            stored: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            tokenizer: None,
+        })
+    }
+}
+
+/// SHA-256, hexadecimal, of every tensor's name, shape, format and some of its values: all of a vector, of others eight rows
+/// spread evenly. Files of gigabytes are told apart without being read; two that differ in other rows alone are not.
+///
+/// # Errors
+/// [`Error::File`] if the file cannot be read.
+pub fn fingerprint(source: &dyn Source) -> Result<String> {
+    /// Rows of a tensor that are looked at.
+    const ROWS: usize = 8;
+    let mut hasher = Sha256::new();
+    for (i, info) in source.tensors().iter().enumerate() {
+        let said = format!("{} {:?} {}", info.name, info.shape, info.format.name());
+        hasher.update((said.len() as u64).to_le_bytes());
+        hasher.update(said.as_bytes());
+        let rows = info.rows();
+        let mut look = |rows: std::ops::Range<usize>| -> Result<()> {
+            let mut values = vec![0.0_f32; rows.len() * info.row_length()];
+            source.decode(i, rows, &mut values)?;
+            for value in values {
+                hasher.update(value.to_le_bytes());
+            }
+            Ok(())
+        };
+        if info.shape.len() < 2 {
+            look(0..rows)?;
+        } else {
+            for at in 0..ROWS.min(rows) {
+                let row = at * rows / ROWS.min(rows);
+                look(row..row + 1)?;
+            }
+        }
+    }
+    Ok(hex(&hasher.finalize()))
+}
+
+/// Hexadecimal digits of bytes.
+pub(crate) fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256, hexadecimal, of every tensor's name, shape and values (little-endian f32) in the order of the names.
@@ -253,9 +321,5 @@ pub fn tensors_hash(tensors: &Tensors) -> Result<String> {
             .collect();
         hasher.update(&bytes);
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex(&hasher.finalize()))
 }

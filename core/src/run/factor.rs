@@ -1,5 +1,7 @@
 //! Weights as products and lookups use them: laid out for the engine's own kernel, or packed for candle's.
 
+use super::half::HalfMatrix;
+use super::lower::Held;
 use super::matrix::{Finish, Matrix, Product, Rows};
 use super::packed::PackedMatrix;
 use crate::error::Result;
@@ -9,6 +11,8 @@ use crate::error::Result;
 pub(super) enum Factor {
     /// In single precision.
     Plain(Matrix),
+    /// In half precision.
+    Half(HalfMatrix),
     /// In a block format.
     Packed(PackedMatrix),
 }
@@ -35,11 +39,12 @@ impl Factor {
     pub(super) fn new(
         (outputs, inputs): (usize, usize),
         weights: &[f32],
-        packed: Option<u8>,
+        held: Held,
     ) -> Result<Self> {
-        Ok(match packed {
-            None => Self::Plain(Matrix::new(outputs, inputs, weights)),
-            Some(bits) => Self::Packed(PackedMatrix::new(outputs, inputs, weights, bits)?),
+        Ok(match held {
+            Held::Single => Self::Plain(Matrix::new(outputs, inputs, weights)),
+            Held::Half => Self::Half(HalfMatrix::new(inputs, weights)),
+            Held::Blocks(bits) => Self::Packed(PackedMatrix::new(outputs, inputs, weights, bits)?),
         })
     }
 
@@ -56,14 +61,23 @@ impl Factor {
                 product.run();
                 Ok(())
             }
-            Self::Packed(weights) => multiply_packed(weights, &mut job),
+            Self::Half(weights) => {
+                let products = weights.run(&gathered(weights.inputs(), &job));
+                finish(&products, weights.outputs(), &mut job);
+                Ok(())
+            }
+            Self::Packed(weights) => {
+                let (outputs, inputs) = weights.shape();
+                let products = weights.run(&gathered(inputs, &job))?;
+                finish(&products, outputs, &mut job);
+                Ok(())
+            }
         }
     }
 }
 
-/// The rows are gathered, multiplied at once, and finished one by one.
-fn multiply_packed(weights: &PackedMatrix, job: &mut Multiply<'_>) -> Result<()> {
-    let (outputs, inputs) = weights.shape();
+/// The rows that are multiplied, one after another.
+fn gathered(inputs: usize, job: &Multiply<'_>) -> Vec<f32> {
     let (pieces, apart) = job.pieces;
     let len = inputs / pieces.max(1);
     let mut rows = Vec::with_capacity(job.count * inputs);
@@ -73,7 +87,11 @@ fn multiply_packed(weights: &PackedMatrix, job: &mut Multiply<'_>) -> Result<()>
             rows.extend_from_slice(&job.values[start + piece * apart..][..len]);
         }
     }
-    let products = weights.run(&rows)?;
+    rows
+}
+
+/// Puts products where they go, row by row.
+fn finish(products: &[f32], outputs: usize, job: &mut Multiply<'_>) {
     for (row, product) in products.chunks_exact(outputs).enumerate() {
         let out = &mut job.out[job.out_rows.start(row)..][..outputs];
         match job.finish {
@@ -89,7 +107,6 @@ fn multiply_packed(weights: &PackedMatrix, job: &mut Multiply<'_>) -> Result<()>
             }
         }
     }
-    Ok(())
 }
 
 /// A table whose rows are looked up.
@@ -97,6 +114,8 @@ fn multiply_packed(weights: &PackedMatrix, job: &mut Multiply<'_>) -> Result<()>
 pub(super) enum Table {
     /// In single precision, rows of so many numbers.
     Plain(usize, Vec<f32>),
+    /// In half precision.
+    Half(HalfMatrix),
     /// In a block format.
     Packed(PackedMatrix),
 }
@@ -109,11 +128,12 @@ impl Table {
     pub(super) fn new(
         (rows, width): (usize, usize),
         numbers: Vec<f32>,
-        packed: Option<u8>,
+        held: Held,
     ) -> Result<Self> {
-        Ok(match packed {
-            None => Self::Plain(width, numbers),
-            Some(bits) => Self::Packed(PackedMatrix::table(rows, width, &numbers, bits)?),
+        Ok(match held {
+            Held::Single => Self::Plain(width, numbers),
+            Held::Half => Self::Half(HalfMatrix::new(width, &numbers)),
+            Held::Blocks(bits) => Self::Packed(PackedMatrix::table(rows, width, &numbers, bits)?),
         })
     }
 
@@ -126,6 +146,12 @@ impl Table {
             Self::Plain(width, numbers) => {
                 for (&place, out) in places.iter().zip(out.chunks_exact_mut(*width)) {
                     out.copy_from_slice(&numbers[place as usize * width..][..*width]);
+                }
+            }
+            Self::Half(table) => {
+                let rows = out.chunks_exact_mut(table.inputs());
+                for (&place, out) in places.iter().zip(rows) {
+                    table.row(place as usize, out);
                 }
             }
             Self::Packed(packed) => out.copy_from_slice(&packed.rows(places)?),

@@ -4,6 +4,8 @@
 mod kernels;
 mod shapes;
 
+use std::ops::Range;
+
 use self::kernels::turning;
 use self::shapes::{Known, Shape, place, refuse, results, size};
 use super::factor::Table;
@@ -26,8 +28,19 @@ pub(crate) trait Weights {
 pub(super) struct Widths {
     /// Bits that what enters matrices is rounded to.
     pub(super) activations: u8,
-    /// Bits of the block format that matrices are multiplied in; single precision where there are none.
-    pub(super) packed: Option<u8>,
+    /// How matrices are held.
+    pub(super) held: Held,
+}
+
+/// How matrices are held while a network runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Held {
+    /// In single precision, laid out for the engine's kernel.
+    Single,
+    /// In half precision.
+    Half,
+    /// In the block format nearest to so many bits.
+    Blocks(u8),
 }
 
 /// Bounds that change nothing.
@@ -54,6 +67,21 @@ struct Lowering<'a> {
 /// # Errors
 /// The network is only known by what it costs, a tensor is missing or of another size, or a part cannot be run.
 pub(super) fn lower(graph: &Graph, weights: &dyn Weights, widths: Widths) -> Result<Program> {
+    segment(graph, weights, widths, 0..graph.nodes.len())
+}
+
+/// Makes some nodes of a network ready to run, of which only the first reads what came before, and only the result of the
+/// one before them: see [`Graph::segments`]. Their program is given that result, row by row, in the place of the network's
+/// input.
+///
+/// # Errors
+/// As [`lower`].
+pub(super) fn segment(
+    graph: &Graph,
+    weights: &dyn Weights,
+    widths: Widths,
+    nodes: Range<usize>,
+) -> Result<Program> {
     let Some(input) = graph.input else {
         return Err(Error::Compute(
             "only the cost of this network is known, not how it is put together".to_owned(),
@@ -79,19 +107,29 @@ pub(super) fn lower(graph: &Graph, weights: &dyn Weights, widths: Widths) -> Res
         Input::Image(_) => Some(lowering.give(graph.nodes.len())),
         Input::Tokens { .. } => None,
     };
-    for (i, node) in graph.nodes.iter().enumerate() {
+    let given = nodes.start.checked_sub(1);
+    let given = given.map(|before| lowering.give(before));
+    for (i, node) in graph.nodes[nodes.clone()].iter().enumerate() {
+        let i = nodes.start + i;
         if !lowering.results[i].done {
             lowering.node(i, node)?;
         }
     }
-    let output = graph.nodes.len().checked_sub(1);
+    let output = nodes.end.checked_sub(1);
     let output = output.and_then(|last| lowering.results[last].buffer);
+    let last = if nodes.end <= lowering.tail && nodes.end < graph.nodes.len() {
+        // Rows of later nodes depend on each other: none is left out.
+        lowering.steps.len()
+    } else {
+        lowering.last
+    };
     Ok(Program {
         input,
         image,
+        given,
         layouts: lowering.layouts,
         steps: lowering.steps,
-        last: lowering.last,
+        last,
         attentions: lowering.attentions,
         output: output.ok_or_else(|| Error::Compute("the network has no nodes".to_owned()))?,
     })
@@ -235,7 +273,7 @@ impl Lowering<'_> {
             Op::Embedding { rows, width } => {
                 let (rows, width) = (size(*rows), size(*width));
                 let numbers = self.numbers(node, "weight", rows * width)?;
-                let table = Table::new((rows, width), numbers, self.widths.packed)?;
+                let table = Table::new((rows, width), numbers, self.widths.held)?;
                 let out = self.give(i);
                 self.steps.push(match node.role {
                     Role::Positions => Step::Positions(table, out),

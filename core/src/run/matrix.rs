@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 /// Weights `[outputs, inputs]`, laid out for [`Product`].
 #[derive(Debug, Clone, Default)]
@@ -44,21 +45,53 @@ impl Matrix {
         self.panels.clear();
         self.panels
             .resize(outputs.div_ceil(self.lanes) * self.lanes * inputs, 0.0);
-        for (columns, place) in panels(outputs, self.lanes) {
-            let width = columns.len();
-            let panel = &mut self.panels[place * inputs..][..width * inputs];
-            let filled = width.min(outputs - columns.start);
-            for (i, row) in panel.chunks_exact_mut(width).enumerate() {
-                let first = columns.start * by_output + i * by_input;
-                if by_output == 1 {
-                    row[..filled].copy_from_slice(&weights[first..][..filled]);
-                } else {
-                    let column = weights[first..].iter().step_by(by_output);
-                    row.iter_mut()
-                        .zip(column)
-                        .take(filled)
-                        .for_each(|(value, weight)| *value = *weight);
-                }
+        let mut parts = Vec::new();
+        let mut rest = self.panels.as_mut_slice();
+        for (columns, _) in panels(outputs, self.lanes) {
+            let (panel, others) = rest.split_at_mut(columns.len() * inputs);
+            parts.push((columns, panel));
+            rest = others;
+        }
+        let fill = |(columns, panel): (Range<usize>, &mut [f32])| {
+            fill_panel(panel, columns, outputs, weights, (by_output, by_input));
+        };
+        if outputs * inputs < SHARED {
+            parts.into_iter().for_each(fill);
+        } else {
+            parts.into_par_iter().for_each(fill);
+        }
+    }
+}
+
+/// Weights from which on several cores lay out a matrix.
+const SHARED: usize = 1 << 18;
+/// Inputs that are laid out at once: a panel's numbers for them stay in the nearest cache.
+const LAID_OUT: usize = 16;
+
+/// Lays out the outputs of one panel, of which those from `outputs` on do not exist and stay zero.
+fn fill_panel(
+    panel: &mut [f32],
+    columns: Range<usize>,
+    outputs: usize,
+    weights: &[f32],
+    (by_output, by_input): (usize, usize),
+) {
+    let width = columns.len();
+    let filled = width.min(outputs - columns.start);
+    if by_output == 1 {
+        for (i, row) in panel.chunks_exact_mut(width).enumerate() {
+            let first = columns.start + i * by_input;
+            row[..filled].copy_from_slice(&weights[first..][..filled]);
+        }
+        return;
+    }
+    for (block, rows) in panel.chunks_mut(width * LAID_OUT).enumerate() {
+        let inputs = rows.len() / width;
+        for column in 0..filled {
+            let first = (columns.start + column) * by_output + block * LAID_OUT * by_input;
+            let along = weights[first..].iter().step_by(by_input).take(inputs);
+            for (row, weight) in rows.chunks_exact_mut(width).zip(along) {
+                row[column] = *weight;
             }
         }
     }

@@ -6,15 +6,18 @@
 
 mod attention;
 mod factor;
+mod half;
 mod lower;
 mod matrix;
 mod packed;
 #[cfg(test)]
 pub(crate) mod plain;
+mod predictions;
 mod program;
 mod rows;
 mod spiking;
 mod steps;
+mod streamed;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +27,11 @@ use rayon::prelude::*;
 pub(crate) use lower::Weights;
 pub use packed::PackedFormat;
 pub(crate) use packed::{PackedMatrix, PackedNetwork};
+pub(crate) use predictions::Prediction;
 pub(crate) use spiking::SpikingNetwork;
+pub(crate) use streamed::{Head, Hidden, Stream, Texts};
 
-use self::lower::Widths;
+use self::lower::{Held, Widths};
 use self::matrix::{Matrix, Product};
 use self::program::{Frame, Program};
 use crate::error::{Error, Result};
@@ -59,7 +64,23 @@ impl Network {
     pub(crate) fn new(graph: &Graph, weights: &dyn Weights, activation_bits: u8) -> Result<Self> {
         let widths = Widths {
             activations: activation_bits,
-            packed: None,
+            held: Held::Single,
+        };
+        lower::lower(graph, weights, widths).map(Self)
+    }
+
+    /// The same with weights that are rounded to half precision: half the memory, for reading little at a time.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn halved(
+        graph: &Graph,
+        weights: &dyn Weights,
+        activation_bits: u8,
+    ) -> Result<Self> {
+        let widths = Widths {
+            activations: activation_bits,
+            held: Held::Half,
         };
         lower::lower(graph, weights, widths).map(Self)
     }

@@ -22,6 +22,8 @@ pub(super) struct Program {
     pub(super) input: Input,
     /// The buffer that an image is put in.
     pub(super) image: Option<usize>,
+    /// The buffer of the rows that it is given in place of the network's input, of a segment that is not the first.
+    pub(super) given: Option<usize>,
     pub(super) layouts: Vec<Layout>,
     pub(super) steps: Vec<Step>,
     /// The first step after the last attention: from there on a row does not depend on others.
@@ -197,6 +199,21 @@ impl Program {
         wanted: usize,
         take: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
+        self.read_given(frame, tokens, &[], wanted, take)
+    }
+
+    /// The same of a segment: `given` are the results of the one before it for the same tokens.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn read_given(
+        &self,
+        frame: &mut Frame,
+        tokens: &[u32],
+        given: &[f32],
+        wanted: usize,
+        take: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<()> {
         let (vocabulary, context) = self.text()?;
         let (rows, n) = (tokens.len(), tokens.len() / frame.texts.max(1));
         if n * frame.texts != rows || frame.from + n > context {
@@ -217,23 +234,62 @@ impl Program {
         frame.tokens.extend_from_slice(tokens);
         self.make_room(frame, rows);
         frame.rows = 0..rows;
+        if !self.is_given_last_rows() {
+            self.give(frame, given);
+        }
         for step in &self.steps[..self.last] {
             step.run(&self.layouts, frame)?;
         }
         let first = rows - wanted.min(rows);
         let mut start = first;
+        if self.last == self.steps.len() {
+            // All of them are there.
+            frame.rows = first..rows;
+            take(0, frame.results(self));
+            start = rows;
+        }
         while start < rows {
             let end = rows.min(start + LAST_ROWS);
             frame.rows = start..end;
+            if self.is_given_last_rows() {
+                self.give(frame, given);
+            }
             for step in &self.steps[self.last..] {
                 step.run(&self.layouts, frame)?;
             }
-            let all = &frame.buffers[self.output];
-            take(start - first, &all[..(end - start) * self.outputs()]);
+            take(start - first, frame.results(self));
             start = end;
         }
         frame.from += n;
         Ok(())
+    }
+
+    /// Whether what a segment is given are rows that the last steps run for.
+    fn is_given_last_rows(&self) -> bool {
+        let layout = self.given.map(|buffer| &self.layouts[buffer]);
+        matches!(
+            layout,
+            Some(Layout::Rows {
+                place: Place::Last,
+                ..
+            })
+        )
+    }
+
+    /// Numbers of a row that a segment is given.
+    pub(super) fn given_width(&self) -> usize {
+        self.given.map_or(0, |buffer| self.layouts[buffer].width())
+    }
+
+    /// Puts the rows that steps run for into the buffer of what a segment is given.
+    fn give(&self, frame: &mut Frame, given: &[f32]) {
+        let Some(buffer) = self.given else {
+            return;
+        };
+        let layout = &self.layouts[buffer];
+        let (width, range) = (layout.width(), frame.range(layout));
+        let rows = frame.rows.start * width..frame.rows.end * width;
+        frame.buffers[buffer][range].copy_from_slice(&given[rows]);
     }
 
     /// Vocabulary and context.
@@ -281,6 +337,11 @@ impl Frame {
     /// The place of a row in its text.
     pub(super) fn position(&self, row: usize) -> usize {
         self.from + row % (self.tokens.len() / self.texts.max(1)).max(1)
+    }
+
+    /// The results of the rows of this call.
+    fn results(&self, program: &Program) -> &[f32] {
+        &self.buffers[program.output][self.range(&program.layouts[program.output])]
     }
 
     /// Where the rows of this call are in a buffer, in numbers.

@@ -119,6 +119,47 @@ vectorized! {
     }
 }
 
+/// Numbers that are summed in single precision before the sum goes on in double.
+const SUMMED: usize = 1024;
+
+vectorized! {
+    /// The logarithm of the sum of the exponentials of a row.
+    fn log_sum_exp<'a>(row: &'a [f32], out: &'a mut f64) {
+        let most = largest(row, |x| x);
+        let parts = row.chunks(SUMMED);
+        let total: f64 = parts.map(|part| f64::from(sum(part, |x| exp(x - most)))).sum();
+        *out = f64::from(most) + total.ln();
+    }
+}
+
+vectorized! {
+    /// The mean of `x - y` where `x` is a row of logits and the mean is over the probabilities that it means.
+    fn mean_difference<'a>(x: &'a [f32], y: &'a [f32], out: &'a mut f64) {
+        let most = largest(x, |x| x);
+        let (mut all, mut differences) = (0.0, 0.0);
+        for (x, y) in x.chunks(SUMMED).zip(y.chunks(SUMMED)) {
+            let (mut weights, mut weighted) = ([0.0_f32; PARTS], [0.0_f32; PARTS]);
+            let (xs, rest_x) = x.as_chunks::<PARTS>();
+            let (ys, rest_y) = y.as_chunks::<PARTS>();
+            for (x, y) in xs.iter().zip(ys) {
+                for i in 0..PARTS {
+                    let weight = exp(x[i] - most);
+                    weights[i] += weight;
+                    weighted[i] += weight * (x[i] - y[i]);
+                }
+            }
+            for (i, (x, y)) in rest_x.iter().zip(rest_y).enumerate() {
+                let weight = exp(x - most);
+                weights[i] += weight;
+                weighted[i] += weight * (x - y);
+            }
+            all += f64::from(weights.iter().sum::<f32>());
+            differences += f64::from(weighted.iter().sum::<f32>());
+        }
+        *out = differences / all;
+    }
+}
+
 vectorized! {
     /// Layer normalisation of the rows of `x`, as long as `weight` and `bias`, into `out`.
     fn layer_norm<'a>(

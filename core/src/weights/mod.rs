@@ -6,6 +6,7 @@
 //! reserved. One file per format.
 
 mod blocks;
+mod flat;
 mod format;
 mod gguf;
 mod header;
@@ -24,6 +25,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+pub(crate) use flat::flat;
 pub use format::StoredFormat;
 pub use metadata::{Metadata, Number, Numbers};
 use place::Place;

@@ -19,7 +19,7 @@ impl Lowering<'_> {
         bias: bool,
     ) -> Result<()> {
         let weights = self.numbers(node, "weight", outputs * inputs)?;
-        let weights = Factor::new((outputs, inputs), &weights, self.widths.packed)?;
+        let weights = Factor::new((outputs, inputs), &weights, self.widths.held)?;
         let from = self.read(node, 0);
         let input = self.operand(from)?;
         let product = |out, finish| {
@@ -64,10 +64,10 @@ impl Lowering<'_> {
     ) -> Result<()> {
         let count = size(chosen.count);
         let weights = self.numbers(node, "weight", count * outputs * inputs)?;
-        let packed = self.widths.packed;
+        let held = self.widths.held;
         let weights = weights
             .chunks_exact(outputs * inputs)
-            .map(|expert| Factor::new((outputs, inputs), expert, packed))
+            .map(|expert| Factor::new((outputs, inputs), expert, held))
             .collect::<Result<_>>()?;
         let (from, route) = (self.read(node, 0), self.read(node, 1));
         let experts = Experts {
@@ -206,7 +206,7 @@ impl Lowering<'_> {
             Step::Convolution(Convolution {
                 input,
                 out,
-                weights: Factor::new((outputs, inputs * taps), &weights, self.widths.packed)?,
+                weights: Factor::new((outputs, inputs * taps), &weights, self.widths.held)?,
                 kernel,
                 stride,
                 padding,

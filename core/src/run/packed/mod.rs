@@ -8,7 +8,7 @@ mod tests;
 use candle_core::{Device, Tensor};
 
 use super::factor::{Factor, Table};
-use super::lower::{self, Weights, Widths};
+use super::lower::{self, Held, Weights, Widths};
 use super::program::{Frame, Program};
 use super::steps::Step;
 use crate::error::Result;
@@ -29,7 +29,7 @@ impl PackedNetwork {
     pub(crate) fn new(graph: &Graph, weights: &dyn Weights, bits: u8) -> Result<Self> {
         let widths = Widths {
             activations: 32,
-            packed: Some(bits),
+            held: Held::Blocks(bits),
         };
         lower::lower(graph, weights, widths).map(Self)
     }
@@ -41,11 +41,11 @@ impl PackedNetwork {
             | &Step::Positions(Table::Packed(ref matrix), _) => Some(matrix),
             Step::Product(dense) => match &dense.weights {
                 Factor::Packed(matrix) => Some(matrix),
-                Factor::Plain(_) => None,
+                Factor::Plain(_) | Factor::Half(_) => None,
             },
             Step::Convolution(convolution) => match &convolution.weights {
                 Factor::Packed(matrix) => Some(matrix),
-                Factor::Plain(_) => None,
+                Factor::Plain(_) | Factor::Half(_) => None,
             },
             _ => None,
         };

@@ -11,8 +11,10 @@ use super::super::Family;
 use super::Function;
 use super::kinds::KINDS;
 use crate::formats;
-use crate::model::{Architecture, Model};
+use crate::model::{Architecture, Model, Tensors};
 use crate::run::plain::Plain;
+use crate::run::{Stream, Texts};
+use crate::weights::{Source, TensorInfo};
 
 /// Largest difference of a logit, relative to the standard deviation of all. llama.cpp looks the Gaussian error linear
 /// unit up in a table in half precision, whose last place is 1/2048; 1.4e-3 is the largest seen.
@@ -48,11 +50,23 @@ fn models() -> Vec<(String, Model, Record)> {
             let record = std::fs::read_to_string(path.with_extension("json")).unwrap();
             let record: Record = serde_json::from_str(&record).unwrap();
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let model = formats::open(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let mut model = formats::open(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+            model.tensors = held(model.source.as_deref().unwrap());
             models.push((name, model, record));
         }
     }
     models
+}
+
+/// All tensors of a file.
+fn held(source: &dyn Source) -> Tensors {
+    let read = |(at, info): (usize, &TensorInfo)| {
+        let mut numbers = vec![0.0; info.elements()];
+        source.decode(at, 0..info.rows(), &mut numbers).unwrap();
+        let tensor = Tensor::from_vec(numbers, info.shape.as_slice(), &Device::Cpu);
+        (info.name.clone(), tensor.unwrap())
+    };
+    source.tensors().iter().enumerate().map(read).collect()
 }
 
 fn logits(model: &Model, tokens: &[u32]) -> Vec<Vec<f32>> {
@@ -136,6 +150,36 @@ fn the_fast_path_runs_every_kind_as_plain_operations_do() {
                 println!("{name} {bits}: {worst:.1e}");
                 assert!(worst < tolerance, "{name} {bits}: {worst:e}");
             }
+        }
+    }
+}
+
+#[test]
+fn every_kind_runs_part_by_part() {
+    for (name, model, record) in models() {
+        let graph = model.architecture.graph();
+        let (length, bits) = (record.tokens.len(), 8);
+        let input = Tensor::new(vec![record.tokens.clone()], &Device::Cpu).unwrap();
+        let network = model.architecture.ready(&model.tensors, bits).unwrap();
+        let stream = Stream::new(&graph, bits).unwrap();
+        // Tables, the blocks and what comes after them.
+        assert!(stream.parts() > graph.blocks as usize, "{name}");
+        for last in [length, 7] {
+            let expected = network.run_last(&input, last).unwrap();
+            let expected: Vec<f32> = expected.flatten_all().unwrap().to_vec1().unwrap();
+            let texts = Texts {
+                tokens: &record.tokens,
+                length,
+                last,
+            };
+            let hidden = stream.hidden(&model.tensors, texts, &mut |_, _| Ok(()));
+            let head = stream.head(&model.tensors).unwrap();
+            let mut found = Vec::new();
+            let take = &mut |_: usize, some: &[f32]| found.extend_from_slice(some);
+            let hidden = hidden.unwrap();
+            head.logits(&mut head.desk(), hidden.of_text(0), take)
+                .unwrap();
+            assert_eq!(found, expected, "{name} {last}");
         }
     }
 }

@@ -1,0 +1,247 @@
+//! Measuring a model whose weights stay in their file: part by part, first on few texts, then on more.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::{Engine, Network, Observer, lock};
+use crate::compress::{OnDemand, Originals};
+use crate::error::{Error, Result};
+use crate::evaluate::{Accumulator, Answers, Baseline, Original, Written, written};
+use crate::graph::Graph;
+use crate::measurement::{Depth, Example, Measurement};
+use crate::recipe::Recipe;
+use crate::run::{Stream, Weights};
+use crate::weights::Source;
+
+/// Parameters of the largest model that is held in memory whole where that is needed: in half precision to write texts, in
+/// single precision to export it or to run it packed.
+pub(super) const LARGEST_WHOLE: u64 = 1_500_000_000;
+/// Of the items of a set, the share that the second of three results is measured on.
+const SECOND: usize = 4;
+/// Shortest time left that is worth telling, in seconds.
+const WORTH_TELLING: f64 = 2.0;
+
+/// What is known of a model whose weights stay in their file.
+pub(super) struct Streamed {
+    graph: Graph,
+    weights: Originals,
+    original: Mutex<Original>,
+    texts: OnceLock<Vec<Written>>,
+}
+
+/// How far a measurement is.
+struct Watch<'a> {
+    observer: &'a dyn Observer,
+    /// Whether the coarse result is there, so that the rest may be cancelled.
+    coarse: bool,
+    /// Texts run before, in this stage and in all stages, the original's where it is run too.
+    passed: usize,
+    stage: usize,
+    all: usize,
+    start: Instant,
+}
+
+impl Watch<'_> {
+    /// Says before a part what is being done; the error where that is not wanted any more.
+    fn before(&self, what: &str, part: usize, parts: usize) -> Result<()> {
+        if self.observer.abandoned() || (self.coarse && self.observer.cancelled()) {
+            return Err(Error::Cancelled);
+        }
+        let within = part as f64 / parts as f64 * self.stage as f64;
+        let done = (self.passed as f64 + within) / self.all.max(1) as f64;
+        let left = self.start.elapsed().as_secs_f64() / done.max(1e-9) * (1.0 - done);
+        if done > 0.0 && left >= WORTH_TELLING {
+            let what = format!("{what}, {left:.0} s left");
+            self.observer.progress(&what, done);
+        } else {
+            self.observer.progress(what, done);
+        }
+        Ok(())
+    }
+}
+
+impl Streamed {
+    pub(super) fn new(graph: Graph, source: &Arc<dyn Source>) -> Self {
+        Self {
+            graph,
+            weights: Originals::from(source),
+            original: Mutex::default(),
+            texts: OnceLock::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// The original's answers on the coarse subset, of a model whose weights stay in their file.
+    pub(super) fn coarse_baseline(
+        &self,
+        streamed: &Streamed,
+        observer: &dyn Observer,
+    ) -> Result<Baseline> {
+        let end = self.set.coarse_items();
+        let watch = Watch {
+            observer,
+            coarse: false,
+            passed: 0,
+            stage: 1,
+            all: 1,
+            start: Instant::now(),
+        };
+        let stream = Stream::new(&streamed.graph, 32)?;
+        let mut original = lock(&streamed.original);
+        let before =
+            &mut |part: usize, parts: usize| watch.before("Measuring the original", part, parts);
+        original.reach(&stream, &streamed.weights, &self.set, end, before)?;
+        let answers = original.answers.iter().take(end).cloned().collect();
+        Ok(Baseline::of(answers, Vec::new()))
+    }
+
+    /// As [`Engine::measure`].
+    pub(super) fn measure_streamed(
+        &self,
+        streamed: &Streamed,
+        network: &Network,
+        (recipe, key): (Recipe, &str),
+        depth: Depth,
+        observer: &dyn Observer,
+    ) -> Result<Measurement> {
+        let mut compressor = lock(&network.compressor);
+        observer.progress("Reading the weights", 0.0);
+        let weights = compressor.on_demand(&recipe, &|| observer.abandoned())?;
+        let stream = Stream::new(&streamed.graph, recipe.quantization.activation_bits)?;
+        let stages = self.stages(depth);
+        let mut answers: Vec<Answers> = Vec::new();
+        let mut measurement = None;
+        let known = lock(&streamed.original).answers.len();
+        let end = stages.last().map_or(0, |stage| stage.end);
+        let mut watch = Watch {
+            observer,
+            coarse: false,
+            passed: 0,
+            stage: 0,
+            all: end + end.saturating_sub(known),
+            start: Instant::now(),
+        };
+        for (i, stage) in stages.iter().enumerate() {
+            let mut original = lock(&streamed.original);
+            watch.stage = stage.end.saturating_sub(original.answers.len());
+            original.reach(
+                &stream.unrounded(),
+                &streamed.weights,
+                &self.set,
+                stage.end,
+                &mut |part, parts| watch.before("Measuring the original", part, parts),
+            )?;
+            watch.passed += watch.stage;
+            watch.stage = stage.len();
+            if i > 0 && recipe.is_identity() {
+                answers.extend(original.same(stage.clone()));
+            } else {
+                answers.extend(original.compared(
+                    &stream,
+                    (&weights, &streamed.weights),
+                    &self.set,
+                    stage.clone(),
+                    &mut |part, parts| watch.before("Measuring quality", part, parts),
+                )?);
+            }
+            watch.passed += watch.stage;
+            let baseline = original.answers.iter().take(stage.end).cloned().collect();
+            drop(original);
+            let baseline = Baseline::of(baseline, Vec::new());
+            let mut accumulator = Accumulator::new(&self.set, &baseline);
+            accumulator.add_all(&answers)?;
+            let reached = match (i, accumulator.is_complete()) {
+                (_, true) => Depth::Full,
+                (0, _) => Depth::Coarse,
+                _ => Depth::Partial,
+            };
+            let measured = Measurement {
+                recipe,
+                model_hash: self.model.hash.clone(),
+                depth: reached,
+                quality: accumulator.quality(),
+                profile: weights.profile()?,
+                student: network.note(&recipe, true),
+                examples: Vec::new(),
+            };
+            let measured = self.remember(key, measured);
+            if depth > reached || reached == Depth::Full {
+                observer.measured(&measured);
+            }
+            watch.coarse = true;
+            measurement = Some(measured);
+        }
+        let mut measurement = measurement
+            .ok_or_else(|| Error::Compute("there is nothing to measure on".to_owned()))?;
+        if measurement.depth == Depth::Full {
+            measurement.examples = self.texts_of(streamed, &recipe, &weights, observer)?;
+            measurement = self.remember(key, measurement);
+        }
+        Ok(measurement)
+    }
+
+    /// How long it takes to make ready for a recipe's weights and, where `all` says so, to ask for all of them.
+    ///
+    /// # Errors
+    /// The weights cannot be read.
+    pub(crate) fn stored_pass(&self, recipe: &Recipe, all: bool) -> Result<Duration> {
+        let network = self.network(None)?;
+        let mut compressor = lock(&network.compressor);
+        let start = Instant::now();
+        let weights = compressor.on_demand(recipe, &|| false)?;
+        if all {
+            for (name, _) in self.model.architecture.tensor_shapes() {
+                weights.numbers(&name)?;
+            }
+        }
+        Ok(start.elapsed())
+    }
+
+    /// The items that results are given for, one after another: few, more, all.
+    fn stages(&self, depth: Depth) -> Vec<Range<usize>> {
+        let (coarse, all) = (self.set.coarse_items(), self.set.items());
+        let mut ends = vec![coarse];
+        if depth > Depth::Coarse {
+            ends.extend([(all / SECOND).max(coarse), all]);
+        }
+        ends.dedup();
+        let starts = std::iter::once(0).chain(ends.clone());
+        starts.zip(ends).map(|(start, end)| start..end).collect()
+    }
+
+    /// Texts that the original and the compressed network write, each with its weights in half precision; none of a network
+    /// that is too large for that.
+    fn texts_of(
+        &self,
+        streamed: &Streamed,
+        recipe: &Recipe,
+        weights: &OnDemand<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Example>> {
+        if self.model.architecture.parameters() > LARGEST_WHOLE {
+            return Ok(Vec::new());
+        }
+        let write = |weights: &dyn Weights, activation_bits| {
+            if observer.abandoned() || observer.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            observer.progress("Writing texts", 1.0);
+            let network = crate::run::Network::halved(&streamed.graph, weights, activation_bits)?;
+            written(&network, &self.set)
+        };
+        let original = match streamed.texts.get() {
+            Some(texts) => texts,
+            None => {
+                let texts = write(&streamed.weights, 32)?;
+                streamed.texts.get_or_init(|| texts)
+            }
+        };
+        if recipe.is_identity() {
+            return Ok(Written::beside(original, original, &self.set));
+        }
+        let compressed = write(weights, recipe.quantization.activation_bits)?;
+        Ok(Written::beside(original, &compressed, &self.set))
+    }
+}

@@ -1,0 +1,204 @@
+//! Texts scored by a network that is run part by part, beside the original.
+
+use rayon::prelude::*;
+
+use super::baseline::{Answers, NOT_FINITE};
+use super::set::EvaluationSet;
+use crate::error::{Error, Result};
+use crate::run::{Head, Hidden, Prediction, Stream, Texts, Weights};
+
+/// Told before each part which one it is, from 0, and of how many.
+pub(crate) type Before<'a> = dyn FnMut(usize, usize) -> Result<()> + 'a;
+
+/// What the original has made of the first items of a set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Original {
+    /// What it answers.
+    pub(crate) answers: Vec<Answers>,
+    /// What it has made of them before its last part.
+    hidden: Hidden,
+}
+
+/// A last part, and what it is given of the items from `first` on.
+struct Side<'a> {
+    head: &'a Head,
+    hidden: &'a Hidden,
+    first: usize,
+}
+
+impl Original {
+    /// Runs the original on the items up to `end` that it was not run on yet.
+    ///
+    /// # Errors
+    /// That of `before`; the network and the set do not fit; or its outputs are not finite.
+    pub(crate) fn reach(
+        &mut self,
+        stream: &Stream<'_>,
+        weights: &dyn Weights,
+        set: &EvaluationSet,
+        end: usize,
+        before: &mut Before<'_>,
+    ) -> Result<()> {
+        let first = self.answers.len();
+        if first >= end {
+            return Ok(());
+        }
+        let (hidden, head) = through(stream, weights, set, first..end, before)?;
+        let side = Side {
+            head: &head,
+            hidden: &hidden,
+            first,
+        };
+        let answers = scored(set, first..end, &side, None)?;
+        self.answers.extend(answers);
+        self.hidden.extend(&hidden);
+        Ok(())
+    }
+
+    /// What it answers itself to some items that it was run on, as if compared with itself.
+    pub(crate) fn same(&self, items: std::ops::Range<usize>) -> Vec<Answers> {
+        let same = |answers: &Answers| Answers {
+            divergence: Some(0.0),
+            ..answers.clone()
+        };
+        self.answers[items].iter().map(same).collect()
+    }
+
+    /// What another network answers to some items that the original was run on.
+    ///
+    /// # Errors
+    /// As [`Self::reach`].
+    pub(crate) fn compared(
+        &self,
+        stream: &Stream<'_>,
+        (weights, originals): (&dyn Weights, &dyn Weights),
+        set: &EvaluationSet,
+        items: std::ops::Range<usize>,
+        before: &mut Before<'_>,
+    ) -> Result<Vec<Answers>> {
+        let (hidden, head) = through(stream, weights, set, items.clone(), before)?;
+        // Activations of the original are not rounded.
+        let original = stream.unrounded().head(originals)?;
+        let new = Side {
+            head: &head,
+            hidden: &hidden,
+            first: items.start,
+        };
+        let old = Side {
+            head: &original,
+            hidden: &self.hidden,
+            first: 0,
+        };
+        scored(set, items, &new, Some(&old))
+    }
+}
+
+/// Items through all parts of a network but the last, and that one.
+fn through(
+    stream: &Stream<'_>,
+    weights: &dyn Weights,
+    set: &EvaluationSet,
+    items: std::ops::Range<usize>,
+    before: &mut Before<'_>,
+) -> Result<(Hidden, Head)> {
+    let input = set.input(items)?;
+    let (_, length) = input.dims2()?;
+    let (_, last) = set.scored();
+    let tokens: Vec<u32> = input.flatten_all()?.to_vec1()?;
+    let texts = Texts {
+        tokens: &tokens,
+        length,
+        last,
+    };
+    let hidden = stream.hidden(weights, texts, before)?;
+    before(stream.parts() - 1, stream.parts())?;
+    Ok((hidden, stream.head(weights)?))
+}
+
+/// Scores items by the predictions of a network, perhaps beside those of the original.
+fn scored(
+    set: &EvaluationSet,
+    items: std::ops::Range<usize>,
+    new: &Side<'_>,
+    old: Option<&Side<'_>>,
+) -> Result<Vec<Answers>> {
+    let desks = || (new.head.desk(), old.map(|old| old.head.desk()));
+    items
+        .into_par_iter()
+        .map_init(desks, |(desk, beside), item| {
+            let targets = set.targets(item);
+            let mut score = Score::default();
+            let rows = new.hidden.of_text(item - new.first);
+            let (mut failed, outputs) = (None, new.head.outputs());
+            new.head.logits(desk, rows, &mut |row, logits| {
+                let done = match (old, beside.as_mut()) {
+                    (Some(old), Some(desk)) => {
+                        let width = old.hidden.width();
+                        let rows = row..row + logits.len() / outputs;
+                        let rows = &old.hidden.of_text(item - old.first)
+                            [rows.start * width..rows.end * width];
+                        let mut done = Ok(());
+                        let all = old.head.logits(desk, rows, &mut |from, original| {
+                            let logits = &logits[from * outputs..][..original.len()];
+                            done = score.add(row + from, targets, outputs, logits, Some(original));
+                        });
+                        all.and(done)
+                    }
+                    _ => score.add(row, targets, outputs, logits, None),
+                };
+                failed = failed.take().or(done.err());
+            })?;
+            match failed {
+                Some(error) => Err(error),
+                None => Ok(score.answers(targets.len(), old.is_some())),
+            }
+        })
+        .collect()
+}
+
+/// What has been scored of an item.
+#[derive(Debug, Default)]
+struct Score {
+    nats: f64,
+    divergence: f64,
+    tops: Vec<usize>,
+}
+
+impl Score {
+    /// Adds predictions from number `first` on: rows of logits, of which those that nothing is known to follow are left
+    /// out.
+    fn add(
+        &mut self,
+        first: usize,
+        targets: &[u32],
+        outputs: usize,
+        logits: &[f32],
+        original: Option<&[f32]>,
+    ) -> Result<()> {
+        let finite =
+            |prediction: Option<_>| prediction.ok_or_else(|| Error::Compute(NOT_FINITE.to_owned()));
+        for (i, logits) in logits.chunks_exact(outputs).enumerate() {
+            let Some(&target) = targets.get(first + i) else {
+                break;
+            };
+            let prediction = finite(Prediction::new(logits))?;
+            self.nats += prediction.nats(target);
+            self.tops.push(prediction.top());
+            if let Some(original) = original {
+                let original = &original[i * outputs..][..outputs];
+                self.divergence += finite(Prediction::new(original))?.divergence(&prediction);
+            }
+        }
+        Ok(())
+    }
+
+    fn answers(self, predictions: usize, compared: bool) -> Answers {
+        Answers {
+            log_probabilities: Vec::new(),
+            class: self.tops.last().copied().unwrap_or(0),
+            tops: self.tops,
+            bits: self.nats / std::f64::consts::LN_2 / predictions as f64,
+            divergence: compared.then(|| (self.divergence / predictions as f64).max(0.0)),
+        }
+    }
+}
