@@ -45,16 +45,8 @@ pub(super) fn check(
     architecture: &Architecture,
     source: &dyn Source,
 ) -> std::result::Result<(), String> {
-    if let Some(fact) = architecture.implausible() {
-        return Err(format!("its metadata have {fact}"));
-    }
-    let parameters = architecture.parameters();
-    if parameters > LARGEST {
-        return Err(format!(
-            "it has {:.1} billion parameters; more than {:.1} billion are not recompressed in memory yet",
-            parameters as f64 / 1e9,
-            LARGEST as f64 / 1e9
-        ));
+    if let Some(fact) = not_held(architecture) {
+        return Err(fact);
     }
     let shapes = source
         .tensors()
@@ -62,6 +54,21 @@ pub(super) fn check(
         .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))
         .collect();
     architecture.mismatch_of_shapes(&shapes).map_or(Ok(()), Err)
+}
+
+/// Why a network cannot be held in memory: what is implausible in its shape, or that it is too large.
+pub(super) fn not_held(architecture: &Architecture) -> Option<String> {
+    if let Some(fact) = architecture.implausible() {
+        return Some(format!("its metadata have {fact}"));
+    }
+    let parameters = architecture.parameters();
+    (parameters > LARGEST).then(|| {
+        format!(
+            "it has {:.1} billion parameters; more than {:.1} billion are not recompressed in memory yet",
+            parameters as f64 / 1e9,
+            LARGEST as f64 / 1e9
+        )
+    })
 }
 
 /// Reads the tensors of a network that was checked and puts its model together; `path` is what was opened.

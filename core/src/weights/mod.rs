@@ -12,6 +12,7 @@ mod header;
 mod metadata;
 mod opened;
 mod place;
+mod renamed;
 mod safetensors;
 mod split;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::error::{Error, Result};
 pub use format::StoredFormat;
 pub use metadata::{Metadata, Number, Numbers};
 use place::Place;
+pub(crate) use renamed::Renamed;
 
 /// Named tensors in their stored format.
 pub trait Source: Send + Sync + Debug {

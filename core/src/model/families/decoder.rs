@@ -6,6 +6,8 @@
 //! `attn_q_norm` and `attn_k_norm [head width]`, then `output_norm` and, where it is not the table of tokens once more,
 //! `output`.
 
+mod hugging_face;
+
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,7 @@ use crate::graph::{
 use crate::profile::Unit;
 use crate::serving::architecture::{Biases, Transformer};
 use crate::weights::{Metadata, Source};
+pub(crate) use hugging_face::{Published, as_gguf, as_published};
 
 /// A number of a configuration that two of them share exactly when its bits are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
