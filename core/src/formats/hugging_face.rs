@@ -124,7 +124,8 @@ pub(crate) fn published(path: &Path) -> Option<std::result::Result<(), String>> 
         return None;
     }
     // A folder changes when a file in it comes or goes.
-    let watched = [path, folder, &config, &folder.join(WEIGHTS[0])];
+    let weights = WEIGHTS.map(|name| folder.join(name));
+    let watched = [path, folder, &config, &weights[0], &weights[1]];
     let state: State = watched
         .iter()
         .map(|path| {
