@@ -312,9 +312,12 @@ impl EvaluationSet {
                 [images.channels, images.size, images.size] == wanted
             }
             (Self::Text(text), Input::Tokens { context, .. }) => {
-                let pieces = text.pieces.as_ref();
-                let vocabulary = pieces.map_or(256, |pieces| pieces.tokenizer.vocabulary());
-                text.context <= context as usize && network.outputs() == vocabulary
+                // A network may have more outputs than there are pieces.
+                let known = match &text.pieces {
+                    Some(pieces) => pieces.tokenizer.vocabulary() <= network.outputs(),
+                    None => network.outputs() == 256,
+                };
+                text.context <= context as usize && known
             }
             _ => false,
         };

@@ -23,12 +23,12 @@ mod names;
 
 pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
-pub(crate) use families::recognise;
 pub use families::{
     BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, Feed, Form, Function,
     GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, ResidualConfig, Scales, Stage,
     Stem,
 };
+pub(crate) use families::{Published, as_gguf, as_published, recognise};
 pub(crate) use names::known_by_shapes;
 pub use names::{named, search};
 
@@ -62,6 +62,7 @@ impl ModelReference {
         match self {
             Self::Bundled(_) => false,
             Self::Catalogue(_) | Self::Sized { .. } => true,
+            Self::File(path) if matches!(crate::formats::published(path), Some(Ok(()))) => false,
             Self::File(path) => {
                 path.extension()
                     .is_some_and(|ending| ending.eq_ignore_ascii_case("json"))
