@@ -20,23 +20,23 @@ mod steps;
 mod streamed;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-pub(crate) use lower::Weights;
 pub use packed::PackedFormat;
 pub(crate) use packed::{PackedMatrix, PackedNetwork};
 pub(crate) use predictions::Prediction;
 pub(crate) use spiking::SpikingNetwork;
 pub(crate) use streamed::{Head, Hidden, Stream, Texts};
+pub(crate) use weights::{MatrixRows, Weights};
 
 use self::lower::{Held, Widths};
 use self::matrix::{Matrix, Product};
 use self::program::{Frame, Program};
 use crate::error::{Error, Result};
 use crate::graph::{Extent, Graph, Input};
-use crate::model::Tensors;
 
 /// Images that a core takes at least at a time.
 const GRAIN: usize = 8;
@@ -44,15 +44,6 @@ const GRAIN: usize = 8;
 /// A network ready to run.
 #[derive(Debug)]
 pub struct Network(Program);
-
-impl Weights for Tensors {
-    fn numbers(&self, name: &str) -> Result<Vec<f32>> {
-        let tensor = self
-            .get(name)
-            .ok_or_else(|| Error::Compute(format!("tensor '{name}' is missing")))?;
-        Ok(tensor.flatten_all()?.to_vec1()?)
-    }
-}
 
 impl Network {
     /// Lays out the weights. With fewer than 32 `activation_bits` what enters each compressible matrix is rounded: 16 to
