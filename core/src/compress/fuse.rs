@@ -246,8 +246,11 @@ pub(super) fn are_finite(numbers: &[f32]) -> bool {
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) -> u32 {
-            let bits = self.0.iter().map(|&number| prune::magnitude(number));
-            bits.fold(0, u32::max)
+            let mut most = 0;
+            for &number in self.0 {
+                most = prune::magnitude(number).max(most);
+            }
+            most
         }
     }
     numbers

@@ -83,6 +83,19 @@ impl OnDemand<'_> {
     }
 }
 
+impl OnDemand<'_> {
+    /// Asks for all of a tensor as a network does: for a matrix a few rows at a time, each of which is laid out.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn lay_out(&self, name: &str, shape: &[usize]) -> Result<()> {
+        match shape {
+            [rows, width] => crate::run::lay_out(self.matrix(name)?.as_ref(), (*rows, *width)),
+            _ => self.numbers(name).map(drop),
+        }
+    }
+}
+
 /// What is done to a layer.
 #[derive(Debug, Clone, Copy)]
 enum Work {

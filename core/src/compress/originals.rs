@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Planner, fuse, with_numbers};
+use rayon::prelude::*;
+
+use super::layout::Matrix;
+use super::{Planner, fuse, prune, with_numbers};
 use crate::error::{Error, Result};
 use crate::model::Tensors;
 use crate::run::{MatrixRows, Weights};
@@ -132,6 +135,34 @@ impl Originals {
                 }
             }
         }
+    }
+
+    /// What a function makes of parts of a tensor that follow each other, on all cores; of one in a file only as many parts
+    /// are in memory as there are cores.
+    pub(super) fn in_parts<T: Send>(
+        &self,
+        name: &str,
+        matrix: Matrix,
+        f: impl Fn(&[f32]) -> T + Sync,
+    ) -> Result<Vec<T>> {
+        /// Numbers of a part that is read.
+        const READ: usize = 1 << 16;
+        if self.are_held() {
+            return self.with(name, |numbers| {
+                numbers.par_chunks(prune::CHUNK).map(&f).collect()
+            });
+        }
+        let rows = self.rows(name)?;
+        let each = (READ / matrix.fan_in.max(1)).max(1);
+        (0..matrix.rows.div_ceil(each))
+            .into_par_iter()
+            .map_init(Vec::new, |numbers, part| {
+                let range = part * each..matrix.rows.min((part + 1) * each);
+                numbers.resize(range.len() * matrix.fan_in, 0.0);
+                rows.read(range, numbers)?;
+                Ok(f(numbers))
+            })
+            .collect()
     }
 
     /// Calls a function with the numbers of a tensor, of one that is held without a copy.

@@ -192,8 +192,8 @@ impl Engine {
         let start = Instant::now();
         let weights = compressor.on_demand(recipe, &|| false)?;
         if all {
-            for (name, _) in self.model.architecture.tensor_shapes() {
-                weights.numbers(&name)?;
+            for (name, shape) in self.model.architecture.tensor_shapes() {
+                weights.lay_out(&name, &shape)?;
             }
         }
         Ok(start.elapsed())

@@ -187,6 +187,14 @@ fn pixels(images: &Tensor, (channels, rows, columns): Extent) -> Result<(usize, 
     Ok((n, images.flatten_all()?.to_vec1()?))
 }
 
+/// Lays out a matrix `[rows, width]` as a network does that is to be run, and drops it.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn lay_out(matrix: &dyn MatrixRows, (rows, width): (usize, usize)) -> Result<()> {
+    Matrix::of_rows(rows, width, matrix).map(drop)
+}
+
 /// One layer alone, to be timed: the same product on every core, as when a batch is spread over them.
 #[derive(Debug)]
 pub(crate) struct LayerRun {

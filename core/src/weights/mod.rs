@@ -18,6 +18,7 @@ mod safetensors;
 mod split;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use std::fmt::Debug;
 use std::ops::Range;
