@@ -7,9 +7,11 @@ use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
+use crate::model::hex;
 use crate::run::Network;
 use crate::tokenizer::Tokenizer;
 
@@ -207,6 +209,21 @@ impl EvaluationSet {
             },
         };
         wanted.min(self.items())
+    }
+
+    /// SHA-256, hexadecimal, of what tells one set of texts from others: tokens, contexts and their order.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut hasher = Sha256::new();
+        if let Self::Text(text) = self {
+            let parts = [text.context, text.scored.start, text.scored.end];
+            for number in parts.iter().chain(&text.order) {
+                hasher.update((*number as u64).to_le_bytes());
+            }
+            for token in &text.tokens {
+                hasher.update(token.to_le_bytes());
+            }
+        }
+        hex(&hasher.finalize())
     }
 
     /// Number of items.
