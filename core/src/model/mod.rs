@@ -50,7 +50,7 @@ pub enum ModelReference {
         active: u64,
     },
     /// A file: weights, or a configuration (`config.json`, or a folder with one) that tells the shapes. Weights that cannot
-    /// be run tell the shapes too.
+    /// be run tell the shapes too. A folder with all that a language model needs, or the weights in it, is run.
     File(PathBuf),
 }
 

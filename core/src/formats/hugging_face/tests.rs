@@ -162,6 +162,12 @@ fn the_logits_are_those_of_transformers_by_every_door() {
             assert_eq!(model.reference, ModelReference::File(door));
         }
         assert_eq!(models[0].name, kind);
+        // Its shapes alone come to as many parameters.
+        let reference = ModelReference::File(fixture(kind).join(WEIGHTS[1]));
+        let outline = Outline::open(&reference).unwrap();
+        let parameters = models[0].architecture.parameters();
+        assert_eq!(outline.parameters(), parameters, "{kind}");
+        assert!(outline.network().notes.is_empty());
     }
 }
 
@@ -392,6 +398,14 @@ fn what_is_not_run_is_opened_for_its_shapes_and_says_why() {
         ("vocab_size", json!(1_000_000)),
     ]);
     assert!(said.contains("8.2 billion parameters"), "{said}");
+    let said = with(&[("rope_theta", json!(0))]);
+    assert!(
+        said.contains("its config.json has a rotary base of 0"),
+        "{said}"
+    );
+    let folder = copy("llama");
+    fs::write(folder.path().join("quantize_config.json"), "{}").unwrap();
+    assert!(note(folder.path()).contains("packed as quantize_config.json beside it says"));
     let gone = |name: &str| {
         let folder = copy("llama");
         fs::remove_file(folder.path().join(name)).unwrap();

@@ -253,6 +253,14 @@ impl<'a> Reader<'a> {
         if let Some(fact) = packing(self.config) {
             return Err(fact);
         }
+        // Classes of its own, in Python beside the weights; tokenizers of its own are another matter.
+        let own = self.value("auto_map").and_then(Value::as_object);
+        if own.is_some_and(|classes| classes.keys().any(|key| key.starts_with("AutoModel"))) {
+            return Err(
+                "its network is computed by code of its own (auto_map), which is never run"
+                    .to_owned(),
+            );
+        }
         let activation = "hidden_act";
         match self.value(activation) {
             Some(name) if name != "silu" && name != "swish" => {

@@ -197,6 +197,9 @@ fn packed_weights_and_other_kinds_are_named() {
     let fact = refusal("llama", &classes);
     assert!(fact.contains("LlamaForSequenceClassification"), "{fact}");
     read("llama", &json!({"architectures": ["LlamaForCausalLM"]}));
+    let code = json!({"auto_map": {"AutoModelForCausalLM": "modeling_own.Own"}});
+    let fact = refusal("llama", &code);
+    assert!(fact.contains("code of its own (auto_map)"), "{fact}");
     for other in [json!([]), json!(null), json!({}), json!({"model_type": 3})] {
         assert!(DecoderConfig::of_config(&other).is_err());
     }
