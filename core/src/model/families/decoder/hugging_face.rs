@@ -208,7 +208,8 @@ impl<'a> Reader<'a> {
             false => Some(4096),
         };
         let window = match kind {
-            Kind::Llama | Kind::Mistral => said,
+            Kind::Llama => said.filter(|_| self.value("use_sliding_window") != Some(&false.into())),
+            Kind::Mistral => said,
             Kind::Qwen2 | Kind::Qwen3 => {
                 said.filter(|_| self.flag("use_sliding_window") == Ok(true))
             }

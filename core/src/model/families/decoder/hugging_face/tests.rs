@@ -89,11 +89,11 @@ fn windows_are_those_of_all_blocks_or_none() {
     assert_eq!(window("mistral", said(json!({}))), Some(512));
     assert_eq!(window("mistral", json!({"sliding_window": 4096})), None);
     assert_eq!(window("llama", json!({"sliding_window": 4096})), None);
+    for kind in ["llama", "qwen2", "qwen3"] {
+        let off = said(json!({"use_sliding_window": false}));
+        assert_eq!(window(kind, off), None);
+    }
     for kind in ["qwen2", "qwen3"] {
-        assert_eq!(
-            window(kind, said(json!({"use_sliding_window": false}))),
-            None
-        );
         let on = |key: &str, value| {
             let mut more = said(json!({"use_sliding_window": true}));
             more[key] = value;
