@@ -27,6 +27,12 @@ const POINTER: &[u8] = b"version https://git-lfs";
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
+/// Files in which some programs say how they packed weights.
+const PACKED: [&str; 3] = [
+    "quantize_config.json",
+    "quant_config.json",
+    "hf_quant_config.json",
+];
 const WEIGHTS: [&str; 2] = ["model.safetensors.index.json", "model.safetensors"];
 
 /// The files of a model.
@@ -71,6 +77,12 @@ impl Files {
         let config = crate::unique::json(text)
             .map_err(|error| format!("its {CONFIG} is not JSON ({error})"))?;
         let published = DecoderConfig::of_config(&config)?;
+        let beside = PACKED.iter().find(|name| self.folder.join(name).is_file());
+        if let Some(name) = beside {
+            return Err(format!(
+                "its weights are packed as {name} beside it says, which is not run here yet"
+            ));
+        }
         let architecture = Architecture::Decoder(published.network.clone());
         if let Some(fact) = architecture.implausible() {
             return Err(format!("its {CONFIG} has {fact}"));

@@ -30,7 +30,7 @@ pub(crate) use packed::{PackedMatrix, PackedNetwork};
 pub(crate) use predictions::Prediction;
 pub(crate) use spiking::SpikingNetwork;
 pub(crate) use streamed::{Head, Hidden, Stream, Texts};
-pub(crate) use weights::{MatrixRows, Weights};
+pub(crate) use weights::{MatrixRows, OfSource, Weights};
 
 use self::lower::{Held, Widths};
 use self::matrix::{Matrix, Product};

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::model::Tensors;
+use crate::weights::Source;
 
 /// Where weights come from.
 pub(crate) trait Weights: Sync {
@@ -61,6 +62,43 @@ impl MatrixRows for From<'_> {
     fn read(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
         let rows = self.first + rows.start..self.first + rows.end;
         self.matrix.read(rows, out)
+    }
+}
+
+/// The weights of a file as they are.
+pub(crate) struct OfSource<'a>(pub(crate) &'a dyn Source);
+
+/// A tensor of a file.
+struct InFile<'a>(&'a dyn Source, usize);
+
+impl OfSource<'_> {
+    fn find(&self, name: &str) -> Result<usize> {
+        let found = self.0.find(name);
+        found.ok_or_else(|| Error::Compute(format!("tensor '{name}' is missing")))
+    }
+}
+
+impl Weights for OfSource<'_> {
+    fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+        let at = self.find(name)?;
+        let info = &self.0.tensors()[at];
+        let mut numbers = vec![0.0; info.elements()];
+        self.0.decode(at, 0..info.rows(), &mut numbers)?;
+        Ok(numbers)
+    }
+
+    fn matrix(&self, name: &str) -> Result<Box<dyn MatrixRows + '_>> {
+        Ok(Box::new(InFile(self.0, self.find(name)?)))
+    }
+}
+
+impl MatrixRows for InFile<'_> {
+    fn len(&self) -> usize {
+        self.0.tensors()[self.1].elements()
+    }
+
+    fn read(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        self.0.decode(self.1, rows, out)
     }
 }
 

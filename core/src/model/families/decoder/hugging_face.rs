@@ -208,7 +208,8 @@ impl<'a> Reader<'a> {
             false => Some(4096),
         };
         let window = match kind {
-            Kind::Llama | Kind::Mistral => said,
+            Kind::Llama => said.filter(|_| self.value("use_sliding_window") != Some(&false.into())),
+            Kind::Mistral => said,
             Kind::Qwen2 | Kind::Qwen3 => {
                 said.filter(|_| self.flag("use_sliding_window") == Ok(true))
             }
@@ -252,6 +253,14 @@ impl<'a> Reader<'a> {
     fn check(&self) -> Result<(), String> {
         if let Some(fact) = packing(self.config) {
             return Err(fact);
+        }
+        // Classes of its own, in Python beside the weights; tokenizers of its own are another matter.
+        let own = self.value("auto_map").and_then(Value::as_object);
+        if own.is_some_and(|classes| classes.keys().any(|key| key.starts_with("AutoModel"))) {
+            return Err(
+                "its network is computed by code of its own (auto_map), which is never run"
+                    .to_owned(),
+            );
         }
         let activation = "hidden_act";
         match self.value(activation) {

@@ -90,11 +90,11 @@ fn windows_are_those_of_all_blocks_or_none() {
     assert_eq!(window("mistral", said(json!({}))), Some(512));
     assert_eq!(window("mistral", json!({"sliding_window": 4096})), None);
     assert_eq!(window("llama", json!({"sliding_window": 4096})), None);
+    for kind in ["llama", "qwen2", "qwen3"] {
+        let off = said(json!({"use_sliding_window": false}));
+        assert_eq!(window(kind, off), None);
+    }
     for kind in ["qwen2", "qwen3"] {
-        assert_eq!(
-            window(kind, said(json!({"use_sliding_window": false}))),
-            None
-        );
         let on = |key: &str, value| {
             let mut more = said(json!({"use_sliding_window": true}));
             more[key] = value;
@@ -198,6 +198,9 @@ fn packed_weights_and_other_kinds_are_named() {
     let fact = refusal("llama", &classes);
     assert!(fact.contains("LlamaForSequenceClassification"), "{fact}");
     read("llama", &json!({"architectures": ["LlamaForCausalLM"]}));
+    let code = json!({"auto_map": {"AutoModelForCausalLM": "modeling_own.Own"}});
+    let fact = refusal("llama", &code);
+    assert!(fact.contains("code of its own (auto_map)"), "{fact}");
     for other in [json!([]), json!(null), json!({}), json!({"model_type": 3})] {
         assert!(DecoderConfig::of_config(&other).is_err());
     }
