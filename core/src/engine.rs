@@ -35,7 +35,7 @@ use crate::training::cores_here;
 /// Follows a measurement while it runs.
 pub trait Observer {
     /// Whether the refined result is no longer wanted. Asked between steps of about 50 ms, once the coarse result is
-    /// there.
+    /// there or where that takes longer than a person waits.
     fn cancelled(&self) -> bool;
     /// Whether not even the coarse result is wanted. Asked between steps.
     fn abandoned(&self) -> bool {

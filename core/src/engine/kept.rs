@@ -98,3 +98,50 @@ fn make_room(folder: &Path) {
         let _ = std::fs::remove_file(path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, Unobserved};
+    use crate::model::ModelReference;
+    use crate::recipe::Recipe;
+
+    #[test]
+    fn what_was_kept_is_read_again_for_the_same_model_data_and_recipe_only() {
+        let engine = Engine::open(&ModelReference::Bundled("tiny-gpt".to_owned())).unwrap();
+        let recipe = Recipe::default();
+        let coarse = engine.measure(&recipe, Depth::Coarse, &Unobserved).unwrap();
+        let full = Measurement {
+            depth: Depth::Full,
+            ..coarse.clone()
+        };
+        let scratch = tempfile::tempdir().unwrap();
+        let kept = |hash: &str, data: &str| KeptMeasurements {
+            folder: Some(scratch.path().join("measurements")),
+            model_hash: hash.to_owned(),
+            data: data.to_owned(),
+        };
+        let own = kept(&full.model_hash, "a text");
+        assert_eq!(own.read("w4"), None);
+        own.write("w4", &full);
+        assert_eq!(own.read("w4"), Some(full.clone()));
+        assert_eq!(own.read("w5"), None);
+        assert_eq!(kept(&full.model_hash, "another text").read("w4"), None);
+        assert_eq!(kept("another model", "a text").read("w4"), None);
+        // What is not whole is measured again.
+        own.write("w3", &coarse);
+        assert_eq!(own.read("w3"), None);
+        std::fs::write(own.path("w4").unwrap(), "(recipe: (").unwrap();
+        assert_eq!(own.read("w4"), None);
+    }
+
+    #[test]
+    fn a_full_folder_makes_room_for_new_ones() {
+        let scratch = tempfile::tempdir().unwrap();
+        for i in 0..MOST + 5 {
+            std::fs::write(scratch.path().join(format!("{i:04}.ron")), "").unwrap();
+        }
+        make_room(scratch.path());
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), MOST - 1);
+    }
+}

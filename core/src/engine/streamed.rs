@@ -20,6 +20,8 @@ use crate::weights::Source;
 pub(super) const LARGEST_WHOLE: u64 = 1_500_000_000;
 /// Of the items of a set, the share that the second of three results is measured on.
 const SECOND: usize = 4;
+/// Seconds for which a newer wish waits for the coarse result of an older one.
+const PATIENCE: f64 = 2.0;
 /// Shortest time left that is worth telling, in seconds.
 const WORTH_TELLING: f64 = 2.0;
 
@@ -47,12 +49,15 @@ struct Watch<'a> {
 impl Watch<'_> {
     /// Says before a part what is being done; the error where that is not wanted any more.
     fn before(&self, what: &str, part: usize, parts: usize) -> Result<()> {
-        if self.observer.abandoned() || (self.coarse && self.observer.cancelled()) {
-            return Err(Error::Cancelled);
-        }
         let within = part as f64 / parts as f64 * self.stage as f64;
         let done = (self.passed as f64 + within) / self.all.max(1) as f64;
-        let left = self.start.elapsed().as_secs_f64() / done.max(1e-9) * (1.0 - done);
+        let each = self.start.elapsed().as_secs_f64() / (self.passed as f64 + within).max(1e-9);
+        let left = each * (self.all as f64 - self.passed as f64 - within);
+        // The first parts do not tell yet.
+        let soon = part < parts / 8 || each * (self.stage as f64 - within) < PATIENCE;
+        if self.observer.abandoned() || (self.observer.cancelled() && (self.coarse || !soon)) {
+            return Err(Error::Cancelled);
+        }
         if done > 0.0 && left >= WORTH_TELLING {
             let what = format!("{what}, {left:.0} s left");
             self.observer.progress(&what, done);
