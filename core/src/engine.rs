@@ -3,6 +3,7 @@
 
 mod attempts;
 mod data;
+mod kept;
 mod packed;
 mod run;
 mod spiking;
@@ -145,19 +146,21 @@ impl Engine {
         let planner = planner(&model.name, &model.architecture)?
             .stored_in(&model.stored)
             .in_blocks(&model.blocks);
+        let set = match text {
+            Some(text) => text.set(&model)?,
+            None => evaluation_set(&model)?,
+        };
         // What a file's weights tell is not counted beforehand: that would read all of them.
         let (planner, streamed) = match &model.source {
             Some(source) => {
-                let streamed = Streamed::new(model.architecture.graph(), source);
+                let graph = model.architecture.graph();
+                let streamed = Streamed::new(graph, source, &model.hash, &set);
                 (planner, Some(streamed))
             }
             None => (Compressor::new(planner, &model.tensors)?.survey()?, None),
         };
         Ok(Self {
-            set: match text {
-                Some(text) => text.set(&model)?,
-                None => evaluation_set(&model)?,
-            },
+            set,
             planner,
             streamed,
             shelf: Shelf::open(&model)?,

@@ -22,9 +22,11 @@ pub fn remove_leftovers() {
         files::remove_leftovers(&folder);
         files::remove_leftovers(&crate::hardware::own::folder(&folder));
     }
-    let students = cache().and_then(|folder| std::fs::read_dir(folder.join("students")).ok());
-    for folder in students.into_iter().flatten().flatten() {
-        files::remove_leftovers(&folder.path());
+    for kept in ["students", "measurements"] {
+        let folders = cache().and_then(|folder| std::fs::read_dir(folder.join(kept)).ok());
+        for folder in folders.into_iter().flatten().flatten() {
+            files::remove_leftovers(&folder.path());
+        }
     }
 }
 

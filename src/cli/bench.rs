@@ -199,8 +199,8 @@ fn file_figures(path: &Path, positions: usize, progress: &Progress) -> anyhow::R
     let copied = milliseconds(passes.copied);
     for (what, time) in [
         ("copy all weights as single precision", passes.copied),
-        ("decode all weights", passes.decoded),
-        ("decode, prune and round all weights", passes.compressed),
+        ("decode and lay out all weights", passes.decoded),
+        ("the same, pruned and rounded on the way", passes.compressed),
         (
             "decode and search the threshold of pruning",
             passes.searched,

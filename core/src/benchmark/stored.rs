@@ -15,9 +15,9 @@ const ROUNDS: u32 = 5;
 pub struct Passes {
     /// Copying them as single precision, tensor by tensor.
     pub copied: Duration,
-    /// Decoding them.
+    /// Decoding them and laying them out for products.
     pub decoded: Duration,
-    /// Decoding them, pruning half and rounding the others to four bits.
+    /// The same, half of them pruned and the others rounded to four bits on the way.
     pub compressed: Duration,
     /// Decoding them in search of the threshold of a new sparsity.
     pub searched: Duration,

@@ -79,24 +79,35 @@ impl Job {
         Ok((pass.kept.get(), pass.scales.into_inner()))
     }
 
+    /// Compresses some whole rows where they are, from row `first` of the layer on; `original` is room for a copy of them.
+    pub(super) fn run_rows(
+        self,
+        first: usize,
+        weights: &mut [f32],
+        original: &mut Vec<f32>,
+    ) -> Kept {
+        let (fan_in, groups) = (self.matrix.fan_in.max(1), self.groups().max(1));
+        original.clear();
+        original.extend_from_slice(weights);
+        let mut scales = vec![f16::ZERO; weights.len() / fan_in * groups];
+        Arch::new().dispatch(Rows {
+            job: self,
+            first: first * fan_in,
+            weights: original,
+            out: weights,
+            scales: &mut scales,
+        })
+    }
+
     /// Compresses weights where they are; what is left of them.
     pub(super) fn run_in_place(self, weights: &mut [f32]) -> Kept {
-        let (fan_in, groups) = (self.matrix.fan_in.max(1), self.groups().max(1));
+        let fan_in = self.matrix.fan_in.max(1);
         let rows = (TASK / fan_in).max(1);
         weights
             .par_chunks_mut(rows * fan_in)
             .enumerate()
-            .map_init(Vec::new, |original: &mut Vec<f32>, (task, out)| {
-                original.clear();
-                original.extend_from_slice(out);
-                let mut scales = vec![f16::ZERO; out.len() / fan_in * groups];
-                Arch::new().dispatch(Rows {
-                    job: self,
-                    first: task * rows * fan_in,
-                    weights: original,
-                    out,
-                    scales: &mut scales,
-                })
+            .map_init(Vec::new, |original, (task, out)| {
+                self.run_rows(task * rows, out, original)
             })
             .sum()
     }
@@ -225,6 +236,26 @@ impl WithSimd for Rows<'_> {
         self.job
             .rows(self.first, self.weights, self.out, self.scales)
     }
+}
+
+/// Whether all numbers are finite.
+pub(super) fn are_finite(numbers: &[f32]) -> bool {
+    struct Largest<'a>(&'a [f32]);
+    impl WithSimd for Largest<'_> {
+        type Output = u32;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> u32 {
+            let mut most = 0;
+            for &number in self.0 {
+                most = prune::magnitude(number).max(most);
+            }
+            most
+        }
+    }
+    numbers
+        .par_chunks(TASK)
+        .all(|chunk| Arch::new().dispatch(Largest(chunk)) < f32::INFINITY.to_bits())
 }
 
 /// Weights that are not zero, or `None` if one is not finite.

@@ -332,9 +332,28 @@ fn cuts_of(originals: &Originals, layers: &[&Weights], zeros: u64) -> Result<Vec
         .iter()
         .filter_map(|weights| weights.histogram.as_ref())
         .collect();
-    prune::cuts(&histograms, zeros, &mut |layer, look| {
-        originals.with(&layers[layer].name, look)
-    })
+    prune::cuts(&histograms, zeros, &CutTogether { originals, layers })
+}
+
+/// Layers that are cut together.
+struct CutTogether<'a> {
+    originals: &'a Originals,
+    layers: &'a [&'a Weights],
+}
+
+impl prune::Layers for CutTogether<'_> {
+    fn show(&self, layer: usize, look: &mut dyn FnMut(&[f32])) -> Result<()> {
+        self.originals.with(&self.layers[layer].name, look)
+    }
+
+    fn search(
+        &self,
+        layer: usize,
+        look: &(dyn Fn(&[f32]) -> Vec<u16> + Sync),
+    ) -> Result<Vec<Vec<u16>>> {
+        let Weights { name, matrix, .. } = self.layers[layer];
+        self.originals.in_parts(name, *matrix, look)
+    }
 }
 
 /// Calls a function with the numbers of a tensor.

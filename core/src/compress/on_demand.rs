@@ -3,14 +3,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use super::layout::Kept;
+use super::originals::OriginalRows;
 use super::prune::Cut;
-use super::{Compressor, Prune, fuse, pruning_of};
+use super::{Compressor, Prune, fuse, pruning_of, quantize};
 use crate::error::{Error, Result};
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
-use crate::run::Weights;
+use crate::run::{MatrixRows, Weights};
 
 /// A recipe's weights, made when they are asked for; the same numbers as [`Compressor::compress`] gives.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ pub(crate) struct OnDemand<'a> {
     layers: HashMap<&'a str, (usize, usize)>,
     cuts: Vec<Cut>,
     /// What is left of each layer that was asked for.
-    kept: RefCell<Vec<Option<Kept>>>,
+    kept: Mutex<Vec<Option<Kept>>>,
 }
 
 impl Compressor {
@@ -44,7 +47,7 @@ impl Compressor {
                 .map(|(place, (&layer, weights))| (weights.name.as_str(), (layer, place)))
                 .collect(),
             cuts,
-            kept: RefCell::new(vec![None; self.planner.layers().len()]),
+            kept: Mutex::new(vec![None; self.planner.layers().len()]),
             compressor: self,
         })
     }
@@ -57,7 +60,7 @@ impl OnDemand<'_> {
     /// [`Error::Compute`] if some were not.
     pub(crate) fn profile(&self) -> Result<ModelProfile> {
         let planner = &self.compressor.planner;
-        let kept = self.kept.borrow();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let kept: Option<Vec<Kept>> = planner
             .layers()
             .iter()
@@ -80,34 +83,118 @@ impl OnDemand<'_> {
     }
 }
 
+impl OnDemand<'_> {
+    /// Asks for all of a tensor as a network does: for a matrix a few rows at a time, each of which is laid out.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn lay_out(&self, name: &str, shape: &[usize]) -> Result<()> {
+        match shape {
+            [rows, width] => crate::run::lay_out(self.matrix(name)?.as_ref(), (*rows, *width)),
+            _ => self.numbers(name).map(drop),
+        }
+    }
+}
+
+/// What is done to a layer.
+#[derive(Debug, Clone, Copy)]
+enum Work {
+    /// Nothing.
+    None,
+    Job(fuse::Job),
+}
+
+impl OnDemand<'_> {
+    /// The layer that a tensor is the weights of, and what is done to them; `None` where no recipe touches it.
+    fn work(&self, name: &str) -> Option<(usize, Work)> {
+        let &(layer, place) = self.layers.get(name)?;
+        let weights = self.compressor.weights.get(&layer)?;
+        let prune = pruning_of(&self.recipe, self.cuts.get(place).copied());
+        let bits = self.compressor.planner.bits_of(&self.recipe, layer);
+        if matches!(prune, Prune::None) && bits == 32 {
+            return Some((layer, Work::None));
+        }
+        let job = fuse::Job {
+            matrix: weights.matrix,
+            prune,
+            bits,
+            group: weights.matrix.group(self.recipe.quantization.group),
+        };
+        Some((layer, Work::Job(job)))
+    }
+
+    fn note(&self, layer: usize, change: impl FnOnce(Option<Kept>) -> Kept) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.get_mut(layer) {
+            *known = Some(change(*known));
+        }
+    }
+}
+
 impl Weights for OnDemand<'_> {
     fn numbers(&self, name: &str) -> Result<Vec<f32>> {
         let mut numbers = self.compressor.originals.numbers(name)?;
-        let Some(&(layer, place)) = self.layers.get(name) else {
-            return Ok(numbers);
-        };
-        let Some(weights) = self.compressor.weights.get(&layer) else {
-            return Ok(numbers);
-        };
-        let prune = pruning_of(&self.recipe, self.cuts.get(place).copied());
-        let bits = self.compressor.planner.bits_of(&self.recipe, layer);
-        let kept = if matches!(prune, Prune::None) && bits == 32 {
-            Kept {
-                nonzero: fuse::check(&numbers).unwrap_or_default(),
-                scales: 0,
-            }
-        } else {
-            let job = fuse::Job {
-                matrix: weights.matrix,
-                prune,
-                bits,
-                group: weights.matrix.group(self.recipe.quantization.group),
+        if let Some((layer, work)) = self.work(name) {
+            let kept = match work {
+                Work::None => untouched(&numbers),
+                Work::Job(job) => job.run_in_place(&mut numbers),
             };
-            job.run_in_place(&mut numbers)
-        };
-        if let Some(known) = self.kept.borrow_mut().get_mut(layer) {
-            *known = Some(kept);
+            self.note(layer, |_| kept);
         }
         Ok(numbers)
+    }
+
+    fn matrix(&self, name: &str) -> Result<Box<dyn MatrixRows + '_>> {
+        let Some((&name, _)) = self.layers.get_key_value(name) else {
+            return self.compressor.originals.matrix(name);
+        };
+        let work = self.work(name);
+        if let Some((layer, _)) = work {
+            // Counted anew, row by row.
+            self.note(layer, |_| Kept::default());
+        }
+        Ok(Box::new(LayerRows {
+            all: self,
+            original: self.compressor.originals.rows(name)?,
+            work,
+        }))
+    }
+}
+
+/// Rows of a layer's weights, compressed.
+struct LayerRows<'a> {
+    all: &'a OnDemand<'a>,
+    original: OriginalRows<'a>,
+    work: Option<(usize, Work)>,
+}
+
+impl MatrixRows for LayerRows<'_> {
+    fn len(&self) -> usize {
+        self.original.len()
+    }
+
+    fn read(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        thread_local! {
+            static ORIGINAL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+        }
+        let first = rows.start;
+        self.original.read(rows, out)?;
+        if let Some((layer, work)) = self.work {
+            let new = match work {
+                Work::None => untouched(out),
+                Work::Job(job) => ORIGINAL.with_borrow_mut(|room| job.run_rows(first, out, room)),
+            };
+            self.all.note(layer, |kept| {
+                [kept.unwrap_or_default(), new].into_iter().sum()
+            });
+        }
+        Ok(())
+    }
+}
+
+fn untouched(numbers: &[f32]) -> Kept {
+    Kept {
+        nonzero: quantize::count_nonzero(numbers),
+        scales: 0,
     }
 }

@@ -1,13 +1,17 @@
 //! The weights that are compressed: held in memory, or read from their file whenever they are needed.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Planner, fuse, with_numbers};
+use rayon::prelude::*;
+
+use super::layout::Matrix;
+use super::{Planner, fuse, prune, with_numbers};
 use crate::error::{Error, Result};
 use crate::model::Tensors;
-use crate::run::Weights;
+use crate::run::{MatrixRows, Weights};
 use crate::weights::Source;
 
 /// Where a model's tensors are.
@@ -125,12 +129,40 @@ impl Originals {
                 let info = &source.tensors()[at];
                 let mut values = vec![0.0; info.elements()];
                 source.decode(at, 0..info.rows(), &mut values)?;
-                match fuse::check(&values) {
-                    Some(_) => Ok(values),
-                    None => Err(not_finite(name)),
+                match fuse::are_finite(&values) {
+                    true => Ok(values),
+                    false => Err(not_finite(name)),
                 }
             }
         }
+    }
+
+    /// What a function makes of parts of a tensor that follow each other, on all cores; of one in a file only as many parts
+    /// are in memory as there are cores.
+    pub(super) fn in_parts<T: Send>(
+        &self,
+        name: &str,
+        matrix: Matrix,
+        f: impl Fn(&[f32]) -> T + Sync,
+    ) -> Result<Vec<T>> {
+        /// Numbers of a part that is read.
+        const READ: usize = 1 << 16;
+        if self.are_held() {
+            return self.with(name, |numbers| {
+                numbers.par_chunks(prune::CHUNK).map(&f).collect()
+            });
+        }
+        let rows = self.rows(name)?;
+        let each = (READ / matrix.fan_in.max(1)).max(1);
+        (0..matrix.rows.div_ceil(each))
+            .into_par_iter()
+            .map_init(Vec::new, |numbers, part| {
+                let range = part * each..matrix.rows.min((part + 1) * each);
+                numbers.resize(range.len() * matrix.fan_in, 0.0);
+                rows.read(range, numbers)?;
+                Ok(f(numbers))
+            })
+            .collect()
     }
 
     /// Calls a function with the numbers of a tensor, of one that is held without a copy.
@@ -153,8 +185,72 @@ fn not_finite(name: &str) -> Error {
     Error::Compute(format!("tensor {name} holds a number that is not finite"))
 }
 
+/// Rows of a tensor as it is.
+pub(super) struct OriginalRows<'a> {
+    name: &'a str,
+    place: Place<'a>,
+    len: usize,
+}
+
+enum Place<'a> {
+    Held(&'a Tensor),
+    Stored(&'a dyn Source, usize),
+}
+
+impl Originals {
+    /// Rows of a tensor, all dimensions but the first being one row.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub(super) fn rows<'a>(&'a self, name: &'a str) -> Result<OriginalRows<'a>> {
+        let shape = self.shape(name)?;
+        let place = match self {
+            Self::Held(tensors) => Place::Held(tensors.get(name).ok_or_else(|| missing(name))?),
+            Self::Stored(source) => {
+                let at = source.find(name).ok_or_else(|| missing(name))?;
+                Place::Stored(source.as_ref(), at)
+            }
+        };
+        let len = shape.iter().product();
+        Ok(OriginalRows { name, place, len })
+    }
+}
+
+impl MatrixRows for OriginalRows<'_> {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn read(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        match self.place {
+            Place::Held(tensor) => with_numbers(tensor, |numbers| {
+                let width = out.len() / rows.len().max(1);
+                out.copy_from_slice(&numbers[rows.start * width..rows.end * width]);
+            }),
+            Place::Stored(source, at) => {
+                source.decode(at, rows, out)?;
+                match fuse::are_finite(out) {
+                    true => Ok(()),
+                    false => Err(not_finite(self.name)),
+                }
+            }
+        }
+    }
+}
+
 impl Weights for Originals {
     fn numbers(&self, name: &str) -> Result<Vec<f32>> {
         self.numbers(name)
+    }
+
+    fn matrix(&self, name: &str) -> Result<Box<dyn MatrixRows + '_>> {
+        // The name that is kept, which lives as long as the weights do.
+        let own = match self {
+            Self::Held(tensors) => tensors.get_key_value(name).map(|(name, _)| name.as_str()),
+            Self::Stored(source) => source
+                .find(name)
+                .map(|at| source.tensors()[at].name.as_str()),
+        };
+        Ok(Box::new(self.rows(own.ok_or_else(|| missing(name))?)?))
     }
 }

@@ -4,6 +4,7 @@
 //! histogram of their upper half finds the bin that holds the threshold, and a second one, of the lower halves within
 //! that bin, finds the threshold. The first histogram does not depend on the slider and is kept.
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -15,7 +16,7 @@ const FINE_BITS: u32 = 16;
 const COARSE_BINS: usize = 1 << (31 - FINE_BITS);
 const FINE_BINS: usize = 1 << FINE_BITS;
 /// Weights that one task of a pass handles.
-const CHUNK: usize = 1 << 18;
+pub(super) const CHUNK: usize = 1 << 18;
 /// Weights that are looked at together in search of one that belongs to a rare bin.
 const BLOCK: usize = 32;
 
@@ -89,15 +90,35 @@ impl Cut {
     }
 }
 
-/// Shows the weights of a layer, by its place among those that are cut together.
-type Show<'a> = dyn FnMut(usize, &mut dyn FnMut(&[f32])) -> Result<()> + 'a;
+/// Layers that are cut together, by their places.
+pub(super) trait Layers {
+    /// Shows all weights of a layer.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn show(&self, layer: usize, look: &mut dyn FnMut(&[f32])) -> Result<()>;
+
+    /// Looks for something in the weights of a layer, in parts of it, on all cores.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn search(
+        &self,
+        layer: usize,
+        look: &(dyn Fn(&[f32]) -> Vec<u16> + Sync),
+    ) -> Result<Vec<Vec<u16>>>;
+}
 
 /// The cuts that set exactly the `zeros` smallest of all weights of these layers to zero; of equal ones those that come
 /// first. A layer's weights are shown once, those of the layer where ties end once more.
 ///
 /// # Errors
-/// Those of `show`.
-pub(super) fn cuts(histograms: &[&Histogram], zeros: u64, show: &mut Show<'_>) -> Result<Vec<Cut>> {
+/// The weights cannot be read.
+pub(super) fn cuts(
+    histograms: &[&Histogram],
+    zeros: u64,
+    weights: &dyn Layers,
+) -> Result<Vec<Cut>> {
     let layers = histograms.len();
     if zeros == 0 {
         return Ok(vec![Cut::NONE; layers]);
@@ -122,11 +143,10 @@ pub(super) fn cuts(histograms: &[&Histogram], zeros: u64, show: &mut Show<'_>) -
     let mut fine = vec![0u64; FINE_BINS];
     for (layer, histogram) in histograms.iter().enumerate() {
         if histogram.0[bin] > 0 {
-            show(layer, &mut |weights| {
-                for (total, here) in fine.iter_mut().zip(count_fine(weights, coarse)) {
-                    *total += u64::from(here);
-                }
-            })?;
+            let found = weights.search(layer, &|part| lower_halves(part, coarse))?;
+            for low in found.into_iter().flatten() {
+                fine[usize::from(low)] += 1;
+            }
         }
     }
     let mut low = 0;
@@ -143,7 +163,7 @@ pub(super) fn cuts(histograms: &[&Histogram], zeros: u64, show: &mut Show<'_>) -
         };
         return Ok(vec![cut; layers]);
     }
-    share_ties(histograms, threshold, ties, show)
+    share_ties(histograms, threshold, ties, weights)
 }
 
 /// Lets the first `ties` of the weights with this magnitude become zero.
@@ -151,14 +171,14 @@ fn share_ties(
     histograms: &[&Histogram],
     threshold: u32,
     mut ties: u64,
-    show: &mut Show<'_>,
+    weights: &dyn Layers,
 ) -> Result<Vec<Cut>> {
     let bin = (threshold >> FINE_BITS) as usize;
     let mut cuts = Vec::with_capacity(histograms.len());
     for (layer, histogram) in histograms.iter().enumerate() {
         let mut index = 0;
         if ties > 0 && histogram.0[bin] > 0 {
-            show(layer, &mut |weights| {
+            weights.show(layer, &mut |weights| {
                 index = last_tie(weights, threshold, &mut ties);
             })?;
         }
@@ -192,24 +212,33 @@ fn last_tie(weights: &[f32], threshold: u32, ties: &mut u64) -> usize {
     index
 }
 
-/// How often each lower half occurs among the weights with a given upper half.
-fn count_fine(weights: &[f32], coarse: u32) -> Vec<u32> {
-    count(weights, FINE_BINS, |chunk, bins| {
-        let is_here = |weight: f32| magnitude(weight) >> FINE_BITS == coarse;
-        for block in chunk.chunks(BLOCK) {
-            // Few weights lie in the bin; testing a block at once without a branch keeps the pass at memory speed.
-            if block
-                .iter()
-                .fold(false, |any, &weight| any | is_here(weight))
-            {
+/// The lower halves of the weights with a given upper half, which are few.
+fn lower_halves(weights: &[f32], coarse: u32) -> Vec<u16> {
+    struct Search<'a>(&'a [f32], u32);
+    impl WithSimd for Search<'_> {
+        type Output = Vec<u16>;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> Vec<u16> {
+            let Self(chunk, coarse) = self;
+            let is_here = |weight: f32| magnitude(weight) >> FINE_BITS == coarse;
+            let mut found = Vec::new();
+            for block in chunk.chunks(BLOCK) {
+                // Testing a block at once without a branch keeps the pass at memory speed.
+                let mut any = false;
                 for &weight in block {
-                    if is_here(weight) {
-                        bins[magnitude(weight) as usize % FINE_BINS] += 1;
-                    }
+                    any |= magnitude(weight) >> FINE_BITS == coarse;
+                }
+                if any {
+                    let here = block.iter().filter(|&&weight| is_here(weight));
+                    // The lower half only.
+                    found.extend(here.map(|&weight| magnitude(weight) as u16));
                 }
             }
+            found
         }
-    })
+    }
+    Arch::new().dispatch(Search(weights, coarse))
 }
 
 fn count(weights: &[f32], bins: usize, into: impl Fn(&[f32], &mut [u32]) + Sync) -> Vec<u32> {
@@ -296,14 +325,25 @@ pub(super) fn cut_two_of_four(weights: &[f32], out: &mut [f32]) {
 mod tests {
     use super::*;
 
+    impl Layers for &[&[f32]] {
+        fn show(&self, layer: usize, look: &mut dyn FnMut(&[f32])) -> Result<()> {
+            look(self[layer]);
+            Ok(())
+        }
+
+        fn search(
+            &self,
+            layer: usize,
+            look: &(dyn Fn(&[f32]) -> Vec<u16> + Sync),
+        ) -> Result<Vec<Vec<u16>>> {
+            Ok(self[layer].chunks(5).map(look).collect())
+        }
+    }
+
     fn pruned(layers: &[&[f32]], zeros: u64) -> Vec<Vec<f32>> {
         let histograms: Vec<Histogram> = layers.iter().map(|w| Histogram::of(w)).collect();
         let histograms: Vec<&Histogram> = histograms.iter().collect();
-        let show = &mut |layer: usize, look: &mut dyn FnMut(&[f32])| {
-            look(layers[layer]);
-            Ok(())
-        };
-        cuts(&histograms, zeros, show)
+        cuts(&histograms, zeros, &layers)
             .unwrap()
             .into_iter()
             .zip(layers)

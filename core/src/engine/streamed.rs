@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::kept::KeptMeasurements;
 use super::{Engine, Network, Observer, lock};
 use crate::compress::{OnDemand, Originals};
 use crate::error::{Error, Result};
-use crate::evaluate::{Accumulator, Answers, Baseline, Original, Written, written};
+use crate::evaluate::{Accumulator, Answers, Baseline, EvaluationSet, Original, Written, written};
 use crate::graph::Graph;
 use crate::measurement::{Depth, Example, Measurement};
 use crate::recipe::Recipe;
@@ -24,6 +25,7 @@ const WORTH_TELLING: f64 = 2.0;
 
 /// What is known of a model whose weights stay in their file.
 pub(super) struct Streamed {
+    kept: KeptMeasurements,
     graph: Graph,
     weights: Originals,
     original: Mutex<Original>,
@@ -62,8 +64,14 @@ impl Watch<'_> {
 }
 
 impl Streamed {
-    pub(super) fn new(graph: Graph, source: &Arc<dyn Source>) -> Self {
+    pub(super) fn new(
+        graph: Graph,
+        source: &Arc<dyn Source>,
+        model_hash: &str,
+        set: &EvaluationSet,
+    ) -> Self {
         Self {
+            kept: KeptMeasurements::new(model_hash, &set.fingerprint()),
             graph,
             weights: Originals::from(source),
             original: Mutex::default(),
@@ -106,6 +114,10 @@ impl Engine {
         depth: Depth,
         observer: &dyn Observer,
     ) -> Result<Measurement> {
+        if let Some(kept) = streamed.kept.read(key) {
+            observer.measured(&kept);
+            return Ok(self.remember(key, kept));
+        }
         let mut compressor = lock(&network.compressor);
         observer.progress("Reading the weights", 0.0);
         let weights = compressor.on_demand(&recipe, &|| observer.abandoned())?;
@@ -177,6 +189,7 @@ impl Engine {
             .ok_or_else(|| Error::Compute("there is nothing to measure on".to_owned()))?;
         if measurement.depth == Depth::Full {
             measurement.examples = self.texts_of(streamed, &recipe, &weights, observer)?;
+            streamed.kept.write(key, &measurement);
             measurement = self.remember(key, measurement);
         }
         Ok(measurement)
@@ -192,8 +205,8 @@ impl Engine {
         let start = Instant::now();
         let weights = compressor.on_demand(recipe, &|| false)?;
         if all {
-            for (name, _) in self.model.architecture.tensor_shapes() {
-                weights.numbers(&name)?;
+            for (name, shape) in self.model.architecture.tensor_shapes() {
+                weights.lay_out(&name, &shape)?;
             }
         }
         Ok(start.elapsed())

@@ -7,9 +7,11 @@ use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
+use crate::model::hex;
 use crate::run::Network;
 use crate::tokenizer::Tokenizer;
 
@@ -209,6 +211,21 @@ impl EvaluationSet {
         wanted.min(self.items())
     }
 
+    /// SHA-256, hexadecimal, of what tells one set of texts from others: tokens, contexts and their order.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut hasher = Sha256::new();
+        if let Self::Text(text) = self {
+            let parts = [text.context, text.scored.start, text.scored.end];
+            for number in parts.iter().chain(&text.order) {
+                hasher.update((*number as u64).to_le_bytes());
+            }
+            for token in &text.tokens {
+                hasher.update(token.to_le_bytes());
+            }
+        }
+        hex(&hasher.finalize())
+    }
+
     /// Number of items.
     pub(crate) fn items(&self) -> usize {
         match self {
@@ -312,9 +329,12 @@ impl EvaluationSet {
                 [images.channels, images.size, images.size] == wanted
             }
             (Self::Text(text), Input::Tokens { context, .. }) => {
-                let pieces = text.pieces.as_ref();
-                let vocabulary = pieces.map_or(256, |pieces| pieces.tokenizer.vocabulary());
-                text.context <= context as usize && network.outputs() == vocabulary
+                // A network may have more outputs than there are pieces.
+                let known = match &text.pieces {
+                    Some(pieces) => pieces.tokenizer.vocabulary() <= network.outputs(),
+                    None => network.outputs() == 256,
+                };
+                text.context <= context as usize && known
             }
             _ => false,
         };

@@ -64,7 +64,11 @@ pub(super) fn assemble(
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let reference = ModelReference::File(path.to_owned());
-    let model = Model::stored(reference, name, architecture, source)?;
+    let model =
+        Model::stored(reference, name, architecture, source).map_err(|error| match error {
+            Error::Compute(fact) => Error::file(fact, path),
+            other => other,
+        })?;
     Ok(Model {
         stored,
         blocks,

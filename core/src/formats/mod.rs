@@ -4,6 +4,7 @@
 
 mod foreign;
 mod gguf;
+mod hugging_face;
 mod language;
 mod offers;
 mod onnx;
@@ -17,13 +18,15 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::files::{self, unreadable};
 use crate::model::{Model, ModelReference};
+pub(crate) use hugging_face::published;
 pub(crate) use safetensors::{Contents, Listed, Listing};
 
 /// Bytes at the beginning of a file that it is recognised by.
 const HEAD: u64 = 512;
 
 /// Opens a model file: safetensors with F32, F16 or BF16 tensors, which become f32, one that
-/// [`crate::compress::Compressor::export`] packed, or a GGUF of a language model whose family runs here.
+/// [`crate::compress::Compressor::export`] packed, a GGUF of a language model whose family runs here, or such a model as
+/// Hugging Face publishes it: its folder, the safetensors file inside, or the index of several.
 ///
 /// The architecture stands in the file's metadata (`wattif.architecture`); without it, the bundled architecture whose
 /// tensor names fit best is assumed.
@@ -31,13 +34,11 @@ const HEAD: u64 = 512;
 /// # Errors
 /// [`Error::File`] saying what the file is instead, where it is damaged, or which tensor does not fit and how.
 pub fn open(path: &Path) -> Result<Model> {
+    if let Some(model) = hugging_face::open(path) {
+        return model;
+    }
     if path.is_dir() {
-        let fact = if path.join("config.json").exists() {
-            "this is a model folder; open the .safetensors file inside it"
-        } else {
-            "this is a folder, not a model file"
-        };
-        return Err(Error::file(fact, path));
+        return Err(Error::file("this is a folder, not a model file", path));
     }
     if begins(path).is_some_and(|head| head.starts_with(b"GGUF")) {
         return language::open(path).map_err(|error| not_run(error, path));
@@ -112,8 +113,12 @@ fn refused(problem: safetensors::Problem, path: &Path) -> Error {
 }
 
 /// Whether a file is a model by its first bytes, whatever it is called: one that [`open`] opens, or one of another
-/// program, of which it says what can be done with it instead. `false` where the file cannot be read.
+/// program, of which it says what can be done with it instead. A language model in a folder is one too. `false` where the
+/// file cannot be read.
 pub fn is_model(path: &Path) -> bool {
+    if matches!(published(path), Some(Ok(()))) {
+        return true;
+    }
     begins(path).is_some_and(|head| {
         foreign::kind(&head).map_or(head.get(8) == Some(&b'{'), foreign::Kind::is_model)
     })

@@ -314,7 +314,7 @@ fn what_is_no_file_is_said() {
     std::fs::write(folder.path().join("config.json"), "{}").unwrap();
     assert_eq!(
         fact(folder.path()),
-        "this is a model folder; open the .safetensors file inside it"
+        "this model is known by its shapes only: its config.json does not say model_type"
     );
     assert_eq!(
         fact(&folder.path().join("config.json/x")),

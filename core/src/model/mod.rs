@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
+use crate::run::{Network, OfSource};
 use crate::tokenizer::Tokenizer;
 use crate::weights::Source;
 
@@ -23,12 +24,12 @@ mod names;
 
 pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
-pub(crate) use families::recognise;
 pub use families::{
     BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, Feed, Form, Function,
     GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, ResidualConfig, Scales, Stage,
     Stem,
 };
+pub(crate) use families::{Published, as_gguf, as_published, recognise};
 pub(crate) use names::known_by_shapes;
 pub use names::{named, search};
 
@@ -52,7 +53,7 @@ pub enum ModelReference {
         active: u64,
     },
     /// A file: weights, or a configuration (`config.json`, or a folder with one) that tells the shapes. Weights that cannot
-    /// be run tell the shapes too.
+    /// be run tell the shapes too. A folder with all that a language model needs, or the weights in it, is run.
     File(PathBuf),
 }
 
@@ -62,6 +63,7 @@ impl ModelReference {
         match self {
             Self::Bundled(_) => false,
             Self::Catalogue(_) | Self::Sized { .. } => true,
+            Self::File(path) if matches!(crate::formats::published(path), Some(Ok(()))) => false,
             Self::File(path) => {
                 path.extension()
                     .is_some_and(|ending| ending.eq_ignore_ascii_case("json"))
@@ -262,16 +264,35 @@ impl Model {
     }
 }
 
-/// SHA-256, hexadecimal, of every tensor's name, shape, format and some of its values: all of a vector, of others eight rows
-/// spread evenly. Files of gigabytes are told apart without being read; two that differ in other rows alone are not.
+impl Model {
+    /// Lays out all weights, to be run often; activations are rounded as [`Architecture::forward`] says.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if a tensor is missing or of another size, [`Error::File`] if it cannot be read.
+    pub fn ready(&self, activation_bits: u8) -> Result<Network> {
+        match &self.source {
+            Some(source) => {
+                let weights = OfSource(source.as_ref());
+                Network::new(&self.architecture.graph(), &weights, activation_bits)
+            }
+            None => self.architecture.ready(&self.tensors, activation_bits),
+        }
+    }
+}
+
+/// SHA-256, hexadecimal, of every tensor's name, shape, format and some of its values, in the order of the names: all of a
+/// vector, of others eight rows spread evenly. Files of gigabytes are told apart without being read; two that differ in
+/// other rows alone are not.
 ///
 /// # Errors
-/// [`Error::File`] if the file cannot be read.
+/// [`Error::File`] if the file cannot be read; [`Error::Compute`] if one of these values is not finite.
 pub fn fingerprint(source: &dyn Source) -> Result<String> {
     /// Rows of a tensor that are looked at.
     const ROWS: usize = 8;
     let mut hasher = Sha256::new();
-    for (i, info) in source.tensors().iter().enumerate() {
+    let mut all: Vec<_> = source.tensors().iter().enumerate().collect();
+    all.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+    for (i, info) in all {
         let said = format!("{} {:?} {}", info.name, info.shape, info.format.name());
         hasher.update((said.len() as u64).to_le_bytes());
         hasher.update(said.as_bytes());
@@ -280,6 +301,12 @@ pub fn fingerprint(source: &dyn Source) -> Result<String> {
             let mut values = vec![0.0_f32; rows.len() * info.row_length()];
             source.decode(i, rows, &mut values)?;
             for value in values {
+                if !value.is_finite() {
+                    return Err(Error::Compute(format!(
+                        "tensor '{}' holds a number that is not finite (NaN or infinite)",
+                        info.name
+                    )));
+                }
                 hasher.update(value.to_le_bytes());
             }
             Ok(())

@@ -153,11 +153,16 @@ impl Outline {
             ModelReference::Catalogue(name) => serving::architecture(name)?.clone(),
             ModelReference::Sized { total, active } => of_size(*total, *active),
             ModelReference::File(path) if tensors::is_index(path) || tensors::is_outline(path) => {
-                let counted = tensors::open(path)?;
+                let mut counted = tensors::open(path)?;
+                counted.network.notes.extend(not_run(path));
                 let outline = Self::of(reference.clone(), counted.network);
                 return Ok(outline.with_parameters(counted.parameters));
             }
-            ModelReference::File(path) => open_config(&configuration(path))?,
+            ModelReference::File(path) => {
+                let mut network = open_config(&configuration(path))?;
+                network.notes.extend(not_run(path));
+                network
+            }
             ModelReference::Bundled(name) => {
                 return Err(Error::unknown(
                     "network of the catalogue",
@@ -379,6 +384,12 @@ fn configuration(path: &Path) -> std::path::PathBuf {
     } else {
         path.to_owned()
     }
+}
+
+/// Why the weights that a path leads to are not run, where they are a language model's.
+fn not_run(path: &Path) -> Option<String> {
+    let fact = crate::formats::published(path)?.err()?;
+    Some(format!("known by its shapes only: {fact}"))
 }
 
 /// A recipe with no width above what was published.

@@ -1,10 +1,15 @@
 //! Weights as products and lookups use them: laid out for the engine's own kernel, or packed for candle's.
 
+use std::collections::{BTreeSet, HashMap};
+
+use rayon::prelude::*;
+
 use super::half::HalfMatrix;
 use super::lower::Held;
 use super::matrix::{Finish, Matrix, Product, Rows};
 use super::packed::PackedMatrix;
-use crate::error::Result;
+use super::weights::MatrixRows;
+use crate::error::{Error, Result};
 
 /// A matrix `[outputs, inputs]` to multiply rows with.
 #[derive(Debug)]
@@ -35,16 +40,19 @@ impl Factor {
     /// Lays out weights, or packs them in the format nearest to so many bits.
     ///
     /// # Errors
-    /// The weights do not fill the matrix.
+    /// The weights cannot be read.
     pub(super) fn new(
         (outputs, inputs): (usize, usize),
-        weights: &[f32],
+        weights: &dyn MatrixRows,
         held: Held,
     ) -> Result<Self> {
         Ok(match held {
-            Held::Single => Self::Plain(Matrix::new(outputs, inputs, weights)),
-            Held::Half => Self::Half(HalfMatrix::new(inputs, weights)),
-            Held::Blocks(bits) => Self::Packed(PackedMatrix::new(outputs, inputs, weights, bits)?),
+            Held::Single => Self::Plain(Matrix::of_rows(outputs, inputs, weights)?),
+            Held::Half => Self::Half(HalfMatrix::of_rows(outputs, inputs, weights)?),
+            Held::Blocks(bits) => {
+                let weights = whole((outputs, inputs), weights)?;
+                Self::Packed(PackedMatrix::new(outputs, inputs, &weights, bits)?)
+            }
         })
     }
 
@@ -109,11 +117,20 @@ fn finish(products: &[f32], outputs: usize, job: &mut Multiply<'_>) {
     }
 }
 
+/// All numbers of a matrix.
+fn whole((rows, width): (usize, usize), matrix: &dyn MatrixRows) -> Result<Vec<f32>> {
+    let mut numbers = vec![0.0; rows * width];
+    matrix.read(0..rows, &mut numbers)?;
+    Ok(numbers)
+}
+
 /// A table whose rows are looked up.
 #[derive(Debug)]
 pub(super) enum Table {
     /// In single precision, rows of so many numbers.
     Plain(usize, Vec<f32>),
+    /// Some rows of so many numbers in single precision, and where each of them is.
+    Some(usize, HashMap<u32, usize>, Vec<f32>),
     /// In half precision.
     Half(HalfMatrix),
     /// In a block format.
@@ -124,17 +141,67 @@ impl Table {
     /// A table `[rows, width]`.
     ///
     /// # Errors
-    /// The numbers do not fill it.
+    /// It cannot be read.
     pub(super) fn new(
         (rows, width): (usize, usize),
-        numbers: Vec<f32>,
+        matrix: &dyn MatrixRows,
         held: Held,
     ) -> Result<Self> {
         Ok(match held {
-            Held::Single => Self::Plain(width, numbers),
-            Held::Half => Self::Half(HalfMatrix::new(width, &numbers)),
-            Held::Blocks(bits) => Self::Packed(PackedMatrix::table(rows, width, &numbers, bits)?),
+            Held::Single => Self::Plain(width, whole((rows, width), matrix)?),
+            Held::Half => Self::Half(HalfMatrix::of_rows(rows, width, matrix)?),
+            Held::Blocks(bits) => {
+                let numbers = whole((rows, width), matrix)?;
+                Self::Packed(PackedMatrix::table(rows, width, &numbers, bits)?)
+            }
         })
+    }
+
+    /// The rows of some tokens; `all` rows are read, where nobody else does.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(super) fn of_tokens(
+        (rows, width): (usize, usize),
+        matrix: &dyn MatrixRows,
+        tokens: &[u32],
+        all: bool,
+    ) -> Result<Self> {
+        /// Rows that are read at once.
+        const AT_ONCE: usize = 64;
+        // What is no row is refused when it is looked up.
+        let known = tokens.iter().filter(|&&token| (token as usize) < rows);
+        let wanted: BTreeSet<u32> = known.copied().collect();
+        let places: HashMap<u32, usize> = wanted.iter().copied().zip(0..).collect();
+        let mut numbers = vec![0.0; wanted.len() * width];
+        if all {
+            let parts: Vec<_> = (0..rows.div_ceil(AT_ONCE))
+                .into_par_iter()
+                .map(|part| {
+                    let range = part * AT_ONCE..rows.min((part + 1) * AT_ONCE);
+                    let mut some = vec![0.0; range.len() * width];
+                    matrix.read(range.clone(), &mut some)?;
+                    let kept = range.clone().zip(some.chunks_exact(width));
+                    let kept = kept.filter_map(|(row, numbers)| {
+                        let place = places.get(&u32::try_from(row).ok()?)?;
+                        Some((*place, numbers.to_vec()))
+                    });
+                    Ok(kept.collect::<Vec<_>>())
+                })
+                .collect::<Result<_>>()?;
+            for (place, row) in parts.into_iter().flatten() {
+                numbers[place * width..][..width].copy_from_slice(&row);
+            }
+        } else {
+            numbers
+                .par_chunks_exact_mut(width)
+                .zip(wanted.into_iter().collect::<Vec<_>>())
+                .try_for_each(|(row, token)| {
+                    let token = token as usize;
+                    matrix.read(token..token + 1, row)
+                })?;
+        }
+        Ok(Self::Some(width, places, numbers))
     }
 
     /// Rows by their places, one after another.
@@ -146,6 +213,14 @@ impl Table {
             Self::Plain(width, numbers) => {
                 for (&place, out) in places.iter().zip(out.chunks_exact_mut(*width)) {
                     out.copy_from_slice(&numbers[place as usize * width..][..*width]);
+                }
+            }
+            Self::Some(width, known, numbers) => {
+                for (place, out) in places.iter().zip(out.chunks_exact_mut(*width)) {
+                    let row = known.get(place).ok_or_else(|| {
+                        Error::Compute(format!("token {place} was not made ready"))
+                    })?;
+                    out.copy_from_slice(&numbers[row * width..][..*width]);
                 }
             }
             Self::Half(table) => {

@@ -6,8 +6,13 @@ use half::slice::HalfFloatSliceExt;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::weights::MatrixRows;
+use crate::error::Result;
+
 /// Rows of weights that a core makes single precision at once.
 const ROWS: usize = 16;
+/// Rows that are rounded at once.
+const ROUNDED: usize = 96;
 /// Parts of a sum, so that it does not have to wait for itself.
 const PARTS: usize = 32;
 
@@ -20,13 +25,25 @@ pub(super) struct HalfMatrix {
 
 impl HalfMatrix {
     /// Rounds weights `[outputs, inputs]`.
-    pub(super) fn new(inputs: usize, weights: &[f32]) -> Self {
-        let mut rounded = vec![f16::ZERO; weights.len()];
-        rounded.convert_from_f32_slice(weights);
-        Self {
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(super) fn of_rows(outputs: usize, inputs: usize, matrix: &dyn MatrixRows) -> Result<Self> {
+        let mut rounded = vec![f16::ZERO; outputs * inputs];
+        rounded
+            .par_chunks_mut((ROUNDED * inputs).max(1))
+            .enumerate()
+            .try_for_each_init(Vec::new, |single, (part, out)| {
+                single.resize(out.len(), 0.0);
+                let first = part * ROUNDED;
+                matrix.read(first..first + out.len() / inputs, single)?;
+                out.convert_from_f32_slice(single);
+                Ok::<_, crate::error::Error>(())
+            })?;
+        Ok(Self {
             inputs: inputs.max(1),
             weights: rounded,
-        }
+        })
     }
 
     /// Numbers of a row.
@@ -118,7 +135,8 @@ mod tests {
             let number = |i: usize| ((i * 7919) % 2003) as f32 / 2003.0 - 0.5;
             let weights: Vec<f32> = (0..outputs * inputs).map(number).collect();
             let values: Vec<f32> = (0..n * inputs).map(|i| number(i + 77)).collect();
-            let matrix = HalfMatrix::new(inputs, &weights);
+            let rows = crate::run::weights::InMemory(weights.clone());
+            let matrix = HalfMatrix::of_rows(outputs, inputs, &rows).unwrap();
             assert_eq!((matrix.outputs(), matrix.inputs()), (outputs, inputs));
             let found = matrix.run(&values);
             for (at, found) in found.iter().enumerate() {

@@ -11,17 +11,9 @@ use self::shapes::{Known, Shape, place, refuse, results, size};
 use super::factor::Table;
 use super::program::{Layout, Place, Plane, Program};
 use super::steps::{Map, Pool, Step};
+use super::weights::{MatrixRows, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Graph, Input, Node, Op, Role, Rotary};
-
-/// Where weights come from.
-pub(crate) trait Weights {
-    /// All numbers of a tensor, in the order of its shape.
-    ///
-    /// # Errors
-    /// There is none of that name, or it cannot be read.
-    fn numbers(&self, name: &str) -> Result<Vec<f32>>;
-}
 
 /// How numbers are held while a network runs.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +42,8 @@ struct Lowering<'a> {
     graph: &'a Graph,
     weights: &'a dyn Weights,
     widths: Widths,
+    /// All tokens that it will be given, where they are known.
+    tokens: Option<&'a [u32]>,
     /// By node; the last is the network's input.
     results: Vec<Known>,
     layouts: Vec<Layout>,
@@ -67,12 +61,12 @@ struct Lowering<'a> {
 /// # Errors
 /// The network is only known by what it costs, a tensor is missing or of another size, or a part cannot be run.
 pub(super) fn lower(graph: &Graph, weights: &dyn Weights, widths: Widths) -> Result<Program> {
-    segment(graph, weights, widths, 0..graph.nodes.len())
+    segment(graph, weights, widths, 0..graph.nodes.len(), None)
 }
 
 /// Makes some nodes of a network ready to run, of which only the first reads what came before, and only the result of the
 /// one before them: see [`Graph::segments`]. Their program is given that result, row by row, in the place of the network's
-/// input.
+/// input. Where all tokens that it will be given are known, tables keep the rows of these only.
 ///
 /// # Errors
 /// As [`lower`].
@@ -81,6 +75,7 @@ pub(super) fn segment(
     weights: &dyn Weights,
     widths: Widths,
     nodes: Range<usize>,
+    tokens: Option<&[u32]>,
 ) -> Result<Program> {
     let Some(input) = graph.input else {
         return Err(Error::Compute(
@@ -91,6 +86,7 @@ pub(super) fn segment(
         graph,
         weights,
         widths,
+        tokens,
         results: results(graph, input)?,
         layouts: Vec::new(),
         free: Vec::new(),
@@ -133,6 +129,23 @@ pub(super) fn segment(
         attentions: lowering.attentions,
         output: output.ok_or_else(|| Error::Compute("the network has no nodes".to_owned()))?,
     })
+}
+
+impl<'a> Lowering<'a> {
+    /// The weights of a node, so many numbers.
+    fn matrix(&self, node: &Node, len: usize) -> Result<Box<dyn MatrixRows + 'a>> {
+        let owner = node.shares.as_ref().unwrap_or(&node.name);
+        let name = format!("{owner}.weight");
+        let weights = self.weights;
+        let matrix = weights.matrix(&name)?;
+        if matrix.len() == len {
+            return Ok(matrix);
+        }
+        Err(Error::Compute(format!(
+            "tensor '{name}' has {} numbers, expected {len}",
+            matrix.len()
+        )))
+    }
 }
 
 impl Lowering<'_> {
@@ -272,8 +285,15 @@ impl Lowering<'_> {
         match &node.op {
             Op::Embedding { rows, width } => {
                 let (rows, width) = (size(*rows), size(*width));
-                let numbers = self.numbers(node, "weight", rows * width)?;
-                let table = Table::new((rows, width), numbers, self.widths.held)?;
+                let matrix = self.matrix(node, rows * width)?;
+                let table = match (self.tokens, node.role) {
+                    (Some(tokens), Role::Embedding) => {
+                        // Whoever looks up another's weights leaves it to that one to ask for all of them.
+                        let all = node.shares.is_none();
+                        Table::of_tokens((rows, width), matrix.as_ref(), tokens, all)?
+                    }
+                    _ => Table::new((rows, width), matrix.as_ref(), self.widths.held)?,
+                };
                 let out = self.give(i);
                 self.steps.push(match node.role {
                     Role::Positions => Step::Positions(table, out),

@@ -10,6 +10,9 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::weights::MatrixRows;
+use crate::error::{Error, Result};
+
 /// Weights `[outputs, inputs]`, laid out for [`Product`].
 #[derive(Debug, Clone, Default)]
 pub(super) struct Matrix {
@@ -29,6 +32,65 @@ impl Matrix {
         matrix
     }
 
+    /// Lays out `[outputs, inputs]`, a few rows at a time.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(super) fn of_rows(outputs: usize, inputs: usize, matrix: &dyn MatrixRows) -> Result<Self> {
+        let mut laid_out = Self {
+            outputs,
+            inputs,
+            lanes: lanes(),
+            panels: Vec::new(),
+        };
+        let parts = laid_out.parts();
+        // Several panels at a time.
+        let mut groups: Vec<Vec<Part<'_>>> = Vec::new();
+        for part in parts {
+            match groups.last_mut() {
+                Some(group) if group.len() < PANELS => group.push(part),
+                _ => groups.push(vec![part]),
+            }
+        }
+        let fill = |numbers: &mut Vec<f32>, group: Vec<Part<'_>>| {
+            let first = group.first().map_or(0, |part| part.0.start);
+            let end = group.last().map_or(0, |part| part.0.end.min(outputs));
+            numbers.resize((end - first) * inputs, 0.0);
+            matrix.read(first..end, numbers)?;
+            for (columns, panel) in group {
+                let rows = columns.start - first..columns.end - first;
+                fill_panel(panel, rows, end - first, numbers, (inputs, 1));
+            }
+            Ok::<_, Error>(())
+        };
+        if outputs * inputs < SHARED {
+            let mut numbers = Vec::new();
+            groups
+                .into_iter()
+                .try_for_each(|group| fill(&mut numbers, group))?;
+        } else {
+            groups.into_par_iter().try_for_each_init(Vec::new, fill)?;
+        }
+        Ok(laid_out)
+    }
+
+    /// Makes room for all panels: the columns of each (the last may reach beyond the outputs), and its numbers.
+    fn parts(&mut self) -> Vec<Part<'_>> {
+        self.panels.clear();
+        self.panels.resize(
+            self.outputs.div_ceil(self.lanes) * self.lanes * self.inputs,
+            0.0,
+        );
+        let mut parts = Vec::new();
+        let mut rest = self.panels.as_mut_slice();
+        for (columns, _) in panels(self.outputs, self.lanes) {
+            let (panel, others) = rest.split_at_mut(columns.len() * self.inputs);
+            parts.push((columns, panel));
+            rest = others;
+        }
+        parts
+    }
+
     /// Lays out other weights in the same memory: the one of output o and input i is `weights[o · by_output + i ·
     /// by_input]`.
     pub(super) fn fill(
@@ -42,26 +104,17 @@ impl Matrix {
         self.outputs = outputs;
         self.inputs = inputs;
         self.lanes = lanes();
-        self.panels.clear();
-        self.panels
-            .resize(outputs.div_ceil(self.lanes) * self.lanes * inputs, 0.0);
-        let mut parts = Vec::new();
-        let mut rest = self.panels.as_mut_slice();
-        for (columns, _) in panels(outputs, self.lanes) {
-            let (panel, others) = rest.split_at_mut(columns.len() * inputs);
-            parts.push((columns, panel));
-            rest = others;
-        }
-        let fill = |(columns, panel): (Range<usize>, &mut [f32])| {
+        for (columns, panel) in self.parts() {
             fill_panel(panel, columns, outputs, weights, (by_output, by_input));
-        };
-        if outputs * inputs < SHARED {
-            parts.into_iter().for_each(fill);
-        } else {
-            parts.into_par_iter().for_each(fill);
         }
     }
 }
+
+/// The columns of a panel, and its numbers.
+type Part<'a> = (Range<usize>, &'a mut [f32]);
+
+/// Panels whose rows are read at once.
+const PANELS: usize = 4;
 
 /// Weights from which on several cores lay out a matrix.
 const SHARED: usize = 1 << 18;

@@ -20,23 +20,23 @@ mod steps;
 mod streamed;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-pub(crate) use lower::Weights;
 pub use packed::PackedFormat;
 pub(crate) use packed::{PackedMatrix, PackedNetwork};
 pub(crate) use predictions::Prediction;
 pub(crate) use spiking::SpikingNetwork;
 pub(crate) use streamed::{Head, Hidden, Stream, Texts};
+pub(crate) use weights::{MatrixRows, OfSource, Weights};
 
 use self::lower::{Held, Widths};
 use self::matrix::{Matrix, Product};
 use self::program::{Frame, Program};
 use crate::error::{Error, Result};
 use crate::graph::{Extent, Graph, Input};
-use crate::model::Tensors;
 
 /// Images that a core takes at least at a time.
 const GRAIN: usize = 8;
@@ -44,15 +44,6 @@ const GRAIN: usize = 8;
 /// A network ready to run.
 #[derive(Debug)]
 pub struct Network(Program);
-
-impl Weights for Tensors {
-    fn numbers(&self, name: &str) -> Result<Vec<f32>> {
-        let tensor = self
-            .get(name)
-            .ok_or_else(|| Error::Compute(format!("tensor '{name}' is missing")))?;
-        Ok(tensor.flatten_all()?.to_vec1()?)
-    }
-}
 
 impl Network {
     /// Lays out the weights. With fewer than 32 `activation_bits` what enters each compressible matrix is rounded: 16 to
@@ -194,6 +185,14 @@ fn pixels(images: &Tensor, (channels, rows, columns): Extent) -> Result<(usize, 
         )));
     }
     Ok((n, images.flatten_all()?.to_vec1()?))
+}
+
+/// Lays out a matrix `[rows, width]` as a network does that is to be run, and drops it.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn lay_out(matrix: &dyn MatrixRows, (rows, width): (usize, usize)) -> Result<()> {
+    Matrix::of_rows(rows, width, matrix).map(drop)
 }
 
 /// One layer alone, to be timed: the same product on every core, as when a batch is spread over them.

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::lower::{self, Held, Weights, Widths};
+use super::lower::{self, Held, Widths};
 use super::program::{Frame, Program};
+use super::weights::Weights;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, Op};
 
@@ -95,7 +96,9 @@ impl<'a> Stream<'a> {
         let last_attention = self.graph.nodes.iter().rposition(attends);
         for (i, segment) in self.segments[..self.segments.len() - 1].iter().enumerate() {
             before(i, self.segments.len())?;
-            let program = lower::segment(self.graph, weights, self.widths, segment.clone())?;
+            let tokens = Some(texts.tokens);
+            let program =
+                lower::segment(self.graph, weights, self.widths, segment.clone(), tokens)?;
             // From the last attention on only the rows that are wanted go on.
             let read = all.each;
             let left = match last_attention {
@@ -153,7 +156,7 @@ impl<'a> Stream<'a> {
     /// A tensor is missing or of another size.
     pub(crate) fn head(&self, weights: &dyn Weights) -> Result<Head> {
         let last = self.segments.last().cloned().unwrap_or_default();
-        lower::segment(self.graph, weights, self.widths, last).map(Head)
+        lower::segment(self.graph, weights, self.widths, last, None).map(Head)
     }
 }
 

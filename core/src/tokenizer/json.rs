@@ -102,6 +102,23 @@ impl Json {
         (first(&BEGINNINGS), first(&ENDS))
     }
 
+    /// The one piece before a text, and the one behind it, with which it is cut where special pieces are wanted.
+    pub(super) fn around(&self) -> (Option<u32>, Option<u32>) {
+        let cut = |special| self.encode("a", special, true).unwrap_or_default();
+        let (plain, whole) = (cut(false), cut(true));
+        let found = whole
+            .windows(plain.len().max(1))
+            .position(|part| part == plain);
+        let Some(start) = found else {
+            return (None, None);
+        };
+        let only = |pieces: &[u32]| match pieces {
+            [piece] => Some(*piece),
+            _ => None,
+        };
+        (only(&whole[..start]), only(&whole[start + plain.len()..]))
+    }
+
     /// The bytes of all pieces.
     pub(super) fn pieces(&self) -> Vec<Vec<u8>> {
         let added = self.parsing.get_added_tokens_decoder();

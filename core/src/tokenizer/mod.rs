@@ -160,7 +160,7 @@ impl Tokenizer {
             whole: Wholes::default(),
             begin,
             end,
-            around: (None, None),
+            around: json.around(),
             method: Method::Json(Box::new(json)),
         })
     }

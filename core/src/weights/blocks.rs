@@ -1,12 +1,17 @@
-//! Decoding of stored elements into single precision. The usual blocks of ggml are decoded by candle, the rest here.
+//! Decoding of stored elements into single precision: numbers, and the rarer blocks of ggml.
 
+#[cfg(test)]
 use std::borrow::Cow;
 
+#[cfg(test)]
 use candle_core::CpuStorage;
+#[cfg(test)]
 use candle_core::quantized::GgmlDType;
-use half::{bf16, f16};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 use super::format::StoredFormat;
+use super::usual;
 
 /// Decodes whole blocks; `stored` has as many as `out` needs.
 pub(super) fn decode(format: StoredFormat, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
@@ -22,8 +27,11 @@ pub(super) fn decode(format: StoredFormat, stored: &[u8], out: &mut [f32]) -> Re
     match format {
         F::F32 => each(stored, out, f32::from_le_bytes),
         F::F64 => each(stored, out, |bytes| f64::from_le_bytes(bytes) as f32),
-        F::F16 => each(stored, out, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        F::BF16 => each(stored, out, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        F::F16 => halves(stored, out),
+        // The upper half of single precision.
+        F::BF16 => each(stored, out, |bytes| {
+            f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
+        }),
         F::F8_E4M3 => each(stored, out, |[byte]| e4m3(byte)),
         F::F8_E5M2 => each(stored, out, |[byte]| {
             // The upper half of a half.
@@ -35,13 +43,28 @@ pub(super) fn decode(format: StoredFormat, stored: &[u8], out: &mut [f32]) -> Re
         F::TQ1_0 => blocks::<54, 256>(stored, out, tq1_0),
         F::TQ2_0 => blocks::<66, 256>(stored, out, tq2_0),
         other => {
-            let Some(kind) = of_candle(other) else {
+            if !usual::decode(other, stored, out) {
                 return Err(format!("{} cannot be decoded", other.name()));
-            };
-            by_candle(kind, stored, out)?;
+            }
         }
     }
     Ok(())
+}
+
+/// Half precision, many at a time: the machine may have an instruction for eight.
+fn halves(stored: &[u8], out: &mut [f32]) {
+    const AT_ONCE: usize = 64;
+    let mut numbers = [f16::ZERO; AT_ONCE];
+    for (out, bytes) in out
+        .chunks_mut(AT_ONCE)
+        .zip(stored.chunks(size_of::<f16>() * AT_ONCE))
+    {
+        let numbers = &mut numbers[..out.len()];
+        for (number, bytes) in numbers.iter_mut().zip(bytes.as_chunks().0) {
+            *number = f16::from_le_bytes(*bytes);
+        }
+        numbers.convert_to_f32_slice(out);
+    }
 }
 
 fn each<const N: usize>(stored: &[u8], out: &mut [f32], value: impl Fn([u8; N]) -> f32) {
@@ -61,25 +84,8 @@ fn blocks<const BYTES: usize, const ELEMENTS: usize>(
     }
 }
 
-fn of_candle(format: StoredFormat) -> Option<GgmlDType> {
-    use StoredFormat as F;
-    Some(match format {
-        F::Q4_0 => GgmlDType::Q4_0,
-        F::Q4_1 => GgmlDType::Q4_1,
-        F::Q5_0 => GgmlDType::Q5_0,
-        F::Q5_1 => GgmlDType::Q5_1,
-        F::Q8_0 => GgmlDType::Q8_0,
-        F::Q2_K => GgmlDType::Q2K,
-        F::Q3_K => GgmlDType::Q3K,
-        F::Q4_K => GgmlDType::Q4K,
-        F::Q5_K => GgmlDType::Q5K,
-        F::Q6_K => GgmlDType::Q6K,
-        F::Q8_K => GgmlDType::Q8K,
-        _ => return None,
-    })
-}
-
-fn by_candle(kind: GgmlDType, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
+#[cfg(test)]
+pub(super) fn by_candle(kind: GgmlDType, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
     /// candle reads its blocks in place and wants them at such a place.
     const ALIGNMENT: usize = 8;
     let mut room = Vec::new();
@@ -123,7 +129,8 @@ fn e4m3(byte: u8) -> f32 {
     sign * magnitude
 }
 
-fn half(bytes: [u8; 2]) -> f32 {
+#[inline(always)]
+pub(super) fn half(bytes: [u8; 2]) -> f32 {
     f16::from_le_bytes(bytes).to_f32()
 }
 

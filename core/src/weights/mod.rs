@@ -13,10 +13,12 @@ mod header;
 mod metadata;
 mod opened;
 mod place;
+mod renamed;
 mod safetensors;
 mod split;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -29,6 +31,7 @@ pub(crate) use flat::flat;
 pub use format::StoredFormat;
 pub use metadata::{Metadata, Number, Numbers};
 use place::Place;
+pub(crate) use renamed::Renamed;
 
 /// Named tensors in their stored format.
 pub trait Source: Send + Sync + Debug {

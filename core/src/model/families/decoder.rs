@@ -11,6 +11,7 @@
 mod block;
 mod form;
 mod gguf;
+mod hugging_face;
 mod kinds;
 mod mixture;
 mod served;
@@ -27,6 +28,7 @@ pub use form::{Feed, Form, Function, Mixture, NormRule, Norms, Scales};
 use crate::graph::{Graph, Input, Node, Op, Role, Value};
 use crate::profile::Unit;
 use crate::serving::architecture::Transformer;
+pub(crate) use hugging_face::{Published, as_gguf, as_published};
 
 /// A number of a configuration that two of them share exactly when its bits are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

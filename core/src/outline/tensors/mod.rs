@@ -19,7 +19,7 @@ use crate::formats::{self, Listed, Listing};
 use crate::serving::architecture::{Architecture, Biases, Shape, Transformer};
 use crate::serving::{self, open_config};
 use families::Seen;
-pub(super) use parts::is_index;
+pub(crate) use parts::{is_index, is_part, of as parts_of};
 
 /// Most by which the weights of the matrices that a configuration leads to may differ from the tensors'; small projections
 /// beside the blocks are below it.
@@ -409,7 +409,7 @@ fn listed_in_catalogue(tensors: &[Listed]) -> std::result::Result<Option<Archite
 }
 
 /// The name of a file, or of its folder where the file is called as most are.
-fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     let text =
         |name: Option<&std::ffi::OsStr>| name.map(|name| name.to_string_lossy().into_owned());
     let stem = text(path.file_stem()).unwrap_or_default();

@@ -22,7 +22,7 @@ pub(crate) fn is_index(path: &Path) -> bool {
 }
 
 /// Whether a file is one of several that hold a model, by its name.
-pub(super) fn is_part(path: &Path) -> bool {
+pub(crate) fn is_part(path: &Path) -> bool {
     path.file_name().is_some_and(|name| {
         numbered(&name.to_string_lossy()).is_some_and(|(_, count, _)| count > 1)
     })
@@ -32,7 +32,7 @@ pub(super) fn is_part(path: &Path) -> bool {
 ///
 /// # Errors
 /// [`Error::File`] for an index that cannot be read, or a part that is not there.
-pub(super) fn of(path: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn of(path: &Path) -> Result<Vec<PathBuf>> {
     let names = if is_index(path) {
         listed(path)?
     } else {

@@ -5,6 +5,7 @@ use super::super::factor::Factor;
 use super::super::steps::{
     Attend, Convolution, Dense, Depthwise, Experts, Finished, Norm, Rotate, Step,
 };
+use super::super::weights::{From, InMemory};
 use super::Lowering;
 use super::shapes::{refuse, size};
 use crate::error::Result;
@@ -18,8 +19,8 @@ impl Lowering<'_> {
         (outputs, inputs): (usize, usize),
         bias: bool,
     ) -> Result<()> {
-        let weights = self.numbers(node, "weight", outputs * inputs)?;
-        let weights = Factor::new((outputs, inputs), &weights, self.widths.held)?;
+        let weights = self.matrix(node, outputs * inputs)?;
+        let weights = Factor::new((outputs, inputs), weights.as_ref(), self.widths.held)?;
         let from = self.read(node, 0);
         let input = self.operand(from)?;
         let product = |out, finish| {
@@ -63,12 +64,16 @@ impl Lowering<'_> {
         chosen: Chosen,
     ) -> Result<()> {
         let count = size(chosen.count);
-        let weights = self.numbers(node, "weight", count * outputs * inputs)?;
+        let weights = self.matrix(node, count * outputs * inputs)?;
         let held = self.widths.held;
-        let weights = weights
-            .chunks_exact(outputs * inputs)
-            .map(|expert| Factor::new((outputs, inputs), expert, held))
-            .collect::<Result<_>>()?;
+        let factor = |expert| {
+            let rows = From {
+                matrix: weights.as_ref(),
+                first: expert * outputs,
+            };
+            Factor::new((outputs, inputs), &rows, held)
+        };
+        let weights = (0..count).map(factor).collect::<Result<_>>()?;
         let (from, route) = (self.read(node, 0), self.read(node, 1));
         let experts = Experts {
             input: self.buffer_of(from)?,
@@ -206,7 +211,11 @@ impl Lowering<'_> {
             Step::Convolution(Convolution {
                 input,
                 out,
-                weights: Factor::new((outputs, inputs * taps), &weights, self.widths.held)?,
+                weights: Factor::new(
+                    (outputs, inputs * taps),
+                    &InMemory(weights),
+                    self.widths.held,
+                )?,
                 kernel,
                 stride,
                 padding,

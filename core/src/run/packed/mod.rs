@@ -8,9 +8,10 @@ mod tests;
 use candle_core::{Device, Tensor};
 
 use super::factor::{Factor, Table};
-use super::lower::{self, Held, Weights, Widths};
+use super::lower::{self, Held, Widths};
 use super::program::{Frame, Program};
 use super::steps::Step;
+use super::weights::Weights;
 use crate::error::Result;
 use crate::graph::{Graph, Input};
 

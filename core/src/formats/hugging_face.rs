@@ -1,0 +1,233 @@
+//! Language models as Hugging Face publishes them: `config.json`, `tokenizer.json` and weights in one folder, as
+//! `model.safetensors` or in several files with their index. The folder, the file and the index open the same model.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use super::{begins, is_safetensors, language, list};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::graph::Factors;
+use crate::model::{Architecture, DecoderConfig, Model, Published, as_gguf, as_published};
+use crate::outline::tensors;
+use crate::tokenizer::Tokenizer;
+use crate::weights::{self, Renamed, Source as _};
+
+/// The longest `config.json`.
+const LONGEST_CONFIG: u64 = 16 << 20;
+/// Paths that [`published`] remembers.
+const REMEMBERED: usize = 64;
+/// What stands in the place of a large file where Git has not fetched it.
+const POINTER: &[u8] = b"version https://git-lfs";
+
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+/// Files in which some programs say how they packed weights.
+const PACKED: [&str; 3] = [
+    "quantize_config.json",
+    "quant_config.json",
+    "hf_quant_config.json",
+];
+const WEIGHTS: [&str; 2] = ["model.safetensors.index.json", "model.safetensors"];
+
+/// The files of a model.
+#[derive(Debug, PartialEq)]
+struct Files {
+    folder: PathBuf,
+    /// The index or the only file; `None` where there is neither.
+    weights: Option<PathBuf>,
+}
+
+impl Files {
+    /// Those that a path leads to: a folder with a configuration, or weights beside one.
+    fn of(path: &Path) -> Option<Self> {
+        let folder = if path.is_dir() { path } else { path.parent()? };
+        if !folder.join(CONFIG).is_file() {
+            return None;
+        }
+        let inside = || WEIGHTS.iter().map(|name| folder.join(name));
+        let weights = if path.is_dir() {
+            inside().find(|path| path.is_file())
+        } else if tensors::is_index(path) {
+            Some(path.to_owned())
+        } else if tensors::is_part(path) {
+            // `model.safetensors.index.json` of `model-00001-of-00002.safetensors`.
+            inside().next().filter(|index| index.is_file())
+        } else if is_safetensors(path) && !list(path).is_ok_and(|listing| listing.runs) {
+            Some(path.to_owned())
+        } else {
+            return None;
+        };
+        Some(Self {
+            folder: folder.to_owned(),
+            weights,
+        })
+    }
+
+    /// The network, and whether all of its files are there; the error is why it is not run.
+    fn network(&self) -> std::result::Result<Published, String> {
+        let path = self.folder.join(CONFIG);
+        let text = files::read_bytes(&path, LONGEST_CONFIG).map_err(fact)?;
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        let config = crate::unique::json(text)
+            .map_err(|error| format!("its {CONFIG} is not JSON ({error})"))?;
+        let published = DecoderConfig::of_config(&config)?;
+        let beside = PACKED.iter().find(|name| self.folder.join(name).is_file());
+        if let Some(name) = beside {
+            return Err(format!(
+                "its weights are packed as {name} beside it says, which is not run here yet"
+            ));
+        }
+        let architecture = Architecture::Decoder(published.network.clone());
+        if let Some(fact) = architecture.implausible() {
+            return Err(format!("its {CONFIG} has {fact}"));
+        }
+        let Some(weights) = &self.weights else {
+            return Err(format!(
+                "its folder has neither {} nor {}",
+                WEIGHTS[0], WEIGHTS[1]
+            ));
+        };
+        if tensors::is_index(weights) {
+            for part in tensors::parts_of(weights).map_err(fact)? {
+                fetched(&part)?;
+            }
+        }
+        fetched(weights)?;
+        if !self.folder.join(TOKENIZER).is_file() {
+            return Err(format!("there is no {TOKENIZER} beside its {CONFIG}"));
+        }
+        Ok(published)
+    }
+}
+
+fn fact(error: Error) -> String {
+    match error {
+        Error::File { fact, .. } => fact,
+        other => other.to_string(),
+    }
+}
+
+/// Whether a file is itself and not what Git keeps in its place.
+fn fetched(path: &Path) -> std::result::Result<(), String> {
+    if begins(path).is_some_and(|head| head.starts_with(POINTER)) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        return Err(format!(
+            "{name} is Git's pointer to a file that was not fetched"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a path leads to a language model as Hugging Face publishes them that runs here, or why it does not; `None`
+/// where it leads to none. Looks at names, the configuration and headers only, once for each state of the files.
+pub(crate) fn published(path: &Path) -> Option<std::result::Result<(), String>> {
+    type State = Vec<Option<(u64, Option<SystemTime>)>>;
+    type Answer = Option<std::result::Result<(), String>>;
+    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, Answer)>>> = Mutex::new(None);
+    let folder = if path.is_dir() { path } else { path.parent()? };
+    let config = folder.join(CONFIG);
+    if path == config || !config.is_file() {
+        return None;
+    }
+    // A folder changes when a file in it comes or goes.
+    let weights = WEIGHTS.map(|name| folder.join(name));
+    let watched = [path, folder, &config, &weights[0], &weights[1]];
+    let state: State = watched
+        .iter()
+        .map(|path| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((metadata.len(), metadata.modified().ok()))
+        })
+        .collect();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if let Some((then, answer)) = known.get(path)
+        && *then == state
+    {
+        return answer.clone();
+    }
+    let answer = Files::of(path).map(|files| files.network().map(|_| ()));
+    if known.len() >= REMEMBERED {
+        known.clear();
+    }
+    known.insert(path.to_owned(), (state, answer.clone()));
+    answer
+}
+
+/// Opens what a path leads to; `None` where that is no such model, or only a file of weights whose network is not run.
+///
+/// # Errors
+/// [`Error::File`] saying why the network is not run, what in its files is damaged, or which tensor does not fit.
+pub(super) fn open(path: &Path) -> Option<Result<Model>> {
+    let files = Files::of(path)?;
+    match files.network() {
+        Ok(network) => Some(assemble(path, &files, network)),
+        Err(fact) if path.is_dir() || tensors::is_index(path) => Some(Err(Error::file(
+            format!("this model is known by its shapes only: {fact}"),
+            path,
+        ))),
+        Err(_) => None,
+    }
+}
+
+fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
+    let weights = files.weights.as_deref().unwrap_or(path);
+    let wrong = |fact: String| Error::file(fact, weights);
+    let tied = published.network.tied;
+    let mut source = Renamed::new(weights::open(weights)?, as_gguf).map_err(wrong)?;
+    if let Some(factors) = published.factors {
+        source.add(Factors::ONE, factors).map_err(wrong)?;
+    }
+    let architecture = Architecture::Decoder(published.network);
+    let (head, table) = ("output.weight", "token_embd.weight");
+    if tied && let (Some(one), Some(other)) = (source.find(head), source.find(table)) {
+        if !source.are_equal(one, other)? {
+            return Err(wrong(format!(
+                "by its {CONFIG} the head is the table of tokens (tie_word_embeddings), and tensor '{}' is another",
+                source.in_file(head).unwrap_or(head)
+            )));
+        }
+        source.leave_out(head);
+    }
+    language::check(&architecture, &source).map_err(|fact| wrong(in_file(&fact, &source)))?;
+    let place = files.folder.join(TOKENIZER);
+    let tokenizer = Tokenizer::open_json(&place)?;
+    let outputs = architecture.graph().outputs();
+    // Tables are often filled up to a round number, but a piece without a row cannot be read.
+    if tokenizer.vocabulary() > outputs {
+        return Err(Error::file(
+            format!(
+                "the tokenizer has {} pieces, its network only {outputs}",
+                tokenizer.vocabulary()
+            ),
+            place,
+        ));
+    }
+    let name = match path.is_dir() {
+        true => tensors::name(&path.join(WEIGHTS[1])),
+        false => tensors::name(path),
+    };
+    let model = language::assemble(path, Arc::new(source), architecture, tokenizer)?;
+    Ok(Model { name, ..model })
+}
+
+/// A fact about a tensor by the name that it has, or would have, in the file.
+fn in_file(fact: &str, source: &Renamed) -> String {
+    let mut parts = fact.split('\'');
+    let (Some(before), Some(name)) = (parts.next(), parts.next()) else {
+        return fact.to_owned();
+    };
+    let rest: Vec<&str> = parts.collect();
+    let named = source
+        .in_file(name)
+        .map(str::to_owned)
+        .or_else(|| as_published(name))
+        .unwrap_or_else(|| name.to_owned());
+    format!("{before}'{named}'{}", rest.join("'"))
+}

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Tiny language models with random weights as transformers saves them, and the logits that it computes of a text.
+
+    pip install torch==2.15.0 transformers==5.24.0 tokenizers==0.23.3
+    python3 scripts/tiny_hugging_face.py core/tests/fixtures/language
+
+One folder for each kind: config.json, model.safetensors, tokenizer.json, and logits.json with a text, its tokens and the
+logits of every token, computed in single precision from the saved folder. Llama has grouped queries and the angles of
+Llama 3, in the spelling of older files; Qwen 2 a tied head, biases and more outputs than there are pieces; Qwen 3 heads of
+a width of their own; Mistral a window that is shorter than the text.
+"""
+import json
+import pathlib
+import string
+import sys
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import (AutoModelForCausalLM, LlamaConfig, MistralConfig,
+                          Qwen2Config, Qwen3Config)
+
+TEXT = "The angles of a head turn with the place."
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+          "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+SIZES = dict(vocab_size=96, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, intermediate_size=40, max_position_embeddings=128,
+             initializer_range=0.2, bos_token_id=0, eos_token_id=1)
+
+
+def tokenizer(pieces, begin):
+    """Letters, signs and a few pairs of them; other bytes are one unknown piece."""
+    pairs = [("t", "h"), ("Ġ", "a"), ("h", "e"), ("l", "e"), ("Ġ", "t")]
+    names = ["<s>", "</s>", "<unk>", "Ġ", "Ċ"] + ["".join(pair) for pair in pairs]
+    names += list(string.ascii_letters + string.digits + ".,;:!?'-" + "\"()_/&*[]+=<>@#$%{|}~^`\\")
+    names = names[:pieces]
+    made = Tokenizer(models.BPE({name: i for i, name in enumerate(names)}, pairs, unk_token="<unk>"))
+    made.add_special_tokens(["<s>", "</s>", "<unk>"])
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    if begin:
+        made.post_processor = processors.TemplateProcessing(
+            single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 0)])
+    return made
+
+
+def make(folder, config, dtype, pieces, begin, older=False):
+    torch.manual_seed(12)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    with torch.no_grad():
+        for name, values in model.named_parameters():
+            if name.endswith("bias"):
+                values.normal_(0.0, 0.3)
+            elif "norm" in name:
+                values.uniform_(0.5, 1.5)
+    model.to(dtype).save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    (folder / "model.safetensors").chmod(0o644)
+    if older:
+        path = folder / "config.json"
+        config = json.loads(path.read_text())
+        parameters = config.pop("rope_parameters")
+        config["rope_theta"] = parameters.pop("rope_theta")
+        config["rope_scaling"] = parameters
+        config["torch_dtype"] = config.pop("dtype")
+        path.write_text(json.dumps(config, indent=2) + "\n")
+    made = tokenizer(pieces, begin)
+    made.save(str(folder / "tokenizer.json"), pretty=False)
+    tokens = made.encode(TEXT).ids
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    with torch.no_grad():
+        logits = model(torch.tensor([tokens])).logits[0]
+    rows = [[round(value, 5) for value in row] for row in logits.tolist()]
+    (folder / "logits.json").write_text(
+        json.dumps({"text": TEXT, "tokens": tokens, "logits": rows}, separators=(",", ":")) + "\n")
+    print(folder.name, len(tokens), made.get_vocab_size(), float(logits.std()))
+
+
+out = pathlib.Path(sys.argv[1])
+make(out / "llama", LlamaConfig(**SIZES, rope_parameters={"rope_theta": 10000.0, **LLAMA3}),
+     torch.bfloat16, 96, True, older=True)
+make(out / "qwen2", Qwen2Config(**SIZES, rope_parameters={"rope_theta": 1000000.0, "rope_type": "default"},
+                                tie_word_embeddings=True), torch.float16, 90, False)
+make(out / "qwen3", Qwen3Config(**SIZES, head_dim=16), torch.bfloat16, 96, False)
+make(out / "mistral", MistralConfig(**SIZES, sliding_window=5), torch.float16, 96, True)
