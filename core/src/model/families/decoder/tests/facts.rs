@@ -395,8 +395,11 @@ fn networks_that_run_count_as_those_that_are_served() {
 /// Rows of matrices of experts that lie below each other, from anywhere to anywhere.
 #[test]
 fn rows_of_experts_are_the_same_in_pieces() {
-    let open = || weights::open(&fixtures().join("qwen3moe.gguf")).unwrap();
-    let (file, flat) = (open(), weights::flat(open()));
+    let path = fixtures().join("qwen3moe.gguf");
+    let (file, flat) = (
+        weights::open(&path).unwrap(),
+        weights::open_flat(&path).unwrap(),
+    );
     let at = file.find("blk.0.ffn_down_exps.weight").unwrap();
     assert_eq!(file.tensors()[at].shape.len(), 3);
     let info = &flat.tensors()[at];
