@@ -109,6 +109,34 @@ KINDS = {
     "olmoe": dict(
         head_norms="whole", feed="experts", meta={"expert_count": 4, "expert_used_count": 2}
     ),
+    "granitemoe": dict(
+        width=16, kv=2, feed="experts", shared=SHARED, ungated=True,
+        meta={
+            "logit_scale": 3.0,
+            "embedding_scale": 2.5,
+            "residual_scale": 0.4,
+            "attention.scale": 0.2,
+            "expert_count": 4,
+            "expert_used_count": 2,
+            "expert_shared_feed_forward_length": SHARED,
+        },
+    ),
+    "minicpm": dict(
+        width=16, kv=2, meta={"logit_scale": 1.5, "embedding_scale": 3.0, "residual_scale": 0.7}
+    ),
+    "internlm2": dict(width=16, kv=2, tied=False),
+    "ernie4_5": dict(width=16, kv=2, head=6),
+    "smollm3": dict(width=16, kv=2, blocks=5),
+    "exaone": dict(width=16, kv=2, factors=["rope_freqs"]),
+    "exaone4": dict(width=16, kv=2, norms=["post_attention_norm", "post_ffw_norm"], head_norms=True),
+    "starcoder": dict(
+        width=16, kv=1, layer=True, fused=True, feed="plain", rotary=0, positions=True,
+        biases=["attn_qkv", "attn_output", "ffn_up", "ffn_down"],
+    ),
+    "phi2": dict(
+        width=16, layer=True, feed="plain", rotary=2, norms=["attn_norm"], tied=False,
+        biases=["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down", "output"],
+    ),
     # Its larger version.
     "falcon-two-norms": dict(
         kind="falcon", kv=2, layer=True, fused=True, feed="plain", norms=["attn_norm", "attn_norm_2"]
@@ -121,13 +149,14 @@ def write(path, name):
     kind = facts.get("kind", name)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     writer = gguf.GGUFWriter(path, kind)
+    width = facts.get("width", WIDTH)
     blocks, kv = facts.get("blocks", 2), facts.get("kv", HEADS)
-    head = facts.get("head", WIDTH // HEADS)
+    head = facts.get("head", width // HEADS)
     layer = facts.get("layer", False)
     biases = facts.get("biases", [])
     meta = {
         "context_length": CONTEXT,
-        "embedding_length": WIDTH,
+        "embedding_length": width,
         "block_count": blocks,
         "feed_forward_length": HIDDEN,
         "attention.head_count": HEADS,
@@ -164,51 +193,52 @@ def write(path, name):
         if part in biases:
             tensor(f"{name}.bias", rng.normal(0.0, 0.5, shape[:-1]))
 
-    def norm(name, width, shift=layer):
-        tensor(f"{name}.weight", rng.uniform(0.4, 1.6, width))
+    def norm(name, size, shift=layer):
+        tensor(f"{name}.weight", rng.uniform(0.4, 1.6, size))
         if shift:
-            tensor(f"{name}.bias", rng.normal(0.0, 0.3, width))
+            tensor(f"{name}.bias", rng.normal(0.0, 0.3, size))
 
     for table in facts.get("factors", []):
         tensor(f"{table}.weight", rng.uniform(0.5, 4.0, facts.get("rotary", head) // 2))
-    matrix("token_embd", VOCABULARY, WIDTH, spread=np.sqrt(WIDTH))
+    matrix("token_embd", VOCABULARY, width, spread=np.sqrt(width))
     if facts.get("positions"):
-        matrix("position_embd", CONTEXT, WIDTH, spread=np.sqrt(WIDTH))
+        matrix("position_embd", CONTEXT, width, spread=np.sqrt(width))
     for i in range(blocks):
         own = f"blk.{i}."
         for one in facts.get("norms", BEFORE):
-            norm(own + one, WIDTH)
+            norm(own + one, width)
         widths = {"attn_q": HEADS * head, "attn_k": kv * head, "attn_v": kv * head}
         if facts.get("fused"):
-            matrix(own + "attn_qkv", sum(widths.values()), WIDTH)
+            matrix(own + "attn_qkv", sum(widths.values()), width)
         else:
-            for one, width in widths.items():
-                matrix(own + one, width, WIDTH)
+            for one, outputs in widths.items():
+                matrix(own + one, outputs, width)
         for one in ["attn_q", "attn_k"] if facts.get("head_norms") else []:
             whole = facts["head_norms"] == "whole"
             norm(f"{own}{one}_norm", widths[one] if whole else head, shift=False)
-        matrix(own + "attn_output", WIDTH, HEADS * head)
+        matrix(own + "attn_output", width, HEADS * head)
         feed = facts.get("feed", "gated")
         if feed == "experts":
             experts, shared = meta["expert_count"], facts.get("shared", 0)
-            matrix(own + "ffn_gate_inp", experts, WIDTH)
-            matrix(own + "ffn_gate_exps", experts, EXPERT, WIDTH)
-            matrix(own + "ffn_up_exps", experts, EXPERT, WIDTH)
-            matrix(own + "ffn_down_exps", experts, WIDTH, EXPERT)
+            matrix(own + "ffn_gate_inp", experts, width)
+            matrix(own + "ffn_gate_exps", experts, EXPERT, width)
+            matrix(own + "ffn_up_exps", experts, EXPERT, width)
+            matrix(own + "ffn_down_exps", experts, width, EXPERT)
             if shared:
-                matrix(own + "ffn_gate_inp_shexp", WIDTH)
-                matrix(own + "ffn_gate_shexp", shared, WIDTH)
-                matrix(own + "ffn_up_shexp", shared, WIDTH)
-                matrix(own + "ffn_down_shexp", WIDTH, shared)
+                if not facts.get("ungated"):
+                    matrix(own + "ffn_gate_inp_shexp", width)
+                matrix(own + "ffn_gate_shexp", shared, width)
+                matrix(own + "ffn_up_shexp", shared, width)
+                matrix(own + "ffn_down_shexp", width, shared)
             continue
         if feed == "gated":
-            matrix(own + "ffn_gate", HIDDEN, WIDTH)
-        matrix(own + "ffn_up", 2 * HIDDEN if feed == "one" else HIDDEN, WIDTH)
-        matrix(own + "ffn_down", WIDTH, HIDDEN)
-    norm("output_norm", WIDTH)
+            matrix(own + "ffn_gate", HIDDEN, width)
+        matrix(own + "ffn_up", 2 * HIDDEN if feed == "one" else HIDDEN, width)
+        matrix(own + "ffn_down", width, HIDDEN)
+    norm("output_norm", width)
     # llama.cpp wants a head of its own of these.
     if not facts.get("tied", kind not in ("qwen2moe", "olmoe")):
-        matrix("output", VOCABULARY, WIDTH)
+        matrix("output", VOCABULARY, width)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

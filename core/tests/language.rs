@@ -124,6 +124,16 @@ fn characters() -> Vec<String> {
 }
 
 fn model(path: &Path, change: impl FnOnce(&mut Gguf)) {
+    const FEED: [(&str, &[usize]); 3] = [
+        ("ffn_gate", &[HIDDEN, WIDTH]),
+        ("ffn_up", &[HIDDEN, WIDTH]),
+        ("ffn_down", &[WIDTH, HIDDEN]),
+    ];
+    model_with(path, &FEED, change);
+}
+
+/// The same with other matrices between attentions.
+fn model_with(path: &Path, feed: &[(&str, &[usize])], change: impl FnOnce(&mut Gguf)) {
     let mut gguf = Gguf::default();
     gguf.string("general.architecture", "llama");
     for (key, value) in [
@@ -158,11 +168,11 @@ fn model(path: &Path, change: impl FnOnce(&mut Gguf)) {
             ("attn_k", WIDTH / 2, WIDTH),
             ("attn_v", WIDTH / 2, WIDTH),
             ("attn_output", WIDTH, WIDTH),
-            ("ffn_gate", HIDDEN, WIDTH),
-            ("ffn_up", HIDDEN, WIDTH),
-            ("ffn_down", WIDTH, HIDDEN),
         ] {
             gguf.tensor(&own(name), &[rows, columns], 8, 0.3);
+        }
+        for (name, shape) in feed {
+            gguf.tensor(&own(name), shape, 8, 0.3);
         }
     }
     gguf.tensor("output_norm.weight", &[WIDTH], 0, 1.0);
@@ -264,6 +274,43 @@ fn a_text_of_the_users_is_measured_whole() {
         error.err().unwrap().to_string(),
         "computation failed: 10 tokens of text are fewer than two contexts of 64"
     );
+}
+
+/// Experts of three dimensions in the file: half of them are used by a token, all of them are stored and rounded.
+#[test]
+fn a_mixture_of_experts_is_measured_and_exported() {
+    const EXPERTS: usize = 4;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mixture.gguf");
+    let feed: [(&str, &[usize]); 4] = [
+        ("ffn_gate_inp", &[EXPERTS, WIDTH]),
+        ("ffn_gate_exps", &[EXPERTS, HIDDEN, WIDTH]),
+        ("ffn_up_exps", &[EXPERTS, HIDDEN, WIDTH]),
+        ("ffn_down_exps", &[EXPERTS, WIDTH, HIDDEN]),
+    ];
+    model_with(&path, &feed, |gguf| {
+        gguf.number("llama.expert_count", EXPERTS as u32);
+        gguf.number("llama.expert_used_count", 2);
+    });
+    let engine = Engine::open(&ModelReference::File(path)).unwrap();
+    let recipe = Recipe::default();
+    let original = engine.measure(&recipe, Depth::Coarse, &Unobserved).unwrap();
+    let find = |name: &str| {
+        let mut layers = original.profile.layers.iter();
+        layers.find(|l| l.layer.name == name).unwrap()
+    };
+    let up = find("blk.0.ffn_up_exps");
+    assert_eq!(up.layer.shape, [EXPERTS * HIDDEN, WIDTH]);
+    assert_eq!(up.layer.macs, (2 * HIDDEN * WIDTH) as f64);
+    // In blocks of 32 as in the file.
+    assert_eq!(up.stored_bytes, (EXPERTS * HIDDEN * WIDTH / 32 * 34) as u64);
+    let mut narrow = recipe;
+    narrow.quantization.weight_bits = 3;
+    let measured = engine.measure(&narrow, Depth::Coarse, &Unobserved).unwrap();
+    assert!(measured.quality.divergence.value > 0.0);
+    let file = folder.path().join("small.safetensors");
+    let written = engine.export(&narrow, &file).unwrap();
+    assert_eq!(written, measured.profile.stored_bytes());
 }
 
 #[test]

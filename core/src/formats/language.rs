@@ -14,7 +14,7 @@ use crate::weights::{self, Source};
 /// # Errors
 /// [`Error::File`] saying what the file or its network is instead, or what in it is damaged.
 pub(super) fn open(path: &Path) -> Result<Model> {
-    let source: Arc<dyn Source> = weights::flat(weights::open(path)?).into();
+    let source: Arc<dyn Source> = weights::open_flat(path)?.into();
     let config = DecoderConfig::of_gguf(source.as_ref()).map_err(|fact| Error::file(fact, path))?;
     let architecture = Architecture::Decoder(config);
     check(&architecture, source.as_ref()).map_err(|fact| Error::file(fact, path))?;

@@ -6,7 +6,6 @@
 //! reserved. One file per format.
 
 mod blocks;
-mod flat;
 mod format;
 mod gguf;
 mod header;
@@ -27,9 +26,9 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-pub(crate) use flat::flat;
 pub use format::StoredFormat;
 pub use metadata::{Metadata, Number, Numbers};
+use opened::Opened;
 use place::Place;
 pub(crate) use renamed::Renamed;
 
@@ -95,13 +94,25 @@ impl TensorInfo {
 /// # Errors
 /// [`Error::File`] saying what the file is instead, or what in it is damaged.
 pub fn open(path: &Path) -> Result<Box<dyn Source>> {
+    Ok(Box::new(opened(path)?))
+}
+
+/// The same with the matrices of experts below each other, as networks call them: of two dimensions, not three.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_flat(path: &Path) -> Result<Box<dyn Source>> {
+    Ok(Box::new(opened(path)?.flat()))
+}
+
+fn opened(path: &Path) -> Result<Opened> {
     let inside = safetensors::inside(path)?;
     let place = Place::open(inside.as_deref().unwrap_or(path))?;
-    Ok(Box::new(if gguf::is_gguf(&place)? {
-        gguf::open(place)?
+    if gguf::is_gguf(&place)? {
+        gguf::open(place)
     } else {
-        safetensors::open(place)?
-    }))
+        safetensors::open(place)
+    }
 }
 
 /// Opens weights from the bytes of a single file, as [`open`] does; `path` stands for the file in errors.

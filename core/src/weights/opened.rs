@@ -50,6 +50,16 @@ impl Opened {
         Ok(all)
     }
 
+    /// The same with the matrices of experts below each other: tensors of three dimensions have two.
+    pub(super) fn flat(mut self) -> Self {
+        for info in &mut self.tensors {
+            if let [experts, rows, columns] = info.shape[..] {
+                info.shape = vec![experts.saturating_mul(rows), columns];
+            }
+        }
+        self
+    }
+
     fn tensor(&self, tensor: usize) -> Result<(&Place, &TensorInfo, u64)> {
         let found = self.tensors.get(tensor).zip(self.starts.get(tensor));
         found

@@ -152,7 +152,7 @@ impl Family for DecoderConfig {
             Role::Head,
             self.vocabulary,
             self.width,
-            false,
+            self.form.head_bias,
         );
         let mut logits = graph.push(head, &[normed]);
         if let Some(scale) = self.form.scales.logits {

@@ -68,6 +68,13 @@ impl DecoderConfig {
         }
     }
 
+    /// Whether a block turns its queries and keys.
+    fn turns(&self, i: usize) -> bool {
+        let every = self.form.unturned_every;
+        let unturned = every > 0 && (i + 1).is_multiple_of(every);
+        !self.form.learnt_positions && !unturned
+    }
+
     /// Queries, keys and values of a block, as its attention reads them: all in one, or each by itself, perhaps normalised
     /// and turned.
     fn read(&self, graph: &mut Graph, i: usize, from: Value) -> Vec<Value> {
@@ -88,7 +95,7 @@ impl DecoderConfig {
             graph.push(project(&own("attn_qkv"), outputs), &[from])
         });
         if let Some(all) = all
-            && self.form.learnt_positions
+            && !self.turns(i)
             && !self.head_norms
         {
             return vec![all];
@@ -106,15 +113,15 @@ impl DecoderConfig {
                 None => graph.push(project(name, *width), &[from]),
             };
             at += width;
-            let turns = place < 2;
-            if turns && self.head_norms {
+            let seeks = place < 2;
+            if seeks && self.head_norms {
                 let together = match self.form.whole_norms {
                     true => *width,
                     false => self.head_width,
                 };
                 x = graph.push(self.norm(format!("{name}_norm"), together), &[x]);
             }
-            if turns && !self.form.learnt_positions {
+            if seeks && self.turns(i) {
                 let rotary = Op::Rotary(self.rotary(i));
                 x = graph.push(on_the_way(format!("{name}.rotary"), rotary), &[x]);
             }

@@ -27,6 +27,10 @@ pub struct Form {
     pub output_bias: bool,
     /// Whether the projections of the feed-forward layer have biases.
     pub feed_biases: bool,
+    /// Whether the projection to the vocabulary has a bias.
+    pub head_bias: bool,
+    /// Every so manieth block does not turn queries and keys; 0: all do.
+    pub unturned_every: usize,
     /// Whether positions are learnt and added to tokens, and nothing turns.
     pub learnt_positions: bool,
     /// Numbers that results are multiplied by.

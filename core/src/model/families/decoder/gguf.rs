@@ -1,7 +1,7 @@
 //! The network of a GGUF by its metadata.
 
 use super::form::{Form, Mixture, NormRule, Norms, Scales};
-use super::kinds::{Kind, OTHER_KEYS, Parallel, Windows};
+use super::kinds::{Kind, OTHER_KEYS, Parallel, Shared, Windows};
 use super::{DecoderConfig, Number};
 use crate::graph::Factors;
 use crate::weights::{Metadata, Source};
@@ -161,7 +161,7 @@ impl<'a> Reading<'a> {
             ("rope.scaling.finetuned", true),
         ] {
             let said = self.value(key).and_then(Metadata::flag);
-            let counts = key != "rope.scaling.finetuned" || self.kind.name == "granite";
+            let counts = key != "rope.scaling.finetuned" || self.kind.name.starts_with("granite");
             if said == Some(!plain) && counts {
                 return refused(key, "false");
             }
@@ -235,11 +235,11 @@ impl<'a> Reading<'a> {
             _ if experts.own_width => hidden.map(|hidden| hidden / active.max(1)),
             _ => hidden,
         };
+        let said = self.perhaps("expert_shared_feed_forward_length")?;
         let shared = match experts.shared {
-            true => self
-                .perhaps("expert_shared_feed_forward_length")?
-                .or(hidden),
-            false => Some(0),
+            Shared::Gated => said.or(hidden),
+            Shared::Said => Some(said.unwrap_or(0)),
+            Shared::No => Some(0),
         };
         let (Some(width), Some(shared)) = (width, shared) else {
             return Err(self.missing("feed_forward_length"));
@@ -250,7 +250,7 @@ impl<'a> Reading<'a> {
             width,
             normalised: experts.normalised,
             shared,
-            shared_gate: experts.shared,
+            shared_gate: experts.shared == Shared::Gated,
         }))
     }
 
@@ -296,6 +296,7 @@ impl<'a> Reading<'a> {
             fused: self.has("blk.0.attn_qkv.weight"),
             output_bias: self.has("blk.0.attn_output.bias"),
             feed_biases: self.has("blk.0.ffn_up.bias"),
+            head_bias: self.has("output.bias"),
             scales,
             score_cap: self.other("attn_logit_softcapping"),
             logit_cap: self.other("final_logit_softcapping"),

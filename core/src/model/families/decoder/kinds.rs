@@ -16,6 +16,8 @@ pub(super) struct Kind {
     pub(super) feed: Feed,
     pub(super) function: Function,
     pub(super) learnt_positions: bool,
+    /// Every so manieth block does not turn; 0: all do.
+    pub(super) unturned_every: usize,
     /// Whether rows of the table of tokens are multiplied by the square root of the width.
     pub(super) rooted: bool,
     pub(super) windows: Windows,
@@ -47,8 +49,17 @@ pub(super) struct Experts {
     pub(super) normalised: bool,
     /// Whether their width may be another than that of feed-forward layers: else a share of that.
     pub(super) own_width: bool,
-    /// Whether there is a shared one with a gate.
-    pub(super) shared: bool,
+    pub(super) shared: Shared,
+}
+
+/// Whether there is an expert that every token visits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shared {
+    No,
+    /// Where the metadata say how wide it is.
+    Said,
+    /// Always, and what it gives is multiplied by a gate.
+    Gated,
 }
 
 /// Which blocks look back over a window only, where the metadata have one.
@@ -105,6 +116,7 @@ const LLAMA: Kind = Kind {
     feed: Feed::Gated,
     function: Function::Silu,
     learnt_positions: false,
+    unturned_every: 0,
     rooted: false,
     windows: Windows::None,
     scaled_by_width: None,
@@ -112,7 +124,7 @@ const LLAMA: Kind = Kind {
         always: false,
         normalised: true,
         own_width: false,
-        shared: false,
+        shared: Shared::No,
     }),
     reads: &["rope.scaling.factor", "expert_count"],
     needs: &[],
@@ -211,7 +223,7 @@ pub(super) const KINDS: &[Kind] = &[
             always: true,
             normalised: false,
             own_width: true,
-            shared: true,
+            shared: Shared::Gated,
         }),
         reads: &["rope.scaling.factor", "expert_count"],
         ..QWEN
@@ -222,7 +234,7 @@ pub(super) const KINDS: &[Kind] = &[
             always: true,
             normalised: true,
             own_width: true,
-            shared: false,
+            shared: Shared::No,
         }),
         reads: &["rope.scaling.factor", "expert_count"],
         ..QWEN
@@ -234,7 +246,7 @@ pub(super) const KINDS: &[Kind] = &[
             always: true,
             normalised: false,
             own_width: false,
-            shared: false,
+            shared: Shared::No,
         }),
         reads: &["rope.scaling.factor", "expert_count"],
         ..QWEN
@@ -252,12 +264,76 @@ pub(super) const KINDS: &[Kind] = &[
         ..LLAMA
     },
     Kind {
+        name: "granitemoe",
+        experts: Some(Experts {
+            always: true,
+            normalised: true,
+            own_width: false,
+            shared: Shared::Said,
+        }),
+        reads: &[
+            "expert_count",
+            "logit_scale",
+            "embedding_scale",
+            "residual_scale",
+            "attention.scale",
+        ],
+        needs: &["logit_scale"],
+        ..LLAMA
+    },
+    Kind {
+        name: "minicpm",
+        experts: None,
+        reads: &["logit_scale", "embedding_scale", "residual_scale"],
+        needs: &["logit_scale", "embedding_scale", "residual_scale"],
+        ..LLAMA
+    },
+    Kind {
+        name: "internlm2",
+        experts: None,
+        reads: &["rope.scaling.factor"],
+        ..LLAMA
+    },
+    Kind {
+        name: "ernie4_5",
+        experts: None,
+        reads: &["rope.scaling.factor"],
+        ..LLAMA
+    },
+    Kind {
+        name: "smollm3",
+        experts: None,
+        unturned_every: 4,
+        reads: &["rope.scaling.factor"],
+        ..LLAMA
+    },
+    Kind {
+        name: "exaone",
+        ..QWEN
+    },
+    Kind {
+        name: "exaone4",
+        norms: Norms::After,
+        ..QWEN
+    },
+    Kind {
         name: "stablelm",
         norm: NormRule::Layer,
         ..QWEN
     },
     Kind {
         learnt_positions: true,
+        ..GPT
+    },
+    Kind {
+        name: "starcoder",
+        learnt_positions: true,
+        ..GPT
+    },
+    Kind {
+        name: "phi2",
+        norms: Norms::Once,
+        parallel: Parallel::Always,
         ..GPT
     },
     Kind {
@@ -292,6 +368,7 @@ impl Kind {
             feed: self.feed,
             function: self.function,
             learnt_positions: self.learnt_positions,
+            unturned_every: self.unturned_every,
             ..Form::default()
         }
     }

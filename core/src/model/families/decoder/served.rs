@@ -21,8 +21,8 @@ impl DecoderConfig {
                 width: 0,
             }),
         };
-        // Either all other matrices have biases or none.
-        if form.output_bias != form.feed_biases {
+        // Either all other matrices of the blocks have biases or none, and the head has none.
+        if form.output_bias != form.feed_biases || form.head_bias {
             return None;
         }
         let all = (0..self.blocks).filter(|i| !self.is_local(*i)).count();
