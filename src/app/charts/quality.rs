@@ -306,7 +306,8 @@ fn comparison(quality: &Quality) -> String {
 fn change_decimals(unit: Unit, half: f64) -> usize {
     match unit {
         Unit::Percent => format::decimals_for(half, 2).max(1),
-        _ => format::decimals_for(half, 4).max(2),
+        // Perplexities can differ by hundreds.
+        _ => format::decimals_for(half, 4).max(if half < 1.0 { 2 } else { 0 }),
     }
 }
 
