@@ -227,7 +227,7 @@ pub(super) fn numbers<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [
     })
 }
 
-fn contiguous(layout: &Layout) -> Option<Range<usize>> {
+pub(super) fn contiguous(layout: &Layout) -> Option<Range<usize>> {
     let (start, end) = layout.contiguous_offsets()?;
     Some(start..end)
 }

@@ -2,8 +2,10 @@
 //! really does it, [`Compressor::export`] writes the packed file whose size both state, and [`unpack`] reads it back.
 //! Distillation, which chooses the network before its weights are compressed, is apart.
 
+mod blocks;
 pub mod distill;
 mod fuse;
+mod ggml;
 mod layout;
 mod pack;
 mod plan;
@@ -29,6 +31,7 @@ use crate::model::Tensors;
 use crate::profile::{Layer, ModelProfile};
 use crate::recipe::{Pattern, Pruning, Quantization, Recipe, Scope};
 
+pub use self::blocks::{BlockTensor, LayerFormat, layer_formats};
 pub(crate) use self::layout::{CHECKSUM_KEY, VERSION_KEY, Version};
 pub use self::plan::{Planner, plan};
 pub(crate) use self::unpack::unpack_bytes;
@@ -67,6 +70,8 @@ pub struct Compressed {
     /// All tensors of the model, single precision, rounded to what the recipe leaves of them: ready to run. Tensors that
     /// the recipe does not touch are shared with the original.
     pub tensors: Tensors,
+    /// The codes of the compressible tensors by name, where the recipe asks for blocks.
+    pub blocks: BTreeMap<String, BlockTensor>,
     /// The layers with their zeros counted and the bytes that [`Compressor::export`] would write.
     pub profile: ModelProfile,
 }
@@ -173,6 +178,8 @@ impl Compressor {
             scales: 0,
         };
         let mut kept: Vec<Kept> = self.planner.layers().iter().map(untouched).collect();
+        let formats = self.planner.formats(&recipe);
+        let mut blocks = BTreeMap::new();
         for (i, (&layer, weights)) in self.weights.iter_mut().enumerate() {
             if cancelled() {
                 return Err(Error::Cancelled);
@@ -186,12 +193,25 @@ impl Compressor {
                 weight_bits: self.planner.bits_of(&recipe, layer),
                 ..recipe.quantization
             };
-            if let Some(tensor) = weights.run(pruning, quantization, &mut kept[layer])? {
-                tensors.insert(weights.name.clone(), tensor);
+            let format = formats.get(layer).copied().flatten();
+            let Some(tensor) =
+                weights.run(pruning, quantization, format.is_some(), &mut kept[layer])?
+            else {
+                continue;
+            };
+            if let Some(choice) = format {
+                let (nonzero, coded) = blocks::round(&tensor, choice.format)?;
+                kept[layer].nonzero = nonzero;
+                blocks.insert(weights.name.clone(), coded);
             }
+            tensors.insert(weights.name.clone(), tensor);
         }
         let profile = self.planner.profile(&recipe, &kept);
-        Ok(Compressed { tensors, profile })
+        Ok(Compressed {
+            tensors,
+            blocks,
+            profile,
+        })
     }
 
     /// Gives compressed weights back, so that the next compression writes over them instead of asking for fresh memory.
@@ -281,15 +301,17 @@ impl Compressor {
 }
 
 impl Weights {
-    /// The compressed tensor and, in `kept`, what is left of its weights; `None` if it is the original.
+    /// The compressed tensor and, in `kept`, what is left of its weights; `None` if it is the original, which is never
+    /// given where it is to be `written` on.
     fn run(
         &mut self,
         prune: Prune,
         quantization: Quantization,
+        written: bool,
         kept: &mut Kept,
     ) -> Result<Option<Tensor>> {
         let bits = quantization.weight_bits;
-        if matches!(prune, Prune::None) && bits == 32 {
+        if matches!(prune, Prune::None) && bits == 32 && !written {
             kept.nonzero = self.nonzero;
             self.scales.clear();
             return Ok(None);

@@ -181,7 +181,7 @@ fn broken_presets_say_what_is_wrong_and_where() {
         ),
         (
             &format!("({head}, recipe: (quantization: (colour: 1)))"),
-            "the quantization has no field 'colour'; it has weight_bits, group, activation_bits (line 1, column 110)",
+            "the quantization has no field 'colour'; it has weight_bits, group, activation_bits, blocks (line 1, column 110)",
         ),
         (
             &format!("({head},\n recipe: (pruning: (pattern: TwoOfThree)))"),

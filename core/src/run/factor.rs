@@ -2,6 +2,7 @@
 
 use super::matrix::{Finish, Matrix, Product, Rows};
 use super::packed::PackedMatrix;
+use crate::compress::BlockTensor;
 use crate::error::Result;
 
 /// A matrix `[outputs, inputs]` to multiply rows with.
@@ -28,6 +29,18 @@ pub(super) struct Multiply<'a> {
 }
 
 impl Factor {
+    /// Weights in stored blocks, exactly as they are; see [`PackedMatrix::of_blocks`].
+    ///
+    /// # Errors
+    /// The blocks do not fill the matrix.
+    pub(super) fn of_blocks(
+        shape: (usize, usize),
+        coded: &BlockTensor,
+        taps: usize,
+    ) -> Result<Self> {
+        PackedMatrix::of_blocks(shape, coded, taps, false).map(Self::Packed)
+    }
+
     /// Lays out weights, or packs them in the format nearest to so many bits.
     ///
     /// # Errors
@@ -71,6 +84,15 @@ fn multiply_packed(weights: &PackedMatrix, job: &mut Multiply<'_>) -> Result<()>
         let start = job.rows.start(row);
         for piece in 0..pieces {
             rows.extend_from_slice(&job.values[start + piece * apart..][..len]);
+        }
+    }
+    if weights.taps() > 1 {
+        for row in rows.chunks_exact_mut(inputs) {
+            let channels = inputs / weights.taps();
+            let whole = row.to_vec();
+            for (at, number) in row.iter_mut().enumerate() {
+                *number = whole[at % weights.taps() * channels + at / weights.taps()];
+            }
         }
     }
     let products = weights.run(&rows)?;

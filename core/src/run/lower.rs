@@ -7,8 +7,10 @@ mod shapes;
 use self::kernels::turning;
 use self::shapes::{Known, Shape, place, refuse, results, size};
 use super::factor::Table;
+use super::packed::PackedMatrix;
 use super::program::{Layout, Place, Plane, Program};
 use super::steps::{Map, Pool, Step};
+use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Graph, Input, Node, Op, Role, Rotary};
 
@@ -19,6 +21,11 @@ pub(crate) trait Weights {
     /// # Errors
     /// There is none of that name, or it cannot be read.
     fn numbers(&self, name: &str) -> Result<Vec<f32>>;
+
+    /// The blocks that hold a tensor, where it is to be run from them.
+    fn blocks(&self, _name: &str) -> Option<&BlockTensor> {
+        None
+    }
 }
 
 /// How numbers are held while a network runs.
@@ -217,6 +224,13 @@ impl Lowering<'_> {
         Ok(copy)
     }
 
+    /// The blocks that a node's weights are run from.
+    fn coded(&self, node: &Node) -> Option<&BlockTensor> {
+        self.widths.packed?;
+        let owner = node.shares.as_ref().unwrap_or(&node.name);
+        self.weights.blocks(&format!("{owner}.weight"))
+    }
+
     fn numbers(&self, node: &Node, part: &str, len: usize) -> Result<Vec<f32>> {
         let owner = node.shares.as_ref().unwrap_or(&node.name);
         let name = format!("{owner}.{part}");
@@ -234,8 +248,12 @@ impl Lowering<'_> {
         match &node.op {
             Op::Embedding { rows, width } => {
                 let (rows, width) = (size(*rows), size(*width));
-                let numbers = self.numbers(node, "weight", rows * width)?;
-                let table = Table::new((rows, width), numbers, self.widths.packed)?;
+                let table = if let Some(coded) = self.coded(node) {
+                    Table::Packed(PackedMatrix::of_blocks((rows, width), coded, 1, true)?)
+                } else {
+                    let numbers = self.numbers(node, "weight", rows * width)?;
+                    Table::new((rows, width), numbers, self.widths.packed)?
+                };
                 let out = self.give(i);
                 self.steps.push(match node.role {
                     Role::Positions => Step::Positions(table, out),

@@ -18,6 +18,8 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
@@ -29,6 +31,7 @@ pub(crate) use spiking::SpikingNetwork;
 use self::lower::Widths;
 use self::matrix::{Matrix, Product};
 use self::program::{Frame, Program};
+use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
 use crate::graph::{Extent, Graph, Input};
 use crate::model::Tensors;
@@ -46,6 +49,36 @@ impl Weights for Tensors {
             .get(name)
             .ok_or_else(|| Error::Compute(format!("tensor '{name}' is missing")))?;
         Ok(tensor.flatten_all()?.to_vec1()?)
+    }
+}
+
+/// Tensors, some of which are in blocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WithBlocks<'a> {
+    /// All tensors in single precision.
+    pub(crate) tensors: &'a Tensors,
+    /// Those in blocks, by name.
+    pub(crate) blocks: &'a BTreeMap<String, BlockTensor>,
+}
+
+impl<'a> WithBlocks<'a> {
+    /// Tensors of which none is in blocks.
+    pub(crate) fn none(tensors: &'a Tensors) -> Self {
+        static NONE: BTreeMap<String, BlockTensor> = BTreeMap::new();
+        Self {
+            tensors,
+            blocks: &NONE,
+        }
+    }
+}
+
+impl Weights for WithBlocks<'_> {
+    fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+        self.tensors.numbers(name)
+    }
+
+    fn blocks(&self, name: &str) -> Option<&BlockTensor> {
+        self.blocks.get(name)
     }
 }
 

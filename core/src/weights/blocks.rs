@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use candle_core::CpuStorage;
-use candle_core::quantized::GgmlDType;
+use candle_core::quantized::{GgmlDType, QuantizedType};
 use half::{bf16, f16};
 
 use super::format::StoredFormat;
 
 /// Decodes whole blocks; `stored` has as many as `out` needs.
-pub(super) fn decode(format: StoredFormat, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
+pub(crate) fn decode(format: StoredFormat, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
     use StoredFormat as F;
     if stored.len() / format.bytes_per_block() * format.elements_per_block() != out.len() {
         return Err(format!(
@@ -61,7 +61,8 @@ fn blocks<const BYTES: usize, const ELEMENTS: usize>(
     }
 }
 
-fn of_candle(format: StoredFormat) -> Option<GgmlDType> {
+/// The same format of candle, where it is one of integers that it has.
+pub(crate) fn of_candle(format: StoredFormat) -> Option<GgmlDType> {
     use StoredFormat as F;
     Some(match format {
         F::Q4_0 => GgmlDType::Q4_0,
@@ -79,7 +80,11 @@ fn of_candle(format: StoredFormat) -> Option<GgmlDType> {
     })
 }
 
-fn by_candle(kind: GgmlDType, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
+/// Stored blocks as candle holds them.
+pub(crate) fn candle_blocks(
+    kind: GgmlDType,
+    stored: &[u8],
+) -> Result<Box<dyn QuantizedType>, String> {
     /// candle reads its blocks in place and wants them at such a place.
     const ALIGNMENT: usize = 8;
     let mut room = Vec::new();
@@ -94,8 +99,11 @@ fn by_candle(kind: GgmlDType, stored: &[u8], out: &mut [f32]) -> Result<(), Stri
         place.copy_from_slice(stored);
         &*place
     };
-    let decoded = kind
-        .from_data(Cow::Borrowed(stored))
+    Ok(kind.from_data(Cow::Borrowed(stored)))
+}
+
+fn by_candle(kind: GgmlDType, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
+    let decoded = candle_blocks(kind, stored)?
         .dequantize(out.len())
         .map_err(|error| error.to_string())?;
     match decoded {

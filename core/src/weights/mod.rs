@@ -24,6 +24,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+pub(crate) use blocks::{candle_blocks, decode, of_candle};
 pub use format::StoredFormat;
 pub use metadata::{Metadata, Number, Numbers};
 use place::Place;

@@ -16,8 +16,12 @@ impl Lowering<'_> {
         (outputs, inputs): (usize, usize),
         bias: bool,
     ) -> Result<()> {
-        let weights = self.numbers(node, "weight", outputs * inputs)?;
-        let weights = Factor::new((outputs, inputs), &weights, self.widths.packed)?;
+        let weights = if let Some(coded) = self.coded(node) {
+            Factor::of_blocks((outputs, inputs), coded, 1)?
+        } else {
+            let weights = self.numbers(node, "weight", outputs * inputs)?;
+            Factor::new((outputs, inputs), &weights, self.widths.packed)?
+        };
         let from = self.read(node, 0);
         let input = self.operand(from)?;
         let product = |out, finish| {
@@ -144,7 +148,10 @@ impl Lowering<'_> {
             Step::Convolution(Convolution {
                 input,
                 out,
-                weights: Factor::new((outputs, inputs * taps), &weights, self.widths.packed)?,
+                weights: match self.coded(node) {
+                    Some(coded) => Factor::of_blocks((outputs, inputs * taps), coded, taps)?,
+                    None => Factor::new((outputs, inputs * taps), &weights, self.widths.packed)?,
+                },
                 kernel,
                 stride,
                 padding,
