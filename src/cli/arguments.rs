@@ -10,7 +10,7 @@ use wattif_core::hardware;
 use wattif_core::model::{self, ModelReference};
 use wattif_core::named::Understood;
 use wattif_core::preset::Preset;
-use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
+use wattif_core::recipe::{BlockFormat, Group, Pattern, Recipe, Scope};
 use wattif_core::scenario::Scenario;
 use wattif_core::software::Software;
 
@@ -72,6 +72,15 @@ pub(super) struct RecipeArguments {
     /// Bits per weight: 1 to 8, 16 or 32
     #[arg(long, value_name = "BITS")]
     weight_bits: Option<u8>,
+    /// Blocks of llama.cpp in place of bits per weight; those that end in S, M or L give some layers more bits
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_parser = format_names(),
+        ignore_case = true,
+        conflicts_with_all = ["weight_bits", "group"]
+    )]
+    format: Option<String>,
     /// Weights that share one scale: a power of two from 8 to 1024, or 'channel'
     #[arg(long, value_name = "N", value_parser = group)]
     group: Option<Group>,
@@ -103,6 +112,12 @@ impl RecipeArguments {
             pruning.sparsity = 0.5;
         }
         let quantization = &mut recipe.quantization;
+        if self.weight_bits.is_some() || self.group.is_some() {
+            quantization.blocks = None;
+        }
+        if let Some(name) = &self.format {
+            quantization.blocks = Some(name.parse()?);
+        }
         set(&mut quantization.weight_bits, self.weight_bits);
         set(&mut quantization.group, self.group);
         set(&mut quantization.activation_bits, self.activation_bits);
@@ -269,6 +284,12 @@ impl From<ScopeName> for Scope {
     }
 }
 
+fn format_names() -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(
+        BlockFormat::ALL.map(|format| format.name().to_lowercase()),
+    )
+}
+
 fn software_names() -> clap::builder::PossibleValuesParser {
     clap::builder::PossibleValuesParser::new(Software::all().map(Software::id))
 }
@@ -321,6 +342,30 @@ mod tests {
         assert_eq!(recipe.distillation.ratio, 0.5);
         assert_eq!(recipe.distillation.temperature, 4.0);
         assert_eq!(recipe.seed, 9);
+    }
+
+    #[test]
+    fn blocks_take_the_place_of_bits_and_bits_of_blocks() {
+        let recipe = |text: &str, start| line(text).recipe.apply(start).unwrap();
+        let blocks = recipe("--format Q4_k_m", Recipe::default());
+        assert_eq!(blocks.quantization.blocks, Some(BlockFormat::Q4_K_M));
+        assert_eq!(
+            recipe("--sparsity 0.1", blocks).quantization.blocks,
+            Some(BlockFormat::Q4_K_M)
+        );
+        let bits = recipe("--weight-bits 4", blocks);
+        assert_eq!(
+            (bits.quantization.blocks, bits.quantization.weight_bits),
+            (None, 4)
+        );
+        for wrong in [
+            "--format q4_k --weight-bits 4",
+            "--format q4_k --group 32",
+            "--format q9",
+        ] {
+            let line = std::iter::once("test").chain(wrong.split_whitespace());
+            assert!(Line::try_parse_from(line).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::{fuse, ggml};
 use crate::error::{Error, Result};
 use crate::profile::Layer;
-use crate::recipe::BlockFormat;
+use crate::recipe::{BlockFormat, Group, Recipe};
 use crate::weights::{self, StoredFormat};
 
 /// Weights that one task rounds; whole blocks of every format.
@@ -273,6 +273,45 @@ impl Roles {
             (Role::Last, B::Q4_K_M | B::Q5_K_M) if more(self.last) => F::Q6_K,
             _ => base,
         }
+    }
+}
+
+/// Refuses what no file of llama.cpp can hold.
+pub(super) fn check(recipe: &Recipe) -> Result<()> {
+    let quantization = recipe.quantization;
+    let bits = quantization.weight_bits;
+    if quantization.blocks.is_some() || bits == 16 {
+        return Ok(());
+    }
+    if bits == 32 {
+        return Err(Error::Infeasible(match recipe.pruning.sparsity > 0.0 {
+            true => "a GGUF of pruned weights needs a format of their own: 16 bits or blocks, such as Q8_0".to_owned(),
+            false => "this recipe leaves the weights as the original's file holds them; there is nothing to export"
+                .to_owned(),
+        }));
+    }
+    let scales = match quantization.group {
+        Group::Channel => "output channel".to_owned(),
+        Group::Size(size) => format!("{size} weights"),
+    };
+    let nearest = BlockFormat::nearest(bits).map_or_else(String::new, |nearest| {
+        format!(
+            "; the nearest format of blocks is {nearest} (--format {})",
+            nearest.name().to_lowercase()
+        )
+    });
+    Err(Error::Infeasible(format!(
+        "a GGUF cannot hold integers of {bits} {} with a scale per {scales}{nearest}",
+        if bits == 1 { "bit" } else { "bits" }
+    )))
+}
+
+/// Numbers in half precision.
+pub(super) fn halves(numbers: &[f32]) -> BlockTensor {
+    let halves = numbers.iter().flat_map(|n| f16::from_f32(*n).to_le_bytes());
+    BlockTensor {
+        format: StoredFormat::F16,
+        bytes: halves.collect(),
     }
 }
 

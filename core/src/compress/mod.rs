@@ -226,6 +226,26 @@ impl Compressor {
         }
     }
 
+    /// Compresses, and gives the weights as a file of llama.cpp can hold them: in the blocks that the recipe asks for, or in
+    /// half precision.
+    ///
+    /// # Errors
+    /// As [`Self::compress`]; [`Error::Infeasible`] where such a file cannot hold what the recipe asks for, with the
+    /// nearest format that it can.
+    pub fn in_blocks(&mut self, recipe: &Recipe) -> Result<Compressed> {
+        let recipe = recipe.canonical();
+        blocks::check(&recipe)?;
+        let mut compressed = self.compress(&recipe, &|| false)?;
+        if recipe.quantization.blocks.is_none() {
+            for weights in self.weights.values() {
+                let tensor = &compressed.tensors[&weights.name];
+                let halves = with_numbers(&tensor.contiguous()?, blocks::halves)?;
+                compressed.blocks.insert(weights.name.clone(), halves);
+            }
+        }
+        Ok(compressed)
+    }
+
     /// Compresses and writes the packed file, completely or not at all. Returns its bytes, which are those that the
     /// profile states.
     ///

@@ -16,7 +16,9 @@ mod safetensors;
 mod split;
 #[cfg(test)]
 mod tests;
+mod write;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::path::Path;
@@ -28,6 +30,7 @@ pub(crate) use blocks::{candle_blocks, decode, of_candle};
 pub use format::StoredFormat;
 pub use metadata::{Metadata, Number, Numbers};
 use place::Place;
+pub use write::{NewTensor, Written, write};
 
 /// Named tensors in their stored format.
 pub trait Source: Send + Sync + Debug {
@@ -48,6 +51,10 @@ pub trait Source: Send + Sync + Debug {
     fn read(&self, tensor: usize) -> Result<Vec<u8>>;
     /// A value of the metadata: typed in a GGUF, a text in safetensors.
     fn metadata(&self, key: &str) -> Option<&Metadata>;
+    /// All metadata by key.
+    fn all_metadata(&self) -> &BTreeMap<String, Metadata>;
+    /// The files that it is read from.
+    fn paths(&self) -> Vec<&Path>;
     /// Bytes of all tensors.
     fn stored_bytes(&self) -> u64;
 }
