@@ -72,15 +72,15 @@ pub(super) struct RecipeArguments {
     /// Bits per weight: 1 to 8, 16 or 32
     #[arg(long, value_name = "BITS")]
     weight_bits: Option<u8>,
-    /// Blocks of llama.cpp in place of bits per weight; those that end in S, M or L give some layers more bits
+    /// Blocks of llama.cpp in place of bits per weight: q2_k, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0; or mixes
+    /// that give some layers more bits: q2_k_m, q3_k_s, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_s, q5_k_m
     #[arg(
         long,
         value_name = "FORMAT",
-        value_parser = format_names(),
-        ignore_case = true,
+        value_parser = block_format,
         conflicts_with_all = ["weight_bits", "group"]
     )]
-    format: Option<String>,
+    format: Option<BlockFormat>,
     /// Weights that share one scale: a power of two from 8 to 1024, or 'channel'
     #[arg(long, value_name = "N", value_parser = group)]
     group: Option<Group>,
@@ -115,9 +115,7 @@ impl RecipeArguments {
         if self.weight_bits.is_some() || self.group.is_some() {
             quantization.blocks = None;
         }
-        if let Some(name) = &self.format {
-            quantization.blocks = Some(name.parse()?);
-        }
+        set(&mut quantization.blocks, self.format.map(Some));
         set(&mut quantization.weight_bits, self.weight_bits);
         set(&mut quantization.group, self.group);
         set(&mut quantization.activation_bits, self.activation_bits);
@@ -284,10 +282,8 @@ impl From<ScopeName> for Scope {
     }
 }
 
-fn format_names() -> clap::builder::PossibleValuesParser {
-    clap::builder::PossibleValuesParser::new(
-        BlockFormat::ALL.map(|format| format.name().to_lowercase()),
-    )
+fn block_format(text: &str) -> wattif_core::Result<BlockFormat> {
+    text.parse()
 }
 
 fn software_names() -> clap::builder::PossibleValuesParser {

@@ -57,17 +57,19 @@ impl fmt::Display for LayerFormat {
 impl LayerFormat {
     /// Why other blocks than the wanted ones hold it.
     pub fn reason(&self) -> Option<String> {
-        (self.format != self.wanted).then(|| {
-            format!(
-                "its rows of {} are no multiple of {}",
-                self.row,
-                if self.format == StoredFormat::F16 {
-                    StoredFormat::Q8_0.elements_per_block()
-                } else {
-                    self.wanted.elements_per_block()
-                }
-            )
-        })
+        let multiple = self.multiple()?;
+        let row = self.row;
+        Some(format!("its rows of {row} are no multiple of {multiple}"))
+    }
+
+    /// What its rows are no multiple of, where other blocks than the wanted ones hold it.
+    pub fn multiple(&self) -> Option<usize> {
+        let smallest = StoredFormat::Q8_0.elements_per_block();
+        match self.format {
+            same if same == self.wanted => None,
+            StoredFormat::F16 => Some(smallest),
+            _ => Some(self.wanted.elements_per_block()),
+        }
     }
 }
 

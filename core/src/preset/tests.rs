@@ -7,6 +7,18 @@ use crate::recipe::{Group, Pattern};
 /// A version 1 file as it was first written; it must load for as long as the program lives.
 const FIRST: &str = include_str!("../../tests/fixtures/preset-v1.ron");
 
+#[test]
+fn blocks_are_kept_and_their_absence_is_not_written() {
+    let mut preset = sample();
+    assert!(!preset.to_ron().unwrap().contains("blocks"));
+    for format in crate::recipe::BlockFormat::ALL {
+        preset.recipe.quantization.blocks = Some(format);
+        let text = preset.to_ron().unwrap();
+        assert!(text.contains(&format.to_string()), "{text}");
+        assert_eq!(Preset::parse(&text).unwrap().recipe, preset.recipe);
+    }
+}
+
 fn sample() -> Preset {
     let spread = |typical: f64| Range {
         low: typical * 0.5,

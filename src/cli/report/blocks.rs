@@ -1,9 +1,11 @@
 //! In which blocks of llama.cpp a recipe stores each layer: one line for people, all layers in JSON.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use wattif_core::compress::{LayerFormat, layer_formats};
 use wattif_core::profile::ModelProfile;
-use wattif_core::recipe::Recipe;
+use wattif_core::recipe::{BlockFormat, Recipe};
 
 use crate::format::trimmed;
 
@@ -52,35 +54,52 @@ impl From<&LayerFormat> for BlocksView {
     }
 }
 
-/// How many layers are in which format, and why not in others: "180 in Q5_0 for Q4_K, rows of 576 are no multiple of 256; 30
-/// in Q4_K".
-pub(super) fn summary(views: &[BlocksView], profile: &ModelProfile) -> Option<String> {
-    let mut kinds: Vec<(String, usize)> = Vec::new();
-    for view in views {
-        let kind = match (&view.instead_of, &view.reason) {
-            (Some(other), Some(reason)) => {
-                let rows = reason.trim_start_matches("its ");
-                format!("{} for {other}, {rows}", view.format)
+/// How many layers are in which format, and why not in others: "180 in Q5_0 for Q4_K (rows of 576, no multiple of 256), 30 in
+/// Q4_K; 5.5 bits per weight".
+pub(super) fn summary(
+    formats: &[LayerFormat],
+    profile: &ModelProfile,
+    recipe: &Recipe,
+) -> Option<String> {
+    let mut kinds: Vec<(&LayerFormat, usize, BTreeSet<u64>)> = Vec::new();
+    for layer in formats {
+        let same =
+            |known: &LayerFormat| known.format == layer.format && known.wanted == layer.wanted;
+        match kinds.iter_mut().find(|(known, ..)| same(known)) {
+            Some((_, count, rows)) => {
+                *count += 1;
+                rows.insert(layer.row);
             }
-            _ => view.format.clone(),
-        };
-        match kinds.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, count)) => *count += 1,
-            None => kinds.push((kind, 1)),
+            None => kinds.push((layer, 1, BTreeSet::from([layer.row]))),
         }
     }
-    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let bits = profile.bits_per_weight()?;
-    let kinds: Vec<String> = (kinds
-        .iter()
-        .map(|(kind, count)| format!("{count} in {kind}")))
-    .collect();
-    (!kinds.is_empty()).then(|| {
+    kinds.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
+    let bits = trimmed(profile.bits_per_weight()?, 3);
+    let texts: Vec<String> = (kinds.iter())
+        .map(|(layer, count, rows)| match layer.multiple() {
+            None => format!("{count} in {}", layer.format.name()),
+            Some(multiple) => {
+                let rows: Vec<String> = rows.iter().map(u64::to_string).collect();
+                format!(
+                    "{count} in {} for {} (rows of {}, no multiple of {multiple})",
+                    layer.format.name(),
+                    layer.wanted.name(),
+                    rows.join(", ")
+                )
+            }
+        })
+        .collect();
+    let merged = profile.layers.iter().any(|l| l.layer.execution.layers > 1);
+    let mix = recipe.quantization.blocks.is_some_and(BlockFormat::is_mix);
+    let bound = match merged && mix {
+        true => ", at least: blocks that the mix gives more are not told apart here",
+        false => "",
+    };
+    (!texts.is_empty()).then(|| {
         format!(
-            "of {} layers {}; {} bits per weight",
-            views.len(),
-            kinds.join("; "),
-            trimmed(bits, 3)
+            "of {} layers {}; {bits} bits per weight{bound}",
+            formats.len(),
+            texts.join(", ")
         )
     })
 }

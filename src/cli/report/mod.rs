@@ -233,13 +233,10 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
         original: plain,
         compressed: profile,
     };
-    let blocks: Vec<BlocksView> = blocks::plan(profile, &subject.recipe)
-        .iter()
-        .map(BlocksView::from)
-        .collect();
+    let formats = blocks::plan(profile, &subject.recipe);
     Ok(Report {
-        blocks_summary: blocks::summary(&blocks, profile),
-        blocks,
+        blocks_summary: blocks::summary(&formats, profile, &subject.recipe),
+        blocks: formats.iter().map(BlocksView::from).collect(),
         understood: Vec::new(),
         training: record.as_ref().map(|r| run.training(r)).transpose()?,
         storage: run.storage(record.as_ref())?,
