@@ -55,7 +55,11 @@ pub(crate) fn recipe(recipe: &Recipe) -> String {
         });
     }
     let quantization = &recipe.quantization;
+    if let Some(format) = quantization.blocks {
+        parts.push(format!("weights in blocks of llama.cpp, {format}"));
+    }
     match quantization.weight_bits {
+        _ if quantization.blocks.is_some() => {}
         32 => {}
         16 => parts.push("16-bit weights".to_owned()),
         bits => parts.push(format!(
@@ -74,10 +78,15 @@ pub(crate) fn recipe(recipe: &Recipe) -> String {
 
 #[cfg(test)]
 mod tests {
+    use wattif_core::recipe::BlockFormat;
+
     use super::*;
 
     #[test]
     fn a_recipe_is_said_in_words() {
+        let mut blocks = Recipe::default();
+        blocks.quantization.blocks = Some(BlockFormat::Q4_K_M);
+        assert_eq!(recipe(&blocks), "weights in blocks of llama.cpp, Q4_K_M");
         let mut words = Recipe::default();
         assert_eq!(recipe(&words), "nothing is changed");
         words.pruning.sparsity = 0.5;

@@ -709,6 +709,39 @@ fn a_saved_preset_reports_the_same_again() {
 }
 
 #[test]
+fn blocks_of_llama_cpp_are_said_layer_by_layer_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packed.safetensors");
+    let path = path.to_str().unwrap();
+    stdout(&["export", "--model", CNN, "--format", "q4_k", path]);
+    let report = json(&["report", "--model", CNN, "--format", "Q4_K", "--json"]);
+    assert_eq!(report["recipe"]["quantization"]["blocks"], "Q4_K");
+    assert_eq!(
+        report["measurement"]["stored_bytes"].as_u64(),
+        Some(std::fs::metadata(path).unwrap().len())
+    );
+    // Rows of 9 fill no block, those of 288 none of 256.
+    let blocks = report["blocks"].as_array().unwrap();
+    let of = |format: &str| blocks.iter().filter(|b| b["format"] == format).count();
+    assert_eq!(of("Q4_K") + of("Q5_0") + of("F16"), blocks.len());
+    assert!(of("Q5_0") > 0 && of("F16") > 0, "{blocks:?}");
+    for block in blocks {
+        assert_eq!(block["format"] == "Q4_K", block.get("reason").is_none());
+    }
+    let text = stdout(&["report", "--model", CNN, "--format", "q4_k"]);
+    assert!(
+        text.contains("in Q5_0 for Q4_K (rows of 128, 288, 576, no multiple of 256)")
+            && text.contains("bits per weight"),
+        "{text}"
+    );
+    // A GGUF needs one to start from, and integers have no place in it.
+    let gguf = folder.path().join("a.gguf");
+    let gguf = gguf.to_str().unwrap();
+    let (_, refused) = failure(&["export", "--model", CNN, "--format", "q4_k", gguf]);
+    assert!(refused.contains("opened from a GGUF"), "{refused}");
+}
+
+#[test]
 fn an_exported_file_has_the_reported_size() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("packed.safetensors");

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod data;
+mod export;
 mod kept;
 mod packed;
 mod run;
@@ -11,7 +12,6 @@ mod streamed;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use self::attempts::Attempts;
@@ -376,17 +376,6 @@ impl Engine {
     /// How the student that stands for a recipe's ratio was trained; `None` where the original stands for it.
     pub fn student_record(&self, recipe: &Recipe) -> Option<StudentRecord> {
         self.student(recipe).map(|student| student.record.clone())
-    }
-
-    /// Compresses the weights as the recipe says and writes the packed file. Returns its bytes, which are those that a
-    /// measurement of the same recipe states.
-    ///
-    /// # Errors
-    /// The recipe is out of range, or the file cannot be written.
-    pub fn export(&self, recipe: &Recipe, path: &Path) -> Result<u64> {
-        recipe.validate()?;
-        let network = self.network(self.student(recipe).as_deref())?;
-        lock(&network.compressor).export(recipe, path)
     }
 
     /// Quality of weights on the coarse subset.

@@ -95,6 +95,12 @@ pub fn read_text_if_there(path: &Path, limit: u64) -> Result<Option<String>> {
     }
 }
 
+/// Whether two paths lead to one file; not where one of them leads to none.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| fs::canonicalize(path).ok();
+    place(one).is_some_and(|one| place(other) == Some(one))
+}
+
 /// Writes a file, new or in the place of the old one: `fill` writes to a draft beside it, which is moved there when all
 /// of it is on the disk. A link is followed; the file that it names is replaced and keeps its mode.
 ///

@@ -379,6 +379,16 @@ impl ModelProfile {
             .sum()
     }
 
+    /// Bits of a weight with its share of the scales, on average over the weights that pruning and quantisation apply to, none
+    /// left out for being zero; none where there are no such weights.
+    pub fn bits_per_weight(&self) -> Option<f64> {
+        let bits = |l: &LayerProfile| {
+            l.layer.weights() as f64 * f64::from(l.weight_bits) + 16.0 * l.scales as f64
+        };
+        let weights = self.weights();
+        (weights > 0).then(|| self.compressible().map(bits).sum::<f64>() / weights as f64)
+    }
+
     fn compressible(&self) -> impl Iterator<Item = &LayerProfile> {
         self.layers.iter().filter(|l| l.layer.compressible)
     }

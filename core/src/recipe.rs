@@ -1,7 +1,11 @@
 //! [`Recipe`]: how a model is compressed. One value is the slider state, the undo step, the cache key, the part of a
 //! preset and of the command line that says what to do to the weights.
 
+mod blocks;
+
 use serde::{Deserialize, Serialize};
+
+pub use blocks::BlockFormat;
 
 use crate::error::{Error, Result};
 
@@ -52,7 +56,7 @@ pub enum Scope {
     Global,
 }
 
-/// Symmetric integer quantisation of the weights, round to nearest.
+/// Quantisation of the weights: symmetric integers, round to nearest, or the block formats of llama.cpp.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quantization {
@@ -62,6 +66,9 @@ pub struct Quantization {
     pub group: Group,
     /// Bits per activation: 2 to 8 (symmetric integers, one scale per image or token taken as it runs), 16 or 32.
     pub activation_bits: u8,
+    /// Blocks of llama.cpp in place of bits and group, which then have no effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<BlockFormat>,
 }
 
 /// Which weights share one scale.
@@ -112,7 +119,23 @@ impl Default for Quantization {
             weight_bits: 32,
             group: Group::Channel,
             activation_bits: 32,
+            blocks: None,
         }
+    }
+}
+
+impl Quantization {
+    /// Bits of a weight's code, scales apart; of a mix of blocks those of most weights.
+    pub const fn code_bits(&self) -> u8 {
+        match self.blocks {
+            Some(format) => format.bits(),
+            None => self.weight_bits,
+        }
+    }
+
+    /// Whether weights are integers with scales of channels or groups.
+    pub const fn has_groups(&self) -> bool {
+        self.blocks.is_none() && self.weight_bits <= 8
     }
 }
 
@@ -188,8 +211,8 @@ impl Recipe {
     }
 
     /// The same recipe with every knob that has no effect at its default, so that recipes that do the same are equal:
-    /// at zero sparsity the pattern and scope do not matter, from 16 bits on the group does not, at ratio 1 neither the
-    /// temperature nor the seed does.
+    /// at zero sparsity the pattern and scope do not matter, with blocks neither bits nor group do, from 16 bits on the
+    /// group does not, at ratio 1 neither the temperature nor the seed does.
     #[must_use]
     pub fn canonical(mut self) -> Self {
         let default = Self::default();
@@ -200,6 +223,9 @@ impl Recipe {
         }
         if self.pruning.pattern == Pattern::TwoOfFour {
             self.pruning.scope = default.pruning.scope;
+        }
+        if self.quantization.blocks.is_some() {
+            self.quantization.weight_bits = default.quantization.weight_bits;
         }
         if self.quantization.weight_bits >= 16 {
             self.quantization.group = default.quantization.group;
@@ -248,8 +274,12 @@ impl Recipe {
             Scope::Layer => "l",
             Scope::Global => "g",
         };
+        let blocks = match self.quantization.blocks {
+            Some(format) => format!("b{format}"),
+            None => String::new(),
+        };
         format!(
-            "p{}{pattern}{scope}w{}g{group}a{}",
+            "p{}{pattern}{scope}w{}g{group}{blocks}a{}",
             self.pruning.sparsity, self.quantization.weight_bits, self.quantization.activation_bits
         )
     }
@@ -330,5 +360,19 @@ mod tests {
         assert_eq!(idle.key(), Recipe::default().key());
         let active = recipe(|r| r.quantization.weight_bits = 4);
         assert_ne!(active.key(), Recipe::default().key());
+        let blocks = recipe(|r| r.quantization.blocks = Some(BlockFormat::Q4_K));
+        assert!(!blocks.is_identity());
+        let mut idle = blocks;
+        idle.quantization.weight_bits = 3;
+        idle.quantization.group = Group::Size(64);
+        assert_eq!(idle.key(), blocks.key());
+        assert_eq!(idle.quantization.code_bits(), 4);
+        let mut keys: Vec<String> = BlockFormat::ALL
+            .map(|format| recipe(|r| r.quantization.blocks = Some(format)).key())
+            .to_vec();
+        keys.extend([active.key(), Recipe::default().key()]);
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), BlockFormat::ALL.len() + 2);
     }
 }

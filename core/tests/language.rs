@@ -329,3 +329,97 @@ fn what_is_not_run_is_said() {
     let angles = refused(|gguf| gguf.tensor("rope_freqs.weight", &[3], 0, 1.0));
     assert!(angles.contains("rope_freqs.weight"), "{angles}");
 }
+
+/// Bytes of all tensors that belong to layers.
+fn of_layers(measured: &wattif_core::measurement::Measurement) -> u64 {
+    let layers = measured.profile.layers.iter();
+    layers.map(|layer| layer.stored_bytes).sum()
+}
+
+#[test]
+fn what_is_written_as_a_gguf_is_what_was_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    model(&path, |gguf| {
+        gguf.tensor("rope_freqs.weight", &[4], 0, 1.0);
+        gguf.string("split.name", "not of the other file");
+    });
+    let before = std::fs::read(&path).unwrap();
+    let engine = Engine::open(&ModelReference::File(path.clone())).unwrap();
+    let written = folder.path().join("other.GGUF");
+    let half = {
+        let mut recipe = Recipe::default();
+        recipe.quantization.weight_bits = 16;
+        recipe
+    };
+    let in_blocks = |format: &str, sparsity| {
+        let mut recipe = Recipe::default();
+        recipe.quantization.blocks = Some(format.parse().unwrap());
+        recipe.pruning.sparsity = sparsity;
+        recipe
+    };
+    for (recipe, file_type, stored) in [
+        (half, 1, "F16"),
+        (in_blocks("q8_0", 0.0), 7, "Q8_0"),
+        (in_blocks("q4_0", 0.5), 2, "Q4_0"),
+        // Rows of 32 and 64 weights.
+        (in_blocks("q4_k_m", 0.0), 15, "Q5_0"),
+        (in_blocks("q2_k_m", 0.0), 10, "Q4_0"),
+        (in_blocks("q5_k", 0.0), 16, "Q5_1"),
+    ] {
+        let measured = engine.measure(&recipe, Depth::Full, &Unobserved).unwrap();
+        let bytes = engine.export(&recipe, &written).unwrap();
+        assert_eq!(bytes, std::fs::metadata(&written).unwrap().len());
+        let source = wattif_core::weights::open(&written).unwrap();
+        let said = |key: &str| source.metadata(key).and_then(|value| value.unsigned());
+        assert_eq!(said("general.file_type"), Some(file_type));
+        assert_eq!(said("general.quantization_version"), Some(2));
+        assert!(source.metadata("split.name").is_none());
+        let original = wattif_core::weights::open(&path).unwrap();
+        for (key, value) in original.all_metadata() {
+            if key != "split.name" {
+                assert_eq!(source.metadata(key), Some(value), "{key}");
+            }
+        }
+        let matrix = source.find("blk.1.ffn_up.weight").unwrap();
+        assert_eq!(source.tensors()[matrix].format.name(), stored);
+        let formats = engine.layer_formats(&recipe);
+        for layer in &formats {
+            let at = source.find(&format!("{}.weight", layer.layer)).unwrap();
+            assert_eq!(source.tensors()[at].format, layer.format, "{layer}");
+            assert_eq!(source.tensors()[at].bytes, layer.bytes, "{layer}");
+        }
+        // The four factors of the angles belong to no layer.
+        assert_eq!(source.stored_bytes(), of_layers(&measured) + 16);
+
+        let again = Engine::open(&ModelReference::File(written.clone())).unwrap();
+        let read = again.measure(&Recipe::default(), Depth::Full, &Unobserved);
+        let read = read.unwrap();
+        assert_eq!(read.quality.value, measured.quality.value, "{stored}");
+        assert_eq!(of_layers(&read), of_layers(&measured));
+        // The packed file of the same recipe takes as much, header apart.
+        let packed = folder.path().join("packed.safetensors");
+        let bytes = engine.export(&recipe, &packed).unwrap();
+        assert_eq!(bytes, measured.profile.stored_bytes());
+    }
+    let refused =
+        |recipe: &Recipe, path: &Path| engine.export(recipe, path).unwrap_err().to_string();
+    let error = refused(&in_blocks("q8_0", 0.0), &path);
+    assert!(error.contains("not written over"), "{error}");
+    let mut integers = Recipe::default();
+    integers.quantization.weight_bits = 4;
+    let error = refused(&integers, &written);
+    assert!(
+        error.contains("4 bits with a scale per output channel") && error.contains("--format q4_k"),
+        "{error}"
+    );
+    let error = refused(&Recipe::default(), &written);
+    assert!(error.contains("nothing to export"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    // What ships has no GGUF.
+    let bundled = Engine::open(&ModelReference::Bundled("tiny-gpt".to_owned())).unwrap();
+    let error = bundled
+        .export(&in_blocks("q8_0", 0.0), &written)
+        .unwrap_err();
+    assert!(error.to_string().contains("opened from a GGUF"), "{error}");
+}

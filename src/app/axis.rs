@@ -287,7 +287,7 @@ impl Axis {
     pub fn get(self, recipe: &Recipe, scenario: &Scenario) -> f64 {
         match self {
             Self::Sparsity => recipe.pruning.sparsity,
-            Self::WeightBits => f64::from(recipe.quantization.weight_bits),
+            Self::WeightBits => f64::from(recipe.quantization.code_bits()),
             Self::ActivationBits => f64::from(recipe.quantization.activation_bits),
             Self::Ratio => recipe.distillation.ratio,
             Self::Batch => f64::from(scenario.batch),
@@ -316,7 +316,10 @@ impl Axis {
                     Pattern::TwoOfFour => 0.5,
                 }
             }
-            Self::WeightBits => recipe.quantization.weight_bits = value as u8,
+            Self::WeightBits => {
+                recipe.quantization.weight_bits = value as u8;
+                recipe.quantization.blocks = None;
+            }
             Self::ActivationBits => recipe.quantization.activation_bits = value as u8,
             Self::Ratio => recipe.distillation.ratio = value,
             Self::Batch => scenario.batch = value as u32,

@@ -1,5 +1,6 @@
 //! The seam between the window and what does the work: the engine's worker ([`super::engine`]), or a script in tests.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use wattif_core::benchmark::PackedRun;
@@ -71,6 +72,8 @@ pub enum Update {
     Spiked(Recipe, Arc<Spiking>),
     /// What a compressed network does with packed weights here; `None` where that was given up.
     Timed(Option<Arc<PackedRun>>),
+    /// The compressed model was written to a file.
+    Exported(PathBuf),
     /// Work on the current recipe goes on.
     Progress {
         /// What is being done.
@@ -103,6 +106,8 @@ pub trait Backend {
     fn spike(&mut self, recipe: Recipe, steps: u32);
     /// Times a recipe with packed weights in a scenario, once the recipe is measured.
     fn time(&mut self, recipe: Recipe, scenario: &Scenario);
+    /// Writes the model that a recipe leads to, where there are weights.
+    fn export(&mut self, _recipe: Recipe, _path: PathBuf) {}
     /// Replaces the list of what to measure when nothing else is to do.
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>);
     /// The news since the last call, oldest first.

@@ -19,6 +19,8 @@ pub enum Command {
     OpenPreset,
     /// Write the current configuration to a preset file.
     SavePreset,
+    /// Write the compressed model to a file.
+    ExportModel,
     /// Write what the charts show as a table.
     ExportCsv,
     /// Write a picture of the charts.
@@ -65,10 +67,11 @@ pub enum Command {
 
 impl Command {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::OpenModel,
         Self::OpenPreset,
         Self::SavePreset,
+        Self::ExportModel,
         Self::ExportCsv,
         Self::ExportPng,
         Self::Undo,
@@ -102,6 +105,7 @@ impl Command {
             Self::OpenModel => "Open model…",
             Self::OpenPreset => "Open preset…",
             Self::SavePreset => "Save preset…",
+            Self::ExportModel => "Export model…",
             Self::ExportCsv => "Export charts as CSV…",
             Self::ExportPng => "Export charts as PNG…",
             Self::Undo => "Undo",
@@ -133,6 +137,7 @@ impl Command {
             Self::OpenModel => (SHIFTED, Key::O),
             Self::OpenPreset => (Modifiers::COMMAND, Key::O),
             Self::SavePreset => (Modifiers::COMMAND, Key::S),
+            Self::ExportModel => (SHIFTED, Key::M),
             Self::ExportCsv => (Modifiers::COMMAND, Key::E),
             Self::ExportPng => (SHIFTED, Key::E),
             Self::Undo => (Modifiers::COMMAND, Key::Z),

@@ -18,6 +18,11 @@ pub(super) enum Purpose {
     OpenPreset,
     /// Where to write a preset.
     SavePreset,
+    /// Where to write the compressed model: as a GGUF, or packed.
+    ExportModel {
+        /// Whether it can be a GGUF.
+        gguf: bool,
+    },
     /// Where to write the table of the charts.
     ExportCsv,
     /// Where to write the picture of the charts.
@@ -30,13 +35,17 @@ impl Purpose {
             Self::OpenModel => "Open a model",
             Self::OpenPreset => "Open a preset",
             Self::SavePreset => "Save a preset",
+            Self::ExportModel { .. } => "Export the compressed model",
             Self::ExportCsv => "Export the charts as CSV",
             Self::ExportPng => "Export the charts as PNG",
         }
     }
 
     const fn is_new_file(self) -> bool {
-        matches!(self, Self::SavePreset | Self::ExportCsv | Self::ExportPng)
+        matches!(
+            self,
+            Self::SavePreset | Self::ExportModel { .. } | Self::ExportCsv | Self::ExportPng
+        )
     }
 
     const fn file(self) -> (&'static str, &'static [&'static str], &'static str) {
@@ -47,6 +56,10 @@ impl Purpose {
                 "",
             ),
             Self::OpenPreset | Self::SavePreset => ("WattIf preset", &["ron"], "preset.ron"),
+            Self::ExportModel { gguf: true } => ("GGUF", &["gguf"], "compressed.gguf"),
+            Self::ExportModel { gguf: false } => {
+                ("Packed model", &["safetensors"], "compressed.safetensors")
+            }
             Self::ExportCsv => ("Table", &["csv"], "charts.csv"),
             Self::ExportPng => ("Picture", &["png"], "charts.png"),
         }

@@ -1,9 +1,12 @@
 //! The real [`Backend`]: the engine in threads of its own.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::Engine;
+use wattif_core::error::Error;
 use wattif_core::evaluate::EvaluationSet;
 use wattif_core::measurement::{Depth, Measurement};
 use wattif_core::model::{Model, ModelReference, bundled};
@@ -20,6 +23,9 @@ pub(super) struct EngineBackend {
     reference: ModelReference,
     worker: Worker,
     engine: Option<Arc<Engine>>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    /// What came of files that were written in threads of their own.
+    written: (Sender<Update>, Receiver<Update>),
 }
 
 impl EngineBackend {
@@ -33,8 +39,13 @@ impl EngineBackend {
     ) -> wattif_core::Result<Box<dyn Backend>> {
         Ok(Box::new(Self {
             reference: reference.clone(),
-            worker: Worker::open(reference.clone(), move || wake())?,
+            worker: Worker::open(reference.clone(), {
+                let wake = Arc::clone(&wake);
+                move || wake()
+            })?,
             engine: None,
+            wake,
+            written: channel(),
         }))
     }
 
@@ -126,16 +137,41 @@ impl Backend for EngineBackend {
         self.worker.time(recipe, scenario.clone());
     }
 
+    fn export(&mut self, recipe: Recipe, path: PathBuf) {
+        let Some(engine) = self.engine.clone() else {
+            return;
+        };
+        let (wake, answer) = (Arc::clone(&self.wake), self.written.0.clone());
+        let failed = |error| Update::Failed {
+            doing: "The model was not exported".to_owned(),
+            error,
+        };
+        let thread = std::thread::Builder::new().name("wattif-export".to_owned());
+        let begun = thread.spawn(move || {
+            let written = engine.export(&recipe, &path);
+            let update = written.map_or_else(failed, |_| Update::Exported(path));
+            // A window that is closed hears of nothing.
+            let _ = answer.send(update);
+            wake();
+        });
+        if let Err(error) = begun {
+            let error = Error::Compute(format!("the system gives no thread ({error})"));
+            let _ = self.written.0.send(failed(error));
+        }
+    }
+
     fn fill(&mut self, positions: Vec<(Recipe, Depth)>) {
         self.worker.fill(positions);
     }
 
     fn updates(&mut self) -> Vec<Update> {
         let events: Vec<Event> = self.worker.events().collect();
-        events
+        let mut all: Vec<Update> = events
             .into_iter()
             .map(|event| self.translate(event))
-            .collect()
+            .collect();
+        all.extend(self.written.1.try_iter());
+        all
     }
 
     fn predict(&self, recipe: &Recipe) -> Option<ModelProfile> {

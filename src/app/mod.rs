@@ -40,6 +40,7 @@ mod storage;
 mod theme;
 mod timing;
 mod widgets;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

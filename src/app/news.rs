@@ -12,7 +12,7 @@ use wattif_core::worker;
 use super::ModelFacts;
 use super::axis::Axis;
 use super::backend::Update;
-use super::notices::Subject;
+use super::notices::{Subject, Tone};
 use super::open::{OpenModel, Training};
 use super::session::Configuration;
 use super::{App, How, OpenedPreset, Opening, hardware};
@@ -199,6 +199,10 @@ impl App {
                     self.work_succeeded(worker::TIMING);
                 }
                 self.model.timing.arrived(run);
+            }
+            Update::Exported(path) => {
+                let path = path.display().to_string();
+                self.notify(Subject::Saving, Tone::Done, "Saved", path);
             }
             Update::Progress { what, done } => {
                 if self.model.activity.progress.is_none() {

@@ -129,7 +129,9 @@ pub(super) fn recipe_words(recipe: &Recipe) -> String {
         });
     }
     let quantization = &recipe.quantization;
-    if quantization.weight_bits < 32 {
+    if let Some(format) = quantization.blocks {
+        parts.push(format!("{format} weights"));
+    } else if quantization.weight_bits < 32 {
         let mut text = format!("{}-bit weights", quantization.weight_bits);
         if let Group::Size(size) = quantization.group {
             text += &format!(" in groups of {size}");

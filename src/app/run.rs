@@ -96,7 +96,7 @@ impl App {
             }
             Command::ChangeHardware => self.derived.target.is_some(),
             Command::MeasureMachine => self.model.training.is_none() && !self.calibrating.is_busy(),
-            Command::ExportCsv => open && self.obstacle(command).is_none(),
+            Command::ExportModel | Command::ExportCsv => open && self.obstacle(command).is_none(),
             Command::SavePreset | Command::ExportPng | Command::PinA | Command::PinB => open,
             Command::NormalText => self.session.settings.text_scale != 1.0,
             Command::LargerText => self.session.settings.text_scale < Settings::TEXT_SCALES.1,
@@ -110,6 +110,7 @@ impl App {
         match command {
             Command::ExportCsv => self.pages.obstacle(self, self.session.settings.page),
             Command::MeasureSpeed => self.timing_obstacle(),
+            Command::ExportModel => self.writing_obstacle(),
             _ => None,
         }
     }
@@ -161,6 +162,10 @@ impl App {
             Command::OpenModel => ask(self, Purpose::OpenModel),
             Command::OpenPreset => ask(self, Purpose::OpenPreset),
             Command::SavePreset => ask(self, Purpose::SavePreset),
+            Command::ExportModel => {
+                let gguf = self.writes_gguf();
+                ask(self, Purpose::ExportModel { gguf });
+            }
             Command::ExportCsv => ask(self, Purpose::ExportCsv),
             Command::ExportPng => ask(self, Purpose::ExportPng),
             Command::Undo => self.step(Step::Back),
@@ -415,6 +420,7 @@ impl App {
                 let written = self.save_preset(path);
                 self.report_saved(path, "The preset was not saved", written);
             }
+            Purpose::ExportModel { .. } => self.export_model(path),
             Purpose::ExportCsv => {
                 let written = self.export_table(path);
                 self.report_saved(path, NOT_EXPORTED, written);

@@ -72,7 +72,7 @@ impl App {
         }
     }
 
-    fn stands_in(&self) -> bool {
+    pub(super) fn stands_in(&self) -> bool {
         let now = self.derived.now.as_ref();
         now.is_some_and(|now| now.stand_in.is_some())
     }

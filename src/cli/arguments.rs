@@ -10,7 +10,7 @@ use wattif_core::hardware;
 use wattif_core::model::{self, ModelReference};
 use wattif_core::named::Understood;
 use wattif_core::preset::Preset;
-use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
+use wattif_core::recipe::{BlockFormat, Group, Pattern, Recipe, Scope};
 use wattif_core::scenario::Scenario;
 use wattif_core::software::Software;
 
@@ -72,6 +72,15 @@ pub(super) struct RecipeArguments {
     /// Bits per weight: 1 to 8, 16 or 32
     #[arg(long, value_name = "BITS")]
     weight_bits: Option<u8>,
+    /// Blocks of llama.cpp in place of bits per weight: q2_k, q3_k, q4_0, q4_1, q4_k, q5_0, q5_1, q5_k, q6_k, q8_0; or mixes
+    /// that give some layers more bits: q2_k_m, q3_k_s, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_s, q5_k_m
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_parser = block_format,
+        conflicts_with_all = ["weight_bits", "group"]
+    )]
+    format: Option<BlockFormat>,
     /// Weights that share one scale: a power of two from 8 to 1024, or 'channel'
     #[arg(long, value_name = "N", value_parser = group)]
     group: Option<Group>,
@@ -103,6 +112,10 @@ impl RecipeArguments {
             pruning.sparsity = 0.5;
         }
         let quantization = &mut recipe.quantization;
+        if self.weight_bits.is_some() || self.group.is_some() {
+            quantization.blocks = None;
+        }
+        set(&mut quantization.blocks, self.format.map(Some));
         set(&mut quantization.weight_bits, self.weight_bits);
         set(&mut quantization.group, self.group);
         set(&mut quantization.activation_bits, self.activation_bits);
@@ -269,6 +282,10 @@ impl From<ScopeName> for Scope {
     }
 }
 
+fn block_format(text: &str) -> wattif_core::Result<BlockFormat> {
+    text.parse()
+}
+
 fn software_names() -> clap::builder::PossibleValuesParser {
     clap::builder::PossibleValuesParser::new(Software::all().map(Software::id))
 }
@@ -321,6 +338,30 @@ mod tests {
         assert_eq!(recipe.distillation.ratio, 0.5);
         assert_eq!(recipe.distillation.temperature, 4.0);
         assert_eq!(recipe.seed, 9);
+    }
+
+    #[test]
+    fn blocks_take_the_place_of_bits_and_bits_of_blocks() {
+        let recipe = |text: &str, start| line(text).recipe.apply(start).unwrap();
+        let blocks = recipe("--format Q4_k_m", Recipe::default());
+        assert_eq!(blocks.quantization.blocks, Some(BlockFormat::Q4_K_M));
+        assert_eq!(
+            recipe("--sparsity 0.1", blocks).quantization.blocks,
+            Some(BlockFormat::Q4_K_M)
+        );
+        let bits = recipe("--weight-bits 4", blocks);
+        assert_eq!(
+            (bits.quantization.blocks, bits.quantization.weight_bits),
+            (None, 4)
+        );
+        for wrong in [
+            "--format q4_k --weight-bits 4",
+            "--format q4_k --group 32",
+            "--format q9",
+        ] {
+            let line = std::iter::once("test").chain(wrong.split_whitespace());
+            assert!(Line::try_parse_from(line).is_err(), "{wrong}");
+        }
     }
 
     #[test]

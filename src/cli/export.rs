@@ -1,7 +1,8 @@
-//! `wattif export`: the compressed model as a file, packed at the nominal width.
+//! `wattif export`: the compressed model as a file, packed at the nominal width or as a GGUF in blocks of llama.cpp.
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 use wattif_core::engine::Engine;
 use wattif_core::recipe::Recipe;
@@ -18,9 +19,12 @@ use crate::format::{count, saving};
 pub(super) struct ExportArguments {
     #[command(flatten)]
     source: SourceArguments,
-    /// File to write
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    /// File to write: a GGUF where its name ends in .gguf, else packed safetensors
+    #[arg(value_name = "FILE", required_unless_present = "output")]
+    file: Option<PathBuf>,
+    /// The same
+    #[arg(long, short, value_name = "FILE", conflicts_with = "file")]
+    output: Option<PathBuf>,
 }
 
 /// Runs `wattif export`.
@@ -37,12 +41,14 @@ pub(super) fn run(arguments: &ExportArguments, out: &mut Out) -> anyhow::Result<
     notes::left_out(&engine);
     train_missing_student(&engine, &recipe, &progress)?;
     progress.show("Writing", None);
-    let bytes = engine.export(&recipe, &arguments.output)?;
+    let output = (arguments.output.as_deref().or(arguments.file.as_deref()))
+        .context("no file to write is given")?;
+    let bytes = engine.export(&recipe, output)?;
     let original = engine.predict(&Recipe::default())?.stored_bytes();
     drop(progress);
     Ok(out.line(format!(
         "{}: {} B, {} against the original",
-        arguments.output.display(),
+        output.display(),
         count(bytes as f64),
         saving(1.0 - bytes as f64 / original as f64)
     ))?)

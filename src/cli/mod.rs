@@ -71,7 +71,7 @@ enum Command {
     /// Work with preset files
     #[command(subcommand)]
     Preset(preset::PresetCommand),
-    /// Write the compressed model as a packed safetensors file
+    /// Write the compressed model as a packed safetensors file, or as a GGUF for llama.cpp
     Export(export::ExportArguments),
     /// Say what a training run costs, from its size or from the hours that it took
     Training(training::TrainingArguments),

@@ -15,11 +15,11 @@ use crate::footprint::Estimate;
 use crate::graph::Input;
 use crate::hardware::{HardwareTarget, Machine, Request};
 use crate::measurement::{Provenance, Quality};
-use crate::model::{Architecture, Model, Tensors};
+use crate::model::{Architecture, Model};
 use crate::power::{Answer, Meter};
 use crate::profile::{ModelProfile, Unit};
 use crate::recipe::Recipe;
-use crate::run::{PackedFormat, PackedNetwork};
+use crate::run::{PackedFormat, PackedNetwork, WithBlocks};
 use crate::scenario::Scenario;
 use crate::spread::{Spread, seconds_watched};
 use crate::units::{Range, UnitsPerSecond};
@@ -168,19 +168,24 @@ impl PackedModel {
     /// [`crate::Error::Compute`] if the tensors are not those of the architecture.
     pub(crate) fn new(
         architecture: &Architecture,
-        tensors: &Tensors,
+        weights: WithBlocks<'_>,
         profile: &ModelProfile,
         recipe: &Recipe,
     ) -> Result<Self> {
         let bits = recipe.quantization.weight_bits;
         let mut profile = profile.clone();
         for layer in profile.layers.iter_mut().filter(|l| l.layer.compressible) {
-            let format = PackedFormat::nearest(bits, layer.layer.fan_in() as usize);
+            let inputs = layer.layer.fan_in() as usize;
+            let blocks = weights.blocks.get(&format!("{}.weight", layer.layer.name));
+            let format = match blocks {
+                Some(blocks) => PackedFormat::of(blocks.format, inputs),
+                None => PackedFormat::nearest(bits, inputs),
+            };
             layer.weight_bits = format.bits();
             layer.activation_bits = if format.is_integer() { 8 } else { 32 };
         }
         Ok(Self {
-            network: architecture.packed(tensors, bits)?,
+            network: architecture.packed(weights, bits)?,
             architecture: architecture.clone(),
             profile,
             recipe: *recipe,
@@ -353,12 +358,18 @@ impl PackedRun {
                 (m + share.matrices, b + share.bytes)
             });
             if matrices > 0 {
+                let stay = match self.recipe.quantization.blocks {
+                    None => "in single precision: the inputs of a row do not fill blocks of 32",
+                    Some(_) => {
+                        "in half or single precision: the inputs of a row do not fill blocks of 32, or of 64 for Q4_1, \
+                         Q5_0 and Q5_1, whose kernels take two blocks at a time"
+                    }
+                };
                 notes.push(format!(
-                    "{matrices} of the matrices ({bytes} bytes) stay in single precision: the inputs of a row do not \
-                     fill blocks of 32"
+                    "{matrices} of the matrices ({bytes} bytes) stay {stay}"
                 ));
             }
-        } else if self.recipe.quantization.weight_bits < 16 {
+        } else if self.recipe.quantization.code_bits() < 16 {
             notes.push(
                 "no matrix has rows that fill blocks of 32, so that all stay in single precision"
                     .to_owned(),
@@ -456,7 +467,8 @@ pub(super) fn packed_speeds(model: &Model) -> Result<Vec<PackedTiming>> {
         recipe.quantization.weight_bits = bits;
         // How long a product takes does not depend on the values of the weights.
         let profile = planner.plan(&recipe);
-        let packed = PackedModel::new(&model.architecture, &model.tensors, &profile, &recipe)?;
+        let weights = WithBlocks::none(&model.tensors);
+        let packed = PackedModel::new(&model.architecture, weights, &profile, &recipe)?;
         for work in packed.works(&scenario) {
             timings.push(PackedTiming {
                 model: model.name.clone(),

@@ -99,19 +99,6 @@ impl Job {
         })
     }
 
-    /// Compresses weights where they are; what is left of them.
-    pub(super) fn run_in_place(self, weights: &mut [f32]) -> Kept {
-        let fan_in = self.matrix.fan_in.max(1);
-        let rows = (TASK / fan_in).max(1);
-        weights
-            .par_chunks_mut(rows * fan_in)
-            .enumerate()
-            .map_init(Vec::new, |original, (task, out)| {
-                self.run_rows(task * rows, out, original)
-            })
-            .sum()
-    }
-
     /// Scales of a row; one unused one where there are none.
     fn groups(&self) -> usize {
         if self.bits <= 8 {
@@ -280,7 +267,7 @@ pub(super) fn numbers<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [
     })
 }
 
-fn contiguous(layout: &Layout) -> Option<Range<usize>> {
+pub(super) fn contiguous(layout: &Layout) -> Option<Range<usize>> {
     let (start, end) = layout.contiguous_offsets()?;
     Some(start..end)
 }

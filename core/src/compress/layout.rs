@@ -19,10 +19,17 @@
 //! all numbers little-endian, and no scales at 16 and 32 bits, where a "code" is the number itself. Which groups have a
 //! scale is known once the codes before it are read. Of the encodings that can hold a layer the smallest is taken.
 //!
-//! Files of version 1, which are still read, have the scales behind the shape, those of all groups.
+//! With a recipe that asks for the block formats of llama.cpp, a compressed tensor is a `U8` tensor of the same name that
+//! holds nothing but its blocks, row by row, as a GGUF has them. The metadata `wattif.blocks` say of each its format and
+//! shape: `{"blk.0.attn_q.weight": {"format": "Q4_K", "shape": [576, 576]}}`. Where no block fits its rows, it is an
+//! ordinary `F16` tensor.
+//!
+//! Files of version 2, which are still read, have no blocks; those of version 1 have the scales behind the shape, those of all groups.
 
 use std::fmt::Write as _;
 use std::iter::Sum;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::StoredFormat;
 use crate::recipe::{Group, Pattern};
@@ -32,19 +39,22 @@ use crate::recipe::{Group, Pattern};
 pub(crate) enum Version {
     /// With a scale for every group, before everything else.
     AllScales,
-    /// As described above.
+    /// As described above, but that no tensor is in blocks.
     ScalesOfNonzero,
+    /// As described above.
+    Blocks,
 }
 
 impl Version {
     /// What is written.
-    pub(super) const WRITTEN: &str = "2";
+    pub(super) const WRITTEN: &str = "3";
 
     /// The version that the metadata of a packed file states; the error is the fact without the path.
     pub(crate) fn stated(version: Option<&String>) -> Result<Self, String> {
         match version.map(String::as_str) {
             Some("1") => Ok(Self::AllScales),
-            Some(Self::WRITTEN) => Ok(Self::ScalesOfNonzero),
+            Some("2") => Ok(Self::ScalesOfNonzero),
+            Some(Self::WRITTEN) => Ok(Self::Blocks),
             Some(other) => Err(format!(
                 "packed format {other} is not known; this program reads formats 1 to {}",
                 Self::WRITTEN
@@ -113,6 +123,18 @@ pub(super) enum Storage {
     Packed(Zeros),
     /// As the original's file holds it; this program writes no such file.
     Blocks,
+    /// In blocks of llama.cpp.
+    Coded,
+}
+
+/// What the metadata say of a tensor in blocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InBlocks {
+    /// Name of the format.
+    pub(super) format: String,
+    /// Shape of the tensor.
+    pub(super) shape: Vec<usize>,
 }
 
 /// A weight matrix: the output dimension against all others.
@@ -273,11 +295,11 @@ pub(super) fn header(metadata: &str, entries: &[Entry<'_>]) -> String {
             Storage::Single => "F32",
             Storage::Half(StoredFormat::Half) => "F16",
             Storage::Half(StoredFormat::Brain) => "BF16",
-            Storage::Packed(_) | Storage::Blocks => "U8",
+            Storage::Packed(_) | Storage::Blocks | Storage::Coded => "U8",
         };
         // Writing to a String cannot fail.
         let _ = match entry.storage {
-            Storage::Packed(_) | Storage::Blocks => {
+            Storage::Packed(_) | Storage::Blocks | Storage::Coded => {
                 write!(text, ":{{\"dtype\":\"{dtype}\",\"shape\":[{}]", entry.bytes)
             }
             _ => write!(

@@ -2,8 +2,10 @@
 //! really does it, [`Compressor::export`] writes the packed file whose size both state, and [`unpack`] reads it back.
 //! Distillation, which chooses the network before its weights are compressed, is apart.
 
+mod blocks;
 pub mod distill;
 mod fuse;
+mod ggml;
 mod layout;
 mod on_demand;
 mod originals;
@@ -31,6 +33,7 @@ use crate::model::Tensors;
 use crate::profile::{Layer, ModelProfile};
 use crate::recipe::{Pattern, Pruning, Quantization, Recipe, Scope};
 
+pub use self::blocks::{BlockTensor, LayerFormat, layer_formats};
 pub(crate) use self::layout::{CHECKSUM_KEY, VERSION_KEY, Version};
 pub(crate) use self::on_demand::OnDemand;
 pub use self::originals::Originals;
@@ -70,6 +73,8 @@ pub struct Compressed {
     /// All tensors of the model, single precision, rounded to what the recipe leaves of them: ready to run. Tensors that
     /// the recipe does not touch are shared with the original.
     pub tensors: Tensors,
+    /// The codes of the compressible tensors by name, where the recipe asks for blocks.
+    pub blocks: BTreeMap<String, BlockTensor>,
     /// The layers with their zeros counted and the bytes that [`Compressor::export`] would write.
     pub profile: ModelProfile,
 }
@@ -163,6 +168,8 @@ impl Compressor {
             scales: 0,
         };
         let mut kept: Vec<Kept> = self.planner.layers().iter().map(untouched).collect();
+        let formats = self.planner.formats(&recipe);
+        let mut blocks = BTreeMap::new();
         for (i, (&layer, weights)) in self.weights.iter_mut().enumerate() {
             if cancelled() {
                 return Err(Error::Cancelled);
@@ -172,15 +179,24 @@ impl Compressor {
                 weight_bits: self.planner.bits_of(&recipe, layer),
                 ..recipe.quantization
             };
+            let format = formats.get(layer).copied().flatten();
             let original = self.originals.tensor(&weights.name)?;
-            let tensor = match weights.run(&original, pruning, quantization, &mut kept[layer])? {
-                Some(tensor) => tensor,
-                None => original,
-            };
+            let written = format.is_some();
+            let new = weights.run(&original, pruning, quantization, written, &mut kept[layer])?;
+            let tensor = new.unwrap_or(original);
+            if let Some(choice) = format {
+                let (nonzero, coded) = blocks::round(&tensor, choice.format)?;
+                kept[layer].nonzero = nonzero;
+                blocks.insert(weights.name.clone(), coded);
+            }
             tensors.insert(weights.name.clone(), tensor);
         }
         let profile = self.planner.profile(&recipe, &kept);
-        Ok(Compressed { tensors, profile })
+        Ok(Compressed {
+            tensors,
+            blocks,
+            profile,
+        })
     }
 
     /// Gives compressed weights back, so that the next compression writes over them instead of asking for fresh memory.
@@ -194,6 +210,26 @@ impl Compressor {
                     && tensor.elem_count() == weights.matrix.len()
             });
         }
+    }
+
+    /// Compresses, and gives the weights as a file of llama.cpp can hold them: in the blocks that the recipe asks for, or in
+    /// half precision.
+    ///
+    /// # Errors
+    /// As [`Self::compress`]; [`Error::Infeasible`] where such a file cannot hold what the recipe asks for, with the
+    /// nearest format that it can.
+    pub fn in_blocks(&mut self, recipe: &Recipe) -> Result<Compressed> {
+        let recipe = recipe.canonical();
+        blocks::check(&recipe)?;
+        let mut compressed = self.compress(&recipe, &|| false)?;
+        if recipe.quantization.blocks.is_none() {
+            for weights in self.weights.values() {
+                let tensor = &compressed.tensors[&weights.name];
+                let halves = with_numbers(&tensor.contiguous()?, blocks::halves)?;
+                compressed.blocks.insert(weights.name.clone(), halves);
+            }
+        }
+        Ok(compressed)
     }
 
     /// Compresses and writes the packed file, completely or not at all. Returns its bytes, which are those that the
@@ -293,16 +329,18 @@ impl Weights {
             .get_or_insert_with(|| numbers.iter().filter(|&&number| number != 0.0).count() as u64)
     }
 
-    /// The compressed tensor and, in `kept`, what is left of its weights; `None` if it is the original.
+    /// The compressed tensor and, in `kept`, what is left of its weights; `None` if it is the original, which is never
+    /// given where it is to be `written` on.
     fn run(
         &mut self,
         original: &Tensor,
         prune: Prune,
         quantization: Quantization,
+        written: bool,
         kept: &mut Kept,
     ) -> Result<Option<Tensor>> {
         let bits = quantization.weight_bits;
-        if matches!(prune, Prune::None) && bits == 32 {
+        if matches!(prune, Prune::None) && bits == 32 && !written {
             if self.nonzero.is_none() {
                 self.nonzero = with_numbers(original, fuse::check)?;
             }

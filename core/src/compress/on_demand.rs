@@ -6,14 +6,16 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use super::blocks::Choice;
 use super::layout::Kept;
 use super::originals::OriginalRows;
 use super::prune::Cut;
-use super::{Compressor, Prune, fuse, pruning_of, quantize};
+use super::{Compressor, Prune, blocks, fuse, pruning_of, quantize};
 use crate::error::{Error, Result};
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
 use crate::run::{MatrixRows, Weights};
+use crate::weights::StoredFormat;
 
 /// A recipe's weights, made when they are asked for; the same numbers as [`Compressor::compress`] gives.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct OnDemand<'a> {
     /// The layer, and its place among those that are compressed, by the name of its weights.
     layers: HashMap<&'a str, (usize, usize)>,
     cuts: Vec<Cut>,
+    /// By layer, the blocks that the recipe asks for.
+    formats: Vec<Option<Choice>>,
     /// What is left of each layer that was asked for.
     kept: Mutex<Vec<Option<Kept>>>,
 }
@@ -47,6 +51,7 @@ impl Compressor {
                 .map(|(place, (&layer, weights))| (weights.name.as_str(), (layer, place)))
                 .collect(),
             cuts,
+            formats: self.planner.formats(&recipe),
             kept: Mutex::new(vec![None; self.planner.layers().len()]),
             compressor: self,
         })
@@ -98,10 +103,28 @@ impl OnDemand<'_> {
 
 /// What is done to a layer.
 #[derive(Debug, Clone, Copy)]
-enum Work {
-    /// Nothing.
-    None,
-    Job(fuse::Job),
+struct Work {
+    /// Pruning and rounding to integers or half precision.
+    job: Option<fuse::Job>,
+    /// The blocks that the result is rounded to.
+    blocks: Option<StoredFormat>,
+}
+
+impl Work {
+    /// Does it to some whole rows, from row `first` on; `room` is room for a copy of them.
+    fn run(&self, first: usize, rows: &mut [f32], room: &mut Vec<f32>) -> Result<Kept> {
+        let mut kept = match self.job {
+            Some(job) => job.run_rows(first, rows, room),
+            None => Kept {
+                nonzero: quantize::count_nonzero(rows),
+                scales: 0,
+            },
+        };
+        if let Some(format) = self.blocks {
+            (kept.nonzero, _) = blocks::round_numbers(rows, format)?;
+        }
+        Ok(kept)
+    }
 }
 
 impl OnDemand<'_> {
@@ -111,16 +134,16 @@ impl OnDemand<'_> {
         let weights = self.compressor.weights.get(&layer)?;
         let prune = pruning_of(&self.recipe, self.cuts.get(place).copied());
         let bits = self.compressor.planner.bits_of(&self.recipe, layer);
-        if matches!(prune, Prune::None) && bits == 32 {
-            return Some((layer, Work::None));
-        }
-        let job = fuse::Job {
+        let changed = !matches!(prune, Prune::None) || bits != 32;
+        let job = changed.then(|| fuse::Job {
             matrix: weights.matrix,
             prune,
             bits,
             group: weights.matrix.group(self.recipe.quantization.group),
-        };
-        Some((layer, Work::Job(job)))
+        });
+        let choice = self.formats.get(layer).copied().flatten();
+        let blocks = choice.map(|choice| choice.format);
+        Some((layer, Work { job, blocks }))
     }
 
     fn note(&self, layer: usize, change: impl FnOnce(Option<Kept>) -> Kept) {
@@ -135,10 +158,7 @@ impl Weights for OnDemand<'_> {
     fn numbers(&self, name: &str) -> Result<Vec<f32>> {
         let mut numbers = self.compressor.originals.numbers(name)?;
         if let Some((layer, work)) = self.work(name) {
-            let kept = match work {
-                Work::None => untouched(&numbers),
-                Work::Job(job) => job.run_in_place(&mut numbers),
-            };
+            let kept = work.run(0, &mut numbers, &mut Vec::new())?;
             self.note(layer, |_| kept);
         }
         Ok(numbers)
@@ -180,21 +200,14 @@ impl MatrixRows for LayerRows<'_> {
         let first = rows.start;
         self.original.read(rows, out)?;
         if let Some((layer, work)) = self.work {
-            let new = match work {
-                Work::None => untouched(out),
-                Work::Job(job) => ORIGINAL.with_borrow_mut(|room| job.run_rows(first, out, room)),
-            };
+            // Taken, for rounding to blocks may run another part of the work on this thread meanwhile.
+            let mut room = ORIGINAL.take();
+            let new = work.run(first, out, &mut room)?;
+            ORIGINAL.set(room);
             self.all.note(layer, |kept| {
                 [kept.unwrap_or_default(), new].into_iter().sum()
             });
         }
         Ok(())
-    }
-}
-
-fn untouched(numbers: &[f32]) -> Kept {
-    Kept {
-        nonzero: quantize::count_nonzero(numbers),
-        scales: 0,
     }
 }

@@ -59,6 +59,13 @@ fn write_to(
         let Some(tensor) = compressed.tensors.get(&file.name) else {
             return Err(compute(format!("tensor {} is missing", file.name)));
         };
+        if entry.storage == Storage::Coded {
+            let Some(coded) = compressed.blocks.get(&file.name) else {
+                return Err(compute(format!("tensor {} has no blocks", file.name)));
+            };
+            out.put(&coded.bytes)?;
+            continue;
+        }
         let bytes = with_numbers(&tensor.contiguous().map_err(compute)?, |weights| {
             let contents = file
                 .compressible

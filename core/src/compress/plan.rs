@@ -1,9 +1,14 @@
 //! What a recipe would give, from shapes alone: the curves that are drawn over the whole range of a slider before
 //! anything is measured.
 
+mod blocks;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+pub(super) use self::blocks::BLOCKS_KEY;
+use self::blocks::untouched;
+use super::blocks::{Choice, bytes, keeps_zeros};
 use super::layout::{
     self, CHECKSUM_KEY, Contents, Entry, Kept, Matrix, NO_CHECKSUM, Storage, Version,
 };
@@ -144,21 +149,6 @@ impl Planner {
         self
     }
 
-    /// The same for an original whose file holds these tensors in blocks of integers: so they stay where a recipe leaves
-    /// the weights as they are. What it prunes without rounding is single precision.
-    #[must_use]
-    pub fn in_blocks(mut self, blocks: &BTreeMap<String, Blocks>) -> Self {
-        for tensor in &mut self.tensors {
-            tensor.blocks = blocks.get(&tensor.name).cloned();
-        }
-        self
-    }
-
-    /// Whether a recipe leaves weights in the blocks of the original's file, which only that file holds.
-    pub fn leaves_blocks(&self, recipe: &Recipe) -> bool {
-        untouched(recipe) && self.tensors.iter().any(|tensor| tensor.blocks.is_some())
-    }
-
     /// The same with the network's shapes, which profiles then carry: how it is served is predicted from those.
     #[must_use]
     pub fn shaped_like(mut self, network: Option<Network>) -> Self {
@@ -194,16 +184,19 @@ impl Planner {
     /// whose largest weight it takes.
     pub fn plan(&self, recipe: &Recipe) -> ModelProfile {
         let recipe = recipe.canonical();
+        let formats = self.formats(&recipe);
+        let choice = |layer: usize| formats.get(layer).copied().flatten();
         let kept: Vec<Kept> = self
             .layers
             .iter()
-            .map(|layer| self.kept(&recipe, layer))
+            .enumerate()
+            .map(|(i, layer)| self.kept(&recipe, layer, choice(i)))
             .collect();
         self.profile(&recipe, &kept)
     }
 
     /// What a canonical recipe is expected to leave of a layer's weights.
-    fn kept(&self, recipe: &Recipe, layer: &Layer) -> Kept {
+    fn kept(&self, recipe: &Recipe, layer: &Layer, choice: Option<Choice>) -> Kept {
         if !layer.compressible {
             return Kept {
                 nonzero: layer.weights(),
@@ -213,6 +206,13 @@ impl Planner {
         let matrix = Matrix::of(&layer.shape);
         let group = matrix.group(recipe.quantization.group);
         let pruned = pruned(recipe, matrix);
+        if choice.is_some_and(|choice| !keeps_zeros(choice.format)) {
+            // Zeros become steps from the least weight of their group; few of these are zero.
+            return Kept {
+                nonzero: layer.weights(),
+                scales: 0,
+            };
+        }
         let (zeros, empty) = match self.survey.get(&layer.name) {
             Some(survey) => (
                 survey.zeros(recipe, matrix, pruned),
@@ -258,6 +258,8 @@ impl Planner {
                 others[layer].1 += file.shape.iter().product::<usize>() as u64;
             }
         }
+        let formats = self.formats(recipe);
+        let choice = |layer: usize| formats.get(layer).copied().flatten();
         let layers = self
             .layers
             .iter()
@@ -268,13 +270,10 @@ impl Planner {
                 |(((i, layer), (&kept, stored_bytes)), (width, others))| LayerProfile {
                     nonzero: kept.nonzero,
                     // What enters the other layers is not rounded either: see `Architecture::forward`.
-                    weight_bits: if layer.compressible {
-                        match self.blocks_left(recipe, i) {
-                            Some(blocks) => blocks.bits,
-                            None => self.bits_of(recipe, i).min(width),
-                        }
-                    } else {
-                        width
+                    weight_bits: match self.held(recipe, i, choice(i)) {
+                        _ if !layer.compressible => width,
+                        Some((bits, _)) => bits,
+                        None => self.bits_of(recipe, i).min(width),
                     },
                     other_bits: match others {
                         (_, 0) => f64::from(SINGLE),
@@ -285,12 +284,13 @@ impl Planner {
                     } else {
                         32
                     },
-                    pattern: pattern(recipe, layer),
-                    scales: match self.blocks_left(recipe, i) {
+                    pattern: pattern(recipe, layer)
+                        .filter(|_| choice(i).is_none_or(|choice| keeps_zeros(choice.format))),
+                    scales: match self.held(recipe, i, choice(i)) {
                         // Whatever is not codes, in numbers of 16 bits.
-                        Some(blocks) => {
-                            let codes = layer.weights() * u64::from(blocks.bits);
-                            (8 * blocks.bytes).saturating_sub(codes) / 16
+                        Some((bits, bytes)) => {
+                            let codes = layer.weights() * u64::from(bits);
+                            (8 * bytes).saturating_sub(codes) / 16
                         }
                         None => kept.scales,
                     },
@@ -316,9 +316,11 @@ impl Planner {
 
     /// How each tensor is stored, in the order of the file.
     pub(super) fn entries(&self, recipe: &Recipe, kept: &[Kept]) -> Vec<Entry<'_>> {
+        let formats = self.formats(recipe);
         self.tensors
             .iter()
             .map(|file| {
+                let choice = |layer: usize| formats.get(layer).copied().flatten();
                 let (storage, bytes) = match file.compressible {
                     None => {
                         let elements = file.shape.iter().product::<usize>() as u64;
@@ -330,6 +332,14 @@ impl Planner {
                     Some(_) if untouched(recipe) && file.blocks.is_some() => {
                         let bytes = file.blocks.as_ref().map_or(0, |blocks| blocks.bytes);
                         (Storage::Blocks, bytes)
+                    }
+                    Some(i) if let Some(Choice { format, .. }) = choice(i) => {
+                        let elements = file.shape.iter().product::<usize>() as u64;
+                        let storage = match format.bits_of_codes() {
+                            Some(_) => Storage::Coded,
+                            None => Storage::Half(StoredFormat::Half),
+                        };
+                        (storage, bytes(format, elements))
                     }
                     Some(i) => self.contents(recipe, i, kept[i]).smallest(),
                 };
@@ -346,12 +356,6 @@ impl Planner {
     fn file_of(&self, layer: usize) -> Option<&FileTensor> {
         let mut files = self.tensors.iter();
         files.find(|file| file.compressible == Some(layer))
-    }
-
-    /// The blocks of the original's file that hold a layer's weights after a recipe too.
-    fn blocks_left(&self, recipe: &Recipe, layer: usize) -> Option<&Blocks> {
-        let file = untouched(recipe).then(|| self.file_of(layer)).flatten();
-        file.and_then(|file| file.blocks.as_ref())
     }
 
     /// Bits that a recipe leaves of a layer's weights. Pruned weights that were in blocks of integers do not fit these any
@@ -391,6 +395,7 @@ impl Planner {
     /// The inside of the `__metadata__` object, with room for a checksum.
     pub(super) fn metadata(&self, recipe: &Recipe) -> String {
         let mut metadata = self.metadata.clone();
+        self.say_blocks(recipe, &mut metadata);
         metadata.push_str("\"wattif.recipe\":");
         // A recipe of numbers and unit variants always has a JSON text.
         layout::push_string(
@@ -403,11 +408,6 @@ impl Planner {
         layout::push_string(&mut metadata, NO_CHECKSUM);
         metadata
     }
-}
-
-/// Whether a recipe leaves the weights as they are.
-fn untouched(recipe: &Recipe) -> bool {
-    recipe.pruning.sparsity == 0.0 && recipe.quantization.weight_bits == SINGLE
 }
 
 /// The profile of a recipe when only the layers of a model are known, not the names of its tensors: each layer counts as

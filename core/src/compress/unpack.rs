@@ -1,5 +1,6 @@
 //! Reading a packed file back. Every byte is covered by the checksum, and every length is checked before it is used.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -8,11 +9,15 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
-use super::layout::{CHECKSUM_KEY, Matrix, NO_CHECKSUM, PREFIX, VERSION_KEY, Version, Zeros};
+use super::layout::{
+    CHECKSUM_KEY, InBlocks, Matrix, NO_CHECKSUM, PREFIX, VERSION_KEY, Version, Zeros,
+};
+use super::plan::BLOCKS_KEY;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Architecture, StoredFormat, Tensors, check_recipe, check_values, hex};
-use crate::recipe::Recipe;
+use crate::recipe::{BlockFormat, Recipe};
+use crate::weights;
 
 /// What a packed file holds.
 #[derive(Debug, Clone)]
@@ -60,12 +65,18 @@ pub(crate) fn unpack_bytes(bytes: &[u8]) -> std::result::Result<Unpacked, String
     let recipe = serde_json::from_str(string("wattif.recipe")?)
         .map_err(|error| format!("its recipe cannot be read ({error})"))?;
     check_recipe(&recipe)?;
+    let in_blocks = in_blocks(strings.get(BLOCKS_KEY))?;
     let mut tensors = Tensors::new();
     for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.iter() {
         let (numbers, shape) = match view.dtype() {
             Dtype::F32 => (singles(view.data()), view.shape().to_vec()),
             Dtype::F16 => (halves(view.data()), view.shape().to_vec()),
             Dtype::BF16 => (brains(view.data()), view.shape().to_vec()),
+            Dtype::U8 if let Some(stored) = in_blocks.get(name) => {
+                let numbers = blocks(view.data(), stored)
+                    .ok_or_else(|| format!("tensor {name} is not in the blocks that it says"))?;
+                (numbers, stored.shape.clone())
+            }
             Dtype::U8 => packed(view.data(), version)
                 .ok_or_else(|| format!("tensor {name} is not packed correctly"))?,
             other => return Err(format!("tensor {name} has the unexpected type {other}")),
@@ -81,6 +92,41 @@ pub(crate) fn unpack_bytes(bytes: &[u8]) -> std::result::Result<Unpacked, String
         recipe,
         tensors,
     })
+}
+
+/// Which tensors are in blocks, by name.
+fn in_blocks(text: Option<&String>) -> std::result::Result<BTreeMap<String, InBlocks>, String> {
+    text.map_or_else(
+        || Ok(BTreeMap::new()),
+        |text| {
+            serde_json::from_str(text)
+                .map_err(|error| format!("its list of blocks cannot be read ({error})"))
+        },
+    )
+}
+
+/// The weights of a tensor in blocks; `None` if its lengths do not fit together or its format is none that is written.
+fn blocks(bytes: &[u8], stored: &InBlocks) -> Option<Vec<f32>> {
+    let format: BlockFormat = stored
+        .format
+        .parse()
+        .ok()
+        .filter(|f: &BlockFormat| !f.is_mix())?;
+    let (elements, block) = (
+        format.base().elements_per_block(),
+        format.base().bytes_per_block(),
+    );
+    let all = stored
+        .shape
+        .iter()
+        .try_fold(1_usize, |n, &d| n.checked_mul(d))?;
+    let row = Matrix::of(&stored.shape).fan_in;
+    if !row.is_multiple_of(elements) || (all / elements).checked_mul(block)? != bytes.len() {
+        return None;
+    }
+    let mut numbers = vec![0.0; all];
+    weights::decode(format.base(), bytes, &mut numbers).ok()?;
+    Some(numbers)
 }
 
 /// Compares the checksum of the file, taken with zeros in its own place, with what the file states.
@@ -162,7 +208,7 @@ pub(super) fn packed(bytes: &[u8], version: Version) -> Option<(Vec<f32>, Vec<us
         format,
     };
     let mut weights = decoder.codes(zeros, &mut rest)?;
-    if has_scales && version == Version::ScalesOfNonzero {
+    if has_scales && version != Version::AllScales {
         scales = std::mem::take(&mut rest);
     }
     if has_scales {
@@ -183,7 +229,7 @@ fn scale(
     let mut halves = halves.iter();
     for row in codes.chunks_mut(fan_in.max(1)) {
         for group in row.chunks_mut(group) {
-            if version == Version::ScalesOfNonzero && group.iter().all(|&code| code == 0.0) {
+            if version != Version::AllScales && group.iter().all(|&code| code == 0.0) {
                 continue;
             }
             let scale = f16::from_le_bytes(*halves.next()?).to_f32();

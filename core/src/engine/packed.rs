@@ -8,10 +8,12 @@ use crate::error::{Error, Result};
 use crate::evaluate::Accumulator;
 use crate::power::Meter;
 use crate::recipe::Recipe;
+use crate::run::WithBlocks;
 use crate::scenario::Scenario;
 
 impl Engine {
-    /// Compresses the weights as the recipe says, packs them in the stored formats nearest to its bits, and runs the whole
+    /// Compresses the weights as the recipe says, packs them in the stored formats nearest to its bits (in its blocks,
+    /// exactly as they are, where it asks for blocks), and runs the whole
     /// network through candle's kernels for these: quality on the coarse subset, then speed and energy of one unit of work
     /// at a time, of the scenario's batch, and for language models of reading a text. Where no student of the wanted ratio
     /// is finished, the nearest one stands in. The observer is asked between runs.
@@ -46,7 +48,10 @@ impl Engine {
         let compressed = lock(&network.compressor).compress(recipe, &|| observer.cancelled())?;
         let packed = PackedModel::new(
             &network.architecture,
-            &compressed.tensors,
+            WithBlocks {
+                tensors: &compressed.tensors,
+                blocks: &compressed.blocks,
+            },
             &compressed.profile,
             recipe,
         );
@@ -170,7 +175,10 @@ mod tests {
                 .unwrap();
             PackedModel::new(
                 &network.architecture,
-                &compressed.tensors,
+                WithBlocks {
+                    tensors: &compressed.tensors,
+                    blocks: &compressed.blocks,
+                },
                 &compressed.profile,
                 &recipe,
             )
@@ -233,8 +241,13 @@ mod tests {
         assert_eq!(error, Error::Cancelled);
         let model = engine.model();
         let profile = engine.predict(&recipe).unwrap();
-        let packed =
-            PackedModel::new(&model.architecture, &model.tensors, &profile, &recipe).unwrap();
+        let packed = PackedModel::new(
+            &model.architecture,
+            WithBlocks::none(&model.tensors),
+            &profile,
+            &recipe,
+        )
+        .unwrap();
         let expected = [
             Work::Write {
                 batch: 1,

@@ -14,7 +14,7 @@ use super::families::{
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
 use crate::profile::{Layer, Unit};
-use crate::run::{Network, PackedNetwork};
+use crate::run::{Network, PackedNetwork, WithBlocks};
 use crate::serving::architecture::{Architecture as Outlined, Shape};
 
 /// How a model runs: the family and its shape.
@@ -247,13 +247,13 @@ impl Architecture {
         Network::new(&self.graph(), tensors, activation_bits)
     }
 
-    /// The same with every matrix in the block format nearest to `bits`.
+    /// The same with every matrix in the blocks that it is in, else in the block format nearest to `bits`.
     ///
     /// # Errors
     /// As [`Self::forward`].
-    pub(crate) fn packed(&self, tensors: &Tensors, bits: u8) -> Result<PackedNetwork> {
-        self.check(tensors)?;
-        PackedNetwork::new(&self.graph(), tensors, bits)
+    pub(crate) fn packed(&self, weights: WithBlocks<'_>, bits: u8) -> Result<PackedNetwork> {
+        self.check(weights.tensors)?;
+        PackedNetwork::new(&self.graph(), &weights, bits)
     }
 
     fn check(&self, tensors: &Tensors) -> Result<()> {

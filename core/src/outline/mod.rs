@@ -306,7 +306,7 @@ impl Outline {
             if stored.bits != published.weights {
                 *layer = own.clone();
             }
-            if recipe.quantization.weight_bits >= stored.bits {
+            if recipe.quantization.code_bits() >= stored.bits {
                 as_published(layer, stored);
             }
         }
@@ -398,6 +398,7 @@ fn limited(recipe: &Recipe, weights: u8, activations: u8) -> Recipe {
         quantization: Quantization {
             weight_bits: recipe.quantization.weight_bits.min(weights),
             activation_bits: recipe.quantization.activation_bits.min(activations),
+            blocks: (recipe.quantization.blocks).filter(|format| format.bits() < weights),
             ..recipe.quantization
         },
         ..*recipe

@@ -7,6 +7,18 @@ use crate::recipe::{Group, Pattern};
 /// A version 1 file as it was first written; it must load for as long as the program lives.
 const FIRST: &str = include_str!("../../tests/fixtures/preset-v1.ron");
 
+#[test]
+fn blocks_are_kept_and_their_absence_is_not_written() {
+    let mut preset = sample();
+    assert!(!preset.to_ron().unwrap().contains("blocks"));
+    for format in crate::recipe::BlockFormat::ALL {
+        preset.recipe.quantization.blocks = Some(format);
+        let text = preset.to_ron().unwrap();
+        assert!(text.contains(&format.to_string()), "{text}");
+        assert_eq!(Preset::parse(&text).unwrap().recipe, preset.recipe);
+    }
+}
+
 fn sample() -> Preset {
     let spread = |typical: f64| Range {
         low: typical * 0.5,
@@ -181,7 +193,7 @@ fn broken_presets_say_what_is_wrong_and_where() {
         ),
         (
             &format!("({head}, recipe: (quantization: (colour: 1)))"),
-            "the quantization has no field 'colour'; it has weight_bits, group, activation_bits (line 1, column 110)",
+            "the quantization has no field 'colour'; it has weight_bits, group, activation_bits, blocks (line 1, column 110)",
         ),
         (
             &format!("({head},\n recipe: (pruning: (pattern: TwoOfThree)))"),

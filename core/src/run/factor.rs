@@ -9,6 +9,7 @@ use super::lower::Held;
 use super::matrix::{Finish, Matrix, Product, Rows};
 use super::packed::PackedMatrix;
 use super::weights::MatrixRows;
+use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
 
 /// A matrix `[outputs, inputs]` to multiply rows with.
@@ -37,6 +38,18 @@ pub(super) struct Multiply<'a> {
 }
 
 impl Factor {
+    /// Weights in stored blocks, exactly as they are; see [`PackedMatrix::of_blocks`].
+    ///
+    /// # Errors
+    /// The blocks do not fill the matrix.
+    pub(super) fn of_blocks(
+        shape: (usize, usize),
+        coded: &BlockTensor,
+        taps: usize,
+    ) -> Result<Self> {
+        PackedMatrix::of_blocks(shape, coded, taps, false).map(Self::Packed)
+    }
+
     /// Lays out weights, or packs them in the format nearest to so many bits.
     ///
     /// # Errors
@@ -76,7 +89,9 @@ impl Factor {
             }
             Self::Packed(weights) => {
                 let (outputs, inputs) = weights.shape();
-                let products = weights.run(&gathered(inputs, &job))?;
+                let mut rows = gathered(inputs, &job);
+                by_channel(&mut rows, inputs, weights.taps());
+                let products = weights.run(&rows)?;
                 finish(&products, outputs, &mut job);
                 Ok(())
             }
@@ -96,6 +111,20 @@ fn gathered(inputs: usize, job: &Multiply<'_>) -> Vec<f32> {
         }
     }
     rows
+}
+
+/// Puts rows whose numbers lie tap by tap channel by channel.
+fn by_channel(rows: &mut [f32], inputs: usize, taps: usize) {
+    if taps < 2 {
+        return;
+    }
+    let channels = inputs / taps;
+    for row in rows.chunks_exact_mut(inputs) {
+        let whole = row.to_vec();
+        for (at, number) in row.iter_mut().enumerate() {
+            *number = whole[at % taps * channels + at / taps];
+        }
+    }
 }
 
 /// Puts products where they go, row by row.

@@ -9,9 +9,11 @@ use std::ops::Range;
 use self::kernels::turning;
 use self::shapes::{Known, Shape, place, refuse, results, size};
 use super::factor::Table;
+use super::packed::PackedMatrix;
 use super::program::{Layout, Place, Plane, Program};
 use super::steps::{Map, Pool, Step};
 use super::weights::{MatrixRows, Weights};
+use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Graph, Input, Node, Op, Role, Rotary};
 
@@ -268,6 +270,15 @@ impl Lowering<'_> {
         Ok(copy)
     }
 
+    /// The blocks that a node's weights are run from.
+    fn coded(&self, node: &Node) -> Option<&BlockTensor> {
+        if !matches!(self.widths.held, Held::Blocks(_)) {
+            return None;
+        }
+        let owner = node.shares.as_ref().unwrap_or(&node.name);
+        self.weights.blocks(&format!("{owner}.weight"))
+    }
+
     fn numbers(&self, node: &Node, part: &str, len: usize) -> Result<Vec<f32>> {
         let owner = node.shares.as_ref().unwrap_or(&node.name);
         let name = format!("{owner}.{part}");
@@ -285,14 +296,18 @@ impl Lowering<'_> {
         match &node.op {
             Op::Embedding { rows, width } => {
                 let (rows, width) = (size(*rows), size(*width));
-                let matrix = self.matrix(node, rows * width)?;
-                let table = match (self.tokens, node.role) {
-                    (Some(tokens), Role::Embedding) => {
-                        // Whoever looks up another's weights leaves it to that one to ask for all of them.
-                        let all = node.shares.is_none();
-                        Table::of_tokens((rows, width), matrix.as_ref(), tokens, all)?
+                let table = if let Some(coded) = self.coded(node) {
+                    Table::Packed(PackedMatrix::of_blocks((rows, width), coded, 1, true)?)
+                } else {
+                    let matrix = self.matrix(node, rows * width)?;
+                    match (self.tokens, node.role) {
+                        (Some(tokens), Role::Embedding) => {
+                            // Whoever looks up another's weights leaves it to that one to ask for all of them.
+                            let all = node.shares.is_none();
+                            Table::of_tokens((rows, width), matrix.as_ref(), tokens, all)?
+                        }
+                        _ => Table::new((rows, width), matrix.as_ref(), self.widths.held)?,
                     }
-                    _ => Table::new((rows, width), matrix.as_ref(), self.widths.held)?,
                 };
                 let out = self.give(i);
                 self.steps.push(match node.role {

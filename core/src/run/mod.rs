@@ -22,6 +22,8 @@ mod streamed;
 mod tests;
 mod weights;
 
+use std::collections::BTreeMap;
+
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
@@ -35,8 +37,10 @@ pub(crate) use weights::{MatrixRows, OfSource, Weights};
 use self::lower::{Held, Widths};
 use self::matrix::{Matrix, Product};
 use self::program::{Frame, Program};
+use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
 use crate::graph::{Extent, Graph, Input};
+use crate::model::Tensors;
 
 /// Images that a core takes at least at a time.
 const GRAIN: usize = 8;
@@ -44,6 +48,40 @@ const GRAIN: usize = 8;
 /// A network ready to run.
 #[derive(Debug)]
 pub struct Network(Program);
+
+/// Tensors, some of which are in blocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WithBlocks<'a> {
+    /// All tensors in single precision.
+    pub(crate) tensors: &'a Tensors,
+    /// Those in blocks, by name.
+    pub(crate) blocks: &'a BTreeMap<String, BlockTensor>,
+}
+
+impl<'a> WithBlocks<'a> {
+    /// Tensors of which none is in blocks.
+    pub(crate) fn none(tensors: &'a Tensors) -> Self {
+        static NONE: BTreeMap<String, BlockTensor> = BTreeMap::new();
+        Self {
+            tensors,
+            blocks: &NONE,
+        }
+    }
+}
+
+impl Weights for WithBlocks<'_> {
+    fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+        self.tensors.numbers(name)
+    }
+
+    fn matrix(&self, name: &str) -> Result<Box<dyn MatrixRows + '_>> {
+        self.tensors.matrix(name)
+    }
+
+    fn blocks(&self, name: &str) -> Option<&BlockTensor> {
+        self.blocks.get(name)
+    }
+}
 
 impl Network {
     /// Lays out the weights. With fewer than 32 `activation_bits` what enters each compressible matrix is rounded: 16 to

@@ -2,7 +2,6 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::model::Tensors;
 use crate::model::{
     Architecture, Block, BlockKind, CnnConfig, DecoderConfig, Form, GptConfig, Number,
     ResidualConfig, Stage, Stem,

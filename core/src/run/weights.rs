@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
 use crate::model::Tensors;
 use crate::weights::Source;
@@ -19,6 +20,11 @@ pub(crate) trait Weights: Sync {
     /// # Errors
     /// There is none of that name.
     fn matrix(&self, name: &str) -> Result<Box<dyn MatrixRows + '_>>;
+
+    /// The blocks that hold a tensor, where it is to be run from them.
+    fn blocks(&self, _name: &str) -> Option<&BlockTensor> {
+        None
+    }
 }
 
 /// Rows of a matrix, on any core.

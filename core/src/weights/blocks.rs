@@ -1,12 +1,10 @@
 //! Decoding of stored elements into single precision: numbers, and the rarer blocks of ggml.
 
-#[cfg(test)]
 use std::borrow::Cow;
 
 #[cfg(test)]
 use candle_core::CpuStorage;
-#[cfg(test)]
-use candle_core::quantized::GgmlDType;
+use candle_core::quantized::{GgmlDType, QuantizedType};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
@@ -14,7 +12,7 @@ use super::format::StoredFormat;
 use super::usual;
 
 /// Decodes whole blocks; `stored` has as many as `out` needs.
-pub(super) fn decode(format: StoredFormat, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
+pub(crate) fn decode(format: StoredFormat, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
     use StoredFormat as F;
     if stored.len() / format.bytes_per_block() * format.elements_per_block() != out.len() {
         return Err(format!(
@@ -84,8 +82,30 @@ fn blocks<const BYTES: usize, const ELEMENTS: usize>(
     }
 }
 
-#[cfg(test)]
-pub(super) fn by_candle(kind: GgmlDType, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
+/// The same format of candle, where it is one of integers that it has.
+pub(crate) fn of_candle(format: StoredFormat) -> Option<GgmlDType> {
+    use StoredFormat as F;
+    Some(match format {
+        F::Q4_0 => GgmlDType::Q4_0,
+        F::Q4_1 => GgmlDType::Q4_1,
+        F::Q5_0 => GgmlDType::Q5_0,
+        F::Q5_1 => GgmlDType::Q5_1,
+        F::Q8_0 => GgmlDType::Q8_0,
+        F::Q2_K => GgmlDType::Q2K,
+        F::Q3_K => GgmlDType::Q3K,
+        F::Q4_K => GgmlDType::Q4K,
+        F::Q5_K => GgmlDType::Q5K,
+        F::Q6_K => GgmlDType::Q6K,
+        F::Q8_K => GgmlDType::Q8K,
+        _ => return None,
+    })
+}
+
+/// Stored blocks as candle holds them.
+pub(crate) fn candle_blocks(
+    kind: GgmlDType,
+    stored: &[u8],
+) -> Result<Box<dyn QuantizedType>, String> {
     /// candle reads its blocks in place and wants them at such a place.
     const ALIGNMENT: usize = 8;
     let mut room = Vec::new();
@@ -100,8 +120,12 @@ pub(super) fn by_candle(kind: GgmlDType, stored: &[u8], out: &mut [f32]) -> Resu
         place.copy_from_slice(stored);
         &*place
     };
-    let decoded = kind
-        .from_data(Cow::Borrowed(stored))
+    Ok(kind.from_data(Cow::Borrowed(stored)))
+}
+
+#[cfg(test)]
+pub(super) fn by_candle(kind: GgmlDType, stored: &[u8], out: &mut [f32]) -> Result<(), String> {
+    let decoded = candle_blocks(kind, stored)?
         .dequantize(out.len())
         .map_err(|error| error.to_string())?;
     match decoded {

@@ -125,6 +125,12 @@ impl StoredFormat {
             .map(|(_, format, ..)| *format)
     }
 
+    /// Its number in a GGUF, where it has one.
+    pub(super) fn in_ggml(self) -> Option<u32> {
+        let listed = GGML.iter().find(|(_, format, ..)| *format == self)?;
+        (listed.0 != u32::MAX).then_some(listed.0)
+    }
+
     fn block(self) -> (usize, usize) {
         let listed = GGML.iter().find(|(_, format, ..)| *format == self);
         match (listed, self) {

@@ -74,6 +74,13 @@ impl NumberKind {
         })
     }
 
+    /// Its number in a GGUF.
+    pub(super) fn number_of(self) -> u32 {
+        (0..=12)
+            .find(|number| Self::of(*number) == Some(self))
+            .unwrap_or_default()
+    }
+
     /// Bytes of a number.
     pub(super) fn bytes(self) -> usize {
         match self {

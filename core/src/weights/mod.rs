@@ -18,7 +18,9 @@ mod split;
 #[cfg(test)]
 mod tests;
 mod usual;
+mod write;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::path::Path;
@@ -26,11 +28,13 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+pub(crate) use blocks::{candle_blocks, decode, of_candle};
 pub use format::StoredFormat;
 pub use metadata::{Metadata, Number, Numbers};
 use opened::Opened;
 use place::Place;
 pub(crate) use renamed::Renamed;
+pub use write::{NewTensor, Written, write};
 
 /// Named tensors in their stored format.
 pub trait Source: Send + Sync + Debug {
@@ -51,6 +55,10 @@ pub trait Source: Send + Sync + Debug {
     fn read(&self, tensor: usize) -> Result<Vec<u8>>;
     /// A value of the metadata: typed in a GGUF, a text in safetensors.
     fn metadata(&self, key: &str) -> Option<&Metadata>;
+    /// All metadata by key.
+    fn all_metadata(&self) -> &BTreeMap<String, Metadata>;
+    /// The files that it is read from.
+    fn paths(&self) -> Vec<&Path>;
     /// Bytes of all tensors.
     fn stored_bytes(&self) -> u64;
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::path::Path;
 
 use super::header::Header;
 use super::place::Place;
@@ -96,6 +97,17 @@ impl Source for Opened {
 
     fn metadata(&self, key: &str) -> Option<&Metadata> {
         self.metadata.get(key)
+    }
+
+    fn all_metadata(&self) -> &BTreeMap<String, Metadata> {
+        &self.metadata
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        self.files
+            .iter()
+            .map(|place| place.path.as_path())
+            .collect()
     }
 
     fn stored_bytes(&self) -> u64 {

@@ -1,8 +1,9 @@
 //! Weights under other names than those in their file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 
 use super::{Metadata, Source, StoredFormat, TensorInfo};
 use crate::error::{Error, Result};
@@ -187,6 +188,14 @@ impl Source for Renamed {
                 .flat_map(|value| value.to_le_bytes())
                 .collect()),
         }
+    }
+
+    fn all_metadata(&self) -> &BTreeMap<String, Metadata> {
+        self.source.all_metadata()
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        self.source.paths()
     }
 
     fn metadata(&self, key: &str) -> Option<&Metadata> {

@@ -47,7 +47,11 @@ pub(super) fn conditions(configuration: &Configuration) -> Vec<Cell> {
             }
             .to_owned(),
         ),
-        ("weight_bits", quantization.weight_bits.to_string()),
+        ("weight_bits", quantization.code_bits().to_string()),
+        (
+            "weight_blocks",
+            (quantization.blocks).map_or_else(|| "none".to_owned(), |format| format.name()),
+        ),
         (
             "weights_per_scale",
             match quantization.group {

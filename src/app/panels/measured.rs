@@ -47,8 +47,11 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             return;
         };
         if !current {
-            let bits = run.recipe.quantization.weight_bits;
-            let text = format!("Of an earlier configuration, weights of {bits} bits:");
+            let weights = match run.recipe.quantization.blocks {
+                Some(format) => format!("weights in {format}"),
+                None => format!("weights of {} bits", run.recipe.quantization.weight_bits),
+            };
+            let text = format!("Of an earlier configuration, {weights}:");
             ui.label(RichText::new(text).text_style(theme::emphasis()));
         }
         match hardware::find("this-cpu") {

@@ -2,7 +2,7 @@
 
 use egui::{ComboBox, RichText, Ui};
 use wattif_core::outline::PublishedBits;
-use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
+use wattif_core::recipe::{BlockFormat, Group, Pattern, Recipe, Scope};
 
 use crate::app::axis::Axis;
 use crate::app::command::Action;
@@ -55,7 +55,17 @@ pub(in crate::app) fn slider(
     };
     let value = axis.get(&recipe, &scenario);
     let published = app.model.facts.as_ref().and_then(|facts| facts.published);
+    let blocks = recipe
+        .quantization
+        .blocks
+        .filter(|_| axis == Axis::WeightBits);
+    let profile = app.derived.now.as_ref().map(|now| &now.profile);
     let write = |value: f64| match published {
+        _ if let Some(format) = blocks.filter(|format| value == f64::from(format.bits())) => {
+            let bits = profile.and_then(|profile| profile.bits_per_weight());
+            let bits = bits.unwrap_or_else(|| format.base().bits_per_element());
+            format!("{format}, {} bits", format::trimmed(bits, 3))
+        }
         Some(published) => as_published(axis, value, published),
         None => axis.value_text(value),
     };
@@ -92,7 +102,7 @@ pub(in crate::app) const fn help(axis: Axis) -> &'static str {
     match axis {
         Axis::Sparsity => "Fraction of the weights set to zero, smallest magnitudes first",
         Axis::WeightBits => {
-            "Bits per weight: 1 to 8 are integers with a scale, 16 is half precision, 32 leaves them as they are"
+            "Bits per weight: 1 to 8 are integers with a scale, 16 is half precision, 32 leaves them as they are; the list below has the block formats of llama.cpp too"
         }
         Axis::ActivationBits => {
             "Bits per value passed from layer to layer, quantised with one scale per image or token"
@@ -174,26 +184,43 @@ fn group_name(group: Group) -> String {
 
 fn group(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
     let mut recipe = *recipe;
-    let integer = recipe.quantization.weight_bits <= 8;
-    ui.add_enabled_ui(integer, |ui| {
-        ui.horizontal(|ui| {
-            let label = caption(ui, "One scale per").on_hover_text(glossary::GROUP);
-            let combo = ComboBox::from_id_salt("group")
-                .selected_text(group_name(recipe.quantization.group))
-                .width(126.0)
-                .show_ui(ui, |ui| {
-                    let sizes = [256, 128, 64, 32, 16, 8].map(Group::Size);
-                    for group in std::iter::once(Group::Channel).chain(sizes) {
-                        let chosen = recipe.quantization.group == group;
-                        if ui.selectable_label(chosen, group_name(group)).clicked() {
-                            recipe.quantization.group = group;
-                            queue.push(Action::SetRecipe(recipe, Some(Axis::WeightBits)));
-                        }
+    let own = recipe.quantization;
+    let selected = match own.blocks {
+        Some(format) => format!("block of {format}"),
+        None => group_name(own.group),
+    };
+    ui.horizontal(|ui| {
+        let label = caption(ui, "One scale per").on_hover_text(glossary::GROUP);
+        let combo = ComboBox::from_id_salt("group")
+            .selected_text(selected)
+            .width(126.0)
+            .show_ui(ui, |ui| {
+                let sizes = [256, 128, 64, 32, 16, 8].map(Group::Size);
+                for group in std::iter::once(Group::Channel).chain(sizes) {
+                    let chosen = own.blocks.is_none() && own.group == group;
+                    // Wider weights have no scales.
+                    let scaled = own.code_bits() <= 8;
+                    let choice = egui::Button::selectable(chosen, group_name(group));
+                    if ui.add_enabled(scaled, choice).clicked() {
+                        recipe.quantization.weight_bits = own.code_bits();
+                        recipe.quantization.blocks = None;
+                        recipe.quantization.group = group;
+                        queue.push(Action::SetRecipe(recipe, Some(Axis::WeightBits)));
                     }
-                });
-            let response = combo.response.labelled_by(label.id);
-            glossary::describe(&response, glossary::GROUP);
-        });
+                }
+                for format in BlockFormat::ALL {
+                    let chosen = own.blocks == Some(format);
+                    let mix = if format.is_mix() { "about " } else { "" };
+                    let bits = format::trimmed(format.base().bits_per_element(), 3);
+                    let text = format!("block of {format}, {mix}{bits} bits");
+                    if ui.selectable_label(chosen, text).clicked() {
+                        recipe.quantization.blocks = Some(format);
+                        queue.push(Action::SetRecipe(recipe, Some(Axis::WeightBits)));
+                    }
+                }
+            });
+        let response = combo.response.labelled_by(label.id);
+        glossary::describe(&response, glossary::GROUP);
     });
 }
 

@@ -204,7 +204,7 @@ fn items(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     for command in Command::ALL {
         let begins_group = matches!(
             command,
-            Command::ExportCsv
+            Command::ExportModel
                 | Command::Undo
                 | Command::PinA
                 | Command::Show(Page::WhatIf)

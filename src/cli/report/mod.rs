@@ -1,5 +1,6 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
+mod blocks;
 mod lifecycle;
 mod own;
 mod parts;
@@ -26,6 +27,7 @@ use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
+pub use blocks::BlocksView;
 pub use view::{
     FootprintView, MeasurementView, ModelView, Report, RivalView, SavedView, SavingView,
     SavingsView,
@@ -231,7 +233,10 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
         original: plain,
         compressed: profile,
     };
+    let formats = blocks::plan(profile, &subject.recipe);
     Ok(Report {
+        blocks_summary: blocks::summary(&formats, profile, &subject.recipe),
+        blocks: formats.iter().map(BlocksView::from).collect(),
         understood: Vec::new(),
         training: record.as_ref().map(|r| run.training(r)).transpose()?,
         storage: run.storage(record.as_ref())?,

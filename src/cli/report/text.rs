@@ -129,6 +129,9 @@ fn heading(report: &Report, target: &HardwareTarget, grid: &Grid) -> Vec<String>
             ),
         ]),
     ];
+    if let Some(summary) = &report.blocks_summary {
+        rows.insert(2, row(["Blocks", summary]));
+    }
     if let Some(packed) = &model.packed_with {
         let words = format!(
             "{}; opened as 32-bit numbers, so ask for the same recipe to see the size of the file",

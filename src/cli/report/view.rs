@@ -10,6 +10,7 @@ use wattif_core::scenario::Scenario;
 use wattif_core::units::{GramsCo2e, Joules, Seconds, UnitsPerSecond};
 
 use super::super::packed::PackedView;
+use super::blocks::BlocksView;
 use super::lifecycle::{StorageView, TrainingView, WaterView};
 use super::parts::PartsView;
 use super::usage::Usage;
@@ -48,6 +49,12 @@ pub struct Report {
     /// What water running it takes, where the scenario says how much a kilowatt-hour takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub water: Option<WaterView>,
+    /// In which blocks of llama.cpp the recipe stores each layer, where it asks for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<BlocksView>,
+    /// The same in a line.
+    #[serde(skip)]
+    pub blocks_summary: Option<String>,
     /// What running it packed on this machine took, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packed: Option<PackedView>,

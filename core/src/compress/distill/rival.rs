@@ -19,6 +19,7 @@ pub fn rival(recipe: &Recipe, plan: impl Fn(&Recipe) -> Option<ModelProfile>) ->
     let with = |weight_bits| Recipe {
         quantization: Quantization {
             weight_bits,
+            blocks: None,
             ..recipe.quantization
         },
         pruning: Pruning::default(),

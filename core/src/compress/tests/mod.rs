@@ -4,6 +4,8 @@ use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+mod blocks;
+mod on_demand;
 mod properties;
 mod scales;
 
@@ -292,7 +294,9 @@ fn two_of_four_holds_in_every_four_and_says_where_it_does_not_apply() {
     let mut compressor = compressor(7);
     for bits in [32, 4, 1] {
         let recipe = recipe(0.5, Pattern::TwoOfFour, Scope::Layer, bits, Group::Channel);
-        let Compressed { tensors, profile } = go(&mut compressor, &recipe);
+        let Compressed {
+            tensors, profile, ..
+        } = go(&mut compressor, &recipe);
         for layer in profile.layers {
             let expected = match layer.layer.name.as_str() {
                 "conv" | "mix" | "head" => Some(Pattern::TwoOfFour),

@@ -118,12 +118,12 @@ fn a_packed_file_under_a_right_checksum_passes_the_checks_of_every_model() {
 #[test]
 fn a_packed_file_of_a_newer_version_is_refused_with_its_number() {
     let (mut header, data) = packed();
-    assert_eq!(header["__metadata__"]["wattif.version"], "2");
-    header["__metadata__"]["wattif.version"] = json!("3");
+    assert_eq!(header["__metadata__"]["wattif.version"], "3");
+    header["__metadata__"]["wattif.version"] = json!("4");
     let found = message(open_bytes(&sealed(header.clone(), &data)));
     assert_eq!(
         found,
-        "packed format 3 is not known; this program reads formats 1 to 2"
+        "packed format 4 is not known; this program reads formats 1 to 3"
     );
     header["__metadata__"]
         .as_object_mut()

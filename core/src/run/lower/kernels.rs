@@ -19,8 +19,12 @@ impl Lowering<'_> {
         (outputs, inputs): (usize, usize),
         bias: bool,
     ) -> Result<()> {
-        let weights = self.matrix(node, outputs * inputs)?;
-        let weights = Factor::new((outputs, inputs), weights.as_ref(), self.widths.held)?;
+        let weights = if let Some(coded) = self.coded(node) {
+            Factor::of_blocks((outputs, inputs), coded, 1)?
+        } else {
+            let weights = self.matrix(node, outputs * inputs)?;
+            Factor::new((outputs, inputs), weights.as_ref(), self.widths.held)?
+        };
         let from = self.read(node, 0);
         let input = self.operand(from)?;
         let product = |out, finish| {
@@ -211,11 +215,14 @@ impl Lowering<'_> {
             Step::Convolution(Convolution {
                 input,
                 out,
-                weights: Factor::new(
-                    (outputs, inputs * taps),
-                    &InMemory(weights),
-                    self.widths.held,
-                )?,
+                weights: match self.coded(node) {
+                    Some(coded) => Factor::of_blocks((outputs, inputs * taps), coded, taps)?,
+                    None => Factor::new(
+                        (outputs, inputs * taps),
+                        &InMemory(weights),
+                        self.widths.held,
+                    )?,
+                },
                 kernel,
                 stride,
                 padding,

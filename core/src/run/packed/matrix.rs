@@ -1,11 +1,13 @@
 //! Weights in the block formats of ggml, multiplied by candle's kernels.
 
-use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
+use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
 use candle_core::{DType, Device, Module, Tensor};
 use serde::Serialize;
 
 use super::super::matrix::{Matrix, Product};
+use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
+use crate::weights::{self, StoredFormat};
 
 /// A format that weights are stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -19,6 +21,15 @@ pub enum PackedFormat {
     /// 4-bit integers, blocks of 32.
     #[serde(rename = "Q4_0")]
     Q4,
+    /// 4-bit steps from the least weight of a block of 32.
+    #[serde(rename = "Q4_1")]
+    Q4Steps,
+    /// 5-bit integers, blocks of 32.
+    #[serde(rename = "Q5_0")]
+    Q5,
+    /// 5-bit steps from the least weight of a block of 32.
+    #[serde(rename = "Q5_1")]
+    Q5Steps,
     /// 5-bit integers, blocks of 256.
     Q5K,
     /// 6-bit integers, blocks of 256.
@@ -33,8 +44,8 @@ pub enum PackedFormat {
 }
 
 impl PackedFormat {
-    /// All of them, narrowest first; of equally wide ones the finer first. candle has others (Q4_1, Q5_0, Q5_1), but no
-    /// vector instructions for them on every processor.
+    /// Those that are chosen by bits, narrowest first; of equally wide ones the finer first. For the others (Q4_1, Q5_0,
+    /// Q5_1) candle has no vector instructions on every processor.
     const ALL: [Self; 9] = [
         Self::Q2K,
         Self::Q3K,
@@ -63,8 +74,8 @@ impl PackedFormat {
         match self {
             Self::Q2K => 2,
             Self::Q3K => 3,
-            Self::Q4K | Self::Q4 => 4,
-            Self::Q5K => 5,
+            Self::Q4K | Self::Q4 | Self::Q4Steps => 4,
+            Self::Q5K | Self::Q5 | Self::Q5Steps => 5,
             Self::Q6K => 6,
             Self::Q8 => 8,
             Self::F16 => 16,
@@ -79,11 +90,35 @@ impl PackedFormat {
             Self::Q3K => "Q3_K",
             Self::Q4K => "Q4_K",
             Self::Q4 => "Q4_0",
+            Self::Q4Steps => "Q4_1",
+            Self::Q5 => "Q5_0",
+            Self::Q5Steps => "Q5_1",
             Self::Q5K => "Q5_K",
             Self::Q6K => "Q6_K",
             Self::Q8 => "Q8_0",
             Self::F16 => "F16",
             Self::F32 => "F32",
+        }
+    }
+
+    /// The format of blocks that were stored for rows of so many inputs; single precision where candle has no kernel.
+    pub(crate) fn of(stored: StoredFormat, inputs: usize) -> Self {
+        use StoredFormat as F;
+        match stored {
+            F::Q2_K => Self::Q2K,
+            F::Q3_K => Self::Q3K,
+            F::Q4_K => Self::Q4K,
+            F::Q4_0 => Self::Q4,
+            F::Q5_K => Self::Q5K,
+            F::Q6_K => Self::Q6K,
+            F::Q8_0 => Self::Q8,
+            F::F16 => Self::F16,
+            // candle's kernels for these take two blocks at a time.
+            _ if !inputs.is_multiple_of(64) => Self::F32,
+            F::Q4_1 => Self::Q4Steps,
+            F::Q5_0 => Self::Q5,
+            F::Q5_1 => Self::Q5Steps,
+            _ => Self::F32,
         }
     }
 
@@ -102,6 +137,9 @@ impl PackedFormat {
             Self::Q3K => GgmlDType::Q3K,
             Self::Q4K => GgmlDType::Q4K,
             Self::Q4 => GgmlDType::Q4_0,
+            Self::Q4Steps => GgmlDType::Q4_1,
+            Self::Q5 => GgmlDType::Q5_0,
+            Self::Q5Steps => GgmlDType::Q5_1,
             Self::Q5K => GgmlDType::Q5K,
             Self::Q6K => GgmlDType::Q6K,
             Self::Q8 => GgmlDType::Q8_0,
@@ -119,6 +157,9 @@ pub(crate) struct PackedMatrix {
     outputs: usize,
     inputs: usize,
     bytes: usize,
+    /// Numbers of a channel that lie together in a row of weights, where they lie channel by channel in what it is
+    /// multiplied with.
+    taps: usize,
 }
 
 #[derive(Debug)]
@@ -144,7 +185,50 @@ impl PackedMatrix {
             outputs,
             inputs,
             bytes: size_of_val(weights),
+            taps: 1,
         })
+    }
+
+    /// Weights in stored blocks, exactly as they are; `table` is one of which rows are read. A row of a convolution has
+    /// `taps` numbers of each channel.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(in super::super) fn of_blocks(
+        (outputs, inputs): (usize, usize),
+        coded: &BlockTensor,
+        taps: usize,
+        table: bool,
+    ) -> Result<Self> {
+        let format = PackedFormat::of(coded.format, inputs);
+        let kind = weights::of_candle(coded.format);
+        let mut matrix = if let Some(kind) = kind.filter(|_| format != PackedFormat::F32) {
+            let blocks = weights::candle_blocks(kind, &coded.bytes).map_err(Error::Compute)?;
+            let packed = QTensor::new(QStorage::Cpu(blocks), (outputs, inputs))?;
+            let bytes = packed.storage_size_in_bytes();
+            Self {
+                kernel: Kernel::Candle(QMatMul::from_qtensor(packed)?),
+                format,
+                outputs,
+                inputs,
+                bytes,
+                taps,
+            }
+        } else {
+            let mut numbers = vec![0.0; outputs * inputs];
+            weights::decode(coded.format, &coded.bytes, &mut numbers).map_err(Error::Compute)?;
+            match table {
+                true => Self::table(outputs, inputs, &numbers, format.bits())?,
+                false => Self::new(outputs, inputs, &numbers, format.bits())?,
+            }
+        };
+        matrix.taps = taps;
+        Ok(matrix)
+    }
+
+    /// See [`Self::of_blocks`].
+    pub(in super::super) const fn taps(&self) -> usize {
+        self.taps
     }
 
     /// The same for a table, of which rows are read and nothing is multiplied.
@@ -178,6 +262,7 @@ impl PackedMatrix {
             outputs,
             inputs,
             bytes,
+            taps: 1,
         })
     }
 

@@ -23,7 +23,7 @@ pub(crate) use matrix::PackedMatrix;
 pub(crate) struct PackedNetwork(Program);
 
 impl PackedNetwork {
-    /// Packs every matrix in the format nearest to `bits`; kernels of single channels stay in single precision.
+    /// Takes matrices from the blocks that the weights are in, and packs the others in the format nearest to `bits`; kernels of single channels stay in single precision.
     ///
     /// # Errors
     /// [`Error::Compute`] if the tensors are not those of the graph.

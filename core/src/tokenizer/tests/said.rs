@@ -30,6 +30,14 @@ impl Source for Said {
         self.0.get(key)
     }
 
+    fn all_metadata(&self) -> &BTreeMap<String, Metadata> {
+        &self.0
+    }
+
+    fn paths(&self) -> Vec<&std::path::Path> {
+        Vec::new()
+    }
+
     fn stored_bytes(&self) -> u64 {
         0
     }

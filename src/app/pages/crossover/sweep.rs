@@ -172,7 +172,8 @@ fn over_batch(app: &App, inputs: &Inputs, target: &HardwareTarget, grid: &Grid) 
     // Nothing is made wider than it is published.
     let published = app.model.facts.as_ref().and_then(|facts| facts.published);
     let widest = published.map_or(u8::MAX, |published| published.weights);
-    let own = inputs.recipe.quantization.weight_bits.min(widest);
+    let blocks = inputs.recipe.quantization.blocks;
+    let own = inputs.recipe.quantization.code_bits().min(widest);
     let mut widths = WIDTHS.to_vec();
     widths.retain(|bits| *bits <= widest);
     if !widths.contains(&own) {
@@ -187,12 +188,17 @@ fn over_batch(app: &App, inputs: &Inputs, target: &HardwareTarget, grid: &Grid) 
         } else {
             let mut recipe: Recipe = inputs.recipe;
             recipe.quantization.weight_bits = bits;
+            recipe.quantization.blocks = None;
             app.model
                 .backend
                 .as_ref()
                 .and_then(|backend| backend.predict(&recipe))
         };
         let Some(profile) = profile else { continue };
+        let name = match blocks.filter(|format| bits == own && format.bits() == own) {
+            Some(format) => format.name(),
+            None => bits_name(bits),
+        };
         let mut scenario = inputs.scenario.clone();
         let mut reason = None;
         let energy: Curve = x
@@ -206,11 +212,11 @@ fn over_batch(app: &App, inputs: &Inputs, target: &HardwareTarget, grid: &Grid) 
             })
             .collect();
         if let Some(reason) = reason {
-            missing.push((bits_name(bits), reason));
+            missing.push((name.clone(), reason));
         }
         if energy.iter().any(Option::is_some) {
             series.push(Series {
-                name: bits_name(bits),
+                name,
                 sign: SIGNS[place % SIGNS.len()],
                 current: bits == own,
                 energy,

@@ -35,6 +35,7 @@ fn product_on(
             weight_bits,
             activation_bits,
             group: Group::Size(128),
+            ..Quantization::default()
         },
         ..Recipe::default()
     };

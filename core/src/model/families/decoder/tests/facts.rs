@@ -1,6 +1,8 @@
 //! What metadata mean, and what is counted.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 
 use super::super::kinds::{KINDS, Kind, OTHER_KEYS};
 use super::super::{DecoderConfig, Mixture};
@@ -34,6 +36,14 @@ impl Source for Changed {
 
     fn read(&self, tensor: usize) -> CoreResult<Vec<u8>> {
         self.source.read(tensor)
+    }
+
+    fn all_metadata(&self) -> &BTreeMap<String, Metadata> {
+        self.source.all_metadata()
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        self.source.paths()
     }
 
     fn metadata(&self, key: &str) -> Option<&Metadata> {

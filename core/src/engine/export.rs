@@ -1,0 +1,78 @@
+//! Writing compressed models: packed, or as a GGUF for llama.cpp.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Engine, lock};
+use crate::compress::{LayerFormat, layer_formats};
+use crate::error::{Error, Result};
+use crate::model::ModelReference;
+use crate::recipe::Recipe;
+use crate::weights::{self, NewTensor, Source};
+
+/// Number of half precision among the types of files of llama.cpp (`LLAMA_FTYPE_MOSTLY_F16`).
+const HALF: u32 = 1;
+
+impl Engine {
+    /// Compresses the weights as the recipe says and writes a file: a GGUF where its name ends in `.gguf`, else the packed
+    /// one, whose bytes are those that a measurement of the same recipe states. Returns the bytes of the file; those of a
+    /// GGUF are the stated ones but for its header.
+    ///
+    /// # Errors
+    /// The recipe is out of range or cannot be expressed in such a file, the model has no such file, or the file cannot be
+    /// written.
+    pub fn export(&self, recipe: &Recipe, path: &Path) -> Result<u64> {
+        recipe.validate()?;
+        let ending = path.extension();
+        if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")) {
+            return self.export_gguf(recipe, path);
+        }
+        let network = self.network(self.student(recipe).as_deref())?;
+        lock(&network.compressor).export(recipe, path)
+    }
+
+    /// In which blocks a recipe stores each layer, and why; none where it asks for none.
+    pub fn layer_formats(&self, recipe: &Recipe) -> Vec<LayerFormat> {
+        let format = recipe.canonical().quantization.blocks;
+        format.map_or_else(Vec::new, |format| {
+            layer_formats(self.planner.layers(), format)
+        })
+    }
+
+    fn export_gguf(&self, recipe: &Recipe, path: &Path) -> Result<u64> {
+        let source = self.gguf(path)?;
+        let network = self.network(self.student(recipe).as_deref())?;
+        let mut compressor = lock(&network.compressor);
+        let compressed = compressor.in_blocks(recipe)?;
+        let all = compressed.blocks.iter().map(|(name, stored)| {
+            let tensor = NewTensor {
+                format: stored.format,
+                bytes: &stored.bytes,
+            };
+            (name.clone(), tensor)
+        });
+        let new: BTreeMap<String, NewTensor<'_>> = all.collect();
+        let format = recipe.canonical().quantization.blocks;
+        let file_type = format.map_or(HALF, |format| format.file_type());
+        let written = weights::write(source.as_ref(), &new, file_type, path);
+        compressor.recycle(compressed);
+        written.map(|written| written.bytes)
+    }
+
+    /// The GGUF that the model was opened from: metadata and tokenizer are its.
+    fn gguf(&self, path: &Path) -> Result<Box<dyn Source>> {
+        let refused = || {
+            Error::file(
+                "only a model that was opened from a GGUF can be written as one: its metadata and tokenizer go with it; \
+                 a name that ends in .safetensors writes the packed file",
+                path,
+            )
+        };
+        let ModelReference::File(own) = &self.model.reference else {
+            return Err(refused());
+        };
+        let source = weights::open(own).map_err(|_| refused())?;
+        let is_gguf = source.metadata("general.architecture").is_some();
+        is_gguf.then_some(source).ok_or_else(refused)
+    }
+}
