@@ -4,7 +4,7 @@ use super::streamed::LARGEST_WHOLE;
 use super::{Engine, Observer, lock};
 use crate::compress::Originals;
 use crate::error::{Error, Result};
-use crate::evaluate::{Choice, go_on, readable};
+use crate::evaluate::{Choice, Task, go_on, readable};
 use crate::graph::Input;
 use crate::measurement::Example;
 use crate::recipe::Recipe;
@@ -44,17 +44,18 @@ impl Engine {
             )));
         }
         let recipe = recipe.canonical();
-        let (tokens, length, choice) = match &self.model.tokenizer {
-            Some(tokenizer) => (
-                tokenizer.encode(prompt, true, false)?,
-                PIECES,
-                Choice::Likeliest,
-            ),
-            None => (
-                prompt.bytes().map(u32::from).collect(),
-                BYTES,
-                Choice::Drawn,
-            ),
+        let tokenizer = self.model.tokenizer.as_ref();
+        let tokens = match tokenizer {
+            Some(tokenizer) => tokenizer.encode(prompt, true, false)?,
+            None => prompt.bytes().map(u32::from).collect(),
+        };
+        let task = Task {
+            length: if tokenizer.is_some() { PIECES } else { BYTES },
+            end: tokenizer.and_then(|tokenizer| tokenizer.eos()),
+            choice: match tokenizer {
+                Some(_) => Choice::Likeliest,
+                None => Choice::Drawn,
+            },
         };
         let going = || {
             if observer.cancelled() {
@@ -64,7 +65,7 @@ impl Engine {
             }
         };
         let write = |network: &Network| {
-            let text = go_on(network, &tokens, length, choice, &going)?;
+            let text = go_on(network, &tokens, task, &going)?;
             Ok::<_, Error>(readable(&self.set, &text))
         };
         observer.progress("Writing with the original", 0.0);

@@ -81,11 +81,20 @@ pub(super) fn continuation(
     set: &EvaluationSet,
     prompt: &[u32],
 ) -> Result<Vec<u32>> {
-    let length = match set {
-        EvaluationSet::Text(text) if text.pieces().is_some() => CONTINUATION_TOKENS,
-        _ => CONTINUATION,
+    let pieces = match set {
+        EvaluationSet::Text(text) => text.pieces(),
+        EvaluationSet::Images(_) => None,
     };
-    go_on(network, prompt, length, Choice::Drawn, &|| Ok(()))
+    let length = match pieces {
+        Some(_) => CONTINUATION_TOKENS,
+        None => CONTINUATION,
+    };
+    let task = Task {
+        length,
+        end: pieces.and_then(|pieces| pieces.tokenizer.eos()),
+        choice: Choice::Drawn,
+    };
+    go_on(network, prompt, task, &|| Ok(()))
 }
 
 /// How the next token is chosen.
@@ -97,15 +106,25 @@ pub(crate) enum Choice {
     Drawn,
 }
 
-/// So many tokens after a prompt; `going` is asked before each.
+/// What is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Task {
+    /// Tokens at most.
+    pub(crate) length: usize,
+    /// The token that ends a text.
+    pub(crate) end: Option<u32>,
+    /// How tokens are chosen.
+    pub(crate) choice: Choice,
+}
+
+/// Tokens after a prompt, up to the one that ends a text; `going` is asked before each.
 ///
 /// # Errors
 /// As [`continuation`]; those of `going`.
 pub(crate) fn go_on(
     network: &Network,
     prompt: &[u32],
-    length: usize,
-    choice: Choice,
+    task: Task,
     going: &dyn Fn() -> Result<()>,
 ) -> Result<Vec<u32>> {
     let Some(mut reader) = network.reader() else {
@@ -117,7 +136,7 @@ pub(crate) fn go_on(
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let mut text = prompt.to_vec();
     let mut unread = text.len();
-    while text.len() < prompt.len() + length {
+    while text.len() < prompt.len() + task.length {
         going()?;
         if unread > reader.room() {
             // A full context is left for its second half, which is read again as a new one.
@@ -125,10 +144,14 @@ pub(crate) fn go_on(
             unread = text.len().min(reader.room().div_ceil(2));
         }
         let logits = reader.read(&text[text.len() - unread..])?;
-        text.push(match choice {
+        let next = match task.choice {
             Choice::Likeliest => likeliest(&logits)?,
             Choice::Drawn => draw(&logits, rng.random())?,
-        });
+        };
+        if task.end == Some(next) {
+            break;
+        }
+        text.push(next);
         unread = 1;
     }
     Ok(text.split_off(prompt.len()))

@@ -244,6 +244,13 @@ fn common(a: &str, b: &str) -> usize {
     let pairs = a.char_indices().zip(b.chars());
     let parted = pairs.take_while(|((_, x), y)| x == y).last();
     let same = parted.map_or(0, |((at, x), _)| at + x.len_utf8());
+    let ends_word = |text: &str| {
+        let next = text[same..].chars().next();
+        next.is_none_or(char::is_whitespace)
+    };
+    if ends_word(a) && ends_word(b) {
+        return same;
+    }
     a[..same].rfind(char::is_whitespace).map_or(0, |at| {
         at + a[at..].chars().next().map_or(0, char::len_utf8)
     })
@@ -270,6 +277,7 @@ mod tests {
             ("one two three", "one two four", "one two "),
             ("one twofold", "one two", "one "),
             ("same", "same", "same"),
+            ("Paris.\n\nThe", "Paris. It", "Paris."),
             ("größer als", "größer nie", "größer "),
             ("a", "b", ""),
             ("", "b", ""),
