@@ -302,7 +302,8 @@ fn weights_from_blocks_are_rounded_once() {
         };
         (file.name.clone(), blocks)
     });
-    let planner = planner.in_blocks(&blocks.collect());
+    let blocks: BTreeMap<_, _> = blocks.collect();
+    let planner = planner.in_blocks(&blocks);
     let other = go(&mut Compressor::new(planner, &tensors).unwrap(), &recipe);
     assert_eq!(plain.blocks, other.blocks);
 }
