@@ -112,6 +112,11 @@ impl Angles {
                     Some(original) => original,
                     None => reader.float(original)?.unwrap_or(context as f64),
                 };
+                if !(before > 0.0 && before.is_finite()) {
+                    return Err(format!(
+                        "its config.json says {original} = {before}, which is no number above zero"
+                    ));
+                }
                 let divided = Divided {
                     factor: number(needed[0])?,
                     low: number(needed[1])?,
@@ -157,6 +162,13 @@ impl Angles {
             let share = (divided.original / turn - divided.low) / (divided.high - divided.low);
             1.0 / ((1.0 - share) / divided.factor + share)
         };
-        Ok(Some((0..width / 2).map(|pair| of(pair) as f32).collect()))
+        let factors: Vec<f32> = (0..width / 2).map(|pair| of(pair) as f32).collect();
+        match factors.iter().find(|n| !(n.is_finite() && **n > 0.0)) {
+            // Angles divided by nothing, or by more than any number, are none.
+            Some(absurd) => Err(format!(
+                "by its config.json rotary angles are divided by {absurd}"
+            )),
+            None => Ok(Some(factors)),
+        }
     }
 }
