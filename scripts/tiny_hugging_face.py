@@ -7,7 +7,7 @@
 One folder for each kind: config.json, model.safetensors, tokenizer.json, and logits.json with a text, its tokens and the
 logits of every token, computed in single precision from the saved folder. Llama has grouped queries and the angles of
 Llama 3, in the spelling of older files; Qwen 2 a tied head, biases and more outputs than there are pieces; Qwen 3 heads of
-a width of their own; Mistral a window that is shorter than the text.
+a width of their own; Mistral a window that is shorter than the text. The other kinds have the tokenizer of Qwen 3.
 """
 import json
 import pathlib
@@ -16,7 +16,7 @@ import sys
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import (AutoModelForCausalLM, LlamaConfig, MistralConfig,
+from transformers import (AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralConfig,
                           Qwen2Config, Qwen3Config)
 
 TEXT = "The angles of a head turn with the place."
@@ -43,15 +43,16 @@ def tokenizer(pieces, begin):
     return made
 
 
-def make(folder, config, dtype, pieces, begin, older=False):
+def make(folder, config, dtype, pieces, begin, older=False, own=True):
     torch.manual_seed(12)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for name, values in model.named_parameters():
             if name.endswith("bias"):
                 values.normal_(0.0, 0.3)
-            elif "norm" in name:
-                values.uniform_(0.5, 1.5)
+            elif "norm" in name or "ln_" in name:
+                # Gemma's are added to 1.
+                values.uniform_(*((-0.5, 0.5) if "gemma" in folder.name else (0.5, 1.5)))
     model.to(dtype).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     (folder / "model.safetensors").chmod(0o644)
@@ -64,7 +65,8 @@ def make(folder, config, dtype, pieces, begin, older=False):
         config["torch_dtype"] = config.pop("dtype")
         path.write_text(json.dumps(config, indent=2) + "\n")
     made = tokenizer(pieces, begin)
-    made.save(str(folder / "tokenizer.json"), pretty=False)
+    if own:
+        made.save(str(folder / "tokenizer.json"), pretty=False)
     tokens = made.encode(TEXT).ids
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     with torch.no_grad():
@@ -82,3 +84,37 @@ make(out / "qwen2", Qwen2Config(**SIZES, rope_parameters={"rope_theta": 1000000.
                                 tie_word_embeddings=True), torch.float16, 90, False)
 make(out / "qwen3", Qwen3Config(**SIZES, head_dim=16), torch.bfloat16, 96, False)
 make(out / "mistral", MistralConfig(**SIZES, sliding_window=5), torch.float16, 96, True)
+
+# What the other kinds have beside the usual sizes, or in place of them.
+WINDOWED = ["sliding_attention", "full_attention"]
+EXPERTS = dict(num_experts=4, num_experts_per_tok=2)
+GPT = dict(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.2)
+LONG = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.5, 2.0, 3.0], "long_factor": [4.0] * 4}
+KINDS = {
+    "gemma": dict(head_dim=12, num_key_value_heads=1),
+    "gemma2": dict(head_dim=12, query_pre_attn_scalar=20, sliding_window=5, layer_types=WINDOWED,
+                   attn_logit_softcapping=5.0, final_logit_softcapping=8.0),
+    "gemma3_text": dict(head_dim=12, query_pre_attn_scalar=20, sliding_window=5, layer_types=WINDOWED, rope_parameters={
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
+    "phi3": dict(sliding_window=5, original_max_position_embeddings=64, rope_parameters=LONG, pad_token_id=None),
+    "olmo2": {},
+    "granite": dict(embedding_multiplier=3.0, logits_scaling=2.0, residual_multiplier=0.5, attention_multiplier=0.2),
+    "stablelm": dict(use_qkv_bias=True, rope_parameters={
+        "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25}),
+    "gpt2": dict(n_inner=72),
+    "starcoder2": dict(sliding_window=5),
+    "smollm3": dict(no_rope_layers=[1, 0], no_rope_layer_interval=2, pad_token_id=None),
+    "phi": dict(num_key_value_heads=4),
+    "mixtral": dict(num_local_experts=4, num_experts_per_tok=2, intermediate_size=12),
+    "qwen2_moe": dict(EXPERTS, moe_intermediate_size=12, shared_expert_intermediate_size=10),
+    "qwen3_moe": dict(EXPERTS, moe_intermediate_size=12, norm_topk_prob=True, head_dim=12),
+    "olmoe": dict(EXPERTS, intermediate_size=12),
+    "gpt_neox": dict(rotary_pct=0.5, num_key_value_heads=None),
+    "falcon": dict(num_kv_heads=None, tie_word_embeddings=True),
+}
+for kind, more in KINDS.items():
+    if sys.argv[2:] and kind not in sys.argv[2:]:
+        continue
+    config = AutoConfig.for_model(kind, **{**(GPT if kind == "gpt2" else SIZES), **more})
+    make(out / kind, config, torch.bfloat16 if "gemma" in kind else torch.float16, 96, False, own=False)

@@ -29,6 +29,11 @@ pub enum StoredFormat {
         name: &'static str,
         bits: u32,
     },
+    /// Codes of so many bits with scales, as a program of this name packs them.
+    Packed {
+        scheme: &'static str,
+        bits: u8,
+    },
     Q4_0,
     Q4_1,
     Q5_0,
@@ -114,6 +119,7 @@ impl StoredFormat {
             Self::Q5_0 | Self::Q5_1 | Self::Q5_K => 5,
             Self::Q6_K => 6,
             Self::Q8_0 | Self::Q8_1 | Self::Q8_K => 8,
+            Self::Packed { bits, .. } => bits,
             _ => return None,
         })
     }
@@ -164,6 +170,7 @@ impl StoredFormat {
     pub fn name(self) -> String {
         match self {
             Self::Other { name, .. } => name.to_owned(),
+            Self::Packed { scheme, bits } => format!("{scheme} ({bits} bits)"),
             named => format!("{named:?}"),
         }
     }

@@ -12,11 +12,10 @@ use std::time::SystemTime;
 use super::{begins, is_safetensors, language, list};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::graph::Factors;
-use crate::model::{Architecture, DecoderConfig, Model, Published, as_gguf, as_published};
+use crate::model::{Architecture, DecoderConfig, Model, Published};
 use crate::outline::tensors;
 use crate::tokenizer::Tokenizer;
-use crate::weights::{self, Renamed, Source as _};
+use crate::weights::{self, Packed, Renamed, Source as _};
 
 /// The longest `config.json`.
 const LONGEST_CONFIG: u64 = 16 << 20;
@@ -78,7 +77,7 @@ impl Files {
             .map_err(|error| format!("its {CONFIG} is not JSON ({error})"))?;
         let published = DecoderConfig::of_config(&config)?;
         let beside = PACKED.iter().find(|name| self.folder.join(name).is_file());
-        if let Some(name) = beside {
+        if let (Some(name), None) = (beside, published.packing) {
             return Err(format!(
                 "its weights are packed as {name} beside it says, which is not run here yet"
             ));
@@ -180,11 +179,16 @@ fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
     let weights = files.weights.as_deref().unwrap_or(path);
     let wrong = |fact: String| Error::file(fact, weights);
     let tied = published.network.tied;
-    let mut source = Renamed::new(weights::open(weights)?, as_gguf).map_err(wrong)?;
-    if let Some(factors) = published.factors {
-        source.add(Factors::ONE, factors).map_err(wrong)?;
+    let named = |name: &str| published.as_gguf(name);
+    let mut stored = weights::open(weights)?;
+    if let Some(scheme) = published.packing {
+        stored = Box::new(Packed::new(stored, scheme).map_err(wrong)?);
     }
-    let architecture = Architecture::Decoder(published.network);
+    let mut source = Renamed::new(stored, named).map_err(wrong)?;
+    for (name, table) in &published.tables {
+        source.add(name, table.clone()).map_err(wrong)?;
+    }
+    let architecture = Architecture::Decoder(published.network.clone());
     let (head, table) = ("output.weight", "token_embd.weight");
     if tied && let (Some(one), Some(other)) = (source.find(head), source.find(table)) {
         if !source.are_equal(one, other)? {
@@ -195,7 +199,8 @@ fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
         }
         source.leave_out(head);
     }
-    language::check(&architecture, &source).map_err(|fact| wrong(in_file(&fact, &source)))?;
+    language::check(&architecture, &source)
+        .map_err(|fact| wrong(in_file(&fact, &source, &published)))?;
     let place = files.folder.join(TOKENIZER);
     let tokenizer = Tokenizer::open_json(&place)?;
     let outputs = architecture.graph().outputs();
@@ -218,7 +223,7 @@ fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
 }
 
 /// A fact about a tensor by the name that it has, or would have, in the file.
-fn in_file(fact: &str, source: &Renamed) -> String {
+fn in_file(fact: &str, source: &Renamed, published: &Published) -> String {
     let mut parts = fact.split('\'');
     let (Some(before), Some(name)) = (parts.next(), parts.next()) else {
         return fact.to_owned();
@@ -227,7 +232,7 @@ fn in_file(fact: &str, source: &Renamed) -> String {
     let named = source
         .in_file(name)
         .map(str::to_owned)
-        .or_else(|| as_published(name))
+        .or_else(|| published.as_published(name))
         .unwrap_or_else(|| name.to_owned());
     format!("{before}'{named}'{}", rest.join("'"))
 }

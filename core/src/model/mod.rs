@@ -29,7 +29,7 @@ pub use families::{
     GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, ResidualConfig, Scales, Stage,
     Stem,
 };
-pub(crate) use families::{Published, as_gguf, as_published, recognise};
+pub(crate) use families::{Published, recognise};
 pub(crate) use names::known_by_shapes;
 pub use names::{named, search};
 

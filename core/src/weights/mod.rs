@@ -10,6 +10,7 @@ mod gguf;
 mod header;
 mod metadata;
 mod opened;
+mod packed;
 mod place;
 mod renamed;
 mod safetensors;
@@ -31,8 +32,9 @@ pub use crate::number::StoredFormat;
 pub(crate) use blocks::{candle_blocks, decode, of_candle};
 pub use metadata::{Metadata, Number, Numbers};
 use opened::Opened;
+pub(crate) use packed::{Packed, Scheme};
 use place::Place;
-pub(crate) use renamed::Renamed;
+pub(crate) use renamed::{Change, Renamed, Renaming};
 pub use write::{NewTensor, Written, write};
 
 /// Named tensors in their stored format.

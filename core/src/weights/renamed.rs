@@ -1,9 +1,13 @@
-//! Weights under other names than those in their file.
+//! Weights under other names than those in their file, and in another form.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Metadata, Source, StoredFormat, TensorInfo};
 use crate::error::{Error, Result};
@@ -18,13 +22,59 @@ pub(crate) struct Renamed {
     /// For each tensor where it is from.
     origins: Vec<Origin>,
     places: HashMap<String, usize>,
+    /// The tensor that was turned last, to be asked for by rows.
+    turned: Mutex<Option<(usize, Arc<Vec<f32>>)>>,
+}
+
+/// What a tensor of a file is called and what is changed in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Renaming {
+    pub(crate) name: String,
+    pub(crate) change: Change,
+    /// Which of several it is whose rows lie below each other.
+    pub(crate) part: Option<u32>,
+}
+
+impl From<String> for Renaming {
+    fn from(name: String) -> Self {
+        Self {
+            name,
+            change: Change::None,
+            part: None,
+        }
+    }
+}
+
+/// What is changed in a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    None,
+    /// One is added to every number.
+    PlusOne,
+    /// Rows become columns.
+    Turned,
+    /// All dimensions become one.
+    Flat,
 }
 
 enum Origin {
     /// A tensor of the source.
-    Source(usize),
+    Source(usize, Change),
+    /// Tensors of the source whose rows lie below each other, as many of each.
+    Stacked(Vec<usize>),
     /// These values.
     Values(Vec<f32>),
+}
+
+impl Origin {
+    /// The first tensor of the source.
+    fn first(&self) -> Option<usize> {
+        match self {
+            Self::Source(at, _) => Some(*at),
+            Self::Stacked(all) => all.first().copied(),
+            Self::Values(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for Renamed {
@@ -36,40 +86,117 @@ impl fmt::Debug for Renamed {
     }
 }
 
+fn outside(rows: Range<usize>, all: usize) -> Error {
+    let Range { start, end } = rows;
+    Error::Compute(format!(
+        "rows {start} to {end} of a tensor that has {all} are asked for, or in too few places"
+    ))
+}
+
+/// A tensor of others of one shape below each other, from number 0 on.
+fn stack(
+    name: &str,
+    parts: &BTreeMap<u32, usize>,
+    infos: &[TensorInfo],
+) -> std::result::Result<TensorInfo, String> {
+    let mut all: Option<TensorInfo> = None;
+    for (wanted, (number, at)) in parts.iter().enumerate() {
+        let info = &infos[*at];
+        if *number as usize != wanted {
+            return Err(format!(
+                "tensor '{}' is number {number} of its kind, and number {wanted} is missing",
+                info.name
+            ));
+        }
+        let Some(whole) = &mut all else {
+            all = Some(TensorInfo {
+                name: name.to_owned(),
+                ..info.clone()
+            });
+            continue;
+        };
+        let first = &infos[parts[&0]];
+        if info.shape.len() != 2 || info.shape != first.shape || info.format != first.format {
+            return Err(format!(
+                "tensors '{}' and '{}' have shapes {:?} and {:?} in formats {} and {}, and must be alike",
+                first.name,
+                info.name,
+                first.shape,
+                info.shape,
+                first.format.name(),
+                info.format.name()
+            ));
+        }
+        whole.shape[0] = whole.shape[0].saturating_add(info.shape[0]);
+        whole.bytes += info.bytes;
+    }
+    all.ok_or_else(|| format!("tensor '{name}' has no parts"))
+}
+
 impl Renamed {
     /// Names every tensor anew; those without a name are left out.
     ///
     /// # Errors
     /// The two tensors that would have one name.
-    pub(crate) fn new(
+    pub(crate) fn new<N: Into<Renaming>>(
         source: Box<dyn Source>,
-        name: impl Fn(&str) -> Option<String>,
+        name: impl Fn(&str) -> Option<N>,
     ) -> std::result::Result<Self, String> {
         let mut all = Self {
             tensors: Vec::new(),
             origins: Vec::new(),
             places: HashMap::new(),
+            turned: Mutex::new(None),
             source,
         };
-        for (i, info) in all.source.tensors().iter().enumerate() {
-            let Some(name) = name(&info.name) else {
+        let same = |one: &str, other: &str| {
+            format!("tensors '{one}' and '{other}' are the same part of the network")
+        };
+        let mut parts: BTreeMap<String, BTreeMap<u32, usize>> = BTreeMap::new();
+        let infos = all.source.tensors();
+        for (i, info) in infos.iter().enumerate() {
+            let Some(new) = name(&info.name).map(N::into) else {
                 continue;
             };
-            if let Some(at) = all.places.insert(name.clone(), all.tensors.len()) {
-                let Some(Origin::Source(first)) = all.origins.get(at) else {
-                    continue;
-                };
-                return Err(format!(
-                    "tensors '{}' and '{}' are the same part of the network",
-                    all.source.tensors()[*first].name,
-                    info.name
+            if let Some(part) = new.part {
+                if let Some(first) = parts.entry(new.name).or_default().insert(part, i) {
+                    return Err(same(&infos[first].name, &info.name));
+                }
+                continue;
+            }
+            let place = all.tensors.len();
+            if let Some(at) = all.places.insert(new.name.clone(), place) {
+                let first = all.origins.get(at).and_then(Origin::first);
+                return Err(same(
+                    first.map_or("", |first| &infos[first].name),
+                    &info.name,
                 ));
             }
-            all.origins.push(Origin::Source(i));
+            all.origins.push(Origin::Source(i, new.change));
             all.tensors.push(TensorInfo {
-                name,
+                name: new.name,
+                shape: match (new.change, info.shape.as_slice()) {
+                    (Change::Turned, &[rows, columns]) => vec![columns, rows],
+                    (Change::Turned, _) => {
+                        let (name, shape) = (&info.name, &info.shape);
+                        return Err(format!("tensor '{name}' of {shape:?} is no matrix"));
+                    }
+                    (Change::Flat, _) => vec![info.elements()],
+                    _ => info.shape.clone(),
+                },
                 ..info.clone()
             });
+        }
+        for (name, parts) in parts {
+            let stacked: Vec<usize> = parts.values().copied().collect();
+            let info = stack(&name, &parts, infos)?;
+            if let Some(at) = all.places.insert(name, all.tensors.len()) {
+                let first = all.origins.get(at).and_then(Origin::first);
+                let first = first.map_or("", |first| &infos[first].name);
+                return Err(same(first, &infos[stacked[0]].name));
+            }
+            all.origins.push(Origin::Stacked(stacked));
+            all.tensors.push(info);
         }
         Ok(all)
     }
@@ -107,14 +234,9 @@ impl Renamed {
 
     /// The name of a tensor in its file.
     pub(crate) fn in_file(&self, name: &str) -> Option<&str> {
-        match self.origins.get(self.find(name)?)? {
-            Origin::Source(at) => self
-                .source
-                .tensors()
-                .get(*at)
-                .map(|info| info.name.as_str()),
-            Origin::Values(_) => None,
-        }
+        let first = self.origins.get(self.find(name)?)?.first()?;
+        let info = self.source.tensors().get(first)?;
+        Some(info.name.as_str())
     }
 
     /// Whether two tensors have the same shape and values.
@@ -144,6 +266,52 @@ impl Renamed {
         Ok(true)
     }
 
+    /// All of a tensor of the source with its rows as columns.
+    fn turn(&self, at: usize) -> Result<Arc<Vec<f32>>> {
+        let mut last = self.turned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, values)) = last.as_ref()
+            && *known == at
+        {
+            return Ok(values.clone());
+        }
+        let info = &self.source.tensors()[at];
+        let (rows, columns) = (info.rows(), info.row_length());
+        let mut values = vec![0.0; rows * columns];
+        self.source.decode(at, 0..rows, &mut values)?;
+        let mut turned = vec![0.0; rows * columns];
+        for (row, values) in values.chunks_exact(columns.max(1)).enumerate() {
+            for (column, value) in values.iter().enumerate() {
+                turned[column * rows + row] = *value;
+            }
+        }
+        let turned = Arc::new(turned);
+        *last = Some((at, turned.clone()));
+        Ok(turned)
+    }
+
+    /// Rows of tensors that lie below each other.
+    fn decode_stacked(&self, all: &[usize], rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        let Some(info) = all.first().map(|first| &self.source.tensors()[*first]) else {
+            return Ok(());
+        };
+        let (each, length) = (info.rows().max(1), info.row_length());
+        let (mut row, mut rest) = (rows.start, out);
+        while row < rows.end {
+            let (part, from) = (row / each, row % each);
+            let count = (each - from).min(rows.end - row);
+            if part >= all.len() || rest.len() < count * length {
+                return Err(outside(rows, each * all.len()));
+            }
+            let (now, later) = rest.split_at_mut(count * length);
+            self.source.decode(all[part], from..from + count, now)?;
+            (row, rest) = (row + count, later);
+        }
+        match rest.is_empty() {
+            true => Ok(()),
+            false => Err(outside(rows, each * all.len())),
+        }
+    }
+
     fn origin(&self, tensor: usize) -> Result<&Origin> {
         self.origins.get(tensor).ok_or_else(|| {
             let all = self.origins.len();
@@ -162,27 +330,46 @@ impl Source for Renamed {
     }
 
     fn decode(&self, tensor: usize, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
-        match self.origin(tensor)? {
-            Origin::Source(at) => self.source.decode(*at, rows, out),
-            Origin::Values(values) => match values.get(rows.clone()) {
+        let copy = |values: &[f32], length: usize, out: &mut [f32]| {
+            let asked = rows.start.saturating_mul(length)..rows.end.saturating_mul(length);
+            match values.get(asked) {
                 Some(values) if values.len() == out.len() => {
                     out.copy_from_slice(values);
                     Ok(())
                 }
-                _ => Err(Error::Compute(format!(
-                    "rows {} to {} of tensor {tensor} are asked for, which has {}, in {} places",
-                    rows.start,
-                    rows.end,
-                    values.len(),
-                    out.len()
-                ))),
-            },
+                _ => Err(outside(rows.clone(), values.len() / length.max(1))),
+            }
+        };
+        match self.origin(tensor)? {
+            Origin::Source(at, Change::None) => self.source.decode(*at, rows, out),
+            Origin::Source(at, Change::PlusOne) => {
+                self.source.decode(*at, rows, out)?;
+                out.iter_mut().for_each(|value| *value += 1.0);
+                Ok(())
+            }
+            Origin::Source(at, Change::Turned) => {
+                let length = self.tensors[tensor].row_length();
+                copy(&self.turn(*at)?, length, out)
+            }
+            Origin::Source(at, Change::Flat) => {
+                let info = &self.source.tensors()[*at];
+                let mut values = vec![0.0; info.elements()];
+                self.source.decode(*at, 0..info.rows(), &mut values)?;
+                copy(&values, 1, out)
+            }
+            Origin::Stacked(all) => self.decode_stacked(all, rows, out),
+            Origin::Values(values) => copy(values, 1, out),
         }
     }
 
+    /// As in the file, whatever is changed.
     fn read(&self, tensor: usize) -> Result<Vec<u8>> {
         match self.origin(tensor)? {
-            Origin::Source(at) => self.source.read(*at),
+            Origin::Source(at, _) => self.source.read(*at),
+            Origin::Stacked(all) => {
+                let all: Result<Vec<_>> = all.iter().map(|at| self.source.read(*at)).collect();
+                Ok(all?.concat())
+            }
             Origin::Values(values) => Ok(values
                 .iter()
                 .flat_map(|value| value.to_le_bytes())
@@ -204,88 +391,5 @@ impl Source for Renamed {
 
     fn stored_bytes(&self) -> u64 {
         self.tensors.iter().map(|info| info.bytes).sum()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::weights::open_bytes;
-
-    /// Two equal tables of three rows, longer than what is compared at a time, and a short one between them.
-    fn source(change: Option<usize>) -> Box<dyn Source> {
-        const LONG: usize = AT_ONCE + 3;
-        let header = serde_json::json!({
-            "a": {"dtype": "F32", "shape": [3, LONG], "data_offsets": [0, 12 * LONG]},
-            "b": {"dtype": "F32", "shape": [2], "data_offsets": [12 * LONG, 12 * LONG + 8]},
-            "c": {"dtype": "F32", "shape": [3, LONG], "data_offsets": [12 * LONG + 8, 24 * LONG + 8]},
-        })
-        .to_string();
-        let mut values = vec![1.5_f32; 6 * LONG + 2];
-        if let Some(at) = change {
-            values[3 * LONG + 2 + at] = 2.5;
-        }
-        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(header.as_bytes());
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        open_bytes(bytes, Path::new("folder/input")).unwrap()
-    }
-
-    #[test]
-    fn every_number_of_two_tables_is_compared() {
-        let equal = |change, other: &str| {
-            let renamed = Renamed::new(source(change), |name| Some(name.to_owned())).unwrap();
-            let at = |name| renamed.find(name).unwrap();
-            renamed.are_equal(at("a"), at(other)).unwrap()
-        };
-        assert!(equal(None, "c"));
-        assert!(!equal(None, "b"));
-        for at in [
-            0,
-            AT_ONCE - 1,
-            AT_ONCE + 2,
-            2 * AT_ONCE + 9,
-            3 * AT_ONCE + 8,
-        ] {
-            assert!(!equal(Some(at), "c"), "{at}");
-        }
-    }
-
-    #[test]
-    fn tensors_have_their_new_names_and_places() {
-        let mut renamed = Renamed::new(source(Some(0)), |name| {
-            (name != "a").then(|| format!("new {name}"))
-        })
-        .unwrap();
-        renamed.add("d", vec![1.0, 2.0, 3.0]).unwrap();
-        assert!(renamed.add("new b", Vec::new()).is_err());
-        renamed.leave_out("new b");
-        renamed.leave_out("a");
-        let names: Vec<&str> = renamed.tensors().iter().map(|t| t.name.as_str()).collect();
-        assert_eq!(names, ["new c", "d"]);
-        assert_eq!(renamed.in_file("new c"), Some("c"));
-        assert_eq!(renamed.in_file("d"), None);
-        for name in ["a", "b", "c", "new a", "new b"] {
-            assert_eq!(renamed.find(name), None, "{name}");
-        }
-        let mut first = vec![0.0; AT_ONCE + 3];
-        renamed.decode(0, 0..1, &mut first).unwrap();
-        assert_eq!(first[..2], [2.5, 1.5]);
-        let mut two = [0.0; 2];
-        renamed.decode(1, 1..3, &mut two).unwrap();
-        assert_eq!(two, [2.0, 3.0]);
-        assert_eq!(
-            renamed.read(1).unwrap(),
-            [1.0_f32, 2.0, 3.0].map(f32::to_le_bytes).concat()
-        );
-        assert!(renamed.decode(1, 2..4, &mut two).is_err());
-        assert!(renamed.decode(2, 0..1, &mut two).is_err());
-        assert!(renamed.read(2).is_err());
-        let bytes: u64 = renamed.tensors().iter().map(|tensor| tensor.bytes).sum();
-        assert_eq!(renamed.stored_bytes(), bytes);
-        let same = Renamed::new(source(None), |_| Some("x".to_owned())).unwrap_err();
-        assert_eq!(same, "tensors 'a' and 'b' are the same part of the network");
     }
 }

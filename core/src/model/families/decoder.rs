@@ -28,7 +28,7 @@ pub use form::{Feed, Form, Function, Mixture, NormRule, Norms, Scales};
 use crate::graph::{Graph, Input, Node, Op, Role, Value};
 use crate::profile::Unit;
 use crate::serving::architecture::Transformer;
-pub(crate) use hugging_face::{Published, as_gguf, as_published};
+pub(crate) use hugging_face::Published;
 
 /// A number of a configuration that two of them share exactly when its bits are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
+pub(crate) use decoder::Published;
 pub use decoder::{DecoderConfig, Feed, Form, Function, Mixture, NormRule, Norms, Number, Scales};
-pub(crate) use decoder::{Published, as_gguf, as_published};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use residual::{Block, BlockKind, ResidualConfig, Stem};
 

@@ -23,7 +23,7 @@ proptest! {
 
     #[test]
     fn damage_is_survived(
-        kind in prop::sample::select(KINDS.to_vec()),
+        kind in prop::sample::select([KINDS.as_slice(), &kinds::OTHERS].concat()),
         name in prop::sample::select(vec![CONFIG, CONFIG, TOKENIZER, WEIGHTS[1]]),
         place in 0.0_f64..1.0,
         early in any::<bool>(),
@@ -54,14 +54,15 @@ proptest! {
             "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
             "intermediate_size", "vocab_size", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling",
             "rope_parameters", "sliding_window", "layer_types", "tie_word_embeddings", "use_sliding_window",
-            "max_window_layers", "architectures", "model_type", "hidden_act",
+            "max_window_layers", "architectures", "model_type", "hidden_act", "num_experts", "num_experts_per_tok",
+            "partial_rotary_factor", "query_pre_attn_scalar", "no_rope_layers", "quantization_config", "n_inner",
         ]),
         value in prop::sample::select(vec![
             json!(0), json!(1), json!(-1), json!(3), json!(u64::MAX), json!(1e300), json!(1e-300), json!(true), json!("x"),
             json!([]), json!({}), json!({"rope_type": "llama3"}), json!({"rope_type": "llama3", "factor": 1e300,
                 "low_freq_factor": 1e-300, "high_freq_factor": 1e300}),
         ]),
-        kind in prop::sample::select(KINDS.to_vec()),
+        kind in prop::sample::select([KINDS.as_slice(), &kinds::OTHERS].concat()),
     ) {
         let folder = copy(kind);
         configure(folder.path(), &[(key, value), ("use_cache", json!(false))]);

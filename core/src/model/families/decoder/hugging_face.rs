@@ -1,67 +1,67 @@
 //! The network of a `config.json` as transformers writes and reads it, and the names of its tensors
-//! (<https://github.com/huggingface/transformers>, `models/llama`, `mistral`, `qwen2`, `qwen3`, `modeling_rope_utils.py`).
+//! (<https://github.com/huggingface/transformers>, `models/llama` and its like, `modeling_rope_utils.py`).
 //!
 //! What a configuration leaves out is what the classes there take. What could change the numbers and is not run here is
 //! refused by its key.
 
 mod angles;
+mod form;
+mod kinds;
 mod names;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use serde_json::{Map, Value};
 
-use super::{DecoderConfig, Form, Number};
-use angles::Angles;
-pub(crate) use names::{as_gguf, as_published};
-
-/// The kinds whose networks run here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Llama,
-    Mistral,
-    Qwen2,
-    Qwen3,
-}
+use super::kinds as gguf;
+use super::{DecoderConfig, Function, Number};
+use crate::weights::{Renaming, Scheme};
+use angles::{Angles, Tables};
+use kinds::{Biases, KINDS, Kind};
 
 impl Kind {
-    /// The value of `model_type` and the class with a head over the vocabulary.
-    const ALL: [(&str, &str, Self); 4] = [
-        ("llama", "LlamaForCausalLM", Self::Llama),
-        ("mistral", "MistralForCausalLM", Self::Mistral),
-        ("qwen2", "Qwen2ForCausalLM", Self::Qwen2),
-        ("qwen3", "Qwen3ForCausalLM", Self::Qwen3),
-    ];
-
-    fn of(config: &Map<String, Value>) -> Result<Self, String> {
+    fn of(config: &Map<String, Value>) -> Result<&'static Self, String> {
         let Some(named) = config.get("model_type").and_then(Value::as_str) else {
             return Err("its config.json does not say model_type".to_owned());
         };
-        let known = Self::ALL.iter().find(|(name, ..)| *name == named);
-        let Some((_, class, kind)) = known else {
+        let Some(kind) = KINDS.iter().find(|kind| kind.name == named) else {
             return Err(format!(
                 "networks of the kind '{named}' are not run here yet"
             ));
         };
+        let class = kind.class;
         match config.get("architectures") {
-            None | Some(Value::Null) => Ok(*kind),
+            None | Some(Value::Null) => Ok(kind),
             Some(classes)
                 if classes
                     .as_array()
-                    .is_some_and(|c| c.len() == 1 && c[0] == *class) =>
+                    .is_some_and(|c| c.len() == 1 && c[0] == class) =>
             {
-                Ok(*kind)
+                Ok(kind)
             }
             Some(classes) => Err(format!(
                 "its config.json says architectures = {classes}, and of the kind '{named}' only {class} is run here"
             )),
         }
     }
+
+    /// What it does differently from Llama, as its GGUF does.
+    fn in_gguf(&self) -> Result<&'static gguf::Kind, String> {
+        let kind = gguf::Kind::named(self.gguf);
+        kind.ok_or_else(|| format!("networks of the kind '{}' are not run here yet", self.name))
+    }
 }
+
+/// The most blocks that lists are made for.
+const MOST_BLOCKS: usize = 1 << 16;
+
+/// Where it stands how weights are packed.
+const PACKING: &str = "quantization_config";
 
 /// Keys with such parts that are read here.
 const KNOWN: [&str; 7] = [
-    "rms_norm_eps",
+    PACKING,
     "rope_theta",
     "rope_scaling",
     "rope_parameters",
@@ -71,11 +71,13 @@ const KNOWN: [&str; 7] = [
 ];
 
 /// Parts of keys that could change the numbers, wherever they stand.
-const TELLING: [&str; 27] = [
+const TELLING: [&str; 29] = [
     "alibi",
     "altup",
     "bias",
+    "bidirectional",
     "clip",
+    "cross_attention",
     "cross_layer",
     "embedding_type",
     "experts",
@@ -126,42 +128,61 @@ fn not_run(key: &str, value: &Value) -> String {
 }
 
 /// What another program did to the weights.
-fn packing(config: &Map<String, Value>) -> Option<String> {
-    ["quantization_config", "compression_config", "quantization"]
-        .iter()
-        .find_map(|key| config.get(*key).filter(|value| !value.is_null()))
-        .map(
-            |how| match how.get("quant_method").and_then(Value::as_str) {
-                Some(method) => {
-                    format!("its weights are packed by {method}, which is not run here yet")
-                }
-                None => "its weights are packed by another program, which is not run here yet"
-                    .to_owned(),
-            },
-        )
+fn packing(config: &Map<String, Value>) -> Result<Option<Scheme>, String> {
+    let said = |key: &str| config.get(key).filter(|value| !value.is_null());
+    if let Some(how) = said(PACKING) {
+        return Scheme::of(how).map(Some);
+    }
+    match ["compression_config", "quantization"]
+        .into_iter()
+        .find_map(said)
+    {
+        Some(_) => {
+            Err("its weights are packed by another program, which is not run here yet".to_owned())
+        }
+        None => Ok(None),
+    }
 }
 
 /// The type of blocks that look back over a window.
 const SLIDING: &str = "sliding_attention";
 
 /// A configuration and what is not a number of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Published {
     /// The network.
     pub(crate) network: DecoderConfig,
     /// What the rotary angles are divided by, where they are.
-    pub(crate) factors: Option<Vec<f32>>,
+    pub(crate) tables: Tables,
+    /// How weights are packed, where they are.
+    pub(crate) packing: Option<Scheme>,
+    kind: &'static Kind,
+}
+
+impl Published {
+    /// What a tensor is in a GGUF: `None` where nothing is learnt in it, itself where it is not known.
+    pub(crate) fn as_gguf(&self, name: &str) -> Option<Renaming> {
+        self.kind.names.as_gguf(name)
+    }
+
+    /// The name that transformers gives a tensor of a GGUF.
+    pub(crate) fn as_published(&self, name: &str) -> Option<String> {
+        self.kind.names.as_published(name)
+    }
 }
 
 /// Reads values by their keys.
 struct Reader<'a> {
     config: &'a Map<String, Value>,
+    kind: &'static Kind,
 }
 
 impl<'a> Reader<'a> {
-    /// The value of a key; `null` counts as none.
+    /// The value of a key, by the name that the kind has for it or the usual one; `null` counts as none.
     fn value(&self, key: &str) -> Option<&'a Value> {
-        self.config.get(key).filter(|value| !value.is_null())
+        let own = self.kind.keys.iter().find(|(usual, _)| *usual == key);
+        let value = |key: &str| self.config.get(key).filter(|value| !value.is_null());
+        own.and_then(|(_, own)| value(own)).or_else(|| value(key))
     }
 
     fn whole(&self, key: &str) -> Result<Option<usize>, String> {
@@ -199,60 +220,40 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Tokens that every block looks back over, where that is less than the context.
-    fn window(&self, kind: Kind, blocks: usize, context: usize) -> Result<Option<usize>, String> {
-        // The classes there have a window unless the file says that there is none.
-        let said = match self.config.contains_key("sliding_window") {
-            true => self.whole("sliding_window")?,
-            false if kind == Kind::Llama => None,
-            false => Some(4096),
+    /// Whether a key is understood, whatever its value.
+    fn reads(&self, key: &str) -> bool {
+        let kind = self.kind;
+        let of_experts = kind.experts.is_some_and(|experts| {
+            // Those of training, and those that stand for the rest of this list.
+            let mut known = ["num_experts_per_tok", "norm_topk_prob", experts.width]
+                .into_iter()
+                .chain(experts.count.iter().copied())
+                .chain(experts.shared);
+            known.any(|known| known == key)
+                || key.starts_with("router_")
+                || key == "output_router_logits"
+        });
+        let biases = match kind.biases {
+            Biases::Queries(said, _) | Biases::Blocks(said) => said == key,
+            Biases::None | Biases::All => false,
         };
-        let window = match kind {
-            Kind::Llama => said.filter(|_| self.value("use_sliding_window") != Some(&false.into())),
-            Kind::Mistral => said,
-            Kind::Qwen2 | Kind::Qwen3 => {
-                said.filter(|_| self.flag("use_sliding_window") == Ok(true))
-            }
-        };
-        self.flag("use_sliding_window")?;
-        let types = self.value("layer_types").and_then(Value::as_array);
-        let sliding = types.map(|types| types.iter().filter(|of| **of == SLIDING).count());
-        let other = || not_run("layer_types", &types.cloned().unwrap_or_default().into());
-        if types.is_some_and(|types| types.len() != blocks) {
-            return Err(other());
-        }
-        let Some(window) = window else {
-            return match sliding {
-                None | Some(0) => Ok(None),
-                Some(_) => Err(other()),
-            };
-        };
-        if window >= context {
-            return Ok(None);
-        }
-        let windowed = match kind {
-            Kind::Llama => return Err(not_run("sliding_window", &window.into())),
-            Kind::Mistral if sliding.is_none_or(|count| count == blocks) => blocks,
-            Kind::Mistral => return Err(other()),
-            Kind::Qwen2 | Kind::Qwen3 => match sliding {
-                Some(count) => count,
-                None => blocks.saturating_sub(self.whole("max_window_layers")?.unwrap_or(28)),
-            },
-        };
-        match windowed {
-            0 => Ok(None),
-            all if all == blocks => Ok(Some(window)),
-            some => Err(format!(
-                "{some} of its {blocks} blocks look back over a window of {window} tokens and the others over everything, \
-                 which is not run here yet"
-            )),
-        }
+        let turning = key == "partial_rotary_factor" && kind.turning.is_some();
+        KNOWN.contains(&key)
+            || kind.reads.contains(&key)
+            || kind.epsilon.0 == key
+            || key == "scale_attn_weights"
+            || of_experts
+            || biases
+            || turning
     }
 
     /// Whether nothing is said that is not run here.
     fn check(&self) -> Result<(), String> {
-        if let Some(fact) = packing(self.config) {
-            return Err(fact);
+        if packing(self.config)?.is_some() && self.kind.names.are_turned() {
+            return Err(format!(
+                "its weights are packed, which is not run here yet for networks of the kind '{}'",
+                self.kind.name
+            ));
         }
         // Classes of its own, in Python beside the weights; tokenizers of its own are another matter.
         let own = self.value("auto_map").and_then(Value::as_object);
@@ -262,12 +263,23 @@ impl<'a> Reader<'a> {
                     .to_owned(),
             );
         }
-        let activation = "hidden_act";
+        let activation = self.kind.function;
+        // Gemma's files say `gelu` for what was always its tanh form.
+        let functions: &[&str] = match self.kind.in_gguf()?.function {
+            Function::Silu => &["silu", "swish"],
+            Function::Gelu if self.kind.gguf.starts_with("gemma") => {
+                &["gelu_pytorch_tanh", "gelu_new", "gelu"]
+            }
+            Function::Gelu => &["gelu_pytorch_tanh", "gelu_new"],
+        };
         match self.value(activation) {
-            Some(name) if name != "silu" && name != "swish" => {
+            Some(name) if !functions.iter().any(|function| name == function) => {
                 return Err(not_run(activation, name));
             }
             _ => {}
+        }
+        if self.value("scale_attn_weights") == Some(&false.into()) {
+            return Err(not_run("scale_attn_weights", &false.into()));
         }
         if let Some(types) = self.value("layer_types") {
             let known = |of: &Value| of == "full_attention" || of == SLIDING;
@@ -279,8 +291,9 @@ impl<'a> Reader<'a> {
             }
         }
         for (key, value) in self.config {
-            let telling = TELLING.iter().any(|part| key.contains(part));
-            if telling && !is_plain(key, value) && !KNOWN.contains(&key.as_str()) {
+            // What is left out at random is so in training only.
+            let telling = TELLING.iter().any(|part| key.contains(part)) && !key.contains("dropout");
+            if telling && !is_plain(key, value) && !self.reads(key) {
                 return Err(not_run(key, value));
             }
         }
@@ -298,50 +311,69 @@ impl DecoderConfig {
             return Err("its config.json is no list of keys".to_owned());
         };
         let kind = Kind::of(config)?;
-        let reader = Reader { config };
+        let reader = Reader { config, kind };
         reader.check()?;
         let (width, blocks) = (
             reader.size("hidden_size")?,
             reader.size("num_hidden_layers")?,
         );
+        if blocks > MOST_BLOCKS {
+            return Err(format!(
+                "its config.json has {blocks} blocks, which is absurd"
+            ));
+        }
         let heads = reader.size("num_attention_heads")?;
         let context = reader.size("max_position_embeddings")?;
-        let kv_heads = match (reader.whole("num_key_value_heads")?, kind) {
+        let kv_heads = match (reader.whole("num_key_value_heads")?, kind.kv_heads) {
             (Some(heads), _) => heads,
-            (None, Kind::Llama) => heads,
-            (None, _) if config.contains_key("num_key_value_heads") => heads,
-            (None, Kind::Mistral) => 8,
-            (None, Kind::Qwen2 | Kind::Qwen3) => 32,
+            (None, Some(usual)) if !config.contains_key("num_key_value_heads") => usual,
+            (None, _) => heads,
         };
-        let head_width = match (reader.whole("head_dim")?, kind) {
+        let head_width = match (reader.whole("head_dim")?, kind.head_width) {
             (Some(width), _) => width,
-            (None, Kind::Qwen3) => 128,
-            (None, _) => width / heads.max(1),
+            (None, Some(usual)) => usual,
+            (None, None) => width / heads.max(1),
         };
         let angles = Angles::of(&reader, context)?;
-        let factors = angles.factors(head_width)?;
+        let rotary = angles.turning(head_width);
+        let tables = angles.tables(rotary)?;
+        let (window, local) = reader.windows(blocks, context)?;
+        let form = reader.form((width, blocks), &angles, local)?;
+        let hidden = match (reader.whole("intermediate_size")?, form.mixture) {
+            (Some(hidden), _) => hidden,
+            (None, Some(mixture)) => mixture.width,
+            (None, None) if kind.name == "gpt2" => 4 * width,
+            (None, None) => reader.size("intermediate_size")?,
+        };
+        let (epsilon, usual) = kind.epsilon;
         Ok(Published {
             network: Self {
                 vocabulary: reader.size("vocab_size")?,
-                context,
+                // The table for short contexts is used; longer ones would need the other.
+                context: angles.longest().map_or(context, |most| context.min(most)),
                 width,
                 blocks,
                 heads,
                 kv_heads,
                 head_width,
-                hidden: reader.size("intermediate_size")?,
+                hidden,
                 base: Number(angles.base as f32),
-                rotary: head_width,
+                rotary,
                 interleaved: false,
-                factors: factors.is_some(),
-                epsilon: Number(reader.float("rms_norm_eps")?.unwrap_or(1e-6) as f32),
-                tied: reader.flag("tie_word_embeddings")?,
-                biases: kind == Kind::Qwen2,
-                head_norms: kind == Kind::Qwen3,
-                window: reader.window(kind, blocks, context)?,
-                form: Form::default(),
+                factors: !tables.is_empty() && !form.short_factors,
+                epsilon: Number(reader.float(epsilon)?.unwrap_or(usual) as f32),
+                tied: match reader.value("tie_word_embeddings") {
+                    None => kind.tied,
+                    Some(_) => reader.flag("tie_word_embeddings")?,
+                },
+                biases: reader.biases()?.0,
+                head_norms: kind.head_norms,
+                window,
+                form,
             },
-            factors,
+            tables,
+            packing: packing(config)?,
+            kind,
         })
     }
 }
