@@ -14,7 +14,27 @@ use wattif_fuzz::{
 };
 
 /// Kinds of which there are weights.
-const KINDS: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
+const KINDS: [&str; 19] = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "gpt2",
+    "granite",
+    "mixtral",
+    "olmo2",
+    "olmoe",
+    "phi",
+    "phi3",
+    "qwen2_moe",
+    "qwen3_moe",
+    "smollm3",
+    "stablelm",
+    "starcoder2",
+];
 
 /// A folder of each kind that has everything but the configuration.
 static FOLDERS: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
@@ -22,9 +42,16 @@ static FOLDERS: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
     let folder = |kind: &&str| {
         let folder = scratch(kind);
         fs::create_dir_all(&folder).unwrap();
-        for name in ["tokenizer.json", "model.safetensors"] {
-            fs::copy(fixtures.join(kind).join(name), folder.join(name)).unwrap();
-        }
+        fs::copy(
+            fixtures.join(kind).join("model.safetensors"),
+            folder.join("model.safetensors"),
+        )
+        .unwrap();
+        // Where a kind has no tokenizer of its own, any does.
+        let own = fixtures.join(kind).join("tokenizer.json");
+        let usual = fixtures.join("llama/tokenizer.json");
+        let tokenizer = if own.is_file() { own } else { usual };
+        fs::copy(tokenizer, folder.join("tokenizer.json")).unwrap();
         folder
     };
     KINDS.iter().map(folder).collect()

@@ -1,5 +1,7 @@
 //! Metadata of any numbers: a network or a refusal, and neither takes time or memory by what they say.
 
+use serde_json::{Value, json};
+
 use super::super::DecoderConfig;
 use super::super::kinds::{KINDS, OTHER_KEYS};
 use super::facts::Changed;
@@ -81,4 +83,72 @@ fn whatever_metadata_say_is_a_network_or_a_refusal() {
         networks > 1_000 && refusals > 1_000,
         "{networks} {refusals}"
     );
+}
+
+/// What stands in configurations, and what nobody would write there.
+fn any_values() -> Vec<Value> {
+    let mut values = vec![Value::Null, json!(true), json!("x"), json!([]), json!({})];
+    values.extend([0_u64, 1, 3, 1025, 1 << 20, 1 << 40, 1 << 63, u64::MAX].map(Value::from));
+    values.extend([-1.0, 0.5, 1e-300, 1e300].map(Value::from));
+    values.push(json!(["sliding_attention"]));
+    let steep = json!({"factor": 1e300, "low_freq_factor": 1e-300, "high_freq_factor": 1e300});
+    for kind in ["linear", "llama3", "longrope"] {
+        let mut steep = steep.clone();
+        steep["rope_type"] = kind.into();
+        values.push(steep);
+    }
+    values.push(json!({"rope_type": "longrope", "short_factor": [1e300], "long_factor": [1e-300]}));
+    values
+}
+
+#[test]
+fn whatever_a_configuration_says_is_a_network_or_a_refusal() {
+    let (mut networks, mut refusals) = (0, 0);
+    for folder in std::fs::read_dir(fixtures()).unwrap() {
+        let Ok(text) = std::fs::read(folder.unwrap().path().join("config.json")) else {
+            continue;
+        };
+        let config: Value = serde_json::from_slice(&text).unwrap();
+        let own = config.as_object().unwrap().keys().cloned();
+        let others = [
+            "rope_scaling",
+            "rope_parameters",
+            "sliding_window",
+            "layer_types",
+            "head_dim",
+        ];
+        for key in own.chain(others.map(String::from)) {
+            for value in any_values() {
+                let mut changed = config.clone();
+                changed[&key] = value;
+                let fact = match DecoderConfig::of_config(&changed) {
+                    Err(fact) => Some(fact),
+                    Ok(published) => {
+                        let network = published.network;
+                        assert!(
+                            network.form.local.len() <= 1 << 16,
+                            "{key} {}",
+                            changed[&key]
+                        );
+                        for (_, table) in published.tables {
+                            let sane = table.iter().all(|n| n.is_finite() && *n > 0.0);
+                            assert!(sane && table.len() <= 1 << 16, "{key} {}", changed[&key]);
+                        }
+                        let network = Architecture::Decoder(network);
+                        let fact = network.implausible();
+                        assert!(fact.is_some() || network.parameters() > 0);
+                        fact
+                    }
+                };
+                match fact {
+                    Some(fact) => {
+                        assert!(!fact.is_empty());
+                        refusals += 1;
+                    }
+                    None => networks += 1,
+                }
+            }
+        }
+    }
+    assert!(networks > 500 && refusals > 500, "{networks} {refusals}");
 }
