@@ -118,7 +118,9 @@ fn files_are_opened_and_written_in_one_place() {
 
 /// Modules of the engine from the ground up: none imports what stands below it here.
 const FLOORS: [&[&str]; 14] = [
-    &["text", "unique", "error", "units", "digits", "spread"],
+    &[
+        "text", "unique", "error", "units", "digits", "spread", "number",
+    ],
     &["files", "named", "power"],
     &["recipe", "profile", "scenario", "measurement"],
     &["graph", "places", "carbon"],

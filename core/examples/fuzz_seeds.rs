@@ -1,6 +1,6 @@
 //! Writes the seed corpora of the fuzz targets: `cargo run -p wattif-core --example fuzz_seeds [FOLDER …]`. Files of the
 //! folders are taken by the beginnings of their names: `packed-…`, `config-…`, `hardware-…`, `preset-…`, `session-…`,
-//! `student-…`, `safetensors-…`.
+//! `student-…`, `safetensors-…`, `gguf-…`, `tokenizer-…`, `hugging-…`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, TensorView};
 use wattif_core::compress::{Compressor, Planner};
 use wattif_core::model::{Architecture, CnnConfig, GptConfig, Stage, Tensors};
-use wattif_core::recipe::{Pattern, Recipe};
+use wattif_core::recipe::{BlockFormat, Pattern, Recipe};
 
 /// Rows of a shipped table that serve as a seed; whole tables are too long to be changed usefully.
 const ROWS: usize = 12;
@@ -53,6 +53,7 @@ fn main() {
             text.as_bytes(),
         );
     }
+    language(&project, &corpus);
     for folder in std::env::args_os().skip(1) {
         hostile(&corpus, Path::new(&folder));
     }
@@ -77,7 +78,7 @@ fn keep(corpus: &Path, target: &str, name: &str, bytes: &[u8]) {
 }
 
 /// Networks small enough that most bytes of their files are header.
-fn architectures() -> [Architecture; 2] {
+fn architectures() -> [Architecture; 3] {
     [
         Architecture::Cnn(CnnConfig {
             input_channels: 1,
@@ -95,6 +96,15 @@ fn architectures() -> [Architecture; 2] {
             heads: 2,
             blocks: 1,
             hidden: 16,
+        }),
+        // Rows of whole blocks.
+        Architecture::Gpt(GptConfig {
+            vocabulary: 8,
+            context: 4,
+            width: 32,
+            heads: 2,
+            blocks: 1,
+            hidden: 256,
         }),
     ]
 }
@@ -149,6 +159,7 @@ fn models(corpus: &Path, i: usize, architecture: &Architecture) {
     let mut student = plain;
     student.insert("wattif.student".to_owned(), record.to_owned());
     keep(corpus, "student", &file, &written(&tensors, student));
+    let mut recipes = Vec::new();
     for (bits, sparsity, pattern) in [
         (8, 0.0, Pattern::Unstructured),
         (4, 0.5, Pattern::TwoOfFour),
@@ -159,6 +170,14 @@ fn models(corpus: &Path, i: usize, architecture: &Architecture) {
         recipe.quantization.weight_bits = bits;
         recipe.pruning.sparsity = sparsity;
         recipe.pruning.pattern = pattern;
+        recipes.push((bits.to_string(), recipe));
+    }
+    for format in BlockFormat::ALL {
+        let mut recipe = Recipe::default();
+        recipe.quantization.blocks = Some(format);
+        recipes.push((format.to_string(), recipe));
+    }
+    for (said, recipe) in recipes {
         let planner = Planner::new(
             "small",
             architecture.unit(),
@@ -172,7 +191,7 @@ fn models(corpus: &Path, i: usize, architecture: &Architecture) {
         keep(
             corpus,
             "packed",
-            &format!("{file}-{bits}"),
+            &format!("{file}-{said}"),
             &fs::read(&path).unwrap(),
         );
         fs::remove_file(&path).unwrap();
@@ -200,17 +219,102 @@ fn written(tensors: &Tensors, metadata: HashMap<String, String>) -> Vec<u8> {
     safetensors::serialize(views, Some(metadata)).unwrap()
 }
 
+/// The tiny networks of the tests: whole, as their metadata and as their configurations.
+fn language(project: &Path, corpus: &Path) {
+    let fixtures = project.join("core/tests/fixtures/language");
+    for path in files(&fixtures) {
+        if path.extension().is_some_and(|found| found == "gguf") {
+            keep(corpus, "gguf", &name(&path), &fs::read(&path).unwrap());
+        }
+    }
+    for model in ["gpt2", "gemma4", "llama", "bert", "t5"] {
+        keep(
+            corpus,
+            "tokenizer",
+            &format!("gguf-{model}"),
+            &vocabulary(model),
+        );
+    }
+    for folder in fs::read_dir(&fixtures).into_iter().flatten().flatten() {
+        for (file, targets) in [
+            ("config.json", &["hugging_face", "configuration"][..]),
+            ("tokenizer.json", &["tokenizer"]),
+            ("model.safetensors", &["gguf"]),
+        ] {
+            let Ok(bytes) = fs::read(folder.path().join(file)) else {
+                continue;
+            };
+            for target in targets {
+                let kind = name(&folder.path());
+                keep(corpus, target, &format!("{kind}-{file}"), &bytes);
+            }
+        }
+    }
+    for (i, text) in TOKENIZERS.iter().enumerate() {
+        keep(corpus, "tokenizer", &format!("small-{i}"), text.as_bytes());
+    }
+}
+
+/// A GGUF of metadata alone, with a few pieces for a method of cutting.
+fn vocabulary(model: &str) -> Vec<u8> {
+    fn text(text: &str) -> Vec<u8> {
+        [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+    }
+    fn list(kind: u32, items: &[Vec<u8>]) -> Vec<u8> {
+        let length = (items.len() as u64).to_le_bytes();
+        [&kind.to_le_bytes(), &length[..], &items.concat()].concat()
+    }
+    let pieces = [
+        "<unk>", "<s>", "</s>", "<0x0A>", "▁", "a", "It", "▁a", "'s", "1",
+    ]
+    .map(text);
+    let kinds = [2, 3, 3, 6, 1, 1, 1, 1, 4, 1_i32].map(|kind| kind.to_le_bytes().to_vec());
+    let scores = [0.0, 0.0, 0.0, 0.0, -2.0, -3.0, -4.5, -1.0, 0.0, -2.0_f32];
+    let scores = scores.map(|score| score.to_le_bytes().to_vec());
+    // "a" becomes "bb": a trie of one letter, and its text.
+    let mut nodes = [0_u32; 98];
+    nodes[97] = 97 | 1 << 8 | 1 << 10;
+    nodes[96] = 1 << 31;
+    let nodes: Vec<u8> = nodes.iter().flat_map(|node| node.to_le_bytes()).collect();
+    let table = [&(nodes.len() as u32).to_le_bytes(), &nodes[..], b"bb\0"].concat();
+    let table: Vec<Vec<u8>> = table.into_iter().map(|byte| vec![byte]).collect();
+    let keys = [
+        ("model", 8, text(model)),
+        ("pre", 8, text("llama-bpe")),
+        ("tokens", 9, list(8, &pieces)),
+        ("token_type", 9, list(5, &kinds)),
+        ("scores", 9, list(6, &scores)),
+        ("merges", 9, list(8, &["I t", "▁ a"].map(text))),
+        ("bos_token_id", 4, 1_u32.to_le_bytes().to_vec()),
+        ("unknown_token_id", 4, 0_u32.to_le_bytes().to_vec()),
+        ("add_bos_token", 7, vec![1]),
+        ("precompiled_charsmap", 9, list(0, &table)),
+    ];
+    let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+    bytes.extend(0_u64.to_le_bytes());
+    bytes.extend((keys.len() as u64).to_le_bytes());
+    for (key, kind, value) in keys {
+        bytes.extend(text(&format!("tokenizer.ggml.{key}")));
+        bytes.extend(u32::to_le_bytes(kind));
+        bytes.extend(value);
+    }
+    bytes
+}
+
 fn hostile(corpus: &Path, folder: &Path) {
     for path in files(folder) {
         let name = name(&path);
         let targets: &[&str] = match name.split('-').next().unwrap_or_default() {
             "packed" => &["packed", "safetensors"],
-            "config" => &["configuration"],
+            "config" => &["configuration", "hugging_face"],
             "hardware" => &["device"],
             "preset" => &["preset"],
             "session" => &["session"],
             "student" => &["student"],
-            "safetensors" => &["safetensors", "student"],
+            "safetensors" => &["safetensors", "student", "gguf"],
+            "gguf" => &["gguf", "tokenizer"],
+            "tokenizer" => &["tokenizer"],
+            "hugging" => &["hugging_face"],
             _ => &[],
         };
         for target in targets {
@@ -218,6 +322,30 @@ fn hostile(corpus: &Path, folder: &Path) {
         }
     }
 }
+
+/// Tokenizers of every method, of few pieces.
+const TOKENIZERS: [&str; 4] = [
+    r#"{"version": "1.0", "added_tokens": [{"id": 3, "content": "<s>", "single_word": false, "lstrip": false,
+        "rstrip": false, "normalized": false, "special": true}], "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "\\p{N}{1,3}| ?\\p{L}+"},
+        "behavior": "Isolated", "invert": false}, {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+        "use_regex": false}]}, "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>",
+        "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}], "pair": [{"Sequence": {"id": "A", "type_id": 0}},
+        {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [3], "tokens": ["<s>"]}}},
+        "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "unk_token": null, "vocab": {"a": 0, "b": 1, "ab": 2},
+        "merges": [["a", "b"]]}}"#,
+    r#"{"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace",
+        "pattern": {"String": " "}, "content": "▁"}]}, "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"},
+        {"type": "Fuse"}]}, "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
+        "vocab": {"<unk>": 0, "<0x0A>": 1, "▁": 2, "a": 3}, "merges": []}}"#,
+    r#"{"normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null,
+        "lowercase": true}, "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": {"type": "WordPiece", "prefix": "\u0023#",
+        "cleanup": true}, "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "\u0023#",
+        "max_input_chars_per_word": 100, "vocab": {"[UNK]": 0, "it": 1, "\u0023#s": 2}}}"#,
+    r#"{"pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true}, "decoder":
+        {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true}, "model": {"type": "Unigram",
+        "unk_id": 0, "vocab": [["<unk>", 0.0], ["▁", -2.0], ["s", -3.0], ["▁It", -4.5]], "byte_fallback": false}}"#,
+];
 
 /// A session with a part of each kind.
 const SESSION: &str = r#"(configuration: (model: "bundled:fashion-cnn", recipe: (seed: 1), scenario: (batch: 4)),

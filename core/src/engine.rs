@@ -9,6 +9,7 @@ mod packed;
 mod run;
 mod spiking;
 mod streamed;
+mod writing;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;

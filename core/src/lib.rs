@@ -23,6 +23,7 @@ pub mod hardware;
 pub mod measurement;
 pub mod model;
 pub mod named;
+pub mod number;
 pub mod outline;
 mod places;
 pub mod power;

@@ -12,7 +12,7 @@ use std::thread;
 use crate::benchmark::PackedRun;
 use crate::engine::{Engine, Observer, TrainingReport, guarded};
 use crate::error::{Error, Result};
-use crate::measurement::{Depth, Measurement, Spiking};
+use crate::measurement::{Depth, Example, Measurement, Spiking};
 use crate::model::ModelReference;
 use crate::recipe::Recipe;
 use crate::scenario::Scenario;
@@ -23,6 +23,8 @@ pub const MEASURING: &str = "Measuring this configuration";
 pub const SPIKING: &str = "Running the spiking version";
 /// What failed where packed weights could not be timed.
 pub const TIMING: &str = "Timing packed weights";
+/// What failed where no text could be written.
+pub const WRITING: &str = "Writing a text";
 /// What failed where a student could not be trained.
 pub const TRAINING: &str = "Training a student";
 
@@ -36,6 +38,8 @@ pub enum Event {
     Spiked(Recipe, Box<Spiking>),
     /// What a compressed network does with packed weights here; `None` where that was given up.
     Timed(Option<Box<PackedRun>>),
+    /// What the original and a compressed network wrote after a prompt; `None` where that was given up.
+    Written(Recipe, Option<Box<Example>>),
     /// Work on the current recipe goes on.
     Progress {
         /// What is being done.
@@ -85,6 +89,8 @@ struct Mailbox {
     wish: Option<Recipe>,
     /// A recipe whose spiking version is to be run, and for how many time steps.
     spike: Option<(Recipe, u32)>,
+    /// A recipe whose model is to write after a prompt.
+    write: Option<(Recipe, String)>,
     /// A recipe that is to be timed with packed weights, in a scenario.
     time: Option<(Recipe, Scenario)>,
     fill: VecDeque<(Recipe, Depth)>,
@@ -187,6 +193,12 @@ impl Worker {
     /// ends it.
     pub fn time(&self, recipe: Recipe, scenario: Scenario) {
         self.shared.lock().time = Some((recipe, scenario));
+        self.shared.changed.notify_all();
+    }
+
+    /// Asks for texts after a prompt, once the wish is measured; replaces an earlier one. A newer wish ends it.
+    pub fn write(&self, recipe: Recipe, prompt: String) {
+        self.shared.lock().write = Some((recipe, prompt));
         self.shared.changed.notify_all();
     }
 
@@ -295,6 +307,7 @@ enum Task {
     Wish(Recipe),
     Spike(Recipe, u32),
     Time(Recipe, Box<Scenario>),
+    Write(Recipe, String),
     Fill(Recipe, Depth),
 }
 
@@ -349,6 +362,18 @@ fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
                 }
                 continue;
             }
+            Task::Write(recipe, prompt) => {
+                match guarded(|| engine.write(&recipe, &prompt, &watch(false))) {
+                    Ok(text) => outbox.send(Event::Written(recipe, Some(Box::new(text)))),
+                    Err(error) => {
+                        outbox.send(Event::Written(recipe, None));
+                        if error != Error::Cancelled {
+                            outbox.failed(WRITING, error);
+                        }
+                    }
+                }
+                continue;
+            }
             Task::Time(recipe, scenario) => {
                 let run = guarded(|| engine.measure_packed(&recipe, &scenario, &watch(false)));
                 match run {
@@ -386,6 +411,10 @@ fn next(shared: &Shared, outbox: &Outbox, settled: &mut bool, idle: &mut bool) -
         if let Some((recipe, steps)) = mailbox.spike.take() {
             (*settled, *idle) = (false, false);
             return Some(Task::Spike(recipe, steps));
+        }
+        if let Some((recipe, prompt)) = mailbox.write.take() {
+            (*settled, *idle) = (false, false);
+            return Some(Task::Write(recipe, prompt));
         }
         if let Some((recipe, scenario)) = mailbox.time.take() {
             (*settled, *idle) = (false, false);

@@ -360,14 +360,12 @@ fn what_is_written_as_a_gguf_is_what_was_measured() {
     };
     for (recipe, file_type, stored) in [
         (half, 1, "F16"),
-        (in_blocks("q8_0", 0.0), 7, "Q8_0"),
         (in_blocks("q4_0", 0.5), 2, "Q4_0"),
         // Rows of 32 and 64 weights.
         (in_blocks("q4_k_m", 0.0), 15, "Q5_0"),
-        (in_blocks("q2_k_m", 0.0), 10, "Q4_0"),
         (in_blocks("q5_k", 0.0), 16, "Q5_1"),
     ] {
-        let measured = engine.measure(&recipe, Depth::Full, &Unobserved).unwrap();
+        let measured = engine.measure(&recipe, Depth::Coarse, &Unobserved).unwrap();
         let bytes = engine.export(&recipe, &written).unwrap();
         assert_eq!(bytes, std::fs::metadata(&written).unwrap().len());
         let source = wattif_core::weights::open(&written).unwrap();
@@ -393,7 +391,7 @@ fn what_is_written_as_a_gguf_is_what_was_measured() {
         assert_eq!(source.stored_bytes(), of_layers(&measured) + 16);
 
         let again = Engine::open(&ModelReference::File(written.clone())).unwrap();
-        let read = again.measure(&Recipe::default(), Depth::Full, &Unobserved);
+        let read = again.measure(&Recipe::default(), Depth::Coarse, &Unobserved);
         let read = read.unwrap();
         assert_eq!(read.quality.value, measured.quality.value, "{stored}");
         assert_eq!(of_layers(&read), of_layers(&measured));

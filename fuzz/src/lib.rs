@@ -1,5 +1,8 @@
 //! What must hold of everything that a reader accepts. A violation is a panic, which is what a fuzzer looks for.
 
+mod language;
+mod memory;
+
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -12,6 +15,9 @@ use wattif_core::outline::Outline;
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
+
+pub use language::{caught_panics_count_as_errors, opened, scratch, sound_tokenizer};
+pub use memory::bounded;
 
 /// The name that stands for the fuzzed bytes in errors.
 pub fn path() -> &'static Path {

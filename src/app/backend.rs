@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wattif_core::benchmark::PackedRun;
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::error::Error;
-use wattif_core::measurement::{Depth, Measurement, Spiking};
+use wattif_core::measurement::{Depth, Example, Measurement, Spiking};
 use wattif_core::model::ModelReference;
 use wattif_core::outline::PublishedBits;
 use wattif_core::profile::{ModelProfile, Unit};
@@ -72,6 +72,8 @@ pub enum Update {
     Spiked(Recipe, Arc<Spiking>),
     /// What a compressed network does with packed weights here; `None` where that was given up.
     Timed(Option<Arc<PackedRun>>),
+    /// What the original and the model of a recipe wrote after a prompt; `None` where that was given up.
+    Written(Recipe, Option<Example>),
     /// The compressed model was written to a file.
     Exported(PathBuf),
     /// Work on the current recipe goes on.
@@ -106,6 +108,12 @@ pub trait Backend {
     fn spike(&mut self, recipe: Recipe, steps: u32);
     /// Times a recipe with packed weights in a scenario, once the recipe is measured.
     fn time(&mut self, recipe: Recipe, scenario: &Scenario);
+    /// Whether it writes texts after a prompt.
+    fn writes(&self) -> bool {
+        false
+    }
+    /// Lets the original and the model that a recipe leads to write after a prompt, once the recipe is measured.
+    fn write(&mut self, _recipe: Recipe, _prompt: String) {}
     /// Writes the model that a recipe leads to, where there are weights.
     fn export(&mut self, _recipe: Recipe, _path: PathBuf) {}
     /// Replaces the list of what to measure when nothing else is to do.

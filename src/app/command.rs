@@ -176,6 +176,8 @@ pub(super) enum Action {
     SetAxis(Axis),
     /// Pins in another scenario.
     ShowPins(PinView),
+    /// Texts after a prompt.
+    Write(String),
     /// Another model.
     SetModel(ModelReference),
     /// Something to do with a device.

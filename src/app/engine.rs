@@ -85,6 +85,7 @@ impl EngineBackend {
             }
             Event::Measured(measurement) => Update::Measured(Arc::from(measurement)),
             Event::Spiked(recipe, spiking) => Update::Spiked(recipe, Arc::from(spiking)),
+            Event::Written(recipe, text) => Update::Written(recipe, text.map(|text| *text)),
             Event::Timed(run) => Update::Timed(run.map(Arc::from)),
             Event::Progress { what, done } => Update::Progress { what, done },
             Event::Training(training) => match training.state {
@@ -135,6 +136,14 @@ impl Backend for EngineBackend {
 
     fn time(&mut self, recipe: Recipe, scenario: &Scenario) {
         self.worker.time(recipe, scenario.clone());
+    }
+
+    fn writes(&self) -> bool {
+        self.engine.as_ref().is_some_and(|engine| engine.writes())
+    }
+
+    fn write(&mut self, recipe: Recipe, prompt: String) {
+        self.worker.write(recipe, prompt);
     }
 
     fn export(&mut self, recipe: Recipe, path: PathBuf) {

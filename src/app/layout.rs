@@ -133,7 +133,7 @@ impl App {
             panels::measured::show(ui, self, &mut queue);
             panels::spiking::show(ui, self);
             panels::beside::student(ui, self);
-            panels::examples::show(ui, self, &mut pictures);
+            panels::examples::show(ui, self, &mut pictures, &mut queue);
             panels::beside::show(ui, self);
         });
         self.model.pictures = pictures;

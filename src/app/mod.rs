@@ -33,6 +33,7 @@ mod panels;
 mod picture;
 mod pins;
 mod power;
+mod prompting;
 mod rest;
 mod run;
 mod session;

@@ -200,6 +200,12 @@ impl App {
                 }
                 self.model.timing.arrived(run);
             }
+            Update::Written(recipe, text) => {
+                if text.is_some() {
+                    self.work_succeeded(worker::WRITING);
+                }
+                self.model.prompting.arrived(&recipe, text);
+            }
             Update::Exported(path) => {
                 let path = path.display().to_string();
                 self.notify(Subject::Saving, Tone::Done, "Saved", path);
@@ -233,7 +239,10 @@ impl App {
                 }
                 self.fail(Subject::Work(doing.clone()), &doing, &error);
             }
-            Update::Settled => self.model.activity.progress = None,
+            Update::Settled => {
+                self.model.activity.progress = None;
+                self.write_again();
+            }
             Update::Idle => {
                 self.model.activity.progress = None;
                 self.model.activity.idle = true;

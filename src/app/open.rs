@@ -5,6 +5,7 @@ use super::backend::{Backend, ModelFacts, TrainingReport};
 use super::derived::Store;
 use super::panels::examples::Pictures;
 use super::panels::status::Activity;
+use super::prompting::Prompting;
 use super::timing::Timing;
 
 /// The open model and what goes with it. Another model replaces it as a whole, so that nothing of one is shown, or
@@ -31,6 +32,8 @@ pub(super) struct OpenModel {
     pub(super) not_to_train: Option<String>,
     /// Speed with packed weights on this machine.
     pub(super) timing: Timing,
+    /// Texts after a prompt of the user's.
+    pub(super) prompting: Prompting,
     /// What is being done.
     pub(super) activity: Activity,
 }

@@ -139,6 +139,7 @@ impl App {
             }
             Action::SetAxis(axis) => self.session.axis = axis,
             Action::ShowPins(view) => self.session.pin_view = view,
+            Action::Write(prompt) => self.write_after(prompt),
             Action::SetModel(reference) => self.open_model(reference),
             Action::Hardware(action) => self.do_to_hardware(action),
             Action::Dismiss(id) => self.notices.dismiss(id),

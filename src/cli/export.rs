@@ -19,7 +19,8 @@ use crate::format::{count, saving};
 pub(super) struct ExportArguments {
     #[command(flatten)]
     source: SourceArguments,
-    /// File to write: a GGUF where its name ends in .gguf, else packed safetensors
+    /// File to write: a GGUF where its name ends in .gguf, else packed safetensors; one that is there is replaced, but for the
+    /// model's own
     #[arg(value_name = "FILE", required_unless_present = "output")]
     file: Option<PathBuf>,
     /// The same

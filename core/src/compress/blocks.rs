@@ -15,19 +15,10 @@ use super::{fuse, ggml};
 use crate::error::{Error, Result};
 use crate::profile::Layer;
 use crate::recipe::{BlockFormat, Group, Recipe};
-use crate::weights::{self, StoredFormat};
+use crate::weights::{self, BlockTensor, StoredFormat};
 
 /// Weights that one task rounds; whole blocks of every format.
 const TASK: usize = 1 << 15;
-
-/// A tensor as a block format holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlockTensor {
-    /// Its blocks; half precision where no block fits its rows.
-    pub format: StoredFormat,
-    /// All of them, row by row.
-    pub bytes: Vec<u8>,
-}
 
 /// How a block format stores one layer.
 #[derive(Debug, Clone, PartialEq)]

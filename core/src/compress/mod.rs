@@ -32,8 +32,9 @@ use crate::error::{Error, Result};
 use crate::model::Tensors;
 use crate::profile::{Layer, ModelProfile};
 use crate::recipe::{Pattern, Pruning, Quantization, Recipe, Scope};
+use crate::weights::BlockTensor;
 
-pub use self::blocks::{BlockTensor, LayerFormat, layer_formats};
+pub use self::blocks::{LayerFormat, layer_formats};
 pub(crate) use self::layout::{CHECKSUM_KEY, VERSION_KEY, Version};
 pub(crate) use self::on_demand::OnDemand;
 pub use self::originals::Originals;

@@ -366,7 +366,9 @@ impl Planner {
             self.file_of(layer)
                 .is_some_and(|file| file.blocks.is_some())
         };
-        if bits == SINGLE && !untouched(recipe) && was_in_blocks() {
+        // What is rounded to other blocks is not rounded before.
+        let apart = !untouched(recipe) && recipe.quantization.blocks.is_none();
+        if bits == SINGLE && apart && was_in_blocks() {
             return HALF;
         }
         bits

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::streamed::LARGEST_WHOLE;
 use super::{Engine, lock};
 use crate::compress::{LayerFormat, layer_formats};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::ModelReference;
 use crate::recipe::Recipe;
 use crate::weights::{self, NewTensor, Source};
@@ -23,12 +25,34 @@ impl Engine {
     /// written.
     pub fn export(&self, recipe: &Recipe, path: &Path) -> Result<u64> {
         recipe.validate()?;
+        if let ModelReference::File(own) = &self.model.reference
+            && files::is_same(own, path)
+        {
+            return Err(Error::file(
+                "this is the file that the model was opened from; it is not written over",
+                path,
+            ));
+        }
+        self.check_whole("exported")?;
         let ending = path.extension();
         if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")) {
             return self.export_gguf(recipe, path);
         }
         let network = self.network(self.student(recipe).as_deref())?;
         lock(&network.compressor).export(recipe, path)
+    }
+
+    /// Refuses what needs all weights in memory, of a model that is too large for that.
+    pub(super) fn check_whole(&self, what: &str) -> Result<()> {
+        let parameters = self.model.architecture.parameters();
+        if self.streamed.is_none() || parameters <= LARGEST_WHOLE {
+            return Ok(());
+        }
+        Err(Error::Infeasible(format!(
+            "the model has {:.1} billion parameters; models of more than {:.1} billion are not {what} yet",
+            parameters as f64 / 1e9,
+            LARGEST_WHOLE as f64 / 1e9
+        )))
     }
 
     /// In which blocks a recipe stores each layer, and why; none where it asks for none.

@@ -2,6 +2,7 @@
 //! measured once is there at once, whenever the program is started again.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -9,6 +10,7 @@ use crate::files;
 use crate::folders;
 use crate::measurement::{Depth, Measurement};
 use crate::model::hex;
+use crate::serving::architecture::Architecture;
 
 /// The longest file that is read.
 const LONGEST: u64 = 16 << 20;
@@ -47,10 +49,16 @@ impl KeptMeasurements {
         Some(folder.join(format!("{}.ron", short(&name))))
     }
 
-    /// The full measurement that was kept under a key; none where there is none or its file is damaged.
-    pub(super) fn read(&self, key: &str) -> Option<Measurement> {
+    /// The full measurement that was kept under a key; none where there is none or its file is damaged. The network's shapes
+    /// are not kept: they are those of the open model.
+    pub(super) fn read(
+        &self,
+        key: &str,
+        network: Option<Arc<Architecture>>,
+    ) -> Option<Measurement> {
         let text = files::read_text_if_there(&self.path(key)?, LONGEST).ok()??;
-        let measurement: Measurement = ron::from_str(&text).ok()?;
+        let mut measurement: Measurement = ron::from_str(&text).ok()?;
+        measurement.profile.network = network;
         let is_it = measurement.model_hash == self.model_hash && measurement.depth == Depth::Full;
         is_it.then_some(measurement)
     }
@@ -121,18 +129,21 @@ mod tests {
             model_hash: hash.to_owned(),
             data: data.to_owned(),
         };
+        let network = full.profile.network.clone();
+        assert!(network.is_some());
+        let read = |kept: &KeptMeasurements, key: &str| kept.read(key, network.clone());
         let own = kept(&full.model_hash, "a text");
-        assert_eq!(own.read("w4"), None);
+        assert_eq!(read(&own, "w4"), None);
         own.write("w4", &full);
-        assert_eq!(own.read("w4"), Some(full.clone()));
-        assert_eq!(own.read("w5"), None);
-        assert_eq!(kept(&full.model_hash, "another text").read("w4"), None);
-        assert_eq!(kept("another model", "a text").read("w4"), None);
+        assert_eq!(read(&own, "w4"), Some(full.clone()));
+        assert_eq!(read(&own, "w5"), None);
+        assert_eq!(read(&kept(&full.model_hash, "another text"), "w4"), None);
+        assert_eq!(read(&kept("another model", "a text"), "w4"), None);
         // What is not whole is measured again.
         own.write("w3", &coarse);
-        assert_eq!(own.read("w3"), None);
+        assert_eq!(read(&own, "w3"), None);
         std::fs::write(own.path("w4").unwrap(), "(recipe: (").unwrap();
-        assert_eq!(own.read("w4"), None);
+        assert_eq!(read(&own, "w4"), None);
     }
 
     #[test]

@@ -27,6 +27,7 @@ impl Engine {
         observer: &dyn Observer,
     ) -> Result<PackedRun> {
         recipe.validate()?;
+        self.check_whole("run packed")?;
         let recipe = recipe.canonical();
         let student = self.student(&recipe);
         let key = format!("packed {}", super::store_key(&recipe, student.as_deref()));

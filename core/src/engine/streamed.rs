@@ -119,7 +119,8 @@ impl Engine {
         depth: Depth,
         observer: &dyn Observer,
     ) -> Result<Measurement> {
-        if let Some(kept) = streamed.kept.read(key) {
+        let network_known = self.planner.plan(&recipe).network;
+        if let Some(kept) = streamed.kept.read(key, network_known) {
             observer.measured(&kept);
             return Ok(self.remember(key, kept));
         }

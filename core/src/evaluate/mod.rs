@@ -18,3 +18,4 @@ pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
 pub(crate) use parts::Original;
 pub use set::{COARSE_CONTEXTS, COARSE_IMAGES, EvaluationSet, ImageSet, STRETCHES, TextSet};
 pub(crate) use spiking::run_spiking;
+pub(crate) use text::{Choice, Task, go_on, readable};

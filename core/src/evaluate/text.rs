@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::baseline::NOT_FINITE;
 use super::set::EvaluationSet;
 use crate::error::{Error, Result};
-use crate::run::Network;
+use crate::run::{Network, Prediction};
 
 /// Bytes that a model writes after a prompt.
 const CONTINUATION: usize = 200;
@@ -43,7 +43,7 @@ pub(super) fn prompts(set: &EvaluationSet) -> Vec<Vec<u32>> {
 }
 
 /// Tokens as text.
-pub(super) fn readable(set: &EvaluationSet, tokens: &[u32]) -> String {
+pub(crate) fn readable(set: &EvaluationSet, tokens: &[u32]) -> String {
     let pieces = match set {
         EvaluationSet::Text(text) => text.pieces(),
         EvaluationSet::Images(_) => None,
@@ -81,10 +81,52 @@ pub(super) fn continuation(
     set: &EvaluationSet,
     prompt: &[u32],
 ) -> Result<Vec<u32>> {
-    let length = match set {
-        EvaluationSet::Text(text) if text.pieces().is_some() => CONTINUATION_TOKENS,
-        _ => CONTINUATION,
+    let pieces = match set {
+        EvaluationSet::Text(text) => text.pieces(),
+        EvaluationSet::Images(_) => None,
     };
+    let length = match pieces {
+        Some(_) => CONTINUATION_TOKENS,
+        None => CONTINUATION,
+    };
+    let task = Task {
+        length,
+        end: pieces.and_then(|pieces| pieces.tokenizer.eos()),
+        choice: Choice::Drawn,
+    };
+    go_on(network, prompt, task, &|| Ok(()))
+}
+
+/// How the next token is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The most probable one, the first of equals.
+    Likeliest,
+    /// By its probability at temperature 0.7, with the same numbers every time.
+    Drawn,
+}
+
+/// What is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Task {
+    /// Tokens at most.
+    pub(crate) length: usize,
+    /// The token that ends a text.
+    pub(crate) end: Option<u32>,
+    /// How tokens are chosen.
+    pub(crate) choice: Choice,
+}
+
+/// Tokens after a prompt, up to the one that ends a text; `going` is asked before each.
+///
+/// # Errors
+/// As [`continuation`]; those of `going`.
+pub(crate) fn go_on(
+    network: &Network,
+    prompt: &[u32],
+    task: Task,
+    going: &dyn Fn() -> Result<()>,
+) -> Result<Vec<u32>> {
     let Some(mut reader) = network.reader() else {
         return Err(Error::Compute(format!(
             "a network of {} outputs that does not read tokens writes no text",
@@ -94,17 +136,32 @@ pub(super) fn continuation(
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let mut text = prompt.to_vec();
     let mut unread = text.len();
-    while text.len() < prompt.len() + length {
+    while text.len() < prompt.len() + task.length {
+        going()?;
         if unread > reader.room() {
             // A full context is left for its second half, which is read again as a new one.
             reader = network.reader().unwrap_or(reader);
             unread = text.len().min(reader.room().div_ceil(2));
         }
         let logits = reader.read(&text[text.len() - unread..])?;
-        text.push(draw(&logits, rng.random())?);
+        let next = match task.choice {
+            Choice::Likeliest => likeliest(&logits)?,
+            Choice::Drawn => draw(&logits, rng.random())?,
+        };
+        if task.end == Some(next) {
+            break;
+        }
+        text.push(next);
         unread = 1;
     }
     Ok(text.split_off(prompt.len()))
+}
+
+/// The token of the largest logit.
+fn likeliest(logits: &[f32]) -> Result<u32> {
+    let prediction =
+        Prediction::new(logits).ok_or_else(|| Error::Compute(NOT_FINITE.to_owned()))?;
+    Ok(u32::try_from(prediction.top()).unwrap_or(u32::MAX))
 }
 
 /// The token at `place`, from 0 to 1, of all probability laid end to end.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::weights::StoredFormat;
+use crate::number::StoredFormat;
 
 /// A format of ggml in which weights are stored in blocks, or a mix of them.
 ///

@@ -9,8 +9,8 @@ use super::lower::Held;
 use super::matrix::{Finish, Matrix, Product, Rows};
 use super::packed::PackedMatrix;
 use super::weights::MatrixRows;
-use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
+use crate::weights::BlockTensor;
 
 /// A matrix `[outputs, inputs]` to multiply rows with.
 #[derive(Debug)]

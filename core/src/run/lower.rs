@@ -13,9 +13,9 @@ use super::packed::PackedMatrix;
 use super::program::{Layout, Place, Plane, Program};
 use super::steps::{Map, Pool, Step};
 use super::weights::{MatrixRows, Weights};
-use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Graph, Input, Node, Op, Role, Rotary};
+use crate::weights::BlockTensor;
 
 /// How numbers are held while a network runs.
 #[derive(Debug, Clone, Copy)]

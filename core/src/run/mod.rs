@@ -37,10 +37,10 @@ pub(crate) use weights::{MatrixRows, OfSource, Weights};
 use self::lower::{Held, Widths};
 use self::matrix::{Matrix, Product};
 use self::program::{Frame, Program};
-use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
 use crate::graph::{Extent, Graph, Input};
 use crate::model::Tensors;
+use crate::weights::BlockTensor;
 
 /// Images that a core takes at least at a time.
 const GRAIN: usize = 8;

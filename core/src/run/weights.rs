@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
 use crate::model::Tensors;
+use crate::weights::BlockTensor;
 use crate::weights::Source;
 
 /// Where weights come from.

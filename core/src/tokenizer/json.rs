@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use super::bytes;
 use super::vocabulary::BLANK;
+use super::{bytes, growth};
 
 /// Such a tokenizer.
 #[derive(Debug)]
@@ -56,6 +56,7 @@ impl Json {
         if !value.get("model").is_some_and(Value::is_object) {
             return Err("this is no tokenizer.json (it has no model)".to_owned());
         }
+        growth::check(&value)?;
         let mut decoding = Decoding::default();
         look_at(
             value.get("decoder").unwrap_or(&Value::Null),
@@ -113,19 +114,31 @@ impl Json {
             return (None, None);
         };
         let only = |pieces: &[u32]| match pieces {
-            [piece] => Some(*piece),
+            [piece] => self.parsing.id_to_token(*piece).map(|_| *piece),
             _ => None,
         };
         (only(&whole[..start]), only(&whole[start + plain.len()..]))
     }
 
     /// The bytes of all pieces.
-    pub(super) fn pieces(&self) -> Vec<Vec<u8>> {
+    ///
+    /// # Errors
+    /// One has a number far beyond their count: memory for all below it would be taken.
+    pub(super) fn pieces(&self) -> Result<Vec<Vec<u8>>, String> {
+        /// Numbers that may be left out, besides as many as there are pieces.
+        const LEFT_OUT: usize = 1 << 16;
         let added = self.parsing.get_added_tokens_decoder();
-        let highest = self.parsing.get_vocab(true).into_values().max();
-        /// Numbers of pieces far beyond their count are damage.
-        const MOST: u32 = 1 << 22;
-        (0..highest.map_or(0, |id| id.min(MOST) + 1))
+        let all = self.parsing.get_vocab(true);
+        let count = all.len();
+        let highest = all.into_values().max();
+        if let Some(highest) = highest
+            && highest as usize > 2 * count + LEFT_OUT
+        {
+            return Err(format!(
+                "this tokenizer.json has a piece with the number {highest}, and {count} pieces in all"
+            ));
+        }
+        let pieces = (0..highest.map_or(0, |id| id + 1))
             .map(|id| {
                 let text = self.parsing.id_to_token(id).unwrap_or_default();
                 if added.contains_key(&id) {
@@ -134,7 +147,8 @@ impl Json {
                     self.decoding.bytes(&text)
                 }
             })
-            .collect()
+            .collect();
+        Ok(pieces)
     }
 }
 

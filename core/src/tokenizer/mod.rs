@@ -5,6 +5,7 @@
 
 mod bpe;
 mod bytes;
+mod growth;
 mod json;
 mod scores;
 mod split;
@@ -153,10 +154,11 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::open_json`].
     pub fn read_json(bytes: &[u8], path: &Path) -> Result<Self> {
-        let json = json::Json::read(bytes).map_err(|fact| Error::file(fact, path))?;
+        let wrong = |fact: String| Error::file(fact, path);
+        let json = json::Json::read(bytes).map_err(wrong)?;
         let (begin, end) = json.ends();
         Ok(Self {
-            pieces: json.pieces(),
+            pieces: json.pieces().map_err(wrong)?,
             whole: Wholes::default(),
             begin,
             end,
@@ -180,9 +182,16 @@ impl Tokenizer {
         }
         let failed = |fact: String| Error::Compute(format!("the text cannot be cut: {fact}"));
         if let Method::Json(json) = &self.method {
-            return json
+            let ids = json
                 .encode(text, add_special, parse_special)
-                .map_err(failed);
+                .map_err(failed)?;
+            let none = ids.iter().find(|id| self.token_bytes(**id).is_none());
+            return match none {
+                Some(id) => Err(failed(format!(
+                    "its tokenizer.json asks for piece {id}, which it does not have"
+                ))),
+                None => Ok(ids),
+            };
         }
         let mut ids = Vec::new();
         let (before, after) = self.around;

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::weights::{Metadata, Numbers};
 
+mod hostile;
 mod real;
 mod said;
 use said::Said;

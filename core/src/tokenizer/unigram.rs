@@ -10,6 +10,9 @@ use crate::weights::{Number, Source};
 /// How far below the lowest score an unknown character is.
 const UNKNOWN: f64 = 10.0;
 
+/// The longest text that a few characters are replaced by; the longest of Unicode's own has 33 bytes.
+const LONGEST_REPLACEMENT: usize = 1 << 10;
+
 /// A vocabulary with the logarithms of probabilities.
 #[derive(Debug)]
 pub(super) struct Unigram {
@@ -43,7 +46,10 @@ impl Unigram {
         let mut lowest = f64::MAX;
         let mut lengths = BTreeSet::new();
         for ((id, text), score) in vocabulary.iter().zip(scores.iter()) {
-            let score = score.float().filter(|score| score.is_finite());
+            // Sums of these are finite too.
+            let score = score
+                .float()
+                .filter(|score| score.abs() <= f64::from(f32::MAX));
             let score = score.ok_or_else(|| format!("piece {id} has a score that is no number"))?;
             let score = match vocabulary.kind(id as usize) {
                 Kind::Normal => {
@@ -200,7 +206,11 @@ impl Characters {
         while let Some(first) = rest.first() {
             if let Some((length, at)) = self.longest(rest) {
                 let found = self.texts.get(at..).ok_or_else(damaged)?;
-                out.extend(found.iter().take_while(|byte| **byte != 0));
+                let found = found.split(|byte| *byte == 0).next().unwrap_or_default();
+                if found.len() > LONGEST_REPLACEMENT {
+                    return Err(damaged());
+                }
+                out.extend(found);
                 rest = &rest[length..];
             } else {
                 // A character is kept as it is; replacements end between characters.

@@ -8,8 +8,8 @@ use candle_core::quantized::{GgmlDType, QuantizedType};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::format::StoredFormat;
 use super::usual;
+use crate::number::StoredFormat;
 
 /// Decodes whole blocks; `stored` has as many as `out` needs.
 pub(crate) fn decode(format: StoredFormat, stored: &[u8], out: &mut [f32]) -> Result<(), String> {

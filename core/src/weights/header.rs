@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::format::StoredFormat;
 use super::metadata::{Metadata, NumberKind, Numbers};
 use super::place::Place;
 use super::{TensorInfo, place};
 use crate::error::Result;
+use crate::number::StoredFormat;
 
 /// The longest name of a key or tensor; the format has at most 65,535 and 64 bytes.
 const LONGEST_NAME: u64 = (1 << 16) - 1;

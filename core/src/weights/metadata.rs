@@ -147,6 +147,15 @@ impl Number {
     }
 }
 
+impl From<&[u8]> for Numbers {
+    fn from(numbers: &[u8]) -> Self {
+        Self {
+            kind: NumberKind::U8,
+            bytes: numbers.to_vec(),
+        }
+    }
+}
+
 impl From<&[i32]> for Numbers {
     fn from(numbers: &[i32]) -> Self {
         Self {

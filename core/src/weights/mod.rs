@@ -6,7 +6,6 @@
 //! reserved. One file per format.
 
 mod blocks;
-mod format;
 mod gguf;
 mod header;
 mod metadata;
@@ -29,8 +28,8 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+pub use crate::number::StoredFormat;
 pub(crate) use blocks::{candle_blocks, decode, of_candle};
-pub use format::StoredFormat;
 pub use metadata::{Metadata, Number, Numbers};
 use opened::Opened;
 pub(crate) use packed::{Packed, Scheme};
@@ -63,6 +62,15 @@ pub trait Source: Send + Sync + Debug {
     fn paths(&self) -> Vec<&Path>;
     /// Bytes of all tensors.
     fn stored_bytes(&self) -> u64;
+}
+
+/// A tensor as a block format holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockTensor {
+    /// Its blocks; half precision where no block fits its rows.
+    pub format: StoredFormat,
+    /// All of them, row by row.
+    pub bytes: Vec<u8>,
 }
 
 /// What a file says of a tensor.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use serde::Deserialize;
 
-use super::format::StoredFormat;
 use super::header::Header;
 use super::opened::Opened;
 use super::place::Place;
@@ -14,6 +13,7 @@ use super::{Metadata, TensorInfo};
 use crate::error::{Error, Result};
 use crate::files::{self, folder_of};
 use crate::formats;
+use crate::number::StoredFormat;
 
 /// Names that weights have in a folder, the first of them first.
 const USUAL: [&str; 2] = ["model.safetensors.index.json", "model.safetensors"];

@@ -84,6 +84,13 @@ impl Split {
     ) -> Result<()> {
         let said = |key: &str| metadata.get(key).and_then(Metadata::unsigned);
         let (own, count) = (said("split.no"), said("split.count"));
+        if let (Some(said), Some(others)) = (said("split.tensors.count"), self.tensors)
+            && said != others
+        {
+            return Err(place.wrong(format!(
+                "this part says that all have {said} tensors together, another part {others}"
+            )));
+        }
         if own == Some(number as u64) && count == Some(self.count as u64) {
             return Ok(());
         }

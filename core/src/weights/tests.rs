@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod hostile;
+mod lies;
 mod safetensors;
 mod sample;
 use sample::Sample;

@@ -5,7 +5,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::blocks::half;
-use super::format::StoredFormat;
+use crate::number::StoredFormat;
 
 /// Decodes block by block. As a loop in its place the decoder is compiled for the same machine; handed to a function it
 /// would be compiled on its own, for the least one.

@@ -4,13 +4,19 @@ use egui::{ColorImage, RichText, TextureHandle, TextureOptions, Ui, vec2};
 use std::collections::HashMap;
 use wattif_core::measurement::{Depth, Example};
 
+use crate::app::command::Action;
 use crate::app::{App, charts, theme, widgets};
 
 /// Pictures already handed to the graphics card, by index in the evaluation set.
 pub(in crate::app) type Pictures = HashMap<usize, TextureHandle>;
 
 /// Draws the card.
-pub(in crate::app) fn show(ui: &mut Ui, app: &App, pictures: &mut Pictures) {
+pub(in crate::app) fn show(
+    ui: &mut Ui,
+    app: &App,
+    pictures: &mut Pictures,
+    queue: &mut Vec<Action>,
+) {
     let Some(now) = &app.derived.now else {
         return;
     };
@@ -23,6 +29,9 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, pictures: &mut Pictures) {
                 charts::owner(stand_in)
             );
             ui.label(RichText::new(text).text_style(theme::emphasis()));
+        }
+        if app.writes_texts() {
+            own_prompt(ui, app, queue);
         }
         let known = now.measurement.as_ref().or(now.stand_in.as_ref());
         let Some(measurement) = known else {
@@ -71,6 +80,44 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, pictures: &mut Pictures) {
             }
         }
     });
+}
+
+/// A field for a prompt of the user's, and what was written after it.
+fn own_prompt(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+    let palette = theme::palette(ui.visuals());
+    let id = ui.scope_id().with("own prompt");
+    let mut draft: String = ui.data_mut(|data| data.get_temp(id).unwrap_or_default());
+    let label = ui.label(
+        RichText::new("Your prompt, continued by both")
+            .text_style(egui::TextStyle::Small)
+            .color(palette.muted),
+    );
+    let edit = egui::TextEdit::singleline(&mut draft)
+        .hint_text("The capital of France is")
+        .desired_width(f32::INFINITY);
+    let response = ui.add(edit).labelled_by(label.id);
+    let entered = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+    if entered && !draft.trim().is_empty() {
+        queue.push(Action::Write(draft.clone()));
+    }
+    ui.data_mut(|data| data.insert_temp(id, draft));
+    let recipe = &app.session.configuration.recipe;
+    let prompting = &app.model.prompting;
+    if prompting.is_running() {
+        ui.label(RichText::new("Writing, once the quality is measured…").color(palette.muted));
+    }
+    if let Some((
+        Example::Text {
+            prompt,
+            original,
+            compressed,
+        },
+        is_current,
+    )) = prompting.last(recipe)
+    {
+        ui.add_enabled_ui(is_current, |ui| text(ui, prompt, original, compressed));
+    }
+    ui.separator();
 }
 
 const THUMBNAIL: f32 = 52.0;
@@ -151,6 +198,9 @@ fn text(ui: &mut Ui, prompt: &str, original: &str, compressed: &str) {
     let palette = theme::palette(ui.visuals());
     let mono = |text: &str| RichText::new(text.to_owned()).text_style(egui::TextStyle::Monospace);
     ui.label(mono(&one_line(prompt)).color(palette.muted));
+    let (original, compressed) = (original.trim_start(), compressed.trim_start());
+    // What both write is quiet; from where they part on, the compressed one's own words stand out.
+    let same = common(original, compressed);
     for (name, words, color) in [
         ("Now", compressed, palette.accent),
         ("Original", original, palette.muted),
@@ -160,13 +210,50 @@ fn text(ui: &mut Ui, prompt: &str, original: &str, compressed: &str) {
                 .text_style(egui::TextStyle::Small)
                 .color(color),
         );
-        ui.add(
-            egui::Label::new(mono(&one_line(words.trim_start())))
-                .wrap()
-                .selectable(true),
+        let (shared, own) = words.split_at(same);
+        let mut job = egui::text::LayoutJob::default();
+        let format = |color| egui::TextFormat {
+            font_id: egui::TextStyle::Monospace.resolve(ui.style()),
+            color,
+            ..egui::TextFormat::default()
+        };
+        job.append(&one_line(shared), 0.0, format(palette.text));
+        let mark = if own.is_empty() || name == "Original" {
+            palette.text
+        } else {
+            palette.accent
+        };
+        job.append(&one_line(own), 0.0, format(mark));
+        ui.add(egui::Label::new(job).wrap().selectable(true));
+    }
+    if original == compressed {
+        ui.label(
+            RichText::new("Word for word the same")
+                .text_style(egui::TextStyle::Small)
+                .color(palette.muted),
         );
     }
     ui.add_space(4.0);
+}
+
+/// Bytes that two texts begin with alike, up to whole words.
+fn common(a: &str, b: &str) -> usize {
+    if a == b {
+        return a.len();
+    }
+    let pairs = a.char_indices().zip(b.chars());
+    let parted = pairs.take_while(|((_, x), y)| x == y).last();
+    let same = parted.map_or(0, |((at, x), _)| at + x.len_utf8());
+    let ends_word = |text: &str| {
+        let next = text[same..].chars().next();
+        next.is_none_or(char::is_whitespace)
+    };
+    if ends_word(a) && ends_word(b) {
+        return same;
+    }
+    a[..same].rfind(char::is_whitespace).map_or(0, |at| {
+        at + a[at..].chars().next().map_or(0, char::len_utf8)
+    })
 }
 
 /// Line breaks as spaces, bytes that are no text as dots.
@@ -178,4 +265,25 @@ fn one_line(text: &str) -> String {
             c => c,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::common;
+
+    #[test]
+    fn texts_part_at_the_word_that_differs() {
+        for (a, b, same) in [
+            ("one two three", "one two four", "one two "),
+            ("one twofold", "one two", "one "),
+            ("same", "same", "same"),
+            ("Paris.\n\nThe", "Paris. It", "Paris."),
+            ("größer als", "größer nie", "größer "),
+            ("a", "b", ""),
+            ("", "b", ""),
+        ] {
+            assert_eq!(&a[..common(a, b)], same);
+            assert_eq!(&b[..common(a, b)], same);
+        }
+    }
 }

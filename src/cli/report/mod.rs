@@ -30,7 +30,7 @@ use wattif_core::scenario::Scenario;
 pub use blocks::BlocksView;
 pub use view::{
     FootprintView, MeasurementView, ModelView, Report, RivalView, SavedView, SavingView,
-    SavingsView,
+    SavingsView, WrittenView,
 };
 
 pub use lifecycle::{StorageView, TrainingView, WaterView};
@@ -69,6 +69,9 @@ pub(super) struct ReportArguments {
         conflicts_with = "save"
     )]
     text: Option<PathBuf>,
+    /// Continue this prompt with the original and with the compressed model
+    #[arg(long, value_name = "TEXT", help_heading = "Measurement")]
+    prompt: Option<String>,
     /// Use the nearest finished student where the wanted one is not trained yet, instead of training it
     #[arg(long, help_heading = "Recipe")]
     nearest_student: bool,
@@ -255,6 +258,7 @@ fn assemble(subject: Subject<'_>, scenario: &Scenario) -> wattif_core::Result<Re
         savings,
         saved: None,
         packed: None,
+        written: None,
         method_version: wattif_core::METHOD_VERSION,
         constants_hash: preset::constants_hash(scenario)?,
     })
@@ -357,6 +361,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     let mut report = compute(&engine, &scenario, &measurement)?;
     report.understood = understood(arguments, reference)?;
     report.measurement.rival = quality::compared(&engine, &measurement, &progress)?;
+    report.written = own::written(&engine, &recipe, arguments.prompt.as_deref(), &progress)?;
     if arguments.measure_speed {
         report.packed = Some(packed::measure(&engine, &recipe, &scenario, &progress)?);
     }
@@ -411,13 +416,11 @@ fn outlined(
     recipe: &Recipe,
     out: &mut Out,
 ) -> anyhow::Result<()> {
-    if arguments.measure_speed {
-        return Err(wattif_core::Error::Infeasible(format!(
-            "{} is known by its shapes only: there are no weights to run, so its speed cannot be measured here",
-            reference.item
-        ))
-        .into());
-    }
+    own::refuse_outline(
+        arguments.measure_speed,
+        arguments.prompt.is_some(),
+        &reference.item,
+    )?;
     let outline = Outline::open(&reference.item)?;
     let first = match base {
         Some(preset) => preset.scenario.clone(),

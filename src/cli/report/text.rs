@@ -8,10 +8,10 @@ use wattif_core::units::Range;
 
 use super::super::out::{aligned, entry, row, wrapped};
 use super::super::packed;
-use super::lifecycle;
 use super::quality::{Shown, measured, spiking_lines};
 use super::usage;
 use super::{FootprintView, Report, SavedView, SavingsView};
+use super::{lifecycle, own};
 use crate::app::compare::{Verdict, verdict};
 use crate::format::{
     Counted, amount, count, lower_first, percent, realised, saving, si, si_range, significant,
@@ -57,6 +57,10 @@ pub(super) fn lines(
             let why = lower_first(&report.footprint.limit);
             lines.extend(wrapped(&format!("{text}; {why}.")));
         }
+    }
+    if let Some(view) = &report.written {
+        lines.push(String::new());
+        lines.extend(own::lines(view));
     }
     if let Some(view) = &report.packed {
         lines.push(String::new());

@@ -15,6 +15,17 @@ use super::lifecycle::{StorageView, TrainingView, WaterView};
 use super::parts::PartsView;
 use super::usage::Usage;
 
+/// What two models wrote after a prompt.
+#[derive(Debug, Serialize)]
+pub struct WrittenView {
+    /// The prompt.
+    pub prompt: String,
+    /// How the original goes on.
+    pub original: String,
+    /// How the compressed model does.
+    pub compressed: String,
+}
+
 /// Everything that a report says, as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -55,6 +66,9 @@ pub struct Report {
     /// The same in a line.
     #[serde(skip)]
     pub blocks_summary: Option<String>,
+    /// What the original and the compressed model wrote after a prompt, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written: Option<WrittenView>,
     /// What running it packed on this machine took, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packed: Option<PackedView>,

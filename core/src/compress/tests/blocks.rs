@@ -286,6 +286,28 @@ fn a_scale_beyond_half_precision_is_refused() {
     }
 }
 
+#[test]
+fn weights_from_blocks_are_rounded_once() {
+    let (planner, tensors) = decoder(256, 1, 1, true);
+    let recipe = with(BlockFormat::Q8_0);
+    let plain = go(
+        &mut Compressor::new(planner.clone(), &tensors).unwrap(),
+        &recipe,
+    );
+    let blocks = planner.tensors().iter().map(|file| {
+        let blocks = crate::model::Blocks {
+            format: "Q4_1".to_owned(),
+            bits: 4,
+            bytes: 20,
+        };
+        (file.name.clone(), blocks)
+    });
+    let blocks: BTreeMap<_, _> = blocks.collect();
+    let planner = planner.in_blocks(&blocks);
+    let other = go(&mut Compressor::new(planner, &tensors).unwrap(), &recipe);
+    assert_eq!(plain.blocks, other.blocks);
+}
+
 /// The numbers of `scripts/ggml_codes.py`: spread about as weights are, then rows of zeros, of equal numbers, of small ones,
 /// and a large one.
 fn sequence() -> Vec<f32> {

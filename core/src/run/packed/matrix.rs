@@ -5,8 +5,8 @@ use candle_core::{DType, Device, Module, Tensor};
 use serde::Serialize;
 
 use super::super::matrix::{Matrix, Product};
-use crate::compress::BlockTensor;
 use crate::error::{Error, Result};
+use crate::weights::BlockTensor;
 use crate::weights::{self, StoredFormat};
 
 /// A format that weights are stored in.

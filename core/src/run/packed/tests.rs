@@ -41,7 +41,9 @@ fn blocks_are_run_from_the_codes_that_are_measured() {
         let planner = crate::engine::planner("test", &architecture).unwrap();
         let mut compressor = crate::compress::Compressor::new(planner, &tensors).unwrap();
         let input = input(&architecture, 3, 33);
-        for format in BlockFormat::ALL {
+        // Their rows fill blocks of 32 only: each of these stands for another format of those.
+        use BlockFormat::{Q2_K, Q4_1, Q4_K, Q5_K, Q6_K};
+        for format in [Q2_K, Q4_1, Q4_K, Q5_K, Q6_K] {
             let mut recipe = Recipe::default();
             recipe.quantization.blocks = Some(format);
             let rounded = compressor.compress(&recipe, &|| false).unwrap();

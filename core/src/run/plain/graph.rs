@@ -166,10 +166,10 @@ impl Plain<'_> {
         let mut numbers = x.to_vec2::<f32>()?;
         for (position, row) in numbers.iter_mut().enumerate() {
             for head in row.chunks_exact_mut(width) {
-                for pair in 0..dims / 2 {
+                for (pair, factor) in factors.iter().enumerate() {
                     let frequency = f64::from(rotary.base).powf(-2.0 * pair as f64 / dims as f64);
-                    let angle = position as f64 / f64::from(rotary.divisor) * frequency
-                        / f64::from(factors[pair]);
+                    let turn = position as f64 / f64::from(rotary.divisor);
+                    let angle = turn * frequency / f64::from(*factor);
                     let (a, b) = match rotary.interleaved {
                         true => (2 * pair, 2 * pair + 1),
                         false => (pair, pair + dims / 2),

@@ -6,6 +6,9 @@ use super::{DecoderConfig, Number};
 use crate::graph::Factors;
 use crate::weights::{Metadata, Source};
 
+/// Blocks of which it is listed one by one whether they have a window; far above any network that is run here.
+const MOST_BLOCKS: usize = 1 << 16;
+
 /// The metadata and tensors of a file of a kind.
 struct Reading<'a> {
     source: &'a dyn Source,
@@ -198,6 +201,9 @@ impl<'a> Reading<'a> {
         };
         if self.window()?.is_none() {
             return Ok(Vec::new());
+        }
+        if blocks > MOST_BLOCKS {
+            return Err(format!("its metadata have {blocks} blocks"));
         }
         let pattern = "attention.sliding_window_pattern";
         if let Some(said) = self.value(pattern).and_then(Metadata::numbers) {

@@ -1,6 +1,7 @@
 //! Kinds of GGUF files against llama.cpp: tiny networks and its logits, see `scripts/tiny_gguf.py`.
 
 mod facts;
+mod lies;
 
 use std::path::{Path, PathBuf};
 

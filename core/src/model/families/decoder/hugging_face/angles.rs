@@ -85,8 +85,8 @@ impl List<'_> {
 
     fn table(&self, key: &str) -> Result<Vec<f32>, String> {
         let number = |value: &Value| {
-            let number = value.as_f64().filter(|n| n.is_finite() && *n > 0.0);
-            number.map(|number| number as f32)
+            let number = value.as_f64().map(|number| number as f32);
+            number.filter(|number| number.is_finite() && *number > 0.0)
         };
         let table = self.value(key).and_then(Value::as_array);
         table
@@ -213,11 +213,17 @@ impl Angles {
             Some(Some("llama3")) => {
                 let needed = ["factor", "low_freq_factor", "high_freq_factor"];
                 list.only(&[needed[0], needed[1], needed[2], original])?;
+                let before = before()?.unwrap_or(context as f64);
+                if !(before > 0.0 && before.is_finite()) {
+                    return Err(format!(
+                        "its config.json says {original} = {before}, which is no number above zero"
+                    ));
+                }
                 let divided = Divided {
                     factor: list.needed(needed[0])?,
                     low: list.needed(needed[1])?,
                     high: list.needed(needed[2])?,
-                    original: before()?.unwrap_or(context as f64),
+                    original: before,
                 };
                 if divided.high <= divided.low {
                     return Err(format!(
@@ -328,7 +334,13 @@ impl Angles {
             let share = (divided.original / turn - divided.low) / (divided.high - divided.low);
             1.0 / ((1.0 - share) / divided.factor + share)
         };
-        let table = (0..turning / 2).map(|pair| of(pair) as f32).collect();
-        Ok(vec![(Factors::ONE, table)])
+        let table: Vec<f32> = (0..turning / 2).map(|pair| of(pair) as f32).collect();
+        match table.iter().find(|n| !(n.is_finite() && **n > 0.0)) {
+            // Angles divided by nothing, or by more than any number, are none.
+            Some(absurd) => Err(format!(
+                "by its config.json rotary angles are divided by {absurd}"
+            )),
+            None => Ok(vec![(Factors::ONE, table)]),
+        }
     }
 }

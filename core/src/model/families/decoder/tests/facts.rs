@@ -15,10 +15,10 @@ use crate::weights::{self, Metadata, Source, TensorInfo};
 
 /// A file whose metadata say something else.
 #[derive(Debug)]
-struct Changed {
-    source: Box<dyn Source>,
-    key: String,
-    value: Option<Metadata>,
+pub(super) struct Changed {
+    pub(super) source: Box<dyn Source>,
+    pub(super) key: String,
+    pub(super) value: Option<Metadata>,
 }
 
 impl Source for Changed {

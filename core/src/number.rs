@@ -1,4 +1,4 @@
-//! Formats that elements are stored in, with the size of their blocks.
+//! How numbers are stored: formats of elements, with the size of their blocks.
 
 /// How the elements of a tensor are stored. Those of one number per element, then the blocks of ggml
 /// (<https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h>).
