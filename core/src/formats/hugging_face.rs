@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -189,6 +189,9 @@ fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
         source.add(name, table.clone()).map_err(wrong)?;
     }
     let architecture = Architecture::Decoder(published.network.clone());
+    if published.packing.is_some() {
+        leave_out_zeros(&mut source, &architecture)?;
+    }
     let (head, table) = ("output.weight", "token_embd.weight");
     if tied && let (Some(one), Some(other)) = (source.find(head), source.find(table)) {
         if !source.are_equal(one, other)? {
@@ -220,6 +223,30 @@ fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
     };
     let model = language::assemble(path, Arc::new(source), architecture, tokenizer)?;
     Ok(Model { name, ..model })
+}
+
+/// Leaves out biases of zero that a network does not have: programs that pack weights write one for every matrix.
+fn leave_out_zeros(source: &mut Renamed, architecture: &Architecture) -> Result<()> {
+    let own: HashSet<String> = architecture
+        .tensor_shapes()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let mut zeros = Vec::new();
+    for (at, info) in source.tensors().iter().enumerate() {
+        if info.shape.len() != 1 || !info.name.ends_with(".bias") || own.contains(&info.name) {
+            continue;
+        }
+        let mut values = vec![1.0; info.elements()];
+        source.decode(at, 0..info.rows(), &mut values)?;
+        if values.iter().all(|value| *value == 0.0) {
+            zeros.push(info.name.clone());
+        }
+    }
+    for name in zeros {
+        source.leave_out(&name);
+    }
+    Ok(())
 }
 
 /// A fact about a tensor by the name that it has, or would have, in the file.
