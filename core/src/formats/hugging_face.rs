@@ -166,7 +166,7 @@ pub(crate) fn published(path: &Path) -> Option<std::result::Result<(), String>> 
 pub(super) fn open(path: &Path) -> Option<Result<Model>> {
     let files = Files::of(path)?;
     match files.network() {
-        Ok(network) => Some(assemble(path, &files, network)),
+        Ok(network) => Some(assemble(path, &files, &network)),
         Err(fact) if path.is_dir() || tensors::is_index(path) => Some(Err(Error::file(
             format!("this model is known by its shapes only: {fact}"),
             path,
@@ -175,7 +175,7 @@ pub(super) fn open(path: &Path) -> Option<Result<Model>> {
     }
 }
 
-fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
+fn assemble(path: &Path, files: &Files, published: &Published) -> Result<Model> {
     let weights = files.weights.as_deref().unwrap_or(path);
     let wrong = |fact: String| Error::file(fact, weights);
     let tied = published.network.tied;
@@ -203,7 +203,7 @@ fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
         source.leave_out(head);
     }
     language::check(&architecture, &source)
-        .map_err(|fact| wrong(in_file(&fact, &source, &published)))?;
+        .map_err(|fact| wrong(in_file(&fact, &source, published)))?;
     let place = files.folder.join(TOKENIZER);
     let tokenizer = Tokenizer::open_json(&place)?;
     let outputs = architecture.graph().outputs();

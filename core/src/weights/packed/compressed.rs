@@ -232,7 +232,7 @@ pub(super) fn read_scaled(
             let bytes = reading.bytes(".weight")?;
             bytes
                 .into_iter()
-                .map(|byte| f32::from(byte as i8))
+                .map(|byte| f32::from(byte.cast_signed()))
                 .collect()
         }
     };
