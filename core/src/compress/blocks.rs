@@ -384,10 +384,22 @@ fn encode(format: StoredFormat, numbers: &[f32], bytes: &mut [u8]) -> Result<()>
             }
             return Ok(());
         }
-        StoredFormat::Q2_K => return Ok(ggml::q2_k(numbers, bytes)),
-        StoredFormat::Q4_K => return Ok(ggml::q4_k(numbers, bytes)),
-        StoredFormat::Q5_K => return Ok(ggml::q5_k(numbers, bytes)),
-        StoredFormat::Q6_K => return Ok(ggml::q6_k(numbers, bytes)),
+        StoredFormat::Q2_K => {
+            ggml::q2_k(numbers, bytes);
+            return Ok(());
+        }
+        StoredFormat::Q4_K => {
+            ggml::q4_k(numbers, bytes);
+            return Ok(());
+        }
+        StoredFormat::Q5_K => {
+            ggml::q5_k(numbers, bytes);
+            return Ok(());
+        }
+        StoredFormat::Q6_K => {
+            ggml::q6_k(numbers, bytes);
+            return Ok(());
+        }
         _ => {}
     }
     let kind = weights::of_candle(format)

@@ -193,7 +193,8 @@ fn symmetric(numbers: &[f32; 16], codes: &mut [u8; 16]) -> f32 {
             of_both += share * number * code;
             of_squares += share * code * code;
         }
-        if !first && !(of_squares > 0.0 && of_both * of_both > best.1 * of_squares) {
+        let is_better = of_squares > 0.0 && of_both * of_both > best.1 * of_squares;
+        if !first && !is_better {
             continue;
         }
         for (code, number) in codes.iter_mut().zip(numbers) {

@@ -47,7 +47,7 @@ fn a_template_with_a_piece_that_does_not_exist_is_no_piece_of_a_text() {
 fn steps_that_double_a_text_again_and_again_are_not_taken() {
     let step = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"});
     let error = json(|all| {
-        all["normalizer"] = json!({"type": "Sequence", "normalizers": vec![step.clone(); 64]})
+        all["normalizer"] = json!({"type": "Sequence", "normalizers": vec![step.clone(); 64]});
     });
     let error = error.unwrap_err().to_string();
     assert!(

@@ -197,7 +197,12 @@ impl Angles {
         let before = || -> Result<Option<f64>, String> {
             match list.positive(original)? {
                 Some(before) => Ok(Some(before)),
-                None => reader.float(original),
+                None => match reader.float(original)? {
+                    Some(before) if !(before > 0.0 && before.is_finite()) => Err(format!(
+                        "its config.json says {original} = {before}, which is no number above zero"
+                    )),
+                    before => Ok(before),
+                },
             }
         };
         let scaling = match kind_of.map(Value::as_str) {
@@ -213,17 +218,11 @@ impl Angles {
             Some(Some("llama3")) => {
                 let needed = ["factor", "low_freq_factor", "high_freq_factor"];
                 list.only(&[needed[0], needed[1], needed[2], original])?;
-                let before = before()?.unwrap_or(context as f64);
-                if !(before > 0.0 && before.is_finite()) {
-                    return Err(format!(
-                        "its config.json says {original} = {before}, which is no number above zero"
-                    ));
-                }
                 let divided = Divided {
                     factor: list.needed(needed[0])?,
                     low: list.needed(needed[1])?,
                     high: list.needed(needed[2])?,
-                    original: before,
+                    original: before()?.unwrap_or(context as f64),
                 };
                 if divided.high <= divided.low {
                     return Err(format!(
