@@ -110,8 +110,6 @@ KINDS = {
     "qwen2_moe": dict(EXPERTS, moe_intermediate_size=12, shared_expert_intermediate_size=10),
     "qwen3_moe": dict(EXPERTS, moe_intermediate_size=12, norm_topk_prob=True, head_dim=12),
     "olmoe": dict(EXPERTS, intermediate_size=12),
-    "gpt_neox": dict(rotary_pct=0.5, num_key_value_heads=None),
-    "falcon": dict(num_kv_heads=None, tie_word_embeddings=True),
 }
 for kind, more in KINDS.items():
     if sys.argv[2:] and kind not in sys.argv[2:]:

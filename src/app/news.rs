@@ -160,6 +160,7 @@ impl App {
     fn switch_to(&mut self, opening: Opening, facts: ModelFacts) {
         let was_outlined = self.model.is_outline();
         let first = self.model.facts.is_none();
+        self.session.opened(&facts.reference);
         self.model = OpenModel::new(opening.backend, facts);
         self.notices.withdraw_work();
         // Where no quality is there to be lost, what most changes the cost is the batch.

@@ -112,6 +112,22 @@ pub struct Session {
     pub pin_view: PinView,
     /// How the window looks.
     pub settings: Settings,
+    /// Files of models that were opened, the last one first.
+    pub recent: Vec<ModelReference>,
+}
+
+impl Session {
+    /// Files that are remembered.
+    const MOST_RECENT: usize = 8;
+
+    /// Remembers a model that was opened, where it is a file.
+    pub(super) fn opened(&mut self, reference: &ModelReference) {
+        if matches!(reference, ModelReference::File(_)) {
+            self.recent.retain(|other| other != reference);
+            self.recent.insert(0, reference.clone());
+            self.recent.truncate(Self::MOST_RECENT);
+        }
+    }
 }
 
 /// Which way a step goes along the history.
@@ -237,5 +253,20 @@ mod tests {
         assert_eq!(ron::from_str::<Session>(&text).unwrap(), session);
         // Fields of later versions are missing in an older file.
         assert_eq!(ron::from_str::<Session>("()").unwrap(), Session::default());
+    }
+
+    #[test]
+    fn files_that_were_opened_are_remembered_the_last_one_first() {
+        let mut session = Session::default();
+        let file = |i: usize| ModelReference::File(format!("/models/{i}.gguf").into());
+        for i in 0..12 {
+            session.opened(&file(i));
+        }
+        session.opened(&file(8));
+        session.opened(&ModelReference::Bundled("tiny-gpt".to_owned()));
+        let wanted: Vec<_> = [8, 11, 10, 9, 7, 6, 5, 4].map(file).into();
+        assert_eq!(session.recent, wanted);
+        let text = ron::to_string(&session).unwrap();
+        assert_eq!(ron::from_str::<Session>(&text).unwrap(), session);
     }
 }

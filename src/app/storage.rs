@@ -81,6 +81,7 @@ struct Parts {
     pin_figures: Option<(Box<RawValue>, Box<RawValue>)>,
     pin_view: Option<Box<RawValue>>,
     settings: Option<Box<RawValue>>,
+    recent: Option<Box<RawValue>>,
 }
 
 /// The parts of a configuration.
@@ -124,6 +125,7 @@ pub fn read(text: &str) -> std::result::Result<(Session, Vec<String>), String> {
         }),
         pin_view: reader.part(parts.pin_view, "the scenario of the pins"),
         settings: reader.settings(parts.settings),
+        recent: reader.part(parts.recent, "the models opened before"),
     };
     Ok((session, reader.wrong))
 }

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -166,7 +166,7 @@ pub(crate) fn published(path: &Path) -> Option<std::result::Result<(), String>> 
 pub(super) fn open(path: &Path) -> Option<Result<Model>> {
     let files = Files::of(path)?;
     match files.network() {
-        Ok(network) => Some(assemble(path, &files, network)),
+        Ok(network) => Some(assemble(path, &files, &network)),
         Err(fact) if path.is_dir() || tensors::is_index(path) => Some(Err(Error::file(
             format!("this model is known by its shapes only: {fact}"),
             path,
@@ -175,7 +175,7 @@ pub(super) fn open(path: &Path) -> Option<Result<Model>> {
     }
 }
 
-fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
+fn assemble(path: &Path, files: &Files, published: &Published) -> Result<Model> {
     let weights = files.weights.as_deref().unwrap_or(path);
     let wrong = |fact: String| Error::file(fact, weights);
     let tied = published.network.tied;
@@ -189,6 +189,9 @@ fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
         source.add(name, table.clone()).map_err(wrong)?;
     }
     let architecture = Architecture::Decoder(published.network.clone());
+    if published.packing.is_some() {
+        leave_out_zeros(&mut source, &architecture)?;
+    }
     let (head, table) = ("output.weight", "token_embd.weight");
     if tied && let (Some(one), Some(other)) = (source.find(head), source.find(table)) {
         if !source.are_equal(one, other)? {
@@ -200,7 +203,7 @@ fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
         source.leave_out(head);
     }
     language::check(&architecture, &source)
-        .map_err(|fact| wrong(in_file(&fact, &source, &published)))?;
+        .map_err(|fact| wrong(in_file(&fact, &source, published)))?;
     let place = files.folder.join(TOKENIZER);
     let tokenizer = Tokenizer::open_json(&place)?;
     let outputs = architecture.graph().outputs();
@@ -220,6 +223,30 @@ fn assemble(path: &Path, files: &Files, published: Published) -> Result<Model> {
     };
     let model = language::assemble(path, Arc::new(source), architecture, tokenizer)?;
     Ok(Model { name, ..model })
+}
+
+/// Leaves out biases of zero that a network does not have: programs that pack weights write one for every matrix.
+fn leave_out_zeros(source: &mut Renamed, architecture: &Architecture) -> Result<()> {
+    let own: HashSet<String> = architecture
+        .tensor_shapes()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let mut zeros = Vec::new();
+    for (at, info) in source.tensors().iter().enumerate() {
+        if info.shape.len() != 1 || !info.name.ends_with(".bias") || own.contains(&info.name) {
+            continue;
+        }
+        let mut values = vec![1.0; info.elements()];
+        source.decode(at, 0..info.rows(), &mut values)?;
+        if values.iter().all(|value| *value == 0.0) {
+            zeros.push(info.name.clone());
+        }
+    }
+    for name in zeros {
+        source.leave_out(&name);
+    }
+    Ok(())
 }
 
 /// A fact about a tensor by the name that it has, or would have, in the file.

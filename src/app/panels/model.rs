@@ -24,7 +24,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         .width(ui.available_width())
         .truncate()
         .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
-        .show_ui(ui, |ui| models(ui, search_id, chosen, queue));
+        .show_ui(ui, |ui| models(ui, search_id, app, queue));
     let response = combo.response.on_hover_ui(|ui| {
         ui.label(RichText::new(name).text_style(theme::emphasis()));
         ui.label(glossary::MODEL);
@@ -88,7 +88,8 @@ fn understood(lines: &[String]) -> String {
 }
 
 /// The menu of models: the bundled ones and those known by their shapes, or what a search finds, best first.
-fn models(ui: &mut Ui, id: egui::Id, chosen: &ModelReference, queue: &mut Vec<Action>) {
+fn models(ui: &mut Ui, id: egui::Id, app: &App, queue: &mut Vec<Action>) {
+    let chosen = &app.session.configuration.model;
     ui.set_min_width(320.0);
     let hint = "Search models, or a size: dense:70B";
     let mut menu = Menu::open(ui, id, "Search models", hint);
@@ -98,7 +99,10 @@ fn models(ui: &mut Ui, id: egui::Id, chosen: &ModelReference, queue: &mut Vec<Ac
     } else {
         model::search(&text)
     };
-    let items: Vec<ModelReference> = items.unwrap_or_default();
+    // Files that were opened before come first.
+    let own = app.session.recent.iter();
+    let own = own.filter(|file| name_of(file).to_lowercase().contains(&text));
+    let items: Vec<ModelReference> = own.cloned().chain(items.unwrap_or_default()).collect();
     let entered = menu.choose(items.len(), (!text.is_empty()).then_some(0));
     if ui.button(Command::OpenModel.title()).clicked() {
         queue.push(Action::Run(Command::OpenModel));
@@ -136,6 +140,7 @@ fn row(ui: &mut Ui, reference: &ModelReference, chosen: &ModelReference) -> egui
     let right = match network {
         Some(network) => format::amount(network.parameters),
         None if ours.is_some() => "measured here".to_owned(),
+        None if matches!(reference, ModelReference::File(_)) => "your file".to_owned(),
         None => String::new(),
     };
     let button = Button::selectable(chosen == reference, name_of(reference))
@@ -144,6 +149,9 @@ fn row(ui: &mut Ui, reference: &ModelReference, chosen: &ModelReference) -> egui
     let mut response = ui.add(button);
     if let Some(ours) = ours {
         response = response.on_hover_text(ours.summary);
+    }
+    if let ModelReference::File(path) = reference {
+        response = response.on_hover_text(path.display().to_string());
     }
     if let Some(network) = network {
         response = response.on_hover_ui(|ui| {

@@ -164,7 +164,7 @@ impl Rows for Int8 {
         const MOST: f32 = 127.0;
         let codes = &self.codes[row * out.len()..];
         for (out, code) in out.iter_mut().zip(codes) {
-            *out = f32::from(*code as i8) * self.maxima[row] / MOST;
+            *out = f32::from(code.cast_signed()) * self.maxima[row] / MOST;
         }
     }
 }

@@ -62,15 +62,25 @@ pub(super) fn scheme(config: &Map<String, Value>) -> Fact<Scheme> {
     let weights = group.get("weights").unwrap_or(&Value::Null);
     let bits = weights.get("num_bits").and_then(Value::as_u64);
     let kind = weights.get("type").and_then(Value::as_str);
+    let block = weights.get("block_structure").unwrap_or(&Value::Null);
+    let block = match weights.get("strategy").and_then(Value::as_str) {
+        Some("block") => {
+            super::scheme::block(block).ok_or_else(|| not_run("block_structure", block))?
+        }
+        _ => [0, 0],
+    };
     match (format.as_str(), kind, bits) {
         (Some("pack-quantized"), None | Some("int"), Some(bits @ (4 | 8))) => {
             Ok(Scheme::Integers { bits: bits as u32 })
         }
         (Some("float-quantized" | "naive-quantized"), Some("float"), Some(8)) => {
-            Ok(Scheme::Scaled { float: true })
+            Ok(Scheme::Scaled { float: true, block })
         }
         (Some("int-quantized" | "naive-quantized"), None | Some("int"), Some(8)) => {
-            Ok(Scheme::Scaled { float: false })
+            Ok(Scheme::Scaled {
+                float: false,
+                block,
+            })
         }
         _ => Err(format!(
             "its weights are packed by compressed-tensors as {format} of {}, which is not run here yet",
@@ -193,7 +203,11 @@ impl Rows for Integers {
     }
 }
 
-pub(super) fn shape_of_scaled(reading: &Reading<'_>, float: bool) -> Fact<[usize; 2]> {
+pub(super) fn shape_of_scaled(
+    reading: &Reading<'_>,
+    float: bool,
+    said: fp8::Block,
+) -> Fact<[usize; 2]> {
     let format = match float {
         true => StoredFormat::F8_E4M3,
         false => StoredFormat::I8,
@@ -204,7 +218,7 @@ pub(super) fn shape_of_scaled(reading: &Reading<'_>, float: bool) -> Fact<[usize
     }
     let (_, info) = reading.info(".weight_scale")?;
     let blocks = scales(&info.shape);
-    match blocks.and_then(|blocks| fp8::block(shape, blocks)) {
+    match blocks.and_then(|blocks| fp8::block(shape, blocks, said)) {
         Some(_) if FLOATS.contains(&info.format) => Ok(shape),
         _ => Err(super::unfit(info)),
     }
@@ -223,6 +237,7 @@ pub(super) fn read_scaled(
     reading: &Reading<'_>,
     matrix: &Matrix,
     float: bool,
+    said: fp8::Block,
 ) -> Result<Box<dyn Rows>> {
     let (_, info) = reading.info(".weight_scale").map_err(Error::Compute)?;
     let blocks = scales(&info.shape).unwrap_or([1, 1]);
@@ -232,10 +247,11 @@ pub(super) fn read_scaled(
             let bytes = reading.bytes(".weight")?;
             bytes
                 .into_iter()
-                .map(|byte| f32::from(byte as i8))
+                .map(|byte| f32::from(byte.cast_signed()))
                 .collect()
         }
     };
     let scales = reading.floats(".weight_scale")?;
-    Ok(Box::new(fp8::Read::new(matrix, numbers, scales, blocks)))
+    let read = fp8::Read::new(matrix, numbers, scales, (blocks, said))?;
+    Ok(Box::new(read))
 }

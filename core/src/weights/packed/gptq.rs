@@ -69,7 +69,7 @@ pub(super) fn read(
             groups.into_iter().map(|group| group as usize).collect()
         }
         None => (0..matrix.columns)
-            .map(|input| if group == 0 { 0 } else { input / group })
+            .map(|input| input.checked_div(group).unwrap_or(0))
             .collect(),
     };
     if let Some(group) = groups.iter().find(|group| **group >= count) {

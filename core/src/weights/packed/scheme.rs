@@ -9,7 +9,7 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
     /// Floating-point numbers of 8 bits with a scale for each block.
-    Fp8,
+    Fp8 { block: fp8::Block },
     /// Columns of integers with a scale and a zero for each group of rows; `group` 0: one group.
     Gptq {
         bits: u32,
@@ -21,8 +21,8 @@ pub(crate) enum Scheme {
     Awq { group: usize },
     /// Integers with an offset, packed in rows.
     Integers { bits: u32 },
-    /// A number of 8 bits for each weight, with a scale for each row or for all.
-    Scaled { float: bool },
+    /// A number of 8 bits for each weight, with a scale for each row, for each block or for all.
+    Scaled { float: bool, block: fp8::Block },
     /// Codes of 4 bits of a table.
     Nf4,
     /// Integers of 8 bits with the largest weight of each row.
@@ -70,6 +70,18 @@ impl<'a> Said<'a> {
     }
 }
 
+/// Rows and columns of a block.
+pub(super) fn block(value: &Value) -> Option<fp8::Block> {
+    let size = |value: &Value| {
+        let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
+        size.filter(|size| *size > 0)
+    };
+    match value.as_array()?.as_slice() {
+        [rows, columns] => Some([size(rows)?, size(columns)?]),
+        _ => None,
+    }
+}
+
 impl Scheme {
     /// The scheme of a `quantization_config`.
     ///
@@ -85,14 +97,10 @@ impl Scheme {
             "fp8" => {
                 said.only("activation_scheme", &["dynamic".into()])?;
                 said.only("fmt", &["e4m3".into()])?;
-                let block = said.value("weight_block_size");
-                match block.and_then(Value::as_array) {
-                    Some(block) if block.len() == 2 => Ok(Self::Fp8),
-                    _ => Err(Said::refuse(
-                        "weight_block_size",
-                        block.unwrap_or(&Value::Null),
-                    )),
-                }
+                let key = "weight_block_size";
+                let size = said.value(key).unwrap_or(&Value::Null);
+                let block = block(size).ok_or_else(|| Said::refuse(key, size))?;
+                Ok(Self::Fp8 { block })
             }
             "gptq" => {
                 let format = "checkpoint_format";
@@ -152,12 +160,12 @@ impl Scheme {
     /// Its name.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Fp8 => "FP8",
+            Self::Fp8 { .. } => "FP8",
             Self::Gptq { .. } => "GPTQ",
             Self::Awq { .. } => "AWQ",
             Self::Integers { .. } => "compressed-tensors",
-            Self::Scaled { float: true } => "compressed-tensors FP8",
-            Self::Scaled { float: false } => "compressed-tensors INT8",
+            Self::Scaled { float: true, .. } => "compressed-tensors FP8",
+            Self::Scaled { float: false, .. } => "compressed-tensors INT8",
             Self::Nf4 => "NF4",
             Self::Int8 => "LLM.int8",
         }
@@ -168,13 +176,13 @@ impl Scheme {
         match self {
             Self::Gptq { bits, .. } | Self::Integers { bits } => bits as u8,
             Self::Awq { .. } | Self::Nf4 => 4,
-            Self::Fp8 | Self::Scaled { .. } | Self::Int8 => 8,
+            Self::Fp8 { .. } | Self::Scaled { .. } | Self::Int8 => 8,
         }
     }
 
     pub(super) fn parts(self) -> Parts {
         match self {
-            Self::Fp8 => fp8::PARTS,
+            Self::Fp8 { .. } => fp8::PARTS,
             Self::Gptq { .. } => gptq::PARTS,
             Self::Awq { .. } => awq::PARTS,
             Self::Integers { .. } => compressed::INTEGERS,
@@ -187,11 +195,11 @@ impl Scheme {
     /// Rows and columns of a matrix, whose parts were found to fit.
     pub(super) fn shape(self, reading: &Reading<'_>) -> Fact<[usize; 2]> {
         match self {
-            Self::Fp8 => fp8::shape(reading),
+            Self::Fp8 { block } => fp8::shape(reading, block),
             Self::Gptq { bits, group, .. } => gptq::shape(reading, bits, group),
             Self::Awq { group } => awq::shape(reading, group),
             Self::Integers { bits } => compressed::shape_of_integers(reading, bits),
-            Self::Scaled { float } => compressed::shape_of_scaled(reading, float),
+            Self::Scaled { float, block } => compressed::shape_of_scaled(reading, float, block),
             Self::Nf4 => bitsandbytes::shape_of_nf4(reading),
             Self::Int8 => bitsandbytes::shape_of_int8(reading),
         }
@@ -199,11 +207,11 @@ impl Scheme {
 
     pub(super) fn read(self, reading: &Reading<'_>, matrix: &Matrix) -> Result<Box<dyn Rows>> {
         match self {
-            Self::Fp8 => fp8::read(reading, matrix),
+            Self::Fp8 { block } => fp8::read(reading, matrix, block),
             Self::Gptq { bits, group, less } => gptq::read(reading, matrix, bits, group, less),
             Self::Awq { group } => awq::read(reading, matrix, group),
             Self::Integers { bits } => compressed::read_integers(reading, matrix, bits),
-            Self::Scaled { float } => compressed::read_scaled(reading, matrix, float),
+            Self::Scaled { float, block } => compressed::read_scaled(reading, matrix, float, block),
             Self::Nf4 => bitsandbytes::read_nf4(reading, matrix),
             Self::Int8 => bitsandbytes::read_int8(reading, matrix),
         }

@@ -137,6 +137,21 @@ fn packed_matrices_are_run_as_the_numbers_that_they_are() {
     ones_in_fp8(packed.path(), plain.path(), name);
     let how = json!({"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128]});
     configure(packed.path(), &[("quantization_config", how)]);
+    // A bias of nothing, that some programs write, and one of something.
+    let bias = "model.layers.1.mlp.up_proj.bias";
+    let with_bias = |byte: u8| {
+        change(packed.path(), |tensors| {
+            let values = vec![byte; 2 * 40];
+            tensors.insert(bias.to_owned(), (json!("F16"), vec![40], values));
+        });
+    };
+    with_bias(0x30);
+    let said = refusal(packed.path());
+    assert!(
+        said.contains(&format!("tensor '{bias}' does not belong")),
+        "{said}"
+    );
+    with_bias(0);
     // It says the same.
     fs::write(packed.path().join("quantize_config.json"), "{}").unwrap();
     let (packed, plain) = (opened(packed.path()), opened(plain.path()));

@@ -255,9 +255,14 @@ impl<'a> Reader<'a> {
                 self.kind.name
             ));
         }
-        // Classes of its own, in Python beside the weights; tokenizers of its own are another matter.
+        // Classes of its own, in Python beside the weights; tokenizers of its own are another matter, and what is called as
+        // transformers' own class is what that class was before, which transformers takes in its place.
         let own = self.value("auto_map").and_then(Value::as_object);
-        if own.is_some_and(|classes| classes.keys().any(|key| key.starts_with("AutoModel"))) {
+        let is_own = |(key, class): (&String, &Value)| {
+            let class = class.as_str().and_then(|class| class.rsplit_once('.'));
+            key.starts_with("AutoModel") && class.is_none_or(|(_, class)| class != self.kind.class)
+        };
+        if own.is_some_and(|classes| classes.iter().any(is_own)) {
             return Err(
                 "its network is computed by code of its own (auto_map), which is never run"
                     .to_owned(),

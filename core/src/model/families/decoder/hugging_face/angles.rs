@@ -86,7 +86,7 @@ impl List<'_> {
     fn table(&self, key: &str) -> Result<Vec<f32>, String> {
         let number = |value: &Value| {
             let number = value.as_f64().map(|number| number as f32);
-            number.filter(|n| n.is_finite() && *n > 0.0)
+            number.filter(|number| number.is_finite() && *number > 0.0)
         };
         let table = self.value(key).and_then(Value::as_array);
         table

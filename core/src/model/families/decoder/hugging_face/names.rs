@@ -169,11 +169,11 @@ fn number(text: &str) -> Option<u32> {
 impl Names {
     /// The name of a tensor in a GGUF: `None` where nothing is learnt in it, its own name where it has none there.
     pub(super) fn as_gguf(&self, name: &str) -> Option<Renaming> {
-        let is_buffer = |buffer: &&str| {
-            let before = name.strip_suffix(*buffer);
+        let is_buffer = |buffer: &str| {
+            let before = name.strip_suffix(buffer);
             before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
         };
-        if BUFFERS.iter().any(|buffer| is_buffer(&buffer)) {
+        if BUFFERS.iter().any(|buffer| is_buffer(buffer)) {
             return None;
         }
         Some(self.known(name).unwrap_or_else(|| name.to_owned().into()))

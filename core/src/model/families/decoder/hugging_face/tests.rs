@@ -205,6 +205,12 @@ fn packed_weights_and_other_kinds_are_named() {
     let code = json!({"auto_map": {"AutoModelForCausalLM": "modeling_own.Own"}});
     let fact = refusal("llama", &code);
     assert!(fact.contains("code of its own (auto_map)"), "{fact}");
+    let before = json!({"auto_map": {
+        "AutoConfig": "configuration_phi3.Phi3Config", "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM",
+    }});
+    read("phi3", &before);
+    let fact = refusal("llama", &before);
+    assert!(fact.contains("code of its own (auto_map)"), "{fact}");
     for other in [json!([]), json!(null), json!({}), json!({"model_type": 3})] {
         assert!(DecoderConfig::of_config(&other).is_err());
     }
