@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::blocks::Choice;
 use super::layout::Kept;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
 use crate::run::{MatrixRows, Weights};
-use crate::weights::StoredFormat;
+use crate::weights::{self, BlockTensor, StoredFormat};
 
 /// A recipe's weights, made when they are asked for; the same numbers as [`Compressor::compress`] gives.
 #[derive(Debug)]
@@ -29,7 +29,19 @@ pub(crate) struct OnDemand<'a> {
     formats: Vec<Option<Choice>>,
     /// What is left of each layer that was asked for.
     kept: Mutex<Vec<Option<Kept>>>,
+    /// Rows that were rounded to blocks, which takes long, by layer, first row and numbers.
+    coded: Mutex<HashMap<(usize, usize, usize), Coded>>,
 }
+
+/// Rows as blocks, and what is left of them.
+#[derive(Debug, Clone)]
+struct Coded {
+    bytes: Arc<[u8]>,
+    kept: Kept,
+}
+
+/// Bytes of blocks that are kept to be decoded when their rows are asked for again.
+const MOST_CODED: usize = 1 << 28;
 
 impl Compressor {
     /// Makes ready to compress weights when they are asked for. `cancelled` is asked between layers.
@@ -53,6 +65,7 @@ impl Compressor {
             cuts,
             formats: self.planner.formats(&recipe),
             kept: Mutex::new(vec![None; self.planner.layers().len()]),
+            coded: Mutex::default(),
             compressor: self,
         })
     }
@@ -112,7 +125,12 @@ struct Work {
 
 impl Work {
     /// Does it to some whole rows, from row `first` on; `room` is room for a copy of them.
-    fn run(&self, first: usize, rows: &mut [f32], room: &mut Vec<f32>) -> Result<Kept> {
+    fn run(
+        &self,
+        first: usize,
+        rows: &mut [f32],
+        room: &mut Vec<f32>,
+    ) -> Result<(Kept, Option<BlockTensor>)> {
         let mut kept = match self.job {
             Some(job) => job.run_rows(first, rows, room),
             None => Kept {
@@ -120,10 +138,13 @@ impl Work {
                 scales: 0,
             },
         };
+        let mut coded = None;
         if let Some(format) = self.blocks {
-            (kept.nonzero, _) = blocks::round_numbers(rows, format)?;
+            let (nonzero, rounded) = blocks::round_numbers(rows, format)?;
+            kept.nonzero = nonzero;
+            coded = Some(rounded);
         }
-        Ok(kept)
+        Ok((kept, coded))
     }
 }
 
@@ -146,6 +167,29 @@ impl OnDemand<'_> {
         Some((layer, Work { job, blocks }))
     }
 
+    /// Rows that were rounded to blocks before.
+    fn coded(&self, key: &(usize, usize, usize)) -> Option<Coded> {
+        let coded = self.coded.lock().unwrap_or_else(PoisonError::into_inner);
+        coded.get(key).cloned()
+    }
+
+    /// Keeps rounded rows, while there is room.
+    fn keep(&self, key: (usize, usize, usize), rounded: BlockTensor, kept: Kept) {
+        let mut coded = self.coded.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = coded.values().map(|coded| coded.bytes.len()).sum();
+        if all + rounded.bytes.len() <= MOST_CODED {
+            let bytes = rounded.bytes.into();
+            coded.insert(key, Coded { bytes, kept });
+        }
+    }
+
+    /// More rows of a layer were asked for.
+    fn add(&self, layer: usize, new: Kept) {
+        self.note(layer, |kept| {
+            [kept.unwrap_or_default(), new].into_iter().sum()
+        });
+    }
+
     fn note(&self, layer: usize, change: impl FnOnce(Option<Kept>) -> Kept) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = kept.get_mut(layer) {
@@ -158,7 +202,7 @@ impl Weights for OnDemand<'_> {
     fn numbers(&self, name: &str) -> Result<Vec<f32>> {
         let mut numbers = self.compressor.originals.numbers(name)?;
         if let Some((layer, work)) = self.work(name) {
-            let kept = work.run(0, &mut numbers, &mut Vec::new())?;
+            let (kept, _) = work.run(0, &mut numbers, &mut Vec::new())?;
             self.note(layer, |_| kept);
         }
         Ok(numbers)
@@ -198,15 +242,26 @@ impl MatrixRows for LayerRows<'_> {
             static ORIGINAL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
         }
         let first = rows.start;
+        let coded = self
+            .work
+            .and_then(|(layer, work)| Some((work.blocks?, layer, (layer, first, out.len()))));
+        if let Some((format, layer, key)) = coded
+            && let Some(coded) = self.all.coded(&key)
+        {
+            weights::decode(format, &coded.bytes, out).map_err(Error::Compute)?;
+            self.all.add(layer, coded.kept);
+            return Ok(());
+        }
         self.original.read(rows, out)?;
         if let Some((layer, work)) = self.work {
             // Taken, for rounding to blocks may run another part of the work on this thread meanwhile.
             let mut room = ORIGINAL.take();
-            let new = work.run(first, out, &mut room)?;
+            let (new, rounded) = work.run(first, out, &mut room)?;
             ORIGINAL.set(room);
-            self.all.note(layer, |kept| {
-                [kept.unwrap_or_default(), new].into_iter().sum()
-            });
+            if let (Some((_, _, key)), Some(rounded)) = (coded, rounded) {
+                self.all.keep(key, rounded, new);
+            }
+            self.all.add(layer, new);
         }
         Ok(())
     }
