@@ -263,6 +263,7 @@ impl Engine {
         let known = lock(&self.store).get(&key).cloned();
         if let Some(known) = known
             && known.depth >= depth
+            && (depth < Depth::Full || !self.lacks_texts(&known))
         {
             return Ok(known);
         }

@@ -39,7 +39,7 @@ pub enum Event {
     /// What a compressed network does with packed weights here; `None` where that was given up.
     Timed(Option<Box<PackedRun>>),
     /// What the original and a compressed network wrote after a prompt; `None` where that was given up.
-    Written(Recipe, Option<Box<Example>>),
+    Written(Recipe, String, Option<Box<Example>>),
     /// Work on the current recipe goes on.
     Progress {
         /// What is being done.
@@ -364,9 +364,11 @@ fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
             }
             Task::Write(recipe, prompt) => {
                 match guarded(|| engine.write(&recipe, &prompt, &watch(false))) {
-                    Ok(text) => outbox.send(Event::Written(recipe, Some(Box::new(text)))),
+                    Ok(text) => {
+                        outbox.send(Event::Written(recipe, prompt, Some(Box::new(text))));
+                    }
                     Err(error) => {
-                        outbox.send(Event::Written(recipe, None));
+                        outbox.send(Event::Written(recipe, prompt, None));
                         if error != Error::Cancelled {
                             outbox.failed(WRITING, error);
                         }

@@ -73,7 +73,7 @@ pub enum Update {
     /// What a compressed network does with packed weights here; `None` where that was given up.
     Timed(Option<Arc<PackedRun>>),
     /// What the original and the model of a recipe wrote after a prompt; `None` where that was given up.
-    Written(Recipe, Option<Example>),
+    Written(Recipe, String, Option<Example>),
     /// The compressed model was written to a file.
     Exported(PathBuf),
     /// Work on the current recipe goes on.

@@ -85,7 +85,9 @@ impl EngineBackend {
             }
             Event::Measured(measurement) => Update::Measured(Arc::from(measurement)),
             Event::Spiked(recipe, spiking) => Update::Spiked(recipe, Arc::from(spiking)),
-            Event::Written(recipe, text) => Update::Written(recipe, text.map(|text| *text)),
+            Event::Written(recipe, prompt, text) => {
+                Update::Written(recipe, prompt, text.map(|text| *text))
+            }
             Event::Timed(run) => Update::Timed(run.map(Arc::from)),
             Event::Progress { what, done } => Update::Progress { what, done },
             Event::Training(training) => match training.state {

@@ -201,11 +201,11 @@ impl App {
                 }
                 self.model.timing.arrived(run);
             }
-            Update::Written(recipe, text) => {
+            Update::Written(recipe, prompt, text) => {
                 if text.is_some() {
                     self.work_succeeded(worker::WRITING);
                 }
-                self.model.prompting.arrived(&recipe, text);
+                self.model.prompting.arrived(&recipe, prompt, text);
             }
             Update::Exported(path) => {
                 let path = path.display().to_string();
@@ -234,6 +234,9 @@ impl App {
             }
             Update::Failed { doing, error } => {
                 self.model.activity.progress = None;
+                if doing == worker::WRITING {
+                    self.model.prompting.failed();
+                }
                 if doing == worker::TRAINING {
                     // Also where it did not even begin.
                     self.model.student_asked = None;

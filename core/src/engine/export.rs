@@ -25,9 +25,16 @@ impl Engine {
     /// written.
     pub fn export(&self, recipe: &Recipe, path: &Path) -> Result<u64> {
         recipe.validate()?;
-        if let ModelReference::File(own) = &self.model.reference
-            && files::is_same(own, path)
-        {
+        let opened = match &self.model.reference {
+            ModelReference::File(own) => Some(own.as_path()),
+            _ => None,
+        };
+        let source = self.model.source.as_ref();
+        let mut own = source
+            .map_or_else(Vec::new, |source| source.paths())
+            .into_iter()
+            .chain(opened);
+        if own.any(|own| files::is_same(own, path)) {
             return Err(Error::file(
                 "this is the file that the model was opened from; it is not written over",
                 path,

@@ -124,13 +124,19 @@ impl Engine {
             observer.measured(&kept);
             return Ok(self.remember(key, kept));
         }
+        let known = lock(&self.store).get(key).cloned();
+        let measured_in_full = known.filter(|known| known.depth == Depth::Full);
         let mut compressor = lock(&network.compressor);
         observer.progress("Reading the weights", 0.0);
         let weights = compressor.on_demand(&recipe, &|| observer.abandoned())?;
         let stream = Stream::new(&streamed.graph, recipe.quantization.activation_bits)?;
-        let stages = self.stages(depth);
+        let stages = match measured_in_full {
+            // Only its texts are not there yet.
+            Some(_) => Vec::new(),
+            None => self.stages(depth),
+        };
         let mut answers: Vec<Answers> = Vec::new();
-        let mut measurement = None;
+        let mut measurement = measured_in_full;
         let known = lock(&streamed.original).answers.len();
         let end = stages.last().map_or(0, |stage| stage.end);
         let mut watch = Watch {
@@ -201,6 +207,12 @@ impl Engine {
         Ok(measurement)
     }
 
+    /// Whether a full measurement was ended before its texts were written.
+    pub(super) fn lacks_texts(&self, measurement: &Measurement) -> bool {
+        let ended = measurement.depth == Depth::Full && measurement.examples.is_empty();
+        self.streamed.is_some() && self.writes() && ended
+    }
+
     /// How long it takes to make ready for a recipe's weights and, where `all` says so, to ask for all of them.
     ///
     /// # Errors
@@ -239,7 +251,7 @@ impl Engine {
         weights: &OnDemand<'_>,
         observer: &dyn Observer,
     ) -> Result<Vec<Example>> {
-        if self.model.architecture.parameters() > LARGEST_WHOLE {
+        if !self.writes() {
             return Ok(Vec::new());
         }
         let write = |weights: &dyn Weights, activation_bits| {

@@ -9,12 +9,9 @@ use crate::error::{Error, Result};
 use crate::measurement::Example;
 use crate::run::Network;
 
-/// Predictions of text whose whole distribution is kept for the divergence. With 256 f32 each that is 16.8 MB; all of
+/// Predictions of a text of bytes whose whole distribution is kept for the divergence. With 256 f32 each that is 16.8 MB; all of
 /// the bundled text would be 67 MB. The order of the contexts is random, so these are a fair sample.
 pub const DIVERGENCE_PREDICTIONS: usize = 16_384;
-
-/// The same for larger vocabularies, in numbers: 256 MB.
-const DIVERGENCE_NUMBERS: usize = 1 << 26;
 
 /// The original's answers on a whole [`EvaluationSet`].
 #[derive(Debug, Clone)]
@@ -57,14 +54,10 @@ impl Baseline {
         set.check(network)?;
         let mut items: Vec<Answers> = Vec::with_capacity(set.items());
         let mut kept = 0;
-        let most = match network.outputs() {
-            256 => DIVERGENCE_PREDICTIONS,
-            outputs => DIVERGENCE_NUMBERS / outputs.max(1),
-        };
         while items.len() < set.items() {
             let step = set.step(items.len());
             for mut answers in answer(network, set, step)? {
-                if matches!(set, EvaluationSet::Text(_)) && kept >= most {
+                if matches!(set, EvaluationSet::Text(_)) && kept >= DIVERGENCE_PREDICTIONS {
                     answers.log_probabilities = Vec::new();
                 }
                 kept += set.samples(1) as usize;

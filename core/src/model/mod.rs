@@ -252,9 +252,9 @@ impl Model {
         Ok(Self {
             reference,
             name: name.into(),
-            architecture,
             tensors: Tensors::new(),
-            hash: fingerprint(source.as_ref())?,
+            hash: fingerprint(&architecture, source.as_ref())?,
+            architecture,
             source: Some(source),
             packed: None,
             stored: BTreeMap::new(),
@@ -280,16 +280,21 @@ impl Model {
     }
 }
 
-/// SHA-256, hexadecimal, of every tensor's name, shape, format and some of its values, in the order of the names: all of a
-/// vector, of others eight rows spread evenly. Files of gigabytes are told apart without being read; two that differ in
-/// other rows alone are not.
+/// SHA-256, hexadecimal, of the architecture and of every tensor's name, shape, format and some of its values, in the order
+/// of the names: all of a vector, of others eight rows spread evenly. Files of gigabytes are told apart without being read;
+/// two that differ in other rows alone are not.
 ///
 /// # Errors
 /// [`Error::File`] if the file cannot be read; [`Error::Compute`] if one of these values is not finite.
-pub fn fingerprint(source: &dyn Source) -> Result<String> {
+pub fn fingerprint(architecture: &Architecture, source: &dyn Source) -> Result<String> {
     /// Rows of a tensor that are looked at.
     const ROWS: usize = 8;
     let mut hasher = Sha256::new();
+    // What is no tensor changes what they come to: bases of angles, windows, caps.
+    let json = serde_json::to_string(architecture)
+        .map_err(|error| Error::Compute(format!("the architecture cannot be written: {error}")))?;
+    hasher.update((json.len() as u64).to_le_bytes());
+    hasher.update(json.as_bytes());
     let mut all: Vec<_> = source.tensors().iter().enumerate().collect();
     all.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
     for (i, info) in all {

@@ -6,7 +6,7 @@ use super::*;
 use crate::engine;
 use crate::model::Model;
 use crate::recipe::BlockFormat;
-use crate::run::Weights;
+use crate::run::{Stream, Texts, Weights};
 
 /// Some recipes of every kind.
 fn recipes() -> Vec<Recipe> {
@@ -114,4 +114,39 @@ fn a_profile_needs_all_weights() {
     assert!(weights.profile().is_err());
     assert!(weights.numbers("no such tensor").is_err());
     assert!(weights.matrix("no such tensor").is_err());
+}
+
+/// A pass part by part asks for everything that a profile counts, whatever the kind of network.
+#[test]
+fn a_pass_through_any_kind_of_network_counts_all_weights() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/language");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(model) = formats::open(&path) else {
+            // What lies beside the models: their logits, and folders that share the tokenizer of another.
+            assert!(path.extension().is_none_or(|ending| ending != "gguf"));
+            continue;
+        };
+        let source = model.source.as_ref().unwrap();
+        let planner = engine::planner("a file", &model.architecture).unwrap();
+        let planner = planner.stored_in(&model.stored).in_blocks(&model.blocks);
+        let mut compressor = Compressor::new(planner, source).unwrap();
+        let mut recipe = Recipe::default();
+        recipe.quantization.weight_bits = 4;
+        let wanted = go(&mut compressor, &recipe).profile;
+        let weights = compressor.on_demand(&recipe, &|| false).unwrap();
+        let graph = model.architecture.graph();
+        let stream = Stream::new(&graph, 32).unwrap();
+        let texts = Texts {
+            tokens: &[1, 2, 3, 4, 5, 6],
+            length: 3,
+            last: 2,
+        };
+        stream.hidden(&weights, texts, &mut |_, _| Ok(())).unwrap();
+        stream.head(&weights).unwrap();
+        assert_eq!(weights.profile().unwrap(), wanted, "{}", path.display());
+        seen += 1;
+    }
+    assert!(seen > 30, "{seen}");
 }
