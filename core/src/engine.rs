@@ -155,7 +155,7 @@ impl Engine {
         let (planner, streamed) = match &model.source {
             Some(source) => {
                 let graph = model.architecture.graph();
-                let streamed = Streamed::new(graph, source, &model.hash, &set);
+                let streamed = Streamed::new(graph, source, (&model.name, &model.hash), &set);
                 (planner, Some(streamed))
             }
             None => (Compressor::new(planner, &model.tensors)?.survey()?, None),
@@ -174,6 +174,16 @@ impl Engine {
             calibration: OnceLock::new(),
             attempts: Attempts::default(),
         })
+    }
+
+    /// The same, with full measurements of a model whose weights stay in their file kept in the cache folder, and those that
+    /// were kept there read.
+    #[must_use]
+    pub fn keeping(mut self) -> Self {
+        if let Some(streamed) = &mut self.streamed {
+            streamed.keep();
+        }
+        self
     }
 
     /// The original model.
@@ -242,7 +252,7 @@ impl Engine {
 
     /// Compresses the weights as the recipe says and measures what is left, down to `depth`. Where no student of the
     /// wanted ratio is finished, the nearest one stands in, and the measurement says so. The observer gets the coarse
-    /// result and then each one with twice the data on the way.
+    /// result and then each one with twice the data on the way; of a model whose weights stay in their file, one on a quarter.
     ///
     /// # Errors
     /// The recipe is out of range, [`Error::Cancelled`] if the observer wished so, or a computation failed. What panicked

@@ -132,11 +132,6 @@ impl Quantization {
             None => self.weight_bits,
         }
     }
-
-    /// Whether weights are integers with scales of channels or groups.
-    pub const fn has_groups(&self) -> bool {
-        self.blocks.is_none() && self.weight_bits <= 8
-    }
 }
 
 impl Default for Distillation {

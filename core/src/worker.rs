@@ -153,6 +153,25 @@ impl Worker {
         reference: ModelReference,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self> {
+        Self::begin(reference, false, wake)
+    }
+
+    /// The same with measurements that took long kept on disk, see [`Engine::keeping`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_keeping(
+        reference: ModelReference,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::begin(reference, true, wake)
+    }
+
+    fn begin(
+        reference: ModelReference,
+        keeping: bool,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self> {
         start_pool();
         let (sender, events) = channel();
         let shared = Arc::new(Shared::default());
@@ -163,7 +182,7 @@ impl Worker {
         let (thread_shared, thread_outbox) = (Arc::clone(&shared), outbox.clone());
         thread::Builder::new()
             .name("wattif-worker".to_owned())
-            .spawn(move || run(&reference, &thread_shared, &thread_outbox))
+            .spawn(move || run(&reference, keeping, &thread_shared, &thread_outbox))
             .map_err(|error| Error::Compute(format!("the worker thread did not start: {error}")))?;
         Ok(Self {
             shared,
@@ -330,9 +349,10 @@ fn start_pool() {
         .build_global();
 }
 
-fn run(reference: &ModelReference, shared: &Shared, outbox: &Outbox) {
+fn run(reference: &ModelReference, keeping: bool, shared: &Shared, outbox: &Outbox) {
     step_back();
     let engine = match guarded(|| Engine::open(reference)) {
+        Ok(engine) if keeping => Arc::new(engine.keeping()),
         Ok(engine) => Arc::new(engine),
         Err(error) => {
             outbox.failed("Opening the model", error);

@@ -39,7 +39,7 @@ impl EngineBackend {
     ) -> wattif_core::Result<Box<dyn Backend>> {
         Ok(Box::new(Self {
             reference: reference.clone(),
-            worker: Worker::open(reference.clone(), {
+            worker: Worker::open_keeping(reference.clone(), {
                 let wake = Arc::clone(&wake);
                 move || wake()
             })?,

@@ -24,7 +24,7 @@ pub(super) struct BenchArguments {
     /// Slider positions to time per model [default: 40, of a model in a file 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     positions: Option<u32>,
-    /// Time another program's model of language instead: a .gguf or a folder with its weights
+    /// Time another program's language model instead: a .gguf or a folder with its weights
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Print JSON instead of a table

@@ -30,7 +30,7 @@ pub struct Passes {
 pub fn passes(engine: &Engine) -> Result<Passes> {
     let source = engine.model().source.as_ref().ok_or_else(|| {
         Error::Compute(
-            "only the weights of another program's model of language are read in passes".to_owned(),
+            "only the weights of another program's language model are read in passes".to_owned(),
         )
     })?;
     let elements: Vec<usize> = source

@@ -116,14 +116,15 @@ pub(super) const fn keeps_zeros(format: StoredFormat) -> bool {
     )
 }
 
-/// For each layer what a format stores it in; `None` where it is not compressed.
+/// For each layer what a format stores it in; `None` where it is not compressed, and of what llama.cpp never rounds: the
+/// matrix that picks experts, and tables of positions (`tensor_allows_quantization`).
 pub(super) fn choose(layers: &[&Layer], format: BlockFormat) -> Vec<Option<Choice>> {
     let roles = Roles::of(layers);
     let mut places = [0_usize; 2];
     layers
         .iter()
         .map(|layer| {
-            if !layer.compressible {
+            if !layer.compressible || ends(&layer.name, &KEPT) {
                 return None;
             }
             let role = roles.role(&layer.name);
@@ -196,6 +197,7 @@ const KEYS: [&str; 2] = ["attn_k", "k_proj"];
 const OUTPUT: [&str; 3] = ["attn_output", "attn.proj", "o_proj"];
 const LAST: [&str; 3] = ["ffn_down", "mlp.proj", "down_proj"];
 const HEAD: [&str; 3] = ["output", "head", "lm_head"];
+const KEPT: [&str; 3] = ["ffn_gate_inp", "position_embd", "wpe"];
 const TABLE: [&str; 3] = ["token_embd", "wte", "model.embed_tokens"];
 /// Heads of queries for each of keys from which values are so small that they get more bits.
 const MANY: usize = 4;
@@ -297,6 +299,14 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
         "a GGUF cannot hold integers of {bits} {} with a scale per {scales}{nearest}",
         if bits == 1 { "bit" } else { "bits" }
     )))
+}
+
+/// Numbers in single precision.
+pub(super) fn singles(numbers: &[f32]) -> BlockTensor {
+    BlockTensor {
+        format: StoredFormat::F32,
+        bytes: numbers.iter().flat_map(|n| n.to_le_bytes()).collect(),
+    }
 }
 
 /// Numbers in half precision.

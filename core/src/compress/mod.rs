@@ -223,12 +223,24 @@ impl Compressor {
         let recipe = recipe.canonical();
         blocks::check(&recipe)?;
         let mut compressed = self.compress(&recipe, &|| false)?;
-        if recipe.quantization.blocks.is_none() {
-            for weights in self.weights.values() {
-                let tensor = &compressed.tensors[&weights.name];
-                let halves = with_numbers(&tensor.contiguous()?, blocks::halves)?;
-                compressed.blocks.insert(weights.name.clone(), halves);
+        let (all_halves, pruned) = (
+            recipe.quantization.blocks.is_none(),
+            recipe.pruning.sparsity > 0.0,
+        );
+        for weights in self.weights.values() {
+            let in_blocks = compressed.blocks.contains_key(&weights.name);
+            if in_blocks || !(all_halves || pruned) {
+                continue;
             }
+            let numbers = compressed.tensors[&weights.name].contiguous()?;
+            // What no block holds is written as it was measured.
+            let as_stored = if all_halves {
+                blocks::halves
+            } else {
+                blocks::singles
+            };
+            let stored = with_numbers(&numbers, as_stored)?;
+            compressed.blocks.insert(weights.name.clone(), stored);
         }
         Ok(compressed)
     }
@@ -296,13 +308,14 @@ impl Compressor {
                     }
                     let n = weights.matrix.len() as u64;
                     let zeros = plan::fraction(pruning.sparsity, n);
-                    cuts.extend(cuts_of(&self.originals, &[weights], zeros)?);
+                    cuts.extend(cuts_of(&self.originals, &[weights], zeros, cancelled)?);
                 }
                 cuts
             }
             Scope::Global => {
                 let n = all.iter().map(|w| w.matrix.len() as u64).sum();
-                cuts_of(&self.originals, &all, plan::fraction(pruning.sparsity, n))?
+                let zeros = plan::fraction(pruning.sparsity, n);
+                cuts_of(&self.originals, &all, zeros, cancelled)?
             }
         };
         self.cuts = Some((pruning, cuts.clone()));
@@ -366,18 +379,30 @@ impl Weights {
 }
 
 /// The cuts that take the smallest weights of these layers.
-fn cuts_of(originals: &Originals, layers: &[&Weights], zeros: u64) -> Result<Vec<Cut>> {
+fn cuts_of(
+    originals: &Originals,
+    layers: &[&Weights],
+    zeros: u64,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<Cut>> {
     let histograms: Vec<&Histogram> = layers
         .iter()
         .filter_map(|weights| weights.histogram.as_ref())
         .collect();
-    prune::cuts(&histograms, zeros, &CutTogether { originals, layers })
+    let together = CutTogether {
+        originals,
+        layers,
+        cancelled,
+    };
+    prune::cuts(&histograms, zeros, &together)
 }
 
 /// Layers that are cut together.
 struct CutTogether<'a> {
     originals: &'a Originals,
     layers: &'a [&'a Weights],
+    /// Asked before each is searched.
+    cancelled: &'a dyn Fn() -> bool,
 }
 
 impl prune::Layers for CutTogether<'_> {
@@ -390,6 +415,9 @@ impl prune::Layers for CutTogether<'_> {
         layer: usize,
         look: &(dyn Fn(&[f32]) -> Vec<u16> + Sync),
     ) -> Result<Vec<Vec<u16>>> {
+        if (self.cancelled)() {
+            return Err(Error::Cancelled);
+        }
         let Weights { name, matrix, .. } = self.layers[layer];
         self.originals.in_parts(name, *matrix, look)
     }

@@ -27,19 +27,24 @@ pub(super) struct KeptMeasurements {
 }
 
 impl KeptMeasurements {
-    /// Those of a model on some data.
+    /// Those of a model on some data; none are kept before [`Self::keep`].
     pub(super) fn new(model_hash: &str, data: &str) -> Self {
-        let cache = folders::cache();
         Self {
-            folder: cache.map(|cache| cache.join("measurements").join(short(model_hash))),
+            folder: None,
             model_hash: model_hash.to_owned(),
             data: data.to_owned(),
         }
     }
 
+    /// Keeps them in the cache folder, and reads those that are there.
+    pub(super) fn keep(&mut self) {
+        let cache = folders::cache();
+        self.folder = cache.map(|cache| cache.join("measurements").join(short(&self.model_hash)));
+    }
+
     fn path(&self, key: &str) -> Option<PathBuf> {
         let mut hasher = Sha256::new();
-        let version = crate::METHOD_VERSION.to_string();
+        let version = format!("{} {}", env!("CARGO_PKG_VERSION"), crate::METHOD_VERSION);
         for part in [version.as_str(), &self.model_hash, &self.data, key] {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());

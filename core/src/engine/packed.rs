@@ -117,6 +117,7 @@ mod tests {
     use crate::benchmark::{Energy, Work};
     use crate::hardware;
     use crate::model::ModelReference;
+    use crate::recipe::BlockFormat;
 
     /// What rounding weights to 8 bits a second time, in other groups, and activations to 8 bits may change.
     const ACCURACY: f64 = 0.01;
@@ -261,5 +262,33 @@ mod tests {
             Work::Read { batch: 128 },
         ];
         assert_eq!(packed.works(&scenario), expected);
+    }
+
+    #[test]
+    fn models_in_files_are_timed_on_any_number_of_threads_experts_included() {
+        let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build();
+        let pool = pool.unwrap();
+        // Rows of the second fill no block and are in half precision.
+        for (name, least) in [("language/llama", 1.0), ("language/granitemoe.gguf", 2.0)] {
+            let engine = Engine::open(&ModelReference::File(folder.join(name))).unwrap();
+            let mut recipe = Recipe::default();
+            recipe.quantization.blocks = Some(BlockFormat::Q8_0);
+            let formats = engine.layer_formats(&recipe);
+            let is_router = |layer: &str| layer.ends_with("ffn_gate_inp");
+            assert!(!formats.iter().any(|format| is_router(&format.layer)));
+            let scenario = Scenario::default();
+            let run = pool.install(|| engine.measure_packed(&recipe, &scenario, &Unobserved));
+            let run = run.unwrap();
+            let quality = run.quality.unwrap();
+            assert!(quality.packed.n >= engine.evaluation_set().coarse());
+            let apart = (quality.packed.value / quality.engine.value).ln().abs();
+            assert!(apart < 0.1, "{name}: {quality:?}");
+            let parameters = engine.model().architecture.parameters() as f64;
+            let bytes = run.bytes as f64 / parameters;
+            // Routers and vectors are in single precision, and a shared table is held twice.
+            let all = least..1.6 * least;
+            assert!(all.contains(&bytes), "{name}: {bytes}, {:?}", run.formats);
+        }
     }
 }

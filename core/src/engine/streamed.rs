@@ -18,7 +18,7 @@ use crate::weights::Source;
 /// Parameters of the largest model that is held in memory whole where that is needed: in half precision to write texts, in
 /// single precision to export it or to run it packed.
 pub(super) const LARGEST_WHOLE: u64 = 1_500_000_000;
-/// Of the items of a set, the share that the second of three results is measured on.
+/// The second of three results is measured on one in so many of the items of a set.
 const SECOND: usize = 4;
 /// Seconds for which a newer wish waits for the coarse result of an older one.
 const PATIENCE: f64 = 2.0;
@@ -72,16 +72,33 @@ impl Streamed {
     pub(super) fn new(
         graph: Graph,
         source: &Arc<dyn Source>,
-        model_hash: &str,
+        (name, model_hash): (&str, &str),
         set: &EvaluationSet,
     ) -> Self {
+        // Two files that are alike where the fingerprint looks are told apart by their sizes and times.
+        let states = source.paths().into_iter().map(|path| {
+            let metadata = std::fs::metadata(path).ok();
+            let changed = metadata.as_ref().and_then(|found| found.modified().ok());
+            format!("{:?} {changed:?}", metadata.map(|found| found.len()))
+        });
+        let data = [set.fingerprint(), name.to_owned()]
+            .into_iter()
+            .chain(states);
+        let data: Vec<String> = data.collect();
         Self {
-            kept: KeptMeasurements::new(model_hash, &set.fingerprint()),
+            kept: KeptMeasurements::new(model_hash, &data.join("\n")),
             graph,
             weights: Originals::from(source),
             original: Mutex::default(),
             texts: OnceLock::new(),
         }
+    }
+}
+
+impl Streamed {
+    /// Keeps full measurements in the cache folder.
+    pub(super) fn keep(&mut self) {
+        self.kept.keep();
     }
 }
 
@@ -128,12 +145,16 @@ impl Engine {
         let measured_in_full = known.filter(|known| known.depth == Depth::Full);
         let mut compressor = lock(&network.compressor);
         observer.progress("Reading the weights", 0.0);
-        let weights = compressor.on_demand(&recipe, &|| observer.abandoned())?;
+        let begun = Instant::now();
+        let weights = compressor.on_demand(&recipe, &|| {
+            let waited = begun.elapsed().as_secs_f64() > PATIENCE;
+            observer.abandoned() || (waited && observer.cancelled())
+        })?;
         let stream = Stream::new(&streamed.graph, recipe.quantization.activation_bits)?;
         let stages = match measured_in_full {
             // Only its texts are not there yet.
             Some(_) => Vec::new(),
-            None => self.stages(depth),
+            None => self.stages(depth, stream.bytes_per_token()),
         };
         let mut answers: Vec<Answers> = Vec::new();
         let mut measurement = measured_in_full;
@@ -144,7 +165,13 @@ impl Engine {
             coarse: false,
             passed: 0,
             stage: 0,
-            all: end + end.saturating_sub(known),
+            // The original need not be compared with itself.
+            all: end.saturating_sub(known)
+                + if recipe.is_identity() {
+                    self.set.coarse_items()
+                } else {
+                    end
+                },
             start: Instant::now(),
         };
         for (i, stage) in stages.iter().enumerate() {
@@ -158,10 +185,11 @@ impl Engine {
                 &mut |part, parts| watch.before("Measuring the original", part, parts),
             )?;
             watch.passed += watch.stage;
-            watch.stage = stage.len();
+            watch.stage = 0;
             if i > 0 && recipe.is_identity() {
                 answers.extend(original.same(stage.clone()));
             } else {
+                watch.stage = stage.len();
                 answers.extend(original.compared(
                     &stream,
                     (&weights, &streamed.weights),
@@ -230,12 +258,22 @@ impl Engine {
         Ok(start.elapsed())
     }
 
-    /// The items that results are given for, one after another: few, more, all.
-    fn stages(&self, depth: Depth) -> Vec<Range<usize>> {
+    /// The items that results are given for, one after another: few, more, all; never so many at once that what stands
+    /// between two parts, of so many bytes for each token, takes more than a few hundred megabytes.
+    fn stages(&self, depth: Depth, bytes_per_token: usize) -> Vec<Range<usize>> {
+        /// Bytes that stand between two parts.
+        const MOST: usize = 1 << 28;
+        let each = (bytes_per_token * self.set.item_length()).max(1);
+        let most = (MOST / each).max(2);
         let (coarse, all) = (self.set.coarse_items(), self.set.items());
         let mut ends = vec![coarse];
         if depth > Depth::Coarse {
-            ends.extend([(all / SECOND).max(coarse), all]);
+            let mut end = (all / SECOND).max(coarse).min(coarse + most);
+            while end < all {
+                ends.push(end);
+                end += most;
+            }
+            ends.push(all);
         }
         ends.dedup();
         let starts = std::iter::once(0).chain(ends.clone());

@@ -53,8 +53,8 @@ impl Engine {
             length: if tokenizer.is_some() { PIECES } else { BYTES },
             end: tokenizer.and_then(|tokenizer| tokenizer.eos()),
             choice: match tokenizer {
-                Some(_) => Choice::Likeliest,
-                None => Choice::Drawn,
+                Some(_) => Choice::Greedy,
+                None => Choice::Sampled,
             },
         };
         let going = || {

@@ -85,7 +85,11 @@ impl<'a> Accumulator<'a> {
         &mut self,
         answer: &mut dyn FnMut(Range<usize>) -> Result<Vec<Answers>>,
     ) -> Result<bool> {
-        let step = self.set.step(self.items);
+        let mut step = self.set.step(self.items);
+        // Of a model in a file the original may have answered the first items only.
+        if self.baseline.len() > step.start {
+            step.end = step.end.min(self.baseline.len());
+        }
         if step.is_empty() {
             return Ok(false);
         }

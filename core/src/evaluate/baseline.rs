@@ -73,6 +73,11 @@ impl Baseline {
         Self { items, texts }
     }
 
+    /// Items that were answered.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     pub(super) fn texts(&self) -> &[Written] {
         &self.texts
     }

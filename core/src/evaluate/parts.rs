@@ -10,6 +10,9 @@ use crate::run::{Head, Hidden, Prediction, Stream, Texts, Weights};
 /// Told before each part which one it is, from 0, and of how many.
 pub(crate) type Before<'a> = dyn FnMut(usize, usize) -> Result<()> + 'a;
 
+/// Bytes of what the original has made of items that are kept; what comes after them is scored without its divergence.
+const MOST_HIDDEN: usize = 1 << 28;
+
 /// What the original has made of the first items of a set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Original {
@@ -50,8 +53,13 @@ impl Original {
             first,
         };
         let answers = scored(set, first..end, &side, None)?;
+        // Without a gap: an item's rows are found by its number.
+        let kept = self.hidden.texts() == self.answers.len()
+            && self.hidden.bytes() + hidden.bytes() <= MOST_HIDDEN;
         self.answers.extend(answers);
-        self.hidden.extend(&hidden);
+        if kept {
+            self.hidden.extend(&hidden);
+        }
         Ok(())
     }
 
@@ -129,6 +137,7 @@ fn scored(
             let targets = set.targets(item);
             let mut score = Score::default();
             let rows = new.hidden.of_text(item - new.first);
+            let old = old.filter(|old| item - old.first < old.hidden.texts());
             let (mut failed, outputs) = (None, new.head.outputs());
             new.head.logits(desk, rows, &mut |row, logits| {
                 let done = match (old, beside.as_mut()) {

@@ -27,7 +27,8 @@ pub const COARSE_CONTEXTS: usize = STRETCHES;
 pub const STRETCHES: usize = 16;
 /// Images of one step of a measurement; with the bundled model well below 50 ms.
 const IMAGES_PER_STEP: usize = 128;
-/// The same where tokens are pieces of words, from which a network of another program takes long to read one.
+/// Contexts of the first, coarse measurement where tokens are pieces of words: a network of another program takes long to
+/// read one.
 const COARSE_TOKEN_CONTEXTS: usize = 2;
 /// Contexts of one step.
 const CONTEXTS_PER_STEP: usize = 8;
@@ -289,6 +290,14 @@ impl EvaluationSet {
                 Tensor::from_vec(tokens, (n, text.context), &Device::Cpu)?
             }
         })
+    }
+
+    /// Tokens of an item; an image counts as one.
+    pub(crate) fn item_length(&self) -> usize {
+        match self {
+            Self::Images(_) => 1,
+            Self::Text(text) => text.context,
+        }
     }
 
     /// Predictions of an item that are scored, of the network's last so many.

@@ -92,7 +92,7 @@ pub(super) fn continuation(
     let task = Task {
         length,
         end: pieces.and_then(|pieces| pieces.tokenizer.eos()),
-        choice: Choice::Drawn,
+        choice: Choice::Sampled,
     };
     go_on(network, prompt, task, &|| Ok(()))
 }
@@ -101,9 +101,9 @@ pub(super) fn continuation(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
     /// The most probable one, the first of equals.
-    Likeliest,
+    Greedy,
     /// By its probability at temperature 0.7, with the same numbers every time.
-    Drawn,
+    Sampled,
 }
 
 /// What is written.
@@ -145,8 +145,8 @@ pub(crate) fn go_on(
         }
         let logits = reader.read(&text[text.len() - unread..])?;
         let next = match task.choice {
-            Choice::Likeliest => likeliest(&logits)?,
-            Choice::Drawn => draw(&logits, rng.random())?,
+            Choice::Greedy => greedy(&logits)?,
+            Choice::Sampled => draw(&logits, rng.random())?,
         };
         if task.end == Some(next) {
             break;
@@ -158,7 +158,7 @@ pub(crate) fn go_on(
 }
 
 /// The token of the largest logit.
-fn likeliest(logits: &[f32]) -> Result<u32> {
+fn greedy(logits: &[f32]) -> Result<u32> {
     let prediction =
         Prediction::new(logits).ok_or_else(|| Error::Compute(NOT_FINITE.to_owned()))?;
     Ok(u32::try_from(prediction.top()).unwrap_or(u32::MAX))

@@ -1,4 +1,5 @@
-//! Language models of other programs: a GGUF whose network is of a family that runs here, with the tokenizer inside it.
+//! Language models of other programs: a GGUF whose network is of a family that runs here, with the tokenizer inside it;
+//! and what these and the folders of [`super::hugging_face`] have in common.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -175,7 +175,7 @@ pub struct Model {
     pub architecture: Architecture,
     /// Its weights; none where they are read from [`Self::source`] whenever they are needed.
     pub tensors: Tensors,
-    /// The file that the weights stay in, where that is another program's model of language.
+    /// The file that the weights stay in, where that is another program's language model.
     pub source: Option<Arc<dyn Source>>,
     /// SHA-256, hexadecimal: of the tensors (see [`tensors_hash`]), or of what tells a file's tensors from others (see
     /// [`fingerprint`]).
@@ -187,7 +187,7 @@ pub struct Model {
     pub stored: BTreeMap<String, StoredFormat>,
     /// The tensors that the file holds in blocks of integers, by name.
     pub blocks: BTreeMap<String, Blocks>,
-    /// How texts become tokens, where that is another program's model of language.
+    /// How texts become tokens, where that is another program's language model.
     pub tokenizer: Option<Arc<Tokenizer>>,
 }
 

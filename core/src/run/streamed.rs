@@ -133,6 +133,15 @@ impl<'a> Stream<'a> {
         Ok(all)
     }
 
+    /// Bytes that stand between two parts for each token.
+    pub(crate) fn bytes_per_token(&self) -> usize {
+        let width = self.graph.nodes.iter().find_map(|node| match node.op {
+            Op::Embedding { width, .. } => Some(width as usize),
+            _ => None,
+        });
+        width.unwrap_or(1) * size_of::<f32>()
+    }
+
     /// How many parts there are.
     pub(crate) fn parts(&self) -> usize {
         self.segments.len()
@@ -165,6 +174,16 @@ impl Hidden {
     pub(crate) fn of_text(&self, text: usize) -> &[f32] {
         let each = self.each * self.width;
         &self.rows[text * each..][..each]
+    }
+
+    /// Bytes of all rows.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.rows.as_slice())
+    }
+
+    /// How many texts there are.
+    pub(crate) fn texts(&self) -> usize {
+        self.rows.len() / (self.each * self.width).max(1)
     }
 
     /// Numbers of a row.

@@ -184,7 +184,15 @@ impl Renamed {
                     (Change::Flat, _) => vec![info.elements()],
                     _ => info.shape.clone(),
                 },
-                ..info.clone()
+                // What is added to 1 does not fit the format that it had.
+                ..match new.change {
+                    Change::PlusOne => TensorInfo {
+                        format: StoredFormat::F32,
+                        bytes: 4 * info.elements() as u64,
+                        ..info.clone()
+                    },
+                    _ => info.clone(),
+                }
             });
         }
         for (name, parts) in parts {
@@ -365,6 +373,15 @@ impl Source for Renamed {
     /// As in the file, whatever is changed.
     fn read(&self, tensor: usize) -> Result<Vec<u8>> {
         match self.origin(tensor)? {
+            Origin::Source(_, Change::PlusOne) => {
+                let info = &self.tensors[tensor];
+                let mut values = vec![0.0_f32; info.elements()];
+                self.decode(tensor, 0..info.rows(), &mut values)?;
+                Ok(values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect())
+            }
             Origin::Source(at, _) => self.source.read(*at),
             Origin::Stacked(all) => {
                 let all: Result<Vec<_>> = all.iter().map(|at| self.source.read(*at)).collect();

@@ -50,7 +50,9 @@ pub(in crate::app) fn show(
             return;
         }
         if measurement.examples.is_empty() {
-            ui.label(muted(if writes {
+            ui.label(muted(if writes && !app.writes_texts() {
+                "A model as large as this writes no texts here"
+            } else if writes {
                 // Texts are written once the quality is known.
                 "Its texts come after the full measurement…"
             } else if measurement.depth == Depth::Full {

@@ -342,7 +342,8 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     let engine = Engine::open_with(
         &reference.item,
         own::own_text(arguments.text.as_deref(), &arguments.scenario)?.as_ref(),
-    )?;
+    )?
+    .keeping();
     notes::left_out(&engine);
     // What the hardware cannot run is said before the minutes of a training, not after.
     let (target, grid) = place(&scenario)?;

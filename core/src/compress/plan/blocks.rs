@@ -13,7 +13,7 @@ pub(in super::super) const BLOCKS_KEY: &str = "wattif.blocks";
 
 impl Planner {
     /// The same for an original whose file holds these tensors in blocks of integers: so they stay where a recipe leaves
-    /// the weights as they are. What it prunes without rounding is single precision.
+    /// the weights as they are. What it prunes without rounding is rounded to half precision.
     #[must_use]
     pub fn in_blocks(mut self, blocks: &BTreeMap<String, Blocks>) -> Self {
         for tensor in &mut self.tensors {

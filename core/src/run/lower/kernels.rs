@@ -10,6 +10,7 @@ use super::Lowering;
 use super::shapes::{refuse, size};
 use crate::error::Result;
 use crate::graph::{Attention, Chosen, Conv, Node, Op, Rotary, Rule};
+use crate::weights::BlockTensor;
 
 impl Lowering<'_> {
     pub(super) fn linear(
@@ -68,16 +69,29 @@ impl Lowering<'_> {
         chosen: Chosen,
     ) -> Result<()> {
         let count = size(chosen.count);
-        let weights = self.matrix(node, count * outputs * inputs)?;
-        let held = self.widths.held;
-        let factor = |expert| {
-            let rows = From {
-                matrix: weights.as_ref(),
-                first: expert * outputs,
+        let weights = if let Some(coded) = self.coded(node) {
+            let each = coded.bytes.len() / count.max(1);
+            let experts = coded.bytes.chunks_exact(each.max(1)).take(count);
+            let factor = |bytes: &[u8]| {
+                let coded = BlockTensor {
+                    format: coded.format,
+                    bytes: bytes.to_vec(),
+                };
+                Factor::of_blocks((outputs, inputs), &coded, 1)
             };
-            Factor::new((outputs, inputs), &rows, held)
+            experts.map(factor).collect::<Result<_>>()?
+        } else {
+            let weights = self.matrix(node, count * outputs * inputs)?;
+            let held = self.widths.held;
+            let factor = |expert| {
+                let rows = From {
+                    matrix: weights.as_ref(),
+                    first: expert * outputs,
+                };
+                Factor::new((outputs, inputs), &rows, held)
+            };
+            (0..count).map(factor).collect::<Result<_>>()?
         };
-        let weights = (0..count).map(factor).collect::<Result<_>>()?;
         let (from, route) = (self.read(node, 0), self.read(node, 1));
         let experts = Experts {
             input: self.buffer_of(from)?,

@@ -37,20 +37,23 @@ impl PackedNetwork {
 
     /// All matrices, in the order in which they run.
     pub(crate) fn matrices(&self) -> Vec<&PackedMatrix> {
-        let packed = |step| match step {
-            &Step::Lookup(Table::Packed(ref matrix), _)
-            | &Step::Positions(Table::Packed(ref matrix), _) => Some(matrix),
-            Step::Product(dense) => match &dense.weights {
-                Factor::Packed(matrix) => Some(matrix),
-                Factor::Plain(_) | Factor::Half(_) => None,
-            },
-            Step::Convolution(convolution) => match &convolution.weights {
-                Factor::Packed(matrix) => Some(matrix),
-                Factor::Plain(_) | Factor::Half(_) => None,
-            },
-            _ => None,
+        let of_factor = |factor| match factor {
+            &Factor::Packed(ref matrix) => Some(matrix),
+            Factor::Plain(_) | Factor::Half(_) => None,
         };
-        self.0.steps.iter().filter_map(packed).collect()
+        let packed = |step| -> Vec<&PackedMatrix> {
+            match step {
+                &Step::Lookup(Table::Packed(ref matrix), _)
+                | &Step::Positions(Table::Packed(ref matrix), _) => vec![matrix],
+                Step::Product(dense) => of_factor(&dense.weights).into_iter().collect(),
+                Step::Convolution(convolution) => {
+                    of_factor(&convolution.weights).into_iter().collect()
+                }
+                Step::Experts(experts) => experts.weights.iter().filter_map(of_factor).collect(),
+                _ => Vec::new(),
+            }
+        };
+        self.0.steps.iter().flat_map(packed).collect()
     }
 
     /// Inputs and outputs as of [`super::Network::run`]; samples run one after another.

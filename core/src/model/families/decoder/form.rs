@@ -29,7 +29,7 @@ pub struct Form {
     pub feed_biases: bool,
     /// Whether the projection to the vocabulary has a bias.
     pub head_bias: bool,
-    /// Every so manieth block does not turn queries and keys; 0: all do.
+    /// Every n-th block does not turn queries and keys; 0: all do.
     pub unturned_every: usize,
     /// Whether positions are learnt and added to tokens, and nothing turns.
     pub learnt_positions: bool,

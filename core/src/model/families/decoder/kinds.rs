@@ -16,7 +16,7 @@ pub(super) struct Kind {
     pub(super) feed: Feed,
     pub(super) function: Function,
     pub(super) learnt_positions: bool,
-    /// Every so manieth block does not turn; 0: all do.
+    /// Every n-th block does not turn; 0: all do.
     pub(super) unturned_every: usize,
     /// Whether rows of the table of tokens are multiplied by the square root of the width.
     pub(super) rooted: bool,
@@ -69,7 +69,7 @@ pub(super) enum Windows {
     None,
     /// All blocks.
     All,
-    /// All but every so manieth, unless the metadata say other ones; their angles have a base of their own.
+    /// All but every n-th, unless the metadata say other ones; their angles have a base of their own.
     But {
         every: usize,
         /// The window, where the metadata have none.

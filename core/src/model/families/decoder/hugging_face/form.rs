@@ -107,7 +107,7 @@ impl Reader<'_> {
         }))
     }
 
-    /// Every so manieth block does not turn; 0: all do.
+    /// Every n-th block does not turn; 0: all do.
     fn unturned(&self, blocks: usize) -> Result<usize, String> {
         let usual = self.kind.in_gguf()?.unturned_every;
         if usual == 0 {

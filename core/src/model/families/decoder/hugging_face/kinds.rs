@@ -60,7 +60,7 @@ pub(super) enum Windows {
     From,
     /// Where `use_sliding_window` is true, all.
     Asked,
-    /// All but every so manieth, over this many tokens where no number is said.
+    /// All but every n-th, over this many tokens where no number is said.
     But(usize, usize),
 }
 
