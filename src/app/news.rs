@@ -40,7 +40,7 @@ impl App {
             Ok(preset) => {
                 let configuration = Configuration {
                     model: preset.model.reference.clone(),
-                    recipe: preset.recipe,
+                    recipe: preset.recipe.clone(),
                     scenario: preset.scenario.clone(),
                 };
                 let opened = OpenedPreset {

@@ -207,7 +207,7 @@ impl<T> Cached<T> {
                 (Some(now), Some(original)) => Some(Inputs {
                     now: now.profile.clone(),
                     original: original.profile.clone(),
-                    recipe: configuration.recipe,
+                    recipe: configuration.recipe.clone(),
                     scenario: configuration.scenario.clone(),
                     constants: derived.constants,
                 }),
