@@ -25,7 +25,7 @@ pub use self::looking::Looks;
 use self::run::Run;
 use self::streamed::Streamed;
 use crate::compress::distill::{Student, StudentRecord, train_student};
-use crate::compress::{Compressor, Originals, Planner};
+use crate::compress::{Compressor, Planner};
 use crate::error::{Error, Result};
 use crate::evaluate::{Accumulator, Baseline, EvaluationSet};
 use crate::formats;
@@ -237,13 +237,6 @@ impl Engine {
             }
         };
         Ok(planner.plan(recipe))
-    }
-
-    /// A recipe without knobs that have no effect, once it is known to be one for this model.
-    fn checked(&self, recipe: &Recipe) -> Result<Recipe> {
-        recipe.validate()?;
-        self.planner.check_layers(recipe)?;
-        Ok(recipe.canonical())
     }
 
     /// Refuses a distillation ratio below 1 where the family has no smaller networks.
@@ -464,22 +457,6 @@ impl Engine {
         });
         lock(&self.networks).insert(id, Arc::clone(&network));
         Ok(network)
-    }
-
-    /// The arithmetic and the weights of the original or of a student.
-    fn weights_of(&self, student: Option<&Student>) -> Result<(Planner, Originals)> {
-        let model = &self.model;
-        let Some(student) = student else {
-            let planner = planner(&model.name, &model.architecture)?;
-            let originals = match &model.source {
-                Some(source) => Originals::from(source),
-                None => Originals::from(&model.tensors),
-            };
-            let planner = planner.stored_in(&model.stored).in_blocks(&model.blocks);
-            return Ok((planner, originals));
-        };
-        let planner = planner(&model.name, &student.architecture)?;
-        Ok((planner, Originals::from(&student.tensors)))
     }
 
     /// Keeps the better of what is known and what is new, and returns it.

@@ -10,9 +10,7 @@ use std::sync::Arc;
 pub(super) use self::blocks::BLOCKS_KEY;
 pub(super) use self::blocks::untouched;
 use super::blocks::{Choice, bytes, keeps_zeros};
-use super::layout::{
-    self, CHECKSUM_KEY, Contents, Entry, Kept, Matrix, NO_CHECKSUM, Storage, Version,
-};
+use super::layout::{self, CHECKSUM_KEY, Entry, Kept, Matrix, NO_CHECKSUM, Storage, Version};
 use super::survey::Survey;
 use crate::error::{Error, Result};
 use crate::model::{Architecture, Blocks, StoredFormat};
@@ -365,44 +363,6 @@ impl Planner {
     fn file_of(&self, layer: usize) -> Option<&FileTensor> {
         let mut files = self.tensors.iter();
         files.find(|file| file.compressible == Some(layer))
-    }
-
-    /// Bits that a recipe leaves of a layer's weights. Pruned weights that were in blocks of integers do not fit these any
-    /// more, and are rounded to half precision.
-    pub(super) fn bits_of(&self, recipe: &Recipe, layer: usize) -> u8 {
-        let recipe = self.recipe_of(recipe, layer);
-        let bits = recipe.quantization.weight_bits;
-        let was_in_blocks = || {
-            self.file_of(layer)
-                .is_some_and(|file| file.blocks.is_some())
-        };
-        // What is rounded to other blocks is not rounded before.
-        let apart = !untouched(&recipe) && recipe.quantization.blocks.is_none();
-        if bits == SINGLE && apart && was_in_blocks() {
-            return HALF;
-        }
-        bits
-    }
-
-    pub(super) fn contents(&self, recipe: &Recipe, layer: usize, kept: Kept) -> Contents {
-        let bits = self.bits_of(recipe, layer);
-        let file = self.file_of(layer);
-        // What no recipe rounds keeps the format that it had.
-        let (bits, format) = match file.and_then(|file| file.original) {
-            Some(format) if bits == SINGLE => (HALF, format),
-            _ => (bits, StoredFormat::Half),
-        };
-        let recipe = self.recipe_of(recipe, layer);
-        let layer = &self.layers[layer];
-        let matrix = Matrix::of(&layer.shape);
-        Contents {
-            matrix,
-            kept,
-            bits,
-            format,
-            group: matrix.group(recipe.quantization.group),
-            pattern: pattern(&recipe, layer),
-        }
     }
 
     /// The inside of the `__metadata__` object, with room for a checksum.

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Engine, lock, network_id};
-use crate::compress::{Compressor, LayerError, LayerLook};
+use super::{Engine, Student, lock, network_id};
+use crate::compress::{Compressor, LayerError, LayerLook, Originals, Planner};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 
@@ -27,6 +27,29 @@ pub(super) struct Looking {
 }
 
 impl Engine {
+    /// A recipe without knobs that have no effect, once it is known to be one for this model.
+    pub(super) fn checked(&self, recipe: &Recipe) -> Result<Recipe> {
+        recipe.validate()?;
+        self.planner.check_layers(recipe)?;
+        Ok(recipe.canonical())
+    }
+
+    /// The arithmetic and the weights of the original or of a student.
+    pub(super) fn weights_of(&self, student: Option<&Student>) -> Result<(Planner, Originals)> {
+        let model = &self.model;
+        let Some(student) = student else {
+            let planner = super::planner(&model.name, &model.architecture)?;
+            let originals = match &model.source {
+                Some(source) => Originals::from(source),
+                None => Originals::from(&model.tensors),
+            };
+            let planner = planner.stored_in(&model.stored).in_blocks(&model.blocks);
+            return Ok((planner, originals));
+        };
+        let planner = super::planner(&model.name, &student.architecture)?;
+        Ok((planner, Originals::from(&student.tensors)))
+    }
+
     /// The error that a recipe makes in the weights of each layer, and the weights of the layer `chosen` before and after
     /// it. Only layers that the recipe treats otherwise than it did the last time are looked at again. `cancelled` is
     /// asked between layers.

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::super::layout::Matrix;
-use super::Planner;
+use super::super::layout::{Contents, Kept, Matrix};
+use super::{HALF, Planner, SINGLE, pattern, untouched};
 use crate::error::Result;
+use crate::model::StoredFormat;
 use crate::recipe::{Pattern, Recipe, Scope};
 
 impl Planner {
@@ -66,5 +67,43 @@ impl Planner {
             }
         }
         Some(high)
+    }
+
+    /// Bits that a recipe leaves of a layer's weights. Pruned weights that were in blocks of integers do not fit these any
+    /// more, and are rounded to half precision.
+    pub(in super::super) fn bits_of(&self, recipe: &Recipe, layer: usize) -> u8 {
+        let recipe = self.recipe_of(recipe, layer);
+        let bits = recipe.quantization.weight_bits;
+        let was_in_blocks = || {
+            self.file_of(layer)
+                .is_some_and(|file| file.blocks.is_some())
+        };
+        // What is rounded to other blocks is not rounded before.
+        let apart = !untouched(&recipe) && recipe.quantization.blocks.is_none();
+        if bits == SINGLE && apart && was_in_blocks() {
+            return HALF;
+        }
+        bits
+    }
+
+    pub(in super::super) fn contents(&self, recipe: &Recipe, layer: usize, kept: Kept) -> Contents {
+        let bits = self.bits_of(recipe, layer);
+        let file = self.file_of(layer);
+        // What no recipe rounds keeps the format that it had.
+        let (bits, format) = match file.and_then(|file| file.original) {
+            Some(format) if bits == SINGLE => (HALF, format),
+            _ => (bits, StoredFormat::Half),
+        };
+        let recipe = self.recipe_of(recipe, layer);
+        let layer = &self.layers[layer];
+        let matrix = Matrix::of(&layer.shape);
+        Contents {
+            matrix,
+            kept,
+            bits,
+            format,
+            group: matrix.group(recipe.quantization.group),
+            pattern: pattern(&recipe, layer),
+        }
     }
 }
