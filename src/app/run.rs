@@ -131,6 +131,13 @@ impl App {
                 self.session.axis = axis.unwrap_or(self.session.axis);
                 self.submit();
             }
+            Action::SetLayer(layer, own, drags) => {
+                if !drags {
+                    self.begin_gesture(None);
+                }
+                self.set_layer(&layer, own);
+            }
+            Action::Look(layer) => self.look(layer),
             Action::SetScenario(scenario, axis) => {
                 self.begin_gesture(axis);
                 self.session.configuration.scenario = scenario;

@@ -7,7 +7,7 @@ use wattif_core::recipe::{BlockFormat, Group, Pattern, Recipe, Scope};
 use crate::app::axis::Axis;
 use crate::app::command::Action;
 use crate::app::widgets::{self, Room};
-use crate::app::{App, glossary, theme};
+use crate::app::{App, glossary, looking, theme};
 use crate::format;
 
 /// Draws the sliders and choices of the recipe.
@@ -156,6 +156,7 @@ fn pattern(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
             if pattern == Pattern::TwoOfFour {
                 recipe.pruning.sparsity = if recipe.pruning.sparsity == 0.0 { 0.0 } else { 0.5 };
             }
+            looking::fit_layers(&mut recipe);
             queue.push(Action::SetRecipe(recipe.clone(), Some(Axis::Sparsity)));
         }
         let options = [
