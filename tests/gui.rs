@@ -209,7 +209,7 @@ fn a_storm_of_positions_ends_measured_where_it_stops() {
         window.harness.step();
     }
     window.slider("Sparsity", 0.77);
-    let last = *window.log.borrow().submitted.last().unwrap();
+    let last = window.log.borrow().submitted.last().unwrap().clone();
     assert_eq!(last.pruning.sparsity, 0.77);
     let expected = format!("Accuracy {:.1} ± ", accuracy(&last) * 100.0);
     let [quality, ..] = window.app().readings();

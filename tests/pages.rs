@@ -148,7 +148,7 @@ fn every_device_is_listed_with_the_engine_s_numbers() {
     for row in rows {
         let target = hardware::find(&row[0]).unwrap();
         let recipe = if &row[3] == "now" {
-            recipe
+            recipe.clone()
         } else {
             Recipe::default()
         };
@@ -229,7 +229,7 @@ fn layers_add_up_to_the_figures_and_other_chips_say_why_there_is_no_roof() {
         .get_by_role_and_label(Role::Image, "Roofline");
     let (recipe, scenario) = {
         let configuration = &window.app().session().configuration;
-        (configuration.recipe, configuration.scenario.clone())
+        (configuration.recipe.clone(), configuration.scenario.clone())
     };
     let rows = window.table();
     let now: Vec<_> = rows.iter().filter(|row| &row[0] == "now").collect();

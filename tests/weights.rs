@@ -9,12 +9,12 @@ mod scripted;
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::Queryable;
 use scripted::{Setup, Window, decibels};
 use wattif::app::{Command, Page};
 use wattif_core::compress::plan;
 use wattif_core::model::{Architecture, CnnConfig};
-use wattif_core::recipe::{Override, Recipe, Width};
+use wattif_core::recipe::{Override, Width};
 
 /// The window with all weights at 4 bits, on the page.
 fn open() -> Window {
@@ -28,10 +28,6 @@ fn open() -> Window {
 }
 
 impl Window {
-    fn recipe(&self) -> Recipe {
-        self.app().session().configuration.recipe.clone()
-    }
-
     /// What is said of each layer, from the first to the last.
     fn layers(&self) -> Vec<String> {
         let is_layer = |words: &String| words.contains(" parameters, ") && words.contains(": ");
@@ -61,7 +57,7 @@ fn layers() -> Vec<wattif_core::profile::Layer> {
 
 #[test]
 fn every_layer_is_listed_with_the_engine_s_numbers() {
-    let window = open();
+    let mut window = open();
     let all = layers();
     let names: Vec<String> = all.iter().map(|layer| layer.name.clone()).collect();
     assert_eq!(window.names(), names);
@@ -139,7 +135,11 @@ fn a_layer_is_given_bits_and_zeros_of_its_own_and_they_are_taken_back() {
     window.rest();
     assert!(window.says("of its own: 8-bit weights"));
     assert!(window.says(&format!("error {:.1} dB", decibels(8))));
-    window.click("Zeros of its own");
+    window
+        .harness
+        .get_by_role_and_label(Role::CheckBox, "Zeros of its own")
+        .click();
+    window.rest();
     assert_eq!(
         window.recipe().layers.get(&layer).unwrap().sparsity,
         Some(0.0)

@@ -417,7 +417,7 @@ mod tests {
         let blocks = recipe("--format Q4_k_m", Recipe::default());
         assert_eq!(blocks.quantization.blocks, Some(BlockFormat::Q4_K_M));
         assert_eq!(
-            recipe("--sparsity 0.1", blocks).quantization.blocks,
+            recipe("--sparsity 0.1", blocks.clone()).quantization.blocks,
             Some(BlockFormat::Q4_K_M)
         );
         let bits = recipe("--weight-bits 4", blocks);

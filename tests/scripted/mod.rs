@@ -121,7 +121,7 @@ impl Scripted {
         let exact = ratio >= 1.0 || self.students.iter().any(|r| (r - ratio).abs() < 0.005);
         // The nearest finished student stands in for one that is missing.
         let actual = if exact { ratio } else { self.nearest(ratio) };
-        let mut network = recipe;
+        let mut network = recipe.clone();
         network.distillation.ratio = actual;
         let value = accuracy(&network);
         let n = if depth == Depth::Full { 2000 } else { 200 };
@@ -144,7 +144,7 @@ impl Scripted {
             Vec::new()
         };
         let measurement = Arc::new(Measurement {
-            recipe,
+            recipe: recipe.clone(),
             model_hash: HASH.to_owned(),
             depth,
             quality: Quality {
@@ -514,6 +514,6 @@ impl Window {
     }
 
     pub(crate) fn recipe(&mut self) -> Recipe {
-        self.app().session().configuration.recipe
+        self.app().session().configuration.recipe.clone()
     }
 }
