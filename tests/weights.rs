@@ -82,7 +82,7 @@ fn every_layer_is_listed_with_the_engine_s_numbers() {
 #[test]
 fn columns_sort_and_words_filter() {
     let mut window = open();
-    window.click("Sort by parameters");
+    window.click("Sort by bytes");
     let most = layers()
         .into_iter()
         .max_by_key(|l| l.weights() + l.other_parameters);
@@ -90,7 +90,7 @@ fn columns_sort_and_words_filter() {
         window.names().first(),
         most.map(|layer| layer.name).as_ref()
     );
-    window.click("Sort by parameters");
+    window.click("Sort by bytes");
     let last = window.names().last().cloned();
     let most = layers()
         .into_iter()

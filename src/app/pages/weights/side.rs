@@ -35,6 +35,8 @@ pub(super) fn show(ui: &mut Ui, app: &App, chosen: Option<&Row>, queue: &mut Vec
         ui.label(muted("Nothing of it is pruned or rounded".to_owned()));
         return;
     }
+    own(ui, &app.session.configuration.recipe, row, queue);
+    ui.add_space(4.0);
     if let Some(look) = app.model.looking.of(&row.name) {
         histogram::show(ui, look, 130.0);
     } else if !app.model.is_outline() {
@@ -48,8 +50,6 @@ pub(super) fn show(ui: &mut Ui, app: &App, chosen: Option<&Row>, queue: &mut Vec
     if let Some(decibels) = error {
         ui.label(format!("Error of the recipe: {}", decibels_text(decibels)));
     }
-    ui.add_space(4.0);
-    own(ui, &app.session.configuration.recipe, row, queue);
 }
 
 /// What it has of its own.
