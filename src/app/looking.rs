@@ -5,10 +5,11 @@ use std::sync::Arc;
 use wattif_core::compress::LayerLook;
 use wattif_core::engine::Looks;
 use wattif_core::error::Error;
-use wattif_core::recipe::{Override, Pattern, Recipe};
+use wattif_core::recipe::{Override, Overrides, Pattern, Recipe};
 
 use super::App;
 use super::command::Action;
+use super::notices::{Subject, Tone};
 
 /// What is seen of the open model's layers.
 #[derive(Default)]
@@ -88,6 +89,18 @@ impl App {
             self.model.looking.asked = Some((recipe.key(), layer.clone()));
             self.model.looking.waits = true;
             backend.look(recipe, layer);
+        }
+    }
+
+    /// Takes back what single layers have of their own, where the open model does not have them all.
+    pub(super) fn leave_out_unknown_layers(&mut self) {
+        let recipe = &mut self.session.configuration.recipe;
+        let backend = self.model.backend.as_ref();
+        let unknown = backend.is_some_and(|backend| backend.predict(recipe).is_none());
+        if unknown && !recipe.layers.is_empty() {
+            recipe.layers = Overrides::default();
+            let text = "the model has not all of the layers that have something of their own; all are as the model now";
+            self.notify(Subject::Opening, Tone::Note, "Layers were left out", text);
         }
     }
 

@@ -110,6 +110,7 @@ impl App {
             }
         }
         self.session.configuration = configuration;
+        self.leave_out_unknown_layers();
         self.submit();
     }
 
