@@ -99,7 +99,7 @@ impl App {
         let unknown = backend.is_some_and(|backend| backend.predict(recipe).is_none());
         if unknown && !recipe.layers.is_empty() {
             recipe.layers = Overrides::default();
-            let text = "the model has not all of the layers that have something of their own; all are as the model now";
+            let text = "the model has not all of the layers that have something of their own; all are as the model now".to_owned();
             self.notify(Subject::Opening, Tone::Note, "Layers were left out", text);
         }
     }
