@@ -262,7 +262,7 @@ impl Worker {
         let spawned = thread::Builder::new()
             .name("wattif-trainer".to_owned())
             .spawn(move || {
-                train(&engine, recipe, &shared, &outbox);
+                train(&engine, &recipe, &shared, &outbox);
             });
         if let Err(error) = spawned {
             self.shared.training.store(false, Ordering::Release);
@@ -461,7 +461,7 @@ fn next(shared: &Shared, outbox: &Outbox, settled: &mut bool, idle: &mut bool) -
     }
 }
 
-fn train(engine: &Engine, recipe: Recipe, shared: &Shared, outbox: &Outbox) {
+fn train(engine: &Engine, recipe: &Recipe, shared: &Shared, outbox: &Outbox) {
     step_back();
     let report = |state| {
         let recipe = recipe.clone();
@@ -469,7 +469,7 @@ fn train(engine: &Engine, recipe: Recipe, shared: &Shared, outbox: &Outbox) {
     };
     let result = guarded(|| {
         engine.train_student(
-            &recipe,
+            recipe,
             &mut |progress| report(TrainingState::Running(progress)),
             &|| shared.stop_training.load(Ordering::Acquire),
         )

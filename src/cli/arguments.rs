@@ -162,7 +162,7 @@ impl RecipeArguments {
         let names = layers
             .iter()
             .map(|layer| (layer.name.as_str(), layer.compressible));
-        recipe.check_layers(names)?;
+        recipe.check_layers(&names)?;
         Ok(recipe.canonical())
     }
 }
@@ -181,9 +181,8 @@ fn layer(text: &str) -> Result<(String, Override), String> {
                 own.weights = Some(Width::Bits(bits));
             }
             "format" => {
-                own.weights = Some(Width::Blocks(
-                    block_format(value).map_err(|error| error.to_string())?,
-                ))
+                let format = block_format(value).map_err(|error| error.to_string())?;
+                own.weights = Some(Width::Blocks(format));
             }
             "sparsity" => {
                 own.sparsity = Some(value.trim().parse().map_err(|error| number(&error))?);

@@ -290,7 +290,7 @@ impl Outline {
     pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
         recipe.validate()?;
         let layers = self.original.layers.iter();
-        recipe.check_layers(layers.map(|layer| (layer.name.as_str(), layer.compressible)))?;
+        recipe.check_layers(&layers.map(|layer| (layer.name.as_str(), layer.compressible)))?;
         let recipe = recipe.canonical();
         let variant = self.variant(recipe.distillation.ratio);
         let network = &variant.network;

@@ -234,7 +234,7 @@ impl Recipe {
     /// [`Error::Recipe`] naming the first such layer, and what is called most like it.
     pub fn check_layers<'a>(
         &self,
-        layers: impl Iterator<Item = (&'a str, bool)> + Clone,
+        layers: &(impl Iterator<Item = (&'a str, bool)> + Clone),
     ) -> Result<()> {
         if self.layers.is_empty() {
             return Ok(());

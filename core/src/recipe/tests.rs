@@ -158,7 +158,7 @@ fn an_unknown_layer_suggests_the_nearest() {
     let said = |name: &str| {
         let mut recipe = Recipe::default();
         recipe.layers.set(name, own(Some(0.5), None));
-        let checked = recipe.check_layers(layers.into_iter());
+        let checked = recipe.check_layers(&layers.into_iter());
         checked.map_err(|error| error.to_string())
     };
     assert_eq!(said("conv1"), Ok(()));

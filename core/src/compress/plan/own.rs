@@ -15,7 +15,7 @@ impl Planner {
     /// [`crate::Error::Recipe`] with the layer, and what is called most like it.
     pub fn check_layers(&self, recipe: &Recipe) -> Result<()> {
         let layers = self.layers.iter();
-        recipe.check_layers(layers.map(|layer| (layer.name.as_str(), layer.compressible)))
+        recipe.check_layers(&layers.map(|layer| (layer.name.as_str(), layer.compressible)))
     }
 
     /// What a recipe does to a layer.

@@ -160,3 +160,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn errors_are_those_of_the_weights_and_histograms_hold_all_of_them() {
+    let (_, tensors) = network(5);
+    let mut compressor = compressor(5);
+    for recipe in grid().iter().step_by(5).map(with_own) {
+        let made = go(&mut compressor, &recipe);
+        let weights = compressor.on_demand(&recipe, &|| false).unwrap();
+        for (_, name) in weights.compressed() {
+            let (before, after) = (numbers(&tensors, name), numbers(&made.tensors, name));
+            let changes = before.iter().zip(&after).map(|(b, a)| f64::from(b - a));
+            let noise: f64 = changes.map(|change| change * change).sum();
+            let error = weights.error(name).unwrap();
+            assert!(
+                (error.noise - noise).abs() <= 1e-9 * noise,
+                "{name} {recipe:?}"
+            );
+            assert_eq!(
+                error.decibels().is_none(),
+                noise == 0.0,
+                "{name} {recipe:?}"
+            );
+            let look = weights.look(name).unwrap();
+            for counts in [&look.before, &look.after] {
+                assert_eq!(counts.iter().sum::<u64>(), before.len() as u64);
+            }
+            let most = |numbers: &[f32]| numbers.iter().fold(0.0, |a: f32, n| a.max(n.abs()));
+            assert_eq!(look.range, most(&before).max(most(&after)));
+            if let Some(threshold) = look.threshold {
+                let small = |weight: &&f32| weight.abs() < threshold;
+                let lost = before.iter().filter(small).count();
+                let zeros = after.iter().filter(|weight| **weight == 0.0).count();
+                assert!(lost <= zeros, "{name} {recipe:?}");
+            }
+        }
+    }
+}
