@@ -205,6 +205,10 @@ fn timed(recipe: Recipe, scenario: &Scenario, profile: ModelProfile) -> PackedRu
 const HASH: &str = "scripted";
 
 impl Backend for Scripted {
+    fn writes(&self) -> bool {
+        self.script.speaks
+    }
+
     fn submit(&mut self, recipe: Recipe) {
         self.log.borrow_mut().submitted.push(recipe);
         if self.script.silent {
