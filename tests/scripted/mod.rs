@@ -158,7 +158,8 @@ impl Scripted {
                 n,
                 baseline: ORIGINAL_ACCURACY,
                 change: interval(value - ORIGINAL_ACCURACY, half / 3.0),
-                divergence: interval(0.01, 0.002),
+                divergence: Some(interval(0.01, 0.002)),
+                pictures: None,
                 same_top: None,
             },
             profile: self.plan(&network),
@@ -353,6 +354,11 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                     family: "Convolutional network".to_owned(),
                     parameters: architecture.parameters(),
                     unit: architecture.unit(),
+                    metric: Some(if script.speaks {
+                        Metric::BitsPerByte
+                    } else {
+                        Metric::Accuracy
+                    }),
                     hash: HASH.to_owned(),
                     has_students: true,
                     ratios,
