@@ -72,7 +72,7 @@ impl Store {
         let own = self.by_key.iter().filter(|(_, m)| m.student.exact);
         own.filter_map(move |(key, measurement)| {
             let value = axis.get(&measurement.recipe, &scratch);
-            let mut moved = *recipe;
+            let mut moved = recipe.clone();
             axis.set(value, &mut moved, &mut scratch);
             (moved.key() == *key).then_some((value, measurement))
         })
@@ -297,7 +297,10 @@ impl Derived {
         self.rival = distill::rival(&session.configuration.recipe, |recipe| {
             backend.predict(recipe)
         })
-        .map(|recipe| (recipe, store.get(&recipe).cloned()));
+        .map(|recipe| {
+            let known = store.get(&recipe).cloned();
+            (recipe, known)
+        });
         self.beside = match (&self.now, &self.original, self.target, self.grid) {
             (Some(now), Some(original), Some(target), Some(grid)) => {
                 let record = backend.student_record(&session.configuration.recipe);
@@ -337,7 +340,7 @@ impl Derived {
         let (Some(target), Some(grid)) = (self.target, self.grid) else {
             return;
         };
-        let mut recipe = session.configuration.recipe;
+        let mut recipe = session.configuration.recipe.clone();
         let mut sweep = |profile_at: &mut dyn FnMut(&Recipe) -> Option<ModelProfile>| {
             let mut curve = Curve::default();
             for &value in &values {

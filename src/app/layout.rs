@@ -197,7 +197,7 @@ impl App {
             .show(ui, &self.session, &self.model.store, &self.derived);
         if let Some(value) = moved {
             let axis = self.session.axis;
-            let mut recipe = self.session.configuration.recipe;
+            let mut recipe = self.session.configuration.recipe.clone();
             let mut scenario = self.session.configuration.scenario.clone();
             axis.set(value, &mut recipe, &mut scenario);
             self.queue.push(if axis.is_recipe() {

@@ -22,6 +22,7 @@ mod export;
 mod glossary;
 mod hardware;
 mod layout;
+mod looking;
 mod menu;
 mod names;
 mod news;
@@ -246,6 +247,7 @@ impl App {
             && self.model.activity.idle
             && self.rest.is_reached()
             && !self.pages.is_busy()
+            && !self.model.looking.is_busy()
             && !self.calibrating.is_busy()
     }
 

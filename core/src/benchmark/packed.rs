@@ -188,7 +188,7 @@ impl PackedModel {
             network: architecture.packed(weights, bits)?,
             architecture: architecture.clone(),
             profile,
-            recipe: *recipe,
+            recipe: recipe.clone(),
         })
     }
 
@@ -233,7 +233,7 @@ impl PackedModel {
             .map(|l| l.layer.other_parameters * size_of::<f32>() as u64)
             .sum();
         PackedRun {
-            recipe: self.recipe,
+            recipe: self.recipe.clone(),
             unit: self.profile.unit,
             bytes: others + shares.values().map(|(_, bytes)| bytes).sum::<u64>(),
             formats: shares

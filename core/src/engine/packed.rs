@@ -7,7 +7,7 @@ use crate::compress::Compressed;
 use crate::error::{Error, Result};
 use crate::evaluate::{Accumulator, EvaluationSet};
 use crate::power::Meter;
-use crate::recipe::Recipe;
+use crate::recipe::{Override, Recipe, Width};
 use crate::run::WithBlocks;
 use crate::scenario::Scenario;
 
@@ -26,9 +26,15 @@ impl Engine {
         scenario: &Scenario,
         observer: &dyn Observer,
     ) -> Result<PackedRun> {
-        recipe.validate()?;
+        let recipe = self.checked(recipe)?;
         self.check_whole("run packed")?;
-        let recipe = recipe.canonical();
+        let bits = |own: Override| matches!(own.weights, Some(Width::Bits(_)));
+        if recipe.layers.iter().any(|(_, own)| bits(own)) {
+            return Err(Error::Infeasible(
+                "the kernels that run packed weights take one width for all layers, or blocks of llama.cpp for some"
+                    .to_owned(),
+            ));
+        }
         let student = self.student(&recipe);
         let key = format!("packed {}", super::store_key(&recipe, student.as_deref()));
         let id = super::network_id(student.as_deref());

@@ -63,7 +63,7 @@ impl Run<'_> {
 
     pub(super) fn describe(&self, depth: Depth, accumulator: &Accumulator<'_>) -> Measurement {
         Measurement {
-            recipe: self.recipe,
+            recipe: self.recipe.clone(),
             model_hash: self.engine.model.hash.clone(),
             depth,
             quality: accumulator.quality(),

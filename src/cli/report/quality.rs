@@ -208,7 +208,7 @@ pub(super) fn compared(
     };
     let rival = engine.measure(&recipe, student.depth, progress)?;
     Ok(Some(RivalView {
-        recipe: rival.recipe,
+        recipe: rival.recipe.clone(),
         stored_bytes: rival.profile.stored_bytes(),
         quality: rival.quality,
         words: words::rival(student, &rival),
