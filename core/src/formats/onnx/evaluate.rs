@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::call::{Bound, Call, Unknown};
 use super::file::{Attribute, Dim, File, Function, Graph, Node};
-use super::operators::{Given, Use, infer};
+use super::operators::{Given, MULTIPLY, Use, infer};
 use super::tensor::{DataType, Place, Tensor, shown};
 use super::value::Value;
 use super::wire::{Fact, Result};
@@ -19,38 +19,14 @@ const DEEPEST: usize = 32;
 const MOST_PARTS: usize = 1024;
 /// Nodes that are named of those whose results are not known.
 const NAMED: usize = 3;
-/// Operators that most of the work of networks is in.
-const MULTIPLY: [&str; 22] = [
-    "Conv",
-    "ConvInteger",
-    "QLinearConv",
-    "FusedConv",
-    "ConvTranspose",
-    "MatMul",
-    "FusedMatMul",
-    "MatMulInteger",
-    "MatMulIntegerToFloat",
-    "DynamicQuantizeMatMul",
-    "QLinearMatMul",
-    "MatMulNBits",
-    "Gemm",
-    "QGemm",
-    "Einsum",
-    "LSTM",
-    "GRU",
-    "RNN",
-    "DynamicQuantizeLSTM",
-    "Attention",
-    "QAttention",
-    "MultiHeadAttention",
-];
-
 /// What stored tensors are there for; what asks for more wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) enum Mark {
-    /// No node reads it, or only for sizes, axes or scales.
+    /// No node reads it.
     #[default]
     None,
+    /// Sizes, axes or scales.
+    Argument,
     /// Numbers that something is computed with.
     Data,
     /// Parameters down to a single one.
@@ -128,14 +104,15 @@ impl<'a> Evaluation<'a> {
             ));
         }
         let mut frame = Frame::default();
-        for tensor in &graph.tensors {
-            let value = self.stored(tensor)?;
-            frame.names.insert(&tensor.name, Some(value));
-        }
         let given = graph.inputs.iter().zip(inputs);
         frame
             .names
             .extend(given.map(|(info, value)| (info.name.as_str(), Some(value))));
+        // Early files list their weights among the inputs too.
+        for tensor in &graph.tensors {
+            let value = self.stored(tensor)?;
+            frame.names.insert(&tensor.name, Some(value));
+        }
         if let Some(outer) = self.frames.last() {
             frame.bound = Rc::clone(&outer.bound);
         }
@@ -207,8 +184,11 @@ impl<'a> Evaluation<'a> {
             None => self.operator(node, inputs)?,
         };
         let mut outputs = outputs.into_iter();
-        for name in node.outputs.iter().filter(|name| !name.is_empty()) {
+        for name in &node.outputs {
             let value = outputs.next().flatten().unwrap_or_default();
+            if name.is_empty() {
+                continue;
+            }
             let size = value.shape.as_ref().map_or(0, Vec::len)
                 + value.values.as_ref().map_or(0, |values| values.len());
             self.spend(size + value.made_of.as_ref().map_or(0, |of| of.len()))?;
@@ -349,7 +329,8 @@ impl<'a> Evaluation<'a> {
             self.spend(own.len())?;
             match of(at) {
                 Some(Use::Parameter) => self.mark(&own, Mark::Parameter),
-                Some(Use::Weight | Use::Scale | Use::Argument) => {}
+                Some(Use::Scale | Use::Argument) => self.mark(&own, Mark::Argument),
+                Some(Use::Weight) => {}
                 None if is_constant => {}
                 None => self.mark(&own, Mark::Data),
             }
@@ -402,6 +383,13 @@ impl<'a> Evaluation<'a> {
 
     fn work(&mut self, node: &Node, work: Work) {
         let name = label(node).to_owned();
+        let weights = work.weights.as_ref();
+        if weights.is_some_and(|weights| weights.made_of.is_empty()) {
+            self.note(
+                "weights that are made of a single number, and not stored, are not counted"
+                    .to_owned(),
+            );
+        }
         self.works.push(Work { name, ..work });
     }
 

@@ -9,6 +9,8 @@ mod inner;
 mod network;
 mod operators;
 mod tensor;
+#[cfg(test)]
+pub(super) mod tests;
 mod value;
 mod wire;
 mod work;
@@ -163,7 +165,7 @@ fn finish(
         let counts = match stored.mark {
             Mark::Parameter => true,
             Mark::Data => tensor.data_type.is_float() && elements > 1,
-            Mark::None => false,
+            Mark::None | Mark::Argument => false,
         };
         if counts && !owned[place] {
             others.0 += elements;

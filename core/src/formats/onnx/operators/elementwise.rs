@@ -71,6 +71,7 @@ pub(super) fn infer(call: &Call<'_, '_>, name: &str) -> Option<Outcome<Given>> {
         | "QLinearSigmoid"
         | "QLinearLeakyRelu"
         | "QLinearSoftmax" => unary(call, name),
+        "RotaryEmbedding" => rotated(call),
         "Dropout" => dropout(call),
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "Min" | "Max" | "Mean" | "Sum" | "And"
         | "Or" | "Xor" | "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual"
@@ -131,6 +132,12 @@ fn unary(call: &Call<'_, '_>, name: &str) -> Outcome<Given> {
     };
     given.values = values.map(Into::into);
     Ok(Given::one(given).with_arguments(1..call.inputs.len()))
+}
+
+/// Numbers turned by their places, which tables of sines and cosines tell.
+fn rotated(call: &Call<'_, '_>) -> Outcome<Given> {
+    let shape = call.shape(0)?.to_vec();
+    Ok(Given::shaped(call.data_type(0), shape))
 }
 
 fn dropout(call: &Call<'_, '_>) -> Outcome<Given> {

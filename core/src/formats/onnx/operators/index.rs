@@ -144,6 +144,32 @@ pub(super) fn top(call: &Call<'_, '_>) -> Outcome<Given> {
     Ok(given.with_arguments(1..2))
 }
 
+/// An image read at the places of a grid.
+pub(super) fn grid_sample(call: &Call<'_, '_>) -> Outcome<Given> {
+    let (from, grid) = (call.shape(0)?, call.shape(1)?);
+    let ([samples, channels, ..], Some((_, places))) = (from, grid.split_last()) else {
+        return here(format!("reads {from:?} at {grid:?}"));
+    };
+    let shape = [&[*samples, *channels], places.get(1..).unwrap_or_default()].concat();
+    Ok(Given::shaped(call.data_type(0), shape))
+}
+
+/// Windows of one size out of regions of an image.
+pub(super) fn regions(call: &Call<'_, '_>) -> Outcome<Given> {
+    let (from, regions) = (call.shape(0)?, call.shape(1)?);
+    let size = |name: &str| u64::try_from(call.int(name, 1)).unwrap_or(1);
+    let ([_, channels, ..], [count, _]) = (from, regions) else {
+        return here(format!("reads regions {regions:?} of {from:?}"));
+    };
+    let shape = vec![
+        *count,
+        *channels,
+        size("output_height"),
+        size("output_width"),
+    ];
+    Ok(Given::shaped(call.data_type(0), shape).with_arguments(2..3))
+}
+
 pub(super) fn one_hot(call: &Call<'_, '_>) -> Outcome<Given> {
     let mut shape = call.shape(0)?.to_vec();
     let depth = call.integers(1)?.first().copied().unwrap_or(-1);

@@ -282,3 +282,46 @@ pub(super) fn attention_heads(call: &Call<'_, '_>) -> Outcome<Given> {
         uses: vec![(3, Use::Parameter), (4, Use::Argument), (5, Use::Argument)],
     })
 }
+
+/// Attention of queries, keys and values with their heads side by side, fewer of keys and values, after those of earlier
+/// calls: `[samples, heads, places, width]`.
+pub(super) fn attention_groups(call: &Call<'_, '_>) -> Outcome<Given> {
+    let q = call.shape(0)?;
+    let heads = |name: &str| u64::try_from(call.int(name, 0)).unwrap_or(0);
+    let (own, shared) = (heads("num_heads"), heads("kv_num_heads"));
+    let [n, l, wide] = q else {
+        return here(format!("reads queries {q:?}"));
+    };
+    if own == 0 || shared == 0 {
+        return here("has no heads");
+    }
+    // Queries, keys and values may stand side by side in one.
+    let width = match call.find(1) {
+        Some(_) => wide / own,
+        None => wide / own.saturating_add(shared.saturating_mul(2)),
+    };
+    let past = match call.find(3) {
+        Some(_) => call.shape(3)?.get(2).copied().unwrap_or(0),
+        None => 0,
+    };
+    let all = l.saturating_add(past);
+    let all_wide = own.saturating_mul(width);
+    let samples = *n as f64;
+    let mut work = scores(*l as f64, all as f64, all_wide as f64, all_wide as f64);
+    work.macs *= samples;
+    work.inputs =
+        samples * (*l as f64 * all_wide as f64 + 2.0 * all as f64 * (shared as f64 * width as f64));
+    work.outputs *= samples;
+    work.activation_bits = call.data_type(0).bits().unwrap_or(32).min(32);
+    let data_type = call.data_type(0);
+    let kept = Value::new(data_type, vec![*n, shared, all, width]);
+    Ok(Given {
+        outputs: vec![
+            Value::new(data_type, vec![*n, *l, all_wide]),
+            kept.clone(),
+            kept,
+        ],
+        work: Some(work),
+        uses: vec![(5, Use::Argument), (6, Use::Argument)],
+    })
+}

@@ -16,6 +16,33 @@ use super::tensor::DataType;
 use super::value::Value;
 use super::work::Work;
 
+/// Operators that most of the work of networks is in.
+pub(super) const MULTIPLY: [&str; 23] = [
+    "Conv",
+    "ConvInteger",
+    "QLinearConv",
+    "FusedConv",
+    "ConvTranspose",
+    "MatMul",
+    "FusedMatMul",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "DynamicQuantizeMatMul",
+    "QLinearMatMul",
+    "MatMulNBits",
+    "Gemm",
+    "QGemm",
+    "Einsum",
+    "LSTM",
+    "GRU",
+    "RNN",
+    "DynamicQuantizeLSTM",
+    "Attention",
+    "QAttention",
+    "MultiHeadAttention",
+    "GroupQueryAttention",
+];
+
 /// What a constant input is to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
@@ -88,6 +115,7 @@ pub(super) fn infer(call: &Call<'_, '_>) -> Outcome<Given> {
         "Attention" if call.node.domain.is_empty() => layers::attention_plain(call),
         "Attention" | "QAttention" => layers::attention_with_weights(call),
         "MultiHeadAttention" => layers::attention_heads(call),
+        "GroupQueryAttention" => layers::attention_groups(call),
         "BatchNormalization" => layers::batch_normalization(call),
         "LayerNormalization"
         | "SimplifiedLayerNormalization"
@@ -107,6 +135,8 @@ pub(super) fn infer(call: &Call<'_, '_>) -> Outcome<Given> {
         "ScatterND" | "ScatterElements" | "Scatter" | "TensorScatter" => index::scatter(call),
         "NonZero" => index::non_zero(call),
         "TopK" => index::top(call),
+        "GridSample" => index::grid_sample(call),
+        "RoiAlign" => index::regions(call),
         "OneHot" => index::one_hot(call),
         "ArgMax" | "ArgMin" => reduce::arg(call),
         "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" | "QLinearGlobalAveragePool" => {
