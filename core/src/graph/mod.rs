@@ -6,6 +6,7 @@
 //! cost models see; [`Graph::language`] sums up what the model of served language models needs.
 
 mod language;
+mod listed;
 mod node;
 mod op;
 mod segments;
@@ -15,6 +16,7 @@ mod tests;
 mod work;
 
 pub use language::{AttentionLayers, ExpertLayers, Language};
+pub use listed::Listed;
 pub use node::{Node, Role, Value};
 pub use op::{
     Activation, Attention, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores, Sized, Window,
