@@ -220,7 +220,7 @@ fn a_gguf_is_opened_measured_and_exported() {
     narrow.quantization.weight_bits = 2;
     let measured = engine.measure(&narrow, Depth::Full, &Unobserved).unwrap();
     assert_ne!(measured.quality.value, measured.quality.baseline);
-    assert!(measured.quality.divergence.value > 0.0);
+    assert!(measured.quality.divergence.unwrap().value > 0.0);
     assert!(measured.quality.same_top.unwrap().value < 1.0);
     assert!(measured.profile.stored_bytes() < original.profile.stored_bytes());
     assert_eq!(measured.examples.len(), 2);
@@ -307,7 +307,7 @@ fn a_mixture_of_experts_is_measured_and_exported() {
     let mut narrow = recipe.clone();
     narrow.quantization.weight_bits = 3;
     let measured = engine.measure(&narrow, Depth::Coarse, &Unobserved).unwrap();
-    assert!(measured.quality.divergence.value > 0.0);
+    assert!(measured.quality.divergence.unwrap().value > 0.0);
     let file = folder.path().join("small.safetensors");
     let written = engine.export(&narrow, &file).unwrap();
     assert_eq!(written, measured.profile.stored_bytes());

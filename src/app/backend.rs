@@ -7,7 +7,7 @@ use wattif_core::benchmark::PackedRun;
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::Looks;
 use wattif_core::error::Error;
-use wattif_core::measurement::{Depth, Example, Measurement, Spiking};
+use wattif_core::measurement::{Depth, Example, Measurement, Metric, Spiking};
 use wattif_core::model::ModelReference;
 use wattif_core::outline::PublishedBits;
 use wattif_core::profile::{ModelProfile, Unit};
@@ -27,6 +27,8 @@ pub struct ModelFacts {
     pub parameters: u64,
     /// What one unit of work is.
     pub unit: Unit,
+    /// What it is measured by; nothing where only its shapes are known.
+    pub metric: Option<Metric>,
     /// SHA-256 of its weights.
     pub hash: String,
     /// Whether students of it can be trained or are known by their shapes.

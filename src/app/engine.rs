@@ -77,6 +77,7 @@ impl EngineBackend {
             family: model.architecture.family().to_owned(),
             parameters: model.architecture.parameters(),
             unit: model.architecture.unit(),
+            metric: Some(engine.evaluation_set().metric()),
             hash: model.hash.clone(),
             has_students: model.architecture.has_students(),
             ratios,
@@ -239,6 +240,10 @@ impl Backend for EngineBackend {
     fn image(&self, index: usize) -> Option<(Vec<u8>, usize)> {
         match self.engine.as_ref()?.evaluation_set() {
             EvaluationSet::Images(images) => Some((images.pixels(index).to_vec(), images.size())),
+            EvaluationSet::Pictures(pictures) => {
+                let images = pictures.images();
+                Some((images.pixels(index).to_vec(), images.size()))
+            }
             EvaluationSet::Text(_) => None,
         }
     }

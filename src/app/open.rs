@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::backend::{Backend, ModelFacts, TrainingReport};
 use super::derived::Store;
 use super::looking::Looking;
-use super::panels::examples::Pictures;
+use super::panels::pictures::Pictures;
 use super::panels::status::Activity;
 use super::prompting::Prompting;
 use super::timing::Timing;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use egui::Context;
 use wattif_core::hardware::{self, HardwareClass};
-use wattif_core::measurement::Depth;
+use wattif_core::measurement::{Depth, Metric};
 use wattif_core::model::ModelReference;
 use wattif_core::preset::{Measured, Preset};
-use wattif_core::profile::Unit;
 use wattif_core::recipe::Recipe;
 
 use super::axis::Axis;
@@ -304,7 +303,7 @@ impl App {
             .model
             .facts
             .as_ref()
-            .is_some_and(|facts| facts.unit == Unit::Image && facts.source.is_none());
+            .is_some_and(|facts| facts.metric == Some(Metric::Accuracy));
         let known = self
             .model
             .store

@@ -159,7 +159,8 @@ impl Scripted {
                 n,
                 baseline: ORIGINAL_ACCURACY,
                 change: interval(value - ORIGINAL_ACCURACY, half / 3.0),
-                divergence: interval(0.01, 0.002),
+                divergence: Some(interval(0.01, 0.002)),
+                pictures: None,
                 same_top: None,
             },
             profile: self.plan(&network),
@@ -211,6 +212,10 @@ fn timed(recipe: Recipe, scenario: &Scenario, profile: ModelProfile) -> PackedRu
 const HASH: &str = "scripted";
 
 impl Backend for Scripted {
+    fn writes(&self) -> bool {
+        self.script.speaks
+    }
+
     fn submit(&mut self, recipe: Recipe) {
         self.log.borrow_mut().submitted.push(recipe.clone());
         if self.script.silent {
@@ -391,6 +396,11 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                     family: "Convolutional network".to_owned(),
                     parameters: architecture.parameters(),
                     unit: architecture.unit(),
+                    metric: Some(if script.speaks {
+                        Metric::BitsPerByte
+                    } else {
+                        Metric::Accuracy
+                    }),
                     hash: HASH.to_owned(),
                     has_students: true,
                     ratios,

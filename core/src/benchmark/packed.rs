@@ -197,7 +197,9 @@ impl PackedModel {
         let batch = scenario.batch.clamp(1, MOST_AT_ONCE);
         let graph = self.architecture.graph();
         let mut works = match self.architecture.input() {
-            Input::Image(_) => vec![Work::Classify { batch: 1 }, Work::Classify { batch }],
+            Input::Image(_) | Input::Noise { .. } => {
+                vec![Work::Classify { batch: 1 }, Work::Classify { batch }]
+            }
             Input::Tokens { context, .. } => {
                 let longest = context.min(MOST_READ);
                 // Keys and values are kept in single precision here, not in half.

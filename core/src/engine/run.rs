@@ -69,7 +69,7 @@ impl Run<'_> {
             quality: accumulator.quality(),
             profile: self.compressed.profile.clone(),
             student: self.network.note(&self.recipe, self.exact),
-            examples: Vec::new(),
+            examples: accumulator.made(),
         }
     }
 }
