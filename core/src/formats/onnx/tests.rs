@@ -92,6 +92,91 @@ fn every_group_of_operators_is_counted_as_it_runs() {
     }
 }
 
+/// Rows of real.csv with the folder that their files lie in: what onnxruntime's shapes come to.
+///
+/// `WATTIF_ONNX=FOLDER cargo test -p wattif-core --lib -- --ignored real_files`
+#[test]
+#[ignore = "needs files out of packages, which core/tests/fixtures/onnx/README.md names"]
+fn real_files_are_counted_as_they_run() {
+    let files = PathBuf::from(std::env::var_os("WATTIF_ONNX").unwrap());
+    let text = fs::read_to_string(folder().join("real.csv")).unwrap();
+    for row in csv::Reader::from_reader(text.as_bytes()).records() {
+        let row = row.unwrap();
+        let file = fs::File::open(files.join(&row[0])).unwrap();
+        let len = file.metadata().unwrap().len();
+        let axes: Vec<(String, u64)> = row[1]
+            .split(' ')
+            .filter_map(|axis| axis.rsplit_once('='))
+            .map(|(name, size)| (name.to_owned(), size.parse().unwrap()))
+            .collect();
+        let counted = read(file, len, &axes).unwrap();
+        let network = network(&counted, "real".to_owned(), "real").unwrap();
+        assert_eq!(
+            network.graph().parameters(),
+            row[2].parse::<u64>().unwrap(),
+            "{row:?}"
+        );
+        assert_eq!(
+            macs(&network.graph()),
+            row[3].parse::<f64>().unwrap(),
+            "{row:?}"
+        );
+        let outline = Outline::of("real.onnx".parse().unwrap(), network);
+        let summary = outline.summary(1).unwrap();
+        println!(
+            "{}: {} bytes of {len}, {:?}",
+            &row[0], summary.weight_bytes, summary.understood
+        );
+        let scales = summary.weight_bytes as f64 / row[4].parse::<f64>().unwrap();
+        assert!((1.0..1.02).contains(&scales), "{row:?}: {summary:?}");
+    }
+}
+
+#[test]
+fn a_file_costs_something_or_is_refused_on_every_device() {
+    let grid = crate::carbon::find_grid("WORLD").unwrap();
+    for name in [
+        "image",
+        "attention",
+        "recurrent",
+        "rounded_inside",
+        "four_bits",
+        "branches",
+        "rounds",
+    ] {
+        let network = read_onnx(&sample(name), Path::new("file.onnx")).unwrap();
+        let outline = Outline::of("file.onnx".parse().unwrap(), network);
+        let mut small = crate::recipe::Recipe::default();
+        small.quantization.weight_bits = 4;
+        small.distillation.ratio = 0.5;
+        for recipe in [crate::recipe::Recipe::default(), small] {
+            let profile = outline.predict(&recipe).unwrap();
+            let scenario = outline.scenario().unwrap();
+            let mut costed = 0;
+            for target in crate::hardware::catalogue().unwrap() {
+                let Ok(cost) = crate::footprint::footprint(&profile, &scenario, target, grid)
+                else {
+                    continue;
+                };
+                costed += 1;
+                let energy = cost.energy_per_unit.range.map(|energy| energy.0);
+                let all = [
+                    energy.low,
+                    energy.typical,
+                    energy.high,
+                    cost.latency.range.typical.0,
+                ];
+                assert!(
+                    all.iter().all(|n| n.is_finite() && *n > 0.0),
+                    "{name}, {}: {all:?}",
+                    target.id
+                );
+            }
+            assert!(costed > 20, "{name}: {costed}");
+        }
+    }
+}
+
 #[test]
 fn formats_are_those_of_the_file() {
     let bits = |name: &str| {
