@@ -431,7 +431,7 @@ fn an_adapter_is_named_and_says_what_to_do() {
     bytes.extend(header.as_bytes());
     bytes.extend([0; 32]);
     std::fs::write(&path, bytes).unwrap();
-    assert!(is_outline(&path));
+    assert!(super::is_outline(&path));
     let reference = crate::model::ModelReference::File(path);
     let fact = crate::outline::Outline::open(&reference)
         .unwrap_err()
