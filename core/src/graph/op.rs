@@ -104,6 +104,21 @@ pub enum Op {
     },
     /// The mean over the pixels of an image, by channel, done on the way.
     Mean,
+    /// Every pixel of an image, twice along rows and columns (nearest neighbour), done on the way.
+    Upsample,
+    /// A row of numbers as an image, channel by channel and these row by row, done on the way.
+    Unflatten {
+        /// The image.
+        to: Extent,
+    },
+    /// An image as a row of numbers, channel by channel and these row by row, done on the way.
+    Flatten,
+    /// A sample of a normal distribution for every number, done on the way: of means and logarithms of variances, one
+    /// after the other, as wide as what is drawn. A network that is run whole takes the means.
+    Sample {
+        /// Numbers that are drawn.
+        width: u32,
+    },
     /// Normalisation whose scale and shift are folded into the node before it, or what its kernel does on the way
     /// (pooling, means): parameters, no work.
     Folded {
@@ -206,6 +221,10 @@ impl Op {
                 | Self::Mix { .. }
                 | Self::Rotary(_)
                 | Self::MaxPool { .. }
+                | Self::Upsample
+                | Self::Unflatten { .. }
+                | Self::Flatten
+                | Self::Sample { .. }
         )
     }
 }
@@ -324,6 +343,8 @@ pub enum Activation {
     Gelu,
     /// `x / (1 + exp(-x))`, also called swish.
     Silu,
+    /// The logistic function, `1 / (1 + exp(-x))`.
+    Sigmoid,
 }
 
 /// Attention of one layer: what every query meets, and what is kept of every position.

@@ -138,6 +138,10 @@ fn count(op: &Op, graph: &Graph) -> Counted {
         | Op::Mix { .. }
         | Op::Rotary(_)
         | Op::MaxPool { .. }
+        | Op::Upsample
+        | Op::Unflatten { .. }
+        | Op::Flatten
+        | Op::Sample { .. }
         | Op::Mean => folded(0),
         Op::Scale { channels } => Counted {
             kind: LayerKind::Elementwise,

@@ -20,7 +20,7 @@ use crate::formats;
 use crate::graph::Role;
 use crate::model::ModelReference;
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
-use crate::recipe::{Quantization, Recipe};
+use crate::recipe::{Override, Quantization, Recipe, Width};
 use crate::scenario::Scenario;
 use crate::serving::architecture::{Architecture, Shape, StoredWeights, Transformer};
 use crate::serving::{self, open_config};
@@ -273,6 +273,11 @@ impl Outline {
         count as u64
     }
 
+    /// The layers of the network as it was published, in the order in which they run.
+    pub fn layers(&self) -> &[Layer] {
+        &self.original.layers
+    }
+
     /// What the network looks like once a recipe's distillation ratio is applied: "narrower and shallower: …".
     ///
     /// # Errors
@@ -295,6 +300,8 @@ impl Outline {
     /// The recipe is out of range.
     pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
         recipe.validate()?;
+        let layers = self.original.layers.iter();
+        recipe.check_layers(layers.map(|layer| (layer.name.as_str(), layer.compressible)))?;
         let recipe = recipe.canonical();
         let variant = self.variant(recipe.distillation.ratio);
         let network = &variant.network;
@@ -321,6 +328,7 @@ impl Outline {
             if stored.bits != published.weights {
                 *layer = own.clone();
             }
+            let recipe = recipe.of_layer(&layer.layer.name);
             if recipe.quantization.code_bits() >= stored.bits {
                 as_published(layer, stored);
             }
@@ -412,6 +420,20 @@ fn not_run(path: &Path) -> Option<String> {
 
 /// A recipe with no width above what was published.
 fn limited(recipe: &Recipe, weights: u8, activations: u8) -> Recipe {
+    let mut layers = recipe.layers.clone();
+    for (name, own) in recipe.layers.iter() {
+        let limited = own.weights.map(|width| match width {
+            Width::Blocks(format) if format.bits() < weights => width,
+            width => Width::Bits(width.code_bits().min(weights)),
+        });
+        layers.set(
+            name,
+            Override {
+                weights: limited,
+                ..own
+            },
+        );
+    }
     Recipe {
         quantization: Quantization {
             weight_bits: recipe.quantization.weight_bits.min(weights),
@@ -419,7 +441,8 @@ fn limited(recipe: &Recipe, weights: u8, activations: u8) -> Recipe {
             blocks: (recipe.quantization.blocks).filter(|format| format.bits() < weights),
             ..recipe.quantization
         },
-        ..*recipe
+        layers,
+        ..recipe.clone()
     }
 }
 
