@@ -42,7 +42,7 @@ fn a_model_of_another_program_is_named_with_what_can_be_done() {
         (
             b"\x08\x08\x12\x07pytorch\x1a\x052.4.0:".to_vec(),
             [
-                "this is an ONNX file whose work cannot be counted (the file ends inside a field (byte 17)); take ",
+                "this is an ONNX file whose work cannot be counted (the file ends inside a field (byte 19)); take ",
                 "wattif models",
             ],
         ),
