@@ -52,7 +52,7 @@ impl Purpose {
         match self {
             Self::OpenModel => (
                 "Weights or configuration",
-                &["gguf", "safetensors", "json"],
+                &["gguf", "safetensors", "onnx", "json"],
                 "",
             ),
             Self::OpenPreset | Self::SavePreset => ("WattIf preset", &["ron"], "preset.ron"),

@@ -23,6 +23,11 @@ pub(super) enum Kind {
     /// A zip archive, as Keras writes since version 3.
     Keras,
     NumPy,
+    /// A folder's `saved_model.pb`.
+    TensorFlow,
+    CoreMl,
+    /// Weights or programs of yet another kind, and whose.
+    Foreign(&'static str),
     /// An archive of another kind.
     Zip,
     /// No model at all, and what it is.
@@ -31,7 +36,10 @@ pub(super) enum Kind {
 
 /// What a file is from its first bytes, if that is something other than safetensors.
 pub(super) fn kind(head: &[u8]) -> Option<Kind> {
-    const KINDS: [(&[u8], Kind); 7] = [
+    const ARCHIVE: Kind = Kind::Other("this is a compressed archive; unpack it first");
+    const ENCRYPTED: Kind = Kind::Other("this file is encrypted; decrypt it first");
+    const OLD_GGML: Kind = Kind::Foreign("a file of llama.cpp from before GGUF");
+    const KINDS: [(&[u8], Kind); 20] = [
         (b"GGUF", Kind::Gguf),
         (b"\x89HDF\r\n\x1a\n", Kind::Hdf5),
         (b"\x93NUMPY", Kind::NumPy),
@@ -50,6 +58,19 @@ pub(super) fn kind(head: &[u8]) -> Option<Kind> {
                 "this is a Git LFS pointer; the model itself was not downloaded (git lfs pull)",
             ),
         ),
+        (b"BZh", ARCHIVE),
+        (b"\xfd7zXZ\0", ARCHIVE),
+        (b"\x28\xb5\x2f\xfd", ARCHIVE),
+        (b"7z\xbc\xaf\x27\x1c", ARCHIVE),
+        (b"Rar!\x1a\x07", ARCHIVE),
+        (b"Salted__", ENCRYPTED),
+        (b"age-encryption.org/", ENCRYPTED),
+        (b"-----BEGIN PGP MESSAGE", ENCRYPTED),
+        (b"tjgg", OLD_GGML),
+        (b"lmgg", OLD_GGML),
+        (b"fmgg", OLD_GGML),
+        (b"ftrt", Kind::Foreign("an engine of TensorRT")),
+        (b"7767517\n", Kind::Foreign("a network of ncnn")),
     ];
     if head.is_empty() {
         return Some(Kind::Other("the file is empty"));
@@ -67,9 +88,18 @@ pub(super) fn kind(head: &[u8]) -> Option<Kind> {
     if head.get(4..8) == Some(b"TFL3") {
         return Some(Kind::TensorFlowLite);
     }
+    if head.get(4..6) == Some(b"ET") {
+        return Some(Kind::Foreign("a program of ExecuTorch"));
+    }
+    if head.get(257..262) == Some(b"ustar") {
+        return Some(ARCHIVE);
+    }
     // A pickle begins with its protocol; 2 is the oldest that PyTorch wrote.
     if let [0x80, 2..=5, ..] = head {
         return Some(Kind::Pickle);
+    }
+    if let Some(kind) = described(head) {
+        return Some(kind);
     }
     // An ONNX file begins with the version of its format, and then another field of its outermost message.
     if let [
@@ -82,7 +112,16 @@ pub(super) fn kind(head: &[u8]) -> Option<Kind> {
         return Some(Kind::Onnx);
     }
     let text = text(head)?;
-    Some(Kind::Other(match text.trim_start().chars().next() {
+    let start = text.trim_start();
+    if start.starts_with("<?xml") && text.contains("<net ") {
+        return Some(Kind::Foreign("a network of OpenVINO"));
+    }
+    Some(Kind::Other(match start.chars().next() {
+        Some('<')
+            if start.to_lowercase().starts_with("<!doctype html") || start.starts_with("<html") =>
+        {
+            "this is a web page, not a model; the download led somewhere else"
+        }
         Some('{') if text.contains("\"weight_map\"") => {
             "this is the index of a model in several files, not a model"
         }
@@ -93,9 +132,34 @@ pub(super) fn kind(head: &[u8]) -> Option<Kind> {
     }))
 }
 
+/// A file of TensorFlow or Core ML: a version, then a message that begins with a message. An ONNX file has a text there.
+fn described(head: &[u8]) -> Option<Kind> {
+    let [8, version @ 1..=32, 0x12, rest @ ..] = head else {
+        return None;
+    };
+    /// What stands after a length.
+    fn inside(bytes: &[u8]) -> Option<&[u8]> {
+        let end = bytes.iter().take(5).position(|byte| *byte < 0x80)?;
+        bytes.get(end + 1..)
+    }
+    let [0x0a, first @ ..] = inside(rest)? else {
+        return None;
+    };
+    match (version, inside(first)?.first()?) {
+        // The operators that a graph needs come first; of Core ML the name of an input.
+        (1, 0x12) => Some(Kind::TensorFlow),
+        (_, 0x0a) => Some(Kind::CoreMl),
+        _ => None,
+    }
+}
+
 /// The kind of a zip archive by the name of its first file (APPNOTE.TXT 4.3.7: the length of the name stands at byte 26,
 /// the name at byte 30).
 fn archive(head: &[u8]) -> Kind {
+    // The lowest bit of the flags at byte 6 (APPNOTE.TXT 4.4.4).
+    if head.get(6).is_some_and(|flags| flags & 1 == 1) {
+        return Kind::Other("this is an encrypted zip archive; unpack it first, with its password");
+    }
     let name = head
         .get(26..28)
         .map(|len| usize::from(u16::from_le_bytes([len[0], len[1]])))
@@ -121,6 +185,7 @@ impl Kind {
     /// Why it cannot be opened, and what can be done instead.
     pub(super) fn refusal(self, file: &mut (impl Read + Seek), len: u64, path: &Path) -> String {
         const SAVE: &str = "save its tensors as safetensors, or";
+        const CONVERT: &str = "write it as ONNX (tf2onnx), or";
         let (what, clues) = match self {
             Self::Other(fact) => return fact.to_owned(),
             Self::Zip => return "this is a zip archive, not a model; unpack it first".to_owned(),
@@ -139,15 +204,27 @@ impl Kind {
                 Clues::default(),
             ),
             Self::TensorFlowLite => (
-                "this is a TensorFlow Lite file, whose weights cannot be run here;".to_owned(),
+                format!("this is a TensorFlow Lite file, which is not read here; {CONVERT}"),
+                Clues::default(),
+            ),
+            Self::TensorFlow => (
+                format!("this is a SavedModel of TensorFlow, which is not read here; {CONVERT}"),
+                Clues::default(),
+            ),
+            Self::CoreMl => (
+                "this is a Core ML model, which is not read here;".to_owned(),
+                Clues::default(),
+            ),
+            Self::Foreign(what) => (
+                format!("this is {what}, which is not read here;"),
                 Clues::default(),
             ),
             Self::Hdf5 => (
-                format!("this is an HDF5 file, as Keras writes (.h5); {SAVE}"),
+                format!("this is an HDF5 file, as Keras writes (.h5); {CONVERT} {SAVE}"),
                 Clues::default(),
             ),
             Self::Keras => (
-                format!("this is a Keras archive (.keras); {SAVE}"),
+                format!("this is a Keras archive (.keras); {CONVERT} {SAVE}"),
                 Clues::default(),
             ),
             Self::NumPy => (

@@ -46,6 +46,10 @@ pub fn open(path: &Path) -> Result<Model> {
         return language::open(path).map_err(|error| not_run(error, path));
     }
     let (mut file, len) = opened(path)?;
+    if is_onnx(path) {
+        let refusal = foreign::Kind::Onnx.refusal(&mut file, len, path);
+        return Err(Error::file(refusal, path));
+    }
     model(&mut file, len, path)
 }
 
@@ -118,7 +122,7 @@ fn refused(problem: safetensors::Problem, path: &Path) -> Error {
 /// program, of which it says what can be done with it instead. A language model in a folder is one too. `false` where the
 /// file cannot be read.
 pub fn is_model(path: &Path) -> bool {
-    if matches!(published(path), Some(Ok(()))) {
+    if matches!(published(path), Some(Ok(()))) || is_onnx(path) {
         return true;
     }
     begins(path).is_some_and(|head| {

@@ -72,7 +72,6 @@ impl ModelReference {
                         .iter()
                         .any(|file| path.join(file).is_file())
                     || crate::outline::tensors::is_outline(path)
-                    || crate::formats::is_onnx(path)
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Sizes that a file leaves open: those that are given, and else what is assumed and said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::file::{Dim, File, Graph, ValueInfo};
+use super::file::{Dim, Graph, ValueInfo};
 use super::tensor::{DataType, shown};
 use super::value::Value;
 use super::wire::Result;
@@ -19,6 +19,9 @@ pub(super) const USUAL: [u64; 18] = [
 /// Channels of an image, where no convolution says so.
 const COLOURS: u64 = 3;
 
+/// Inputs whose convolutions are looked for.
+const LOOKED_AT: usize = 16;
+
 /// What the inputs of a network are taken to be.
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
@@ -34,18 +37,19 @@ pub(super) struct Inputs {
 ///
 /// # Errors
 /// An input has an impossible size.
-pub(super) fn inputs(file: &File, graph: &Graph, given: &[(String, u64)]) -> Result<Inputs> {
+pub(super) fn inputs(graph: &Graph, given: &[(String, u64)]) -> Result<Inputs> {
     let mut read = Inputs::default();
+    let stored: HashSet<&str> = graph.tensors.iter().map(|own| own.name.as_str()).collect();
     for info in &graph.inputs {
         // Early files list their weights among the inputs.
-        if graph.tensors.iter().any(|tensor| tensor.name == info.name) {
+        if stored.contains(info.name.as_str()) {
             read.values.push(Value::default());
             continue;
         }
         let data_type = DataType(info.data_type);
         let value = match (&info.dims, info.is_tensor) {
             (Some(dims), true) => {
-                let shape = shape(file, graph, info, dims, given, &mut read)?;
+                let shape = shape(graph, info, dims, given, &mut read)?;
                 if data_type.is_float() || data_type == DataType::UINT8 {
                     read.reads_images |= matches!(shape[..], [_, 1 | 3 | 4, h, w] if h > 8 && w > 8)
                         || matches!(shape[..], [_, h, w, 1 | 3 | 4] if h > 8 && w > 8);
@@ -60,7 +64,6 @@ pub(super) fn inputs(file: &File, graph: &Graph, given: &[(String, u64)]) -> Res
 }
 
 fn shape(
-    file: &File,
     graph: &Graph,
     info: &ValueInfo,
     dims: &[Dim],
@@ -95,7 +98,13 @@ fn shape(
         } else if let Some(size) = read.assumed.get(&name) {
             *size
         } else {
-            let size = assumed(file, graph, info, (at, dims.len()), &name);
+            let size = assumed(
+                read.values.len() < LOOKED_AT,
+                graph,
+                info,
+                (at, dims.len()),
+                &name,
+            );
             read.assumed.insert(name, size);
             size
         };
@@ -105,7 +114,7 @@ fn shape(
 }
 
 fn assumed(
-    file: &File,
+    is_first: bool,
     graph: &Graph,
     info: &ValueInfo,
     (at, rank): (usize, usize),
@@ -140,16 +149,19 @@ fn assumed(
     }
     match (at, rank) {
         (0, _) => 1,
-        (1, 4 | 5) => channels(file, graph, &info.name).unwrap_or(COLOURS),
+        (1, 4 | 5) => channels(graph, &info.name, is_first).unwrap_or(COLOURS),
         (_, 4) => SIDE,
-        (1, 3) => channels(file, graph, &info.name).unwrap_or(SEQUENCE),
+        (1, 3) => channels(graph, &info.name, is_first).unwrap_or(SEQUENCE),
         (_, 2 | 3) => SEQUENCE,
         _ => 1,
     }
 }
 
 /// The channels that the first convolution of an input reads.
-fn channels(_: &File, graph: &Graph, input: &str) -> Option<u64> {
+fn channels(graph: &Graph, input: &str, is_first: bool) -> Option<u64> {
+    if !is_first {
+        return None;
+    }
     let reads = |name: &String| name == input;
     let node = graph
         .nodes
@@ -160,4 +172,13 @@ fn channels(_: &File, graph: &Graph, input: &str) -> Option<u64> {
     let group = node.attributes.iter().find(|own| own.name == "group");
     let groups = u64::try_from(group.and_then(|own| own.int).unwrap_or(1)).ok()?;
     tensor.shape.get(1)?.checked_mul(groups)
+}
+
+/// Whether a computed shape is the one that is stated, as far as it is.
+pub(super) fn agrees(computed: &[u64], stated: &[Dim]) -> bool {
+    let same = |(own, stated): (&u64, &Dim)| match stated {
+        Dim::Fixed(size) => *size < 0 || size.cast_unsigned() == *own,
+        _ => true,
+    };
+    computed.len() == stated.len() && computed.iter().zip(stated).all(same)
 }

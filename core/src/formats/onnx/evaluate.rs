@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+use super::axes::agrees;
 use super::call::{Bound, Call, Unknown};
 use super::file::{Attribute, Dim, File, Function, Graph, Node};
 use super::operators::{Given, MULTIPLY, Use, infer};
@@ -11,8 +12,8 @@ use super::value::Value;
 use super::wire::{Fact, Result};
 use super::work::Work;
 
-/// Steps and numbers that following a network may take, far above the largest graphs known.
-const MOST_STEPS: u64 = 50_000_000;
+/// Steps and numbers that following a network may take: ten times those of a graph of a hundred thousand nodes.
+pub(super) const MOST_STEPS: u64 = 10_000_000;
 /// Graphs and functions inside each other.
 const DEEPEST: usize = 32;
 /// Stored tensors that a constant is made of; more are counted where they are joined.
@@ -84,6 +85,11 @@ impl<'a> Evaluation<'a> {
             frames: Vec::new(),
             steps: MOST_STEPS,
         }
+    }
+
+    /// Steps that were taken.
+    pub(super) const fn spent(&self) -> u64 {
+        MOST_STEPS - self.steps
     }
 
     fn spend(&mut self, steps: usize) -> Result<()> {
@@ -172,7 +178,9 @@ impl<'a> Evaluation<'a> {
     }
 
     fn node(&mut self, node: &'a Node) -> Result<()> {
-        self.spend(4 + node.inputs.len() + node.outputs.len())?;
+        // Some operators look at every input for every other.
+        let inputs = node.inputs.len();
+        self.spend(4 + inputs + inputs.saturating_mul(inputs) / 128 + node.outputs.len())?;
         let inputs: Vec<Option<Value>> = node
             .inputs
             .iter()
@@ -473,15 +481,6 @@ impl<'a> Evaluation<'a> {
     pub(super) fn note(&mut self, note: Fact) {
         self.notes.insert(note);
     }
-}
-
-/// Whether a computed shape is the one that is stated, as far as it is.
-fn agrees(computed: &[u64], stated: &[Dim]) -> bool {
-    let same = |(own, stated): (&u64, &Dim)| match stated {
-        Dim::Fixed(size) => *size < 0 || size.cast_unsigned() == *own,
-        _ => true,
-    };
-    computed.len() == stated.len() && computed.iter().zip(stated).all(same)
 }
 
 /// The name of a node, or of what it gives.

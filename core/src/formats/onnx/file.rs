@@ -144,7 +144,7 @@ fn sparse<R: Read + Seek>(wire: &mut Wire<R>, field: Field) -> Result<Tensor> {
         }
         Ok(())
     })?;
-    values.into_sparse(dims)
+    values.into_sparse(&dims)
 }
 
 fn node<R: Read + Seek>(wire: &mut Wire<R>, field: Field) -> Result<Node> {

@@ -19,15 +19,15 @@ use std::collections::HashMap;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use evaluate::{Evaluation, Mark};
+use evaluate::{Evaluation, MOST_STEPS, Mark};
 use file::Graph;
 pub(crate) use network::network;
 use tensor::{Place, shown};
 use wire::Result;
 use work::{Kind, Work};
 
-/// Nodes that are followed with other sizes than the first, all tries together.
-const MOST_TRIED: usize = 1_000_000;
+/// What a try of other sizes counts as at least, in steps.
+const TRY: u64 = 10_000;
 
 /// A network as its file tells it.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ fn followed<'a>(
     given: &[(String, u64)],
 ) -> Result<(axes::Inputs, Evaluation<'a>)> {
     let follow = |given: &[(String, u64)]| -> Result<_> {
-        let inputs = axes::inputs(file, graph, given)?;
+        let inputs = axes::inputs(graph, given)?;
         let mut evaluation = Evaluation::new(file);
         evaluation.top(graph, inputs.values.clone())?;
         Ok((inputs, evaluation))
@@ -104,21 +104,31 @@ fn followed<'a>(
         .filter(|(_, size)| **size > 1)
         .map(|(name, _)| name.clone())
         .collect();
-    let tries = open.len() * axes::USUAL.len();
-    if evaluation.uncounted == 0 || tries * graph.nodes.len() > MOST_TRIED {
-        return Ok((inputs, evaluation));
-    }
+    let mut spent = evaluation.spent();
+    let mut chosen = given.to_vec();
     for name in open {
+        let mut best = None;
         for size in axes::USUAL {
-            let mut tried = given.to_vec();
+            if evaluation.uncounted == 0 || spent > MOST_STEPS {
+                return Ok((inputs, evaluation));
+            }
+            let mut tried = chosen.clone();
             tried.push((name.clone(), size));
-            let (mut with, other) = follow(&tried)?;
+            let Ok((mut with, other)) = follow(&tried) else {
+                return Ok((inputs, evaluation));
+            };
+            // A try costs something even where its graph is short.
+            spent += other.spent() + TRY;
             if other.uncounted < evaluation.uncounted {
-                with.given.remove(&name);
-                with.assumed.insert(name.clone(), size);
+                for (name, size) in tried.split_off(given.len()) {
+                    with.given.remove(&name);
+                    with.assumed.insert(name, size);
+                }
+                best = Some(size);
                 (inputs, evaluation) = (with, other);
             }
         }
+        chosen.extend(best.map(|size| (name, size)));
     }
     Ok((inputs, evaluation))
 }

@@ -24,17 +24,16 @@ pub(crate) fn network(counted: &Counted, id: String, source: &str) -> Result<Arc
         return Err(format!("it has {parameters:e} parameters"));
     }
     let (mut nodes, mut stored) = (Vec::new(), Vec::new());
-    for work in &counted.works {
-        nodes.push(node(work));
-        stored.push(format(work));
-    }
     let mut rest = counted.others;
+    for work in &counted.works {
+        let (node, apart) = node(work);
+        nodes.push(node);
+        stored.push(format(work));
+        rest = rest.saturating_add(apart);
+    }
     while rest > 0 {
         let parameters = u32::try_from(rest).unwrap_or(u32::MAX);
-        nodes.push(Node {
-            kernels: 0,
-            ..Node::new(OTHERS, Role::Other, Op::Folded { parameters })
-        });
+        nodes.push(Node::new(OTHERS, Role::Other, Op::Folded { parameters }));
         stored.push(plain(counted.other_bits));
         rest -= u64::from(parameters);
     }
@@ -161,73 +160,78 @@ fn format(work: &Work) -> StoredWeights {
     }
 }
 
-fn node(work: &Work) -> Node {
+/// A node, and its parameters that stand with the others.
+fn node(work: &Work) -> (Node, u64) {
     // Rounds are far fewer than the limit of the type.
     let passes = work.rounds.clamp(1.0, 1e9) as u32;
-    Node {
+    let (op, apart) = match whole(work) {
+        Some(op) => (op, 0),
+        None => sized(work),
+    };
+    let node = Node {
         added: if work.runs { work.added } else { 0.0 },
-        kernels: u32::from(work.runs),
-        passes,
-        ..Node::new(work.name.as_str(), Role::Other, op(work))
-    }
+        passes: if work.runs { passes } else { 1 },
+        ..Node::new(work.name.as_str(), Role::Other, op)
+    };
+    (node, apart)
 }
 
-fn op(work: &Work) -> Op {
-    let fan_in = work.weights.as_ref().map_or(1, |weights| weights.fan_in);
-    let sized = |kind| {
-        // The bias of a layer that is only known by its size counts as weights.
-        Op::Sized(Sized {
-            kind,
-            parameters: work.parameters.saturating_add(work.bias) as f64,
-            width: fan_in.max(1) as f64,
-            macs: Some(work.macs),
-            moved: Some((work.inputs, work.outputs)),
-        })
-    };
-    if !work.runs {
+/// A node of which size and work are all that is known, and its parameters that fill no row.
+fn sized(work: &Work) -> (Op, u64) {
+    let fan_in = work
+        .weights
+        .as_ref()
+        .map_or(1, |weights| weights.fan_in.max(1));
+    let parameters = work.parameters - work.parameters % fan_in;
+    let apart = (work.parameters - parameters).saturating_add(work.bias);
+    let kind = match &work.kind {
         // Stored, and not read.
-        return Op::Sized(Sized {
-            kind: LayerKind::Embedding,
-            parameters: work.parameters.saturating_add(work.bias) as f64,
-            width: fan_in.max(1) as f64,
-            macs: Some(0.0),
-            moved: Some((0.0, 0.0)),
-        });
-    }
-    match &work.kind {
+        _ if !work.runs => LayerKind::Embedding,
         // Weights that are another node's are read on the way.
-        Kind::Scores => sized(LayerKind::Attention),
-        Kind::Product if work.parameters == 0 => sized(LayerKind::Attention),
-        Kind::Product => sized(LayerKind::Linear),
-        Kind::Lookup => sized(LayerKind::Embedding),
-        Kind::Norm => sized(LayerKind::Elementwise),
+        Kind::Product if parameters == 0 => LayerKind::Attention,
+        Kind::Scores => LayerKind::Attention,
+        Kind::Product => LayerKind::Linear,
+        Kind::Lookup => LayerKind::Embedding,
+        Kind::Norm => LayerKind::Elementwise,
+        Kind::Recurrent(_) => LayerKind::Recurrent,
+        Kind::Conv { .. } => LayerKind::Conv2d,
+    };
+    let does = if work.runs { 1.0 } else { 0.0 };
+    let op = Op::Sized(Sized {
+        kind,
+        parameters: parameters as f64,
+        width: fan_in as f64,
+        macs: Some(does * work.macs),
+        moved: Some((does * work.inputs, does * work.outputs)),
+    });
+    (op, apart)
+}
+
+/// A node of our own kinds that computes the same, where there is one.
+fn whole(work: &Work) -> Option<Op> {
+    if !work.runs || work.rounds != 1.0 {
+        return None;
+    }
+    let small = |n: &u64| u32::try_from(*n).ok();
+    match &work.kind {
         Kind::Recurrent(Some((inputs, units, steps))) => {
-            let small = |n: &u64| u32::try_from(*n).ok();
-            let (Some(inputs), Some(units), Some(steps)) =
-                (small(inputs), small(units), small(steps))
-            else {
-                return sized(LayerKind::Recurrent);
-            };
-            let same = u64::from(4 * units) * (u64::from(inputs) + u64::from(units));
-            if same == work.parameters && work.bias == u64::from(4 * units) && work.rounds == 1.0 {
-                Op::Lstm {
-                    inputs,
-                    units,
-                    steps,
-                }
-            } else {
-                sized(LayerKind::Recurrent)
-            }
+            let gates = units.saturating_mul(4);
+            let same = gates.saturating_mul(inputs.saturating_add(*units)) == work.parameters;
+            (same && work.bias == gates).then_some(())?;
+            Some(Op::Lstm {
+                inputs: small(inputs)?,
+                units: small(units)?,
+                steps: small(steps)?,
+            })
         }
-        Kind::Recurrent(None) => sized(LayerKind::Recurrent),
         Kind::Conv {
             from,
             to,
             kernel,
             groups,
             transposed,
-        } => convolution(work, (*from, *to), *kernel, *groups, *transposed)
-            .unwrap_or_else(|| sized(LayerKind::Conv2d)),
+        } => convolution(work, (*from, *to), *kernel, *groups, *transposed),
+        _ => None,
     }
 }
 

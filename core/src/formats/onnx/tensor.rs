@@ -28,7 +28,7 @@ impl DataType {
     pub(super) const fn bits(self) -> Option<u8> {
         Some(match self.0 {
             25 | 26 => 2,
-            21 | 22 | 23 => 4,
+            21..=23 => 4,
             2 | 3 | 9 | 17..=20 | 24 => 8,
             4 | 5 | 10 | 16 => 16,
             1 | 6 | 12 => 32,
@@ -313,8 +313,8 @@ impl Tensor {
     ///
     /// # Errors
     /// There are more numbers than places.
-    pub(super) fn into_sparse(self, dims: Vec<i64>) -> Result<Self> {
-        let (shape, elements) = sizes(&self.name, &dims)?;
+    pub(super) fn into_sparse(self, dims: &[i64]) -> Result<Self> {
+        let (shape, elements) = sizes(&self.name, dims)?;
         let stored = self.elements();
         if stored > elements {
             return Err(format!(

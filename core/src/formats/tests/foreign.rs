@@ -42,7 +42,7 @@ fn a_model_of_another_program_is_named_with_what_can_be_done() {
         (
             b"\x08\x08\x12\x07pytorch\x1a\x052.4.0:".to_vec(),
             [
-                "this is an ONNX file whose work cannot be counted (the file ends inside a field (byte 17)); take ",
+                "this is an ONNX file whose work cannot be counted (the file ends inside a field (byte 19)); take ",
                 "wattif models",
             ],
         ),
@@ -70,21 +70,21 @@ fn a_model_of_another_program_is_named_with_what_can_be_done() {
         (
             b"\x1c\0\0\0TFL3\x14\0 \0".to_vec(),
             [
-                "this is a TensorFlow Lite file, whose weights cannot be run here; take ",
+                "this is a TensorFlow Lite file, which is not read here; write it as ONNX (tf2onnx), or take ",
                 "wattif models",
             ],
         ),
         (
             b"\x89HDF\r\n\x1a\n\0\0\0\0\0\x08".to_vec(),
             [
-                "this is an HDF5 file, as Keras writes (.h5); save its tensors",
+                "this is an HDF5 file, as Keras writes (.h5); write it as ONNX (tf2onnx), or save its tensors",
                 "or take ",
             ],
         ),
         (
             archive("metadata.json"),
             [
-                "this is a Keras archive (.keras); save its tensors",
+                "this is a Keras archive (.keras); write it as ONNX (tf2onnx), or save its tensors",
                 "or take ",
             ],
         ),
@@ -101,6 +101,48 @@ fn a_model_of_another_program_is_named_with_what_can_be_done() {
                 "this holds NumPy arrays (.npy, .npz); save its tensors",
                 "or take ",
             ],
+        ),
+        (
+            // A version, a graph, what is known of it, the operators that it needs.
+            b"\x08\x01\x12\xc0\x02\x0a\x80\x01\x12\x0a\x0a\x08\x0a\x03Add".to_vec(),
+            [
+                "this is a SavedModel of TensorFlow, which is not read here; write it as ONNX",
+                "or take ",
+            ],
+        ),
+        (
+            // A version, a description, an input, its name.
+            b"\x08\x04\x12\xc0\x02\x0a\x18\x0a\x05image".to_vec(),
+            [
+                "this is a Core ML model, which is not read here; take ",
+                "wattif models",
+            ],
+        ),
+        (
+            b"<?xml version=\"1.0\"?>\n<net name=\"resnet\" version=\"11\">".to_vec(),
+            [
+                "this is a network of OpenVINO, which is not read here; take ",
+                "wattif models",
+            ],
+        ),
+        (
+            b"tjgg\x01\0\0\0\0".to_vec(),
+            [
+                "this is a file of llama.cpp from before GGUF",
+                "wattif models",
+            ],
+        ),
+        (
+            b"<!DOCTYPE html><html>".to_vec(),
+            ["this is a web page, not a model", "led somewhere else"],
+        ),
+        (
+            b"Salted__\x01\x02\x03\x04".to_vec(),
+            ["this file is encrypted", "decrypt it first"],
+        ),
+        (
+            [&b"PK\x03\x04\x14\0\x01\0"[..], &archive("data.pkl")[8..]].concat(),
+            ["this is an encrypted zip archive", "password"],
         ),
     ] {
         let message = message(open_bytes(&bytes));

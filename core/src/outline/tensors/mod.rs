@@ -39,8 +39,8 @@ pub(super) struct Counted {
 }
 
 /// Whether a file of weights is one of a network that cannot be run but may be known by its shapes: the tensors are those
-/// of a known family, or a configuration lies beside them. Looks at the header only, once for each state of a file;
-/// `false` where it cannot be read, which [`formats::open`] then says.
+/// of a known family, a configuration lies beside them, or it is an ONNX file, which tells its network itself. Looks at
+/// the header only, once for each state of a file; `false` where it cannot be read, which [`formats::open`] then says.
 pub(crate) fn is_outline(path: &Path) -> bool {
     type State = (u64, Option<SystemTime>);
     static KNOWN: Mutex<Option<HashMap<PathBuf, (State, bool)>>> = Mutex::new(None);
@@ -58,14 +58,19 @@ pub(crate) fn is_outline(path: &Path) -> bool {
     {
         return *answer;
     }
-    let answer = formats::is_safetensors(path)
-        && formats::list(path).is_ok_and(|listing| {
-            !listing.runs
-                && (families::seen(&listing.tensors).is_some()
-                    || configuration(path).is_some()
-                    || parts::is_part(path)
-                    || !matches!(listed_in_catalogue(&listing.tensors), Ok(None)))
-        });
+    let adapts = |listing: &Listing| listing.tensors.iter().any(|own| is_adapter(&own.name));
+    let tells = |listing: Listing| {
+        !listing.runs
+            && (families::seen(&listing.tensors).is_some()
+                || configuration(path).is_some()
+                || parts::is_part(path)
+                || adapts(&listing)
+                || !matches!(listed_in_catalogue(&listing.tensors), Ok(None)))
+    };
+    let answer = match formats::is_safetensors(path) {
+        true => formats::list(path).is_ok_and(tells),
+        false => formats::is_onnx(path),
+    };
     if known.len() >= REMEMBERED {
         known.clear();
     }
@@ -95,6 +100,14 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Counted> {
     told(formats::list_bytes(bytes, path)?.tensors, path, None)
 }
 
+/// Whether a tensor is one of two narrow matrices that are added to another file's (Hu et al. 2021,
+/// <https://arxiv.org/abs/2106.09685>), as PEFT and others name them.
+fn is_adapter(name: &str) -> bool {
+    [".lora_A.", ".lora_B.", ".lora_up.", ".lora_down."]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
 /// The network that tensors and a configuration tell.
 fn told(mut tensors: Vec<Listed>, path: &Path, beside: Option<&Path>) -> Result<Counted> {
     tensors.retain(|tensor| !is_buffer(tensor));
@@ -103,6 +116,16 @@ fn told(mut tensors: Vec<Listed>, path: &Path, beside: Option<&Path>) -> Result<
         let offers = formats::offers_for(path, parameters);
         Error::file(format!("{fact}; {offers}"), path)
     };
+    if let Some(adapter) = tensors.iter().find(|tensor| is_adapter(&tensor.name)) {
+        return Err(Error::file(
+            format!(
+                "this is an adapter (LoRA, tensor '{}'), which changes a network in another file; merge it into that one \
+                 first (PEFT's merge_and_unload)",
+                adapter.name.escape_debug()
+            ),
+            path,
+        ));
+    }
     check_once(&tensors).map_err(refuse)?;
     let weight_bits = width(&tensors).map_err(refuse)?;
     let network = match beside {

@@ -420,3 +420,25 @@ fn what_can_be_run_is_no_outline() {
     fs::write(&path, b"\x02\0\0\0\0\0\0\0{").unwrap();
     assert!(!ModelReference::File(path).is_outline());
 }
+
+#[test]
+fn an_adapter_is_named_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("adapter_model.safetensors");
+    let name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+    let header = format!(r#"{{"{name}":{{"dtype":"F32","shape":[2,4],"data_offsets":[0,32]}}}}"#);
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend([0; 32]);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(super::is_outline(&path));
+    let reference = crate::model::ModelReference::File(path);
+    let fact = crate::outline::Outline::open(&reference)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        fact.starts_with("this is an adapter (LoRA, tensor 'base_model."),
+        "{fact}"
+    );
+    assert!(fact.contains("merge it"), "{fact}");
+}

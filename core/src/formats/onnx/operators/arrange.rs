@@ -91,7 +91,7 @@ fn reshape(call: &Call<'_, '_>) -> Outcome<Given> {
 fn flatten(call: &Call<'_, '_>) -> Outcome<Given> {
     let from = call.shape(0)?;
     let at = call.int("axis", 1);
-    let rank = from.len() as i64;
+    let rank = i64::try_from(from.len()).unwrap_or(i64::MAX);
     let at = usize::try_from(if at < 0 { at + rank } else { at }).unwrap_or(usize::MAX);
     let Some((before, after)) = from.split_at_checked(at) else {
         return here("has an axis that its input does not have");
@@ -338,7 +338,7 @@ fn pad(call: &Call<'_, '_>) -> Outcome<Given> {
 
 fn shape(call: &Call<'_, '_>) -> Outcome<Given> {
     let from = call.shape(0)?;
-    let rank = from.len() as i64;
+    let rank = i64::try_from(from.len()).unwrap_or(i64::MAX);
     let at = |place: i64| {
         let place = if place < 0 { place + rank } else { place };
         usize::try_from(place.clamp(0, rank)).unwrap_or(0)

@@ -49,7 +49,7 @@ fn product(one: &[u64], other: &[u64]) -> Outcome<(Vec<u64>, u64)> {
 fn multiplied(
     call: &Call<'_, '_>,
     (one, other): (usize, usize),
-    shapes: (Vec<u64>, Vec<u64>),
+    shapes: &(Vec<u64>, Vec<u64>),
     data_type: DataType,
     weight_scales: Scales,
 ) -> Outcome<Given> {
@@ -99,7 +99,7 @@ pub(super) fn matmul(call: &Call<'_, '_>) -> Outcome<Given> {
         swapped(call.shape(1)?, is("transB")),
     );
     let scales = call.input(1)?.scales;
-    multiplied(call, (0, 1), shapes, call.data_type(0), scales)
+    multiplied(call, (0, 1), &shapes, call.data_type(0), scales)
 }
 
 pub(super) fn matmul_integer(call: &Call<'_, '_>) -> Outcome<Given> {
@@ -110,7 +110,7 @@ pub(super) fn matmul_integer(call: &Call<'_, '_>) -> Outcome<Given> {
         "MatMulIntegerToFloat" => (call.data_type(2), scales(call, 3, 5)),
         _ => (call.data_type(0), scales(call, 2, 3)),
     };
-    let mut given = multiplied(call, (0, 1), shapes, data_type, scale)?;
+    let mut given = multiplied(call, (0, 1), &shapes, data_type, scale)?;
     let bias = match name {
         "MatMulIntegerToFloat" => 6,
         "DynamicQuantizeMatMul" => 4,
@@ -134,7 +134,7 @@ pub(super) fn matmul_integer(call: &Call<'_, '_>) -> Outcome<Given> {
 pub(super) fn matmul_rounded(call: &Call<'_, '_>) -> Outcome<Given> {
     let shapes = (call.shape(0)?.to_vec(), call.shape(3)?.to_vec());
     let scale = scales(call, 4, 5);
-    let mut given = multiplied(call, (0, 3), shapes, call.data_type(7), scale)?;
+    let mut given = multiplied(call, (0, 3), &shapes, call.data_type(7), scale)?;
     given
         .uses
         .extend([1, 2, 4, 5, 6, 7].map(|input| (input, Use::Scale)));
@@ -205,7 +205,7 @@ pub(super) fn gemm(call: &Call<'_, '_>) -> Outcome<Given> {
     }
     let shapes = (swapped(one, is("transA")), swapped(other, is("transB")));
     let scales = call.input(1)?.scales;
-    let mut given = multiplied(call, (0, 1), shapes, call.data_type(0), scales)?;
+    let mut given = multiplied(call, (0, 1), &shapes, call.data_type(0), scales)?;
     given.uses.push((2, Use::Parameter));
     Ok(given)
 }
@@ -215,7 +215,7 @@ pub(super) fn gemm_rounded(call: &Call<'_, '_>) -> Outcome<Given> {
     let (one, other) = (call.shape(0)?, call.shape(3)?);
     let shapes = (swapped(one, is("transA")), swapped(other, is("transB")));
     let scale = scales(call, 4, 5);
-    let mut given = multiplied(call, (0, 3), shapes, call.data_type(5), scale)?;
+    let mut given = multiplied(call, (0, 3), &shapes, call.data_type(5), scale)?;
     given
         .uses
         .extend([1, 2, 4, 5, 7, 8].map(|at| (at, Use::Scale)));

@@ -19,7 +19,7 @@ fn parts(call: &Call<'_, '_>, from: &[u64]) -> Outcome<Vec<Part>> {
     };
     let axes = match call.listed("axes", 3)? {
         Some(axes) => axes,
-        None => (0..starts.len() as i64).collect(),
+        None => (0_i64..).take(starts.len()).collect(),
     };
     let steps = match call.find(4) {
         Some(_) => call.integers(4)?,
