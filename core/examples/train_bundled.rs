@@ -5,8 +5,8 @@
 //! assets/fetch-training-data.sh
 //! cargo run --release -p wattif-core --example train_bundled -- target/training-data
 //! ```
-//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, `gpt`, `gpt-students`, `figures`, or
-//! one student as `cnn-student-050`.
+//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, `gpt`, `gpt-students`, `lstm`,
+//! `lstm-students`, `figures`, or one student as `cnn-student-050`.
 //! The environment variable `WATTIF_STEPS=0.1` shortens every training to that fraction, to try the command out.
 
 #![expect(clippy::print_stdout, reason = "a command that reports to a terminal")]
@@ -24,8 +24,9 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use wattif_core::compress::distill::{Schedule, StudentRecord, Trained, TrainingProgress, train};
-use wattif_core::graph::Input;
-use wattif_core::model::{Architecture, CnnConfig, GptConfig, Model, ModelReference, Tensors};
+use wattif_core::model::{
+    Architecture, CnnConfig, GptConfig, Model, ModelReference, RnnConfig, Tensors,
+};
 
 use corpus::Corpus;
 
@@ -37,13 +38,13 @@ const SEED: u64 = 1;
 const TEMPERATURE: f64 = 2.0;
 /// Ratios of the shipped students, in percent.
 const CNN_LADDER: &[u32] = &[75, 50, 25, 10, 5];
-const GPT_LADDER: &[u32] = &[50, 25, 10, 5];
+const TEXT_LADDER: &[u32] = &[50, 25, 10, 5];
 /// Updates of the classifier, 128 images each (469 are one pass over the 60,000), and of each of its students.
 const CNN_STEPS: u32 = 469 * 8;
 const CNN_STUDENT_STEPS: u32 = 469 * 4;
-/// Updates of the language model, 1,024 bytes each, and of each of its students.
-const GPT_STEPS: u32 = 7000;
-const GPT_STUDENT_STEPS: u32 = 2000;
+/// Updates of a language model, 1,024 bytes each, and of each of its students.
+const TEXT_STEPS: u32 = 7000;
+const TEXT_STUDENT_STEPS: u32 = 2000;
 
 fn main() -> std::result::Result<(), String> {
     // On a thread of the pool, so that with one thread (RAYON_NUM_THREADS=1) no operation waits for another to wake.
@@ -72,8 +73,14 @@ fn run() -> Result<()> {
         (
             "gpt",
             Architecture::Gpt(GptConfig::bytes()),
-            GPT_STEPS,
-            GPT_STUDENT_STEPS,
+            TEXT_STEPS,
+            TEXT_STUDENT_STEPS,
+        ),
+        (
+            "lstm",
+            Architecture::Rnn(RnnConfig::bytes()),
+            TEXT_STEPS,
+            TEXT_STUDENT_STEPS,
         ),
     ] {
         let (file, ladder) = shipped(&architecture);
@@ -103,9 +110,10 @@ fn run() -> Result<()> {
 
 /// File name of a family's bundled model and the ratios of its students.
 fn shipped(architecture: &Architecture) -> (&'static str, &'static [u32]) {
-    match architecture.input() {
-        Input::Image(_) => ("fashion-cnn", CNN_LADDER),
-        Input::Tokens { .. } => ("tiny-gpt", GPT_LADDER),
+    match architecture {
+        Architecture::Rnn(_) => ("tiny-lstm", TEXT_LADDER),
+        Architecture::Gpt(_) => ("tiny-gpt", TEXT_LADDER),
+        _ => ("fashion-cnn", CNN_LADDER),
     }
 }
 

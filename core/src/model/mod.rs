@@ -26,10 +26,10 @@ pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
 pub use families::{
     BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, Feed, Form, Function,
-    GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, ResidualConfig, Scales, Stage,
-    Stem,
+    GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, ResidualConfig, RnnConfig,
+    Scales, Stage, Stem,
 };
-pub(crate) use families::{Published, recognise};
+pub(crate) use families::{Published, own_names, recognise};
 pub(crate) use names::known_by_shapes;
 pub use names::{named, search};
 

@@ -1,6 +1,7 @@
 //! The steps of a [`super::program::Program`]: each reads some buffers and writes one.
 
 mod experts;
+mod recurrent;
 mod text;
 
 use std::mem::take;
@@ -11,6 +12,7 @@ use super::program::{Frame, Layout, Plane};
 use super::rows;
 use crate::error::Result;
 pub(super) use experts::Experts;
+pub(super) use recurrent::Recurrent;
 pub(super) use text::{Attend, Rotate};
 
 /// One step.
@@ -49,6 +51,8 @@ pub(super) enum Step {
     MaxPool(Pool),
     /// The mean over the pixels of the first buffer, into the second.
     Mean(usize, usize),
+    /// A recurrent layer, position by position.
+    Recurrent(Recurrent),
 }
 
 /// A product of rows with a matrix.
@@ -199,6 +203,7 @@ impl Step {
             Self::Quantize(buffer, bits) => frame.quantize(layouts, *buffer, *bits),
             Self::MaxPool(pool) => pool.run(layouts, frame),
             Self::Mean(from, to) => mean(layouts, frame, *from, *to),
+            Self::Recurrent(layer) => return layer.run(layouts, frame),
         }
         Ok(())
     }

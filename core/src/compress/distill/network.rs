@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
 
-use super::ops::{Attention, BatchNormRelu, Convolution, LayerNorm, MaxPool, Mlp, Moments};
+use super::ops::{
+    Attention, BatchNormRelu, Convolution, LayerNorm, MaxPool, Mlp, Moments, Recurrent,
+};
 use crate::error::{Error, Result};
-use crate::model::{Architecture, BATCH_NORM_EPSILON, CnnConfig, GptConfig, LAYER_NORM_EPSILON};
+use crate::model::{
+    Architecture, BATCH_NORM_EPSILON, CnnConfig, GptConfig, LAYER_NORM_EPSILON, RnnConfig,
+};
 
 /// Share of a batch's statistics in the running ones.
 const MOMENTUM: f64 = 0.1;
@@ -25,6 +29,7 @@ pub(super) fn logits(
     match architecture {
         Architecture::Cnn(config) => cnn(config, variables, fixed, input),
         Architecture::Gpt(config) => gpt(config, variables, input),
+        Architecture::Rnn(config) => rnn(config, variables, input),
         _ => Err(Error::Compute(format!(
             "a {} cannot be trained here",
             architecture.family()
@@ -126,4 +131,23 @@ fn gpt(config: &GptConfig, variables: &Variables, tokens: &Tensor) -> Result<Ten
         x = (x + normed.apply_op3(fc, proj, Mlp::default())?)?;
     }
     linear(&norm(&x, "ln_f".to_owned())?, "head".to_owned())
+}
+
+/// Tokens `[n, t]` → `[n·t, vocabulary]`.
+fn rnn(config: &RnnConfig, variables: &Variables, tokens: &Tensor) -> Result<Tensor> {
+    let (_, t) = tokens.dims2()?;
+    let part = |name: &str, part: &str| get(variables, &format!("{name}.{part}"));
+    let linear = |x: &Tensor, name: &str| -> Result<Tensor> {
+        let product = x.matmul(&part(name, "weight")?.t()?)?;
+        Ok(product.broadcast_add(part(name, "bias")?)?)
+    };
+    let table = part(RnnConfig::EMBEDDING, "weight")?;
+    let mut x = table.index_select(&tokens.flatten_all()?, 0)?;
+    for layer in 0..config.layers {
+        let given = linear(&x, &config.input(layer))?;
+        let own = config.hidden(layer);
+        let step = Recurrent::new(config.cell, t);
+        x = given.apply_op3(part(&own, "weight")?, part(&own, "bias")?, step)?;
+    }
+    linear(&x, RnnConfig::HEAD)
 }

@@ -5,6 +5,7 @@ mod cnn;
 mod decoder;
 mod gpt;
 mod residual;
+mod rnn;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -14,6 +15,8 @@ pub(crate) use decoder::Published;
 pub use decoder::{DecoderConfig, Feed, Form, Function, Mixture, NormRule, Norms, Number, Scales};
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use residual::{Block, BlockKind, ResidualConfig, Stem};
+pub use rnn::RnnConfig;
+pub(crate) use rnn::own_names;
 
 use super::Architecture;
 use crate::graph::Graph;
@@ -46,6 +49,12 @@ pub(super) trait Family: Debug {
         Deviation::Linear(1.0)
     }
 
+    /// What a vector starts from, where that is not 1 for a scale and 0 for anything else.
+    fn start(&self, name: &str, len: usize) -> Option<Vec<f32>> {
+        let _ = (name, len);
+        None
+    }
+
     /// The same network as serving stacks know it, where they run its kind.
     fn served(&self) -> Option<Transformer> {
         None
@@ -72,10 +81,11 @@ pub(super) enum Deviation {
 type Recognise = fn(&BTreeMap<&str, &[usize]>) -> Option<(usize, Architecture)>;
 
 /// The families that are told by their tensors where no metadata say what a file holds.
-const RECOGNISED: [Recognise; 3] = [
+const RECOGNISED: [Recognise; 4] = [
     |tensors| named_like(Architecture::Cnn(CnnConfig::fashion()), tensors),
     |tensors| named_like(Architecture::Gpt(GptConfig::bytes()), tensors),
     ResidualConfig::recognise,
+    RnnConfig::recognise,
 ];
 
 /// The network that has most of these tensors.

@@ -49,6 +49,7 @@ impl PackedNetwork {
                 Step::Convolution(convolution) => {
                     of_factor(&convolution.weights).into_iter().collect()
                 }
+                Step::Recurrent(layer) => of_factor(&layer.weights).into_iter().collect(),
                 Step::Experts(experts) => experts.weights.iter().filter_map(of_factor).collect(),
                 _ => Vec::new(),
             }
