@@ -175,7 +175,7 @@ impl Recurrent {
             .saturating_mul(self.length)
     }
 
-    fn forward(&self, part: Forward<'_>, weights: &Matrix, bias: &[f32], units: usize) {
+    fn forward(&self, part: &mut Forward<'_>, weights: &Matrix, bias: &[f32], units: usize) {
         let (t, width) = (self.length, bias.len());
         let n = part.out.len() / (t * units);
         let mut state = vec![0f32; n * units];
@@ -206,7 +206,7 @@ impl Recurrent {
     }
 
     /// `weights` are transposed.
-    fn backward(&self, part: Backward<'_>, weights: &Matrix, units: usize) {
+    fn backward(&self, part: &mut Backward<'_>, weights: &Matrix, units: usize) {
         let (t, width) = (self.length, self.cell.gates() as usize * units);
         let n = part.outputs.len() / (t * units);
         let zeros = vec![0f32; units];
@@ -291,13 +291,13 @@ impl CustomOp3 for Recurrent {
             .zip(contents)
             .zip(out.par_chunks_mut(share * units))
             .for_each(|(((given, gates), contents), out)| {
-                let part = Forward {
+                let mut part = Forward {
                     given,
                     gates,
                     contents,
                     out,
                 };
-                self.forward(part, &weights, bias, units);
+                self.forward(&mut part, &weights, bias, units);
             });
         let _ = self.steps.set(steps);
         Ok((CpuStorage::F32(out), Shape::from((rows, units))))
@@ -333,7 +333,7 @@ impl CustomOp3 for Recurrent {
                 .zip(before.par_chunks_mut(narrow));
             read.zip(written).for_each(
                 |(((gates, contents), (outputs, slopes)), ((of_given, of_own), before))| {
-                    let part = Backward {
+                    let mut part = Backward {
                         gates,
                         contents,
                         outputs,
@@ -342,7 +342,7 @@ impl CustomOp3 for Recurrent {
                         of_own,
                         before,
                     };
-                    self.backward(part, &transposed, units);
+                    self.backward(&mut part, &transposed, units);
                 },
             );
         })?;
