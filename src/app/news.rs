@@ -40,7 +40,7 @@ impl App {
             Ok(preset) => {
                 let configuration = Configuration {
                     model: preset.model.reference.clone(),
-                    recipe: preset.recipe,
+                    recipe: preset.recipe.clone(),
                     scenario: preset.scenario.clone(),
                 };
                 let opened = OpenedPreset {
@@ -184,6 +184,7 @@ impl App {
     fn take(&mut self, ctx: &Context, update: Update) {
         match update {
             Update::Opened(_) => {}
+            Update::Looked(answer) => self.model.looking.take(answer),
             Update::Measured(measurement) => {
                 // The next try is that of the configuration in use; its surroundings are measured whatever it does.
                 if measurement.recipe.key() == self.session.configuration.recipe.key() {

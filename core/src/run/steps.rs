@@ -1,6 +1,7 @@
 //! The steps of a [`super::program::Program`]: each reads some buffers and writes one.
 
 mod experts;
+mod image;
 mod recurrent;
 mod text;
 
@@ -51,6 +52,12 @@ pub(super) enum Step {
     MaxPool(Pool),
     /// The mean over the pixels of the first buffer, into the second.
     Mean(usize, usize),
+    /// Every pixel of the first buffer twice along rows and columns, into the second.
+    Upsample(usize, usize),
+    /// The row in the first buffer as an image, into the second.
+    Unflatten(usize, usize),
+    /// The image in the first buffer as a row, into the second.
+    Flatten(usize, usize),
     /// A recurrent layer, position by position.
     Recurrent(Recurrent),
 }
@@ -138,6 +145,7 @@ pub(super) struct Norm {
 pub(super) enum Map {
     Gelu,
     Silu,
+    Sigmoid,
     Clamp(f32, f32),
     Times(f32),
     Cap(f32),
@@ -203,6 +211,9 @@ impl Step {
             Self::Quantize(buffer, bits) => frame.quantize(layouts, *buffer, *bits),
             Self::MaxPool(pool) => pool.run(layouts, frame),
             Self::Mean(from, to) => mean(layouts, frame, *from, *to),
+            Self::Upsample(from, to) => image::upsample(layouts, frame, *from, *to),
+            Self::Unflatten(from, to) => image::unflatten(layouts, frame, *from, *to),
+            Self::Flatten(from, to) => image::flatten(layouts, frame, *from, *to),
             Self::Recurrent(layer) => return layer.run(layouts, frame),
         }
         Ok(())
@@ -382,6 +393,7 @@ impl Map {
         match self {
             Self::Gelu => rows::gelu(numbers),
             Self::Silu => rows::silu(numbers),
+            Self::Sigmoid => rows::sigmoid(numbers),
             Self::Clamp(low, high) => rows::clamp(numbers, *low, *high),
             Self::Times(factor) => numbers.iter_mut().for_each(|number| *number *= factor),
             Self::Cap(cap) => rows::cap(numbers, *cap),

@@ -1,6 +1,7 @@
 //! Tests of training: gradients against finite differences, the training pass against inference, and whole trainings
 //! on tiny data.
 
+mod pictures;
 mod recurrent;
 
 use super::ops::{Attention, BatchNormRelu, Convolution, LayerNorm, MaxPool, Mlp};

@@ -3,9 +3,12 @@
 
 mod cnn;
 mod decoder;
+mod gan;
 mod gpt;
+mod pictures;
 mod residual;
 mod rnn;
+mod vae;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -13,10 +16,12 @@ use std::fmt::Debug;
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub(crate) use decoder::Published;
 pub use decoder::{DecoderConfig, Feed, Form, Function, Mixture, NormRule, Norms, Number, Scales};
+pub use gan::GanConfig;
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use residual::{Block, BlockKind, ResidualConfig, Stem};
 pub use rnn::RnnConfig;
 pub(crate) use rnn::own_names;
+pub use vae::VaeConfig;
 
 use super::Architecture;
 use crate::graph::Graph;
@@ -81,10 +86,12 @@ pub(super) enum Deviation {
 type Recognise = fn(&BTreeMap<&str, &[usize]>) -> Option<(usize, Architecture)>;
 
 /// The families that are told by their tensors where no metadata say what a file holds.
-const RECOGNISED: [Recognise; 4] = [
+const RECOGNISED: [Recognise; 6] = [
     |tensors| named_like(Architecture::Cnn(CnnConfig::fashion()), tensors),
     |tensors| named_like(Architecture::Gpt(GptConfig::bytes()), tensors),
     ResidualConfig::recognise,
+    VaeConfig::recognise,
+    GanConfig::recognise,
     RnnConfig::recognise,
 ];
 

@@ -11,7 +11,7 @@ mod image;
 mod recurrent;
 mod text;
 
-pub(super) use image::{BatchNormRelu, Convolution, MaxPool, Moments};
+pub(super) use image::{BatchNormRelu, Convolution, MaxPool, Moments, Upsample};
 pub(super) use recurrent::Recurrent;
 pub(super) use text::{Attention, LayerNorm, Mlp};
 
