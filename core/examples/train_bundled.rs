@@ -5,8 +5,8 @@
 //! assets/fetch-training-data.sh
 //! cargo run --release -p wattif-core --example train_bundled -- target/training-data
 //! ```
-//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, the same for `gpt`, `vae` and `gan`,
-//! `figures`, or one student as `cnn-student-050`.
+//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, the same for `gpt`, `lstm`, `vae` and
+//! `gan`, `figures`, or one student as `cnn-student-050`.
 //! The environment variable `WATTIF_STEPS=0.1` shortens every training to that fraction, to try the command out.
 
 #![expect(clippy::print_stdout, reason = "a command that reports to a terminal")]
@@ -27,7 +27,8 @@ use wattif_core::compress::distill::{
     Schedule, StudentRecord, Trained, TrainingProgress, train, train_generator,
 };
 use wattif_core::model::{
-    Architecture, CnnConfig, GanConfig, GptConfig, Model, ModelReference, Tensors, VaeConfig,
+    Architecture, CnnConfig, GanConfig, GptConfig, Model, ModelReference, RnnConfig, Tensors,
+    VaeConfig,
 };
 
 use corpus::Corpus;
@@ -53,7 +54,7 @@ struct Plan {
     ladder: &'static [u32],
 }
 
-fn plans() -> [Plan; 4] {
+fn plans() -> [Plan; 5] {
     [
         Plan {
             name: "cnn",
@@ -66,6 +67,13 @@ fn plans() -> [Plan; 4] {
             name: "gpt",
             file: "tiny-gpt",
             architecture: Architecture::Gpt(GptConfig::bytes()),
+            steps: (7000, 2000),
+            ladder: &[50, 25, 10, 5],
+        },
+        Plan {
+            name: "lstm",
+            file: "tiny-lstm",
+            architecture: Architecture::Rnn(RnnConfig::bytes()),
             steps: (7000, 2000),
             ladder: &[50, 25, 10, 5],
         },

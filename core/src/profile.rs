@@ -69,8 +69,8 @@ pub enum LayerKind {
     Elementwise,
     /// The two products of attention with the cache: multiplications without weights.
     Attention,
-    /// A matrix product with the new input and the layer's own last output, weights `[gates × units, in + units]`: one
-    /// token after another.
+    /// A matrix product with the layer's own last output, and perhaps with the new input in the same product, weights
+    /// `[gates × units, units]` or `[gates × units, in + units]`: one token after another.
     Recurrent,
 }
 
@@ -300,6 +300,12 @@ pub struct ModelProfile {
 }
 
 impl ModelProfile {
+    /// Whether a layer needs its own last output, so that the tokens of a text come one after another.
+    pub(crate) fn is_recurrent(&self) -> bool {
+        let mut layers = self.layers.iter();
+        layers.any(|l| l.layer.kind == LayerKind::Recurrent)
+    }
+
     /// All parameters, compressible or not.
     pub fn parameters(&self) -> u64 {
         self.layers

@@ -103,19 +103,23 @@ fn accuracy(
 
 /// Mean code length in contexts that do not overlap.
 fn bits_per_byte(architecture: &Architecture, tensors: &Tensors, text: &[u8]) -> Result<f64> {
-    let Architecture::Gpt(config) = architecture else {
+    let Input::Tokens {
+        context: length, ..
+    } = architecture.input()
+    else {
         return Err("no language model".into());
     };
+    let length = usize::try_from(length)?;
     let (mut nats, mut n) = (0.0, 0);
-    for context in text.windows(config.context + 1).step_by(config.context) {
+    for context in text.windows(length + 1).step_by(length) {
         let bytes: Vec<u32> = context.iter().map(|&byte| u32::from(byte)).collect();
-        let (input, next) = (&bytes[..config.context], &bytes[1..]);
-        let input = Tensor::from_slice(input, (1, config.context), &Device::Cpu)?;
+        let (input, next) = (&bytes[..length], &bytes[1..]);
+        let input = Tensor::from_slice(input, (1, length), &Device::Cpu)?;
         let logits = architecture.forward(tensors, &input, 32)?.squeeze(0)?;
-        let next = Tensor::from_slice(next, config.context, &Device::Cpu)?;
+        let next = Tensor::from_slice(next, length, &Device::Cpu)?;
         let loss = candle_nn::loss::cross_entropy(&logits, &next)?;
-        nats += f64::from(loss.to_scalar::<f32>()?) * config.context as f64;
-        n += config.context;
+        nats += f64::from(loss.to_scalar::<f32>()?) * length as f64;
+        n += length;
     }
     Ok(nats / n as f64 / std::f64::consts::LN_2)
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::packed::{PackedTiming, packed_speeds};
 use crate::engine;
 use crate::error::Result;
-use crate::graph::Input;
+use crate::graph::{Input, Op};
 use crate::hardware::{
     self, Calibration, Cost, HardwareTarget, PackedCalibration, Request, identity, this_machine,
 };
@@ -376,7 +376,12 @@ pub(super) fn sample_input(architecture: &Architecture, samples: usize) -> Resul
 /// # Errors
 /// The device cannot run the model.
 pub fn predicted_speed(model: &Model, batch: u32, target: &HardwareTarget) -> Result<Range<f64>> {
+    let graph = model.architecture.graph();
+    let mut nodes = graph.nodes.iter();
+    let recurrent = nodes.any(|node| matches!(node.op, Op::Recurrent { .. }));
     let batch = match model.architecture.input() {
+        // The positions of a text come one after another, those of several texts together.
+        Input::Tokens { context, .. } if recurrent => (batch / context.max(1)).max(1),
         Input::Tokens { context, .. } => context,
         Input::Image(_) | Input::Noise { .. } => batch,
     };

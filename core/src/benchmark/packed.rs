@@ -399,7 +399,11 @@ fn predicted(
     let reading = matches!(work, Work::Read { .. });
     let scenario = Scenario {
         hardware: target.id.clone(),
-        batch: work.batch(),
+        batch: match reading && profile.is_recurrent() {
+            // The positions of a text come one after another.
+            true => 1,
+            false => work.batch(),
+        },
         context: match work {
             Work::Classify { .. } => Scenario::default().context,
             Work::Write { context, .. } => context.max(1),

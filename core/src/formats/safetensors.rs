@@ -13,7 +13,7 @@ use safetensors::Dtype;
 use serde::Deserialize;
 
 use crate::compress;
-use crate::model::{Architecture, StoredFormat, Tensors, admit, recognise};
+use crate::model::{Architecture, StoredFormat, Tensors, admit, own_names, recognise};
 use crate::recipe::Recipe;
 use crate::unique;
 
@@ -109,7 +109,17 @@ pub(crate) struct Listing {
 
 /// Reads the header of a file of `len` bytes.
 pub(super) fn list(file: &mut impl Read, len: u64) -> Result<Listing> {
-    let header = read_header(file, len)?;
+    let mut header = read_header(file, len)?;
+    let listed: Vec<Listed> = header
+        .tensors
+        .iter()
+        .map(|(name, entry)| Listed {
+            name: name.clone(),
+            dtype: entry.dtype,
+            shape: entry.shape.clone(),
+        })
+        .collect();
+    rename(&mut header);
     let ours = [Architecture::METADATA_KEY, compress::CHECKSUM_KEY]
         .iter()
         .any(|key| header.metadata.contains_key(*key));
@@ -123,16 +133,29 @@ pub(super) fn list(file: &mut impl Read, len: u64) -> Result<Listing> {
                 .collect();
             architecture.mismatch_of_shapes(&shapes).is_none()
         });
-    let tensors = header
+    Ok(Listing {
+        tensors: listed,
+        runs,
+    })
+}
+
+/// Gives tensors of another program the names that they have here, where their names and shapes tell what they are.
+fn rename(header: &mut Header) {
+    if header.metadata.contains_key(Architecture::METADATA_KEY) {
+        return;
+    }
+    let shapes = header
         .tensors
-        .into_iter()
-        .map(|(name, entry)| Listed {
-            name,
-            dtype: entry.dtype,
-            shape: entry.shape,
-        })
+        .iter()
+        .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
         .collect();
-    Ok(Listing { tensors, runs })
+    let Some(names) = own_names(&shapes) else {
+        return;
+    };
+    let tensors = std::mem::take(&mut header.tensors).into_iter();
+    header.tensors = tensors
+        .map(|(name, entry)| (names.get(&name).cloned().unwrap_or(name), entry))
+        .collect();
 }
 
 /// Reads a model of `len` bytes from the beginning of a file.
@@ -152,6 +175,7 @@ pub(super) fn read(file: &mut (impl Read + Seek), len: u64) -> Result<Contents> 
         return unpack(file, header);
     }
     header.tensors.retain(|name, _| !name.ends_with(IGNORED));
+    rename(&mut header);
     let architecture = architecture(&header)?;
     let shapes = header
         .tensors

@@ -334,6 +334,7 @@ fn a_saved_model_opens_as_it_was() {
         (small(), true),
         (Architecture::Cnn(CnnConfig::fashion()), false),
         (Architecture::Gpt(crate::model::GptConfig::bytes()), false),
+        (Architecture::Rnn(crate::model::RnnConfig::bytes()), false),
     ] {
         let mut parts = Parts::of(&architecture, with_architecture);
         // As PyTorch saves it.

@@ -19,7 +19,8 @@ pub use language::{AttentionLayers, ExpertLayers, Language};
 pub use listed::Listed;
 pub use node::{Node, Role, Value};
 pub use op::{
-    Activation, Attention, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores, Sized, Window,
+    Activation, Attention, Cell, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores, Sized,
+    Window,
 };
 
 use crate::profile::{Layer, Unit};
@@ -162,6 +163,9 @@ impl Graph {
                     repeat * NUMBER * f64::from(attention.cached) * seen
                 }
                 Op::State { numbers, .. } => repeat * 2.0 * NUMBER * f64::from(numbers),
+                Op::Recurrent { cell, units } => {
+                    repeat * 2.0 * NUMBER * f64::from(cell.kept()) * f64::from(units)
+                }
                 _ => 0.0,
             }
         };

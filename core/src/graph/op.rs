@@ -1,5 +1,7 @@
 //! The closed list of operations. Counting matches it once, in `work`; nothing else needs to.
 
+use serde::{Deserialize, Serialize};
+
 use crate::profile::LayerKind;
 
 /// A tensor of activations: channels, rows, columns.
@@ -151,9 +153,23 @@ pub enum Op {
     },
     /// A part of which only the size and the work are known.
     Sized(Sized),
+    /// The steps of a recurrent layer over a text, one after another, weights `[gates × units, units]` and as many biases as
+    /// rows. It reads what the gates are given by the layer's input, `[gates × units]` numbers of every position, and
+    /// multiplies its own last output.
+    Recurrent {
+        /// How a step goes.
+        cell: Cell,
+        /// Units, as many as the numbers that it writes.
+        units: u32,
+    },
 }
 
 impl Op {
+    /// Whether what it gives for a position depends on the positions before it.
+    pub const fn looks_back(&self) -> bool {
+        matches!(self, Self::Attention(_) | Self::Recurrent { .. })
+    }
+
     /// The same with channels, units and widths scaled by a factor; what is counted only scales with its square.
     pub(super) fn narrower(&self, factor: f64) -> Self {
         // At least one, and no larger than before.
@@ -345,6 +361,36 @@ pub enum Activation {
     Silu,
     /// The logistic function, `1 / (1 + exp(-x))`.
     Sigmoid,
+}
+
+/// How a recurrent layer goes on from one position to the next. Gates lie one below the other as PyTorch has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cell {
+    /// A long short-term memory (Hochreiter and Schmidhuber 1997, with a forget gate): input gate, forget gate, new content
+    /// and output gate.
+    Lstm,
+    /// A gated recurrent unit (Cho et al. 2014, <https://arxiv.org/abs/1406.1078>), the reset gate after the product: reset
+    /// gate, update gate and new content.
+    Gru,
+}
+
+impl Cell {
+    /// Gates of a unit, the new content included.
+    pub const fn gates(self) -> u32 {
+        match self {
+            Self::Lstm => 4,
+            Self::Gru => 3,
+        }
+    }
+
+    /// Numbers that a unit keeps from one position to the next: its output, and the content of a memory.
+    pub const fn kept(self) -> u32 {
+        match self {
+            Self::Lstm => 2,
+            Self::Gru => 1,
+        }
+    }
 }
 
 /// Attention of one layer: what every query meets, and what is kept of every position.

@@ -6,8 +6,8 @@ use super::{Graph, Op, Value};
 
 impl Graph {
     /// The nodes in parts that follow each other: of all results of a part only the last is read after it. They end at
-    /// tables and at the sums of residual connections, so that a block of a language model is one part or more, and what
-    /// comes after the last block one of its own. A single part, where there is no such place.
+    /// tables, at recurrent layers and at the sums of residual connections, so that a block of a language model is one part or
+    /// more, and what comes after the last block one of its own. A single part, where there is no such place.
     pub fn segments(&self) -> Vec<Range<usize>> {
         let mut last_reader = vec![0; self.nodes.len()];
         let mut input_read_until = 0;
@@ -23,7 +23,10 @@ impl Graph {
         for (i, node) in self.nodes.iter().enumerate() {
             // All results before this one are read here or earlier.
             let alone = open_until <= i;
-            let place = matches!(node.op, Op::Add | Op::Embedding { .. });
+            let place = matches!(
+                node.op,
+                Op::Add | Op::Embedding { .. } | Op::Recurrent { .. }
+            );
             if alone && place && i + 1 < self.nodes.len() {
                 segments.push(start..i + 1);
                 start = i + 1;

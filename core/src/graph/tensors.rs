@@ -55,6 +55,9 @@ fn parts(node: &Node) -> Option<(Vec<usize>, &'static [&'static str])> {
             (shape.map(size).to_vec(), biased(conv.bias))
         }
         Op::Embedding { rows, width } => (vec![size(*rows), size(*width)], &[]),
+        Op::Recurrent { cell, units } => {
+            (vec![size(cell.gates() * units), size(*units)], biased(true))
+        }
         Op::Norm {
             width, parameters, ..
         } if *parameters > 0 => (vec![size(*width)], biased(*parameters > 1)),

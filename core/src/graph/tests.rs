@@ -25,6 +25,29 @@ fn a_long_short_term_memory_has_four_gates_over_its_input_and_its_own_last_outpu
     assert_eq!(graph.parameters(), 4 * 5 * (3 + 5) + 4 * 5);
 }
 
+/// As the parameters of PyTorch's `nn.LSTM` and `nn.GRU` without the matrices of their input.
+#[test]
+fn a_recurrent_layer_multiplies_its_own_output_by_its_gates() {
+    for (cell, gates, kept) in [(Cell::Lstm, 4, 2.0), (Cell::Gru, 3, 1.0)] {
+        let graph = Graph {
+            unit: Unit::Token,
+            ..graph(Op::Recurrent { cell, units: 5 })
+        };
+        let layer = &graph.layers()[0];
+        assert_eq!(layer.shape, [gates * 5, 5]);
+        assert_eq!(layer.other_parameters, gates as u64 * 5);
+        assert_eq!(layer.macs, (gates * 25) as f64);
+        assert_eq!(layer.inputs, (gates * 5) as f64);
+        assert_eq!(layer.kind, crate::profile::LayerKind::Recurrent);
+        // Of 32 bits, whatever the context.
+        assert_eq!(graph.kept_bytes(100.0), 4.0 * 5.0 * kept);
+        let tensors = graph.tensors();
+        let names = tensors.iter().map(|(name, _)| name.as_str());
+        assert!(names.eq(["node.weight", "node.bias"]));
+        assert_eq!(tensors[1].1, [gates * 5]);
+    }
+}
+
 /// Two nodes that each stand for one block, or one that stands for both.
 #[test]
 fn equal_layers_count_the_same_together_and_apart() {
@@ -57,6 +80,10 @@ fn equal_layers_count_the_same_together_and_apart() {
             inputs: 3,
             units: 5,
             steps: 1,
+        },
+        Op::Recurrent {
+            cell: Cell::Gru,
+            units: 5,
         },
     ];
     for op in ops {
@@ -159,6 +186,14 @@ fn kept_and_read_are_told_apart() {
             Op::State {
                 numbers: 50,
                 parameters: 0,
+            },
+            200.0,
+            100.0,
+        ),
+        (
+            Op::Recurrent {
+                cell: Cell::Lstm,
+                units: 25,
             },
             200.0,
             100.0,

@@ -66,7 +66,7 @@ pub(super) fn layer(node: &Node, graph: &Graph) -> Layer {
             kept: match node.op {
                 Op::Attention(attention) if attention.earlier => Kept::Earlier,
                 Op::Attention(attention) if attention.picked => Kept::Picked,
-                Op::State { .. } => Kept::State,
+                Op::State { .. } | Op::Recurrent { .. } => Kept::State,
                 _ => Kept::Read,
             },
             added: node.added,
@@ -174,6 +174,19 @@ fn count(op: &Op, graph: &Graph) -> Counted {
             }
         }
         Op::Sized(sized) => of_size(&sized, positions),
+        Op::Recurrent { cell, units } => {
+            let kept = f64::from(cell.kept()) * f64::from(units);
+            let gates = f64::from(cell.gates()) * f64::from(units);
+            Counted {
+                kind: LayerKind::Recurrent,
+                other_parameters: u64::from(cell.gates()) * u64::from(units),
+                // What the gates are given; its own last output is part of what it keeps.
+                inputs: gates * positions,
+                outputs: f64::from(units) * positions,
+                cache: state_cache(kept, positions),
+                ..product(gates, f64::from(units), positions)
+            }
+        }
     }
 }
 
@@ -260,14 +273,21 @@ pub(super) const STATE_MACS: f64 = 3.0;
 
 /// A state is read and written for every position; of a text that is read at once it stays on the chip.
 fn state(numbers: f64, parameters: u64, positions: f64) -> Counted {
-    let kept = STATE_NUMBERS * numbers;
     Counted {
         kind: LayerKind::Attention,
         other_parameters: parameters,
         macs: STATE_MACS * numbers * positions,
-        // Read and written.
-        cache: if positions > 1.0 { 0.0 } else { 2.0 * kept },
+        cache: state_cache(numbers, positions),
         ..folded(0)
+    }
+}
+
+/// Numbers of the cache that a state counts as: it is read and written.
+fn state_cache(numbers: f64, positions: f64) -> f64 {
+    if positions > 1.0 {
+        0.0
+    } else {
+        2.0 * STATE_NUMBERS * numbers
     }
 }
 

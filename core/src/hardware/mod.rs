@@ -42,7 +42,7 @@ pub use this_cpu::identity;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::profile::{LayerKind, ModelProfile, Unit};
+use crate::profile::{ModelProfile, Unit};
 use crate::scenario::Scenario;
 use crate::serving::{self, Era, Fit, Folding};
 use crate::software::{self, Runtime};
@@ -262,7 +262,7 @@ impl HardwareTarget {
             return Ok(cost);
         }
         // The layers of recurrent networks need their own last result: prompts are read like answers are written.
-        if request.first(LayerKind::Recurrent).is_some() {
+        if request.profile.is_recurrent() {
             let read = cost.clone();
             return Ok(cost.with_prompts(&read, prompts, request.scenario.batch, 1));
         }

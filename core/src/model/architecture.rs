@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Tensors;
 use super::families::{
-    CnnConfig, DecoderConfig, Deviation, Family, GanConfig, GptConfig, ResidualConfig, Sizes,
-    VaeConfig,
+    CnnConfig, DecoderConfig, Deviation, Family, GanConfig, GptConfig, ResidualConfig, RnnConfig,
+    Sizes, VaeConfig,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -34,6 +34,8 @@ pub enum Architecture {
     Vae(VaeConfig),
     /// A generator of images, trained against another network.
     Gan(GanConfig),
+    /// A recurrent language model.
+    Rnn(RnnConfig),
 }
 
 impl Architecture {
@@ -49,6 +51,7 @@ impl Architecture {
             Self::Residual(config) => config,
             Self::Vae(config) => config,
             Self::Gan(config) => config,
+            Self::Rnn(config) => config,
         }
     }
 
@@ -207,8 +210,10 @@ impl Architecture {
                 Some(deviation) => (0..len)
                     .map(|_| (standard_normal(&mut rng) * deviation) as f32)
                     .collect(),
-                None if name.ends_with("weight") || name.ends_with("running_var") => vec![1.0; len],
-                None => vec![0.0; len],
+                None => self.inner().start(&name, len).unwrap_or_else(|| {
+                    let one = name.ends_with("weight") || name.ends_with("running_var");
+                    vec![f32::from(one); len]
+                }),
             };
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
         }
@@ -282,10 +287,11 @@ mod tests {
     use super::*;
     use crate::model::{BATCH_NORM_EPSILON, Model, ModelReference, tensors_hash};
 
-    fn both() -> [Architecture; 2] {
+    fn all() -> [Architecture; 3] {
         [
             Architecture::Cnn(CnnConfig::fashion()),
             Architecture::Gpt(GptConfig::bytes()),
+            Architecture::Rnn(RnnConfig::bytes()),
         ]
     }
 
@@ -304,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_layers_hold_exactly_the_tensors() {
-        for architecture in both() {
+        for architecture in all() {
             for ratio in [1.0, 0.3] {
                 let (architecture, _) = architecture.student(ratio);
                 let layers = architecture.layers();
@@ -325,17 +331,18 @@ mod tests {
 
     #[test]
     fn the_bundled_shapes_are_as_documented() {
-        let [cnn, gpt] = both();
+        let [cnn, gpt, rnn] = all();
         let weights: u64 = cnn.layers().iter().map(Layer::weights).sum();
         assert_eq!(weights, 98_192);
         assert_eq!((cnn.parameters(), gpt.parameters()), (99_162, 505_536));
+        assert_eq!(rnn.parameters(), 411_904);
         let macs: f64 = cnn.layers().iter().map(|layer| layer.macs).sum();
         assert!((5.4e6..6e6).contains(&macs), "{macs}");
     }
 
     #[test]
     fn forward_gives_finite_logits_of_the_promised_shape() {
-        for architecture in both() {
+        for architecture in all() {
             let tensors = architecture.initial_tensors(1).unwrap();
             let x = input(&architecture);
             for bits in [32, 16, 8, 2] {
@@ -384,11 +391,14 @@ mod tests {
 
     #[test]
     fn a_token_does_not_see_the_ones_after_it() {
+        all()[1..].iter().for_each(sees_nothing_after_it);
+    }
+
+    fn sees_nothing_after_it(architecture: &Architecture) {
         /// The same sums in the same order but for the length of the masked rows.
         const TOLERANCE: f32 = 1e-4;
-        let architecture = Architecture::Gpt(GptConfig::bytes());
         let tensors = architecture.initial_tensors(3).unwrap();
-        let x = input(&architecture);
+        let x = input(architecture);
         let long = architecture.forward(&tensors, &x, 32).unwrap();
         let short = x.narrow(1, 0, 7).unwrap().contiguous().unwrap();
         let short = architecture.forward(&tensors, &short, 32).unwrap();
@@ -424,7 +434,7 @@ mod tests {
     fn a_student_has_the_wanted_share_of_parameters() {
         /// Whole channels cannot hit every count; relative to the student.
         const TOLERANCE: f64 = 0.03;
-        for architecture in both() {
+        for architecture in all() {
             for percent in 5..100 {
                 let ratio = f64::from(percent) / 100.0;
                 let (student, what) = architecture.student(ratio);
@@ -477,7 +487,7 @@ mod tests {
 
     #[test]
     fn an_architecture_survives_json() {
-        for architecture in both() {
+        for architecture in all() {
             let text = serde_json::to_string(&architecture).unwrap();
             assert_eq!(
                 serde_json::from_str::<Architecture>(&text).unwrap(),

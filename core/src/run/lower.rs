@@ -98,7 +98,7 @@ pub(super) fn segment(
         tail: graph
             .nodes
             .iter()
-            .rposition(|node| matches!(node.op, Op::Attention(_)))
+            .rposition(|node| node.op.looks_back())
             .map_or(usize::MAX, |last| last + 1),
     };
     let image = match input {
@@ -434,6 +434,7 @@ impl Lowering<'_> {
                 self.release(from);
             }
             Op::Attention(attention) => self.attention(i, node, attention)?,
+            Op::Recurrent { cell, units } => self.recurrent(i, node, *cell, size(*units))?,
             _ => return refuse(node, "is of a kind that cannot be run"),
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 /// Weights `[outputs, inputs]`, laid out for [`Product`].
 #[derive(Debug, Clone, Default)]
-pub(super) struct Matrix {
+pub(crate) struct Matrix {
     outputs: usize,
     inputs: usize,
     /// Numbers per vector of this machine.
@@ -26,7 +26,7 @@ pub(super) struct Matrix {
 
 impl Matrix {
     /// Lays out `[outputs, inputs]`.
-    pub(super) fn new(outputs: usize, inputs: usize, weights: &[f32]) -> Self {
+    pub(crate) fn new(outputs: usize, inputs: usize, weights: &[f32]) -> Self {
         let mut matrix = Self::default();
         matrix.fill(outputs, inputs, weights, inputs, 1);
         matrix
@@ -93,7 +93,7 @@ impl Matrix {
 
     /// Lays out other weights in the same memory: the one of output o and input i is `weights[o · by_output + i ·
     /// by_input]`.
-    pub(super) fn fill(
+    pub(crate) fn fill(
         &mut self,
         outputs: usize,
         inputs: usize,
@@ -220,7 +220,7 @@ pub(super) enum Finish<'a> {
 
 /// `out[row, o] = Σ_i rows[row, i] · weights[o, i]`.
 #[derive(Debug)]
-pub(super) struct Product<'a> {
+pub(crate) struct Product<'a> {
     /// What the rows are in.
     pub(super) values: &'a [f32],
     pub(super) rows: Rows,
@@ -239,7 +239,7 @@ pub(super) struct Product<'a> {
 
 impl<'a> Product<'a> {
     /// A product of `count` rows that lie one after another, whole, into the same kind of rows.
-    pub(super) fn new(
+    pub(crate) fn new(
         values: &'a [f32],
         count: usize,
         weights: &'a Matrix,
@@ -259,7 +259,7 @@ impl<'a> Product<'a> {
         }
     }
 
-    pub(super) fn run(self) {
+    pub(crate) fn run(self) {
         Arch::new().dispatch(self);
     }
 }

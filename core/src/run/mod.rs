@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+pub(crate) use matrix::{Matrix, Product};
 pub use packed::PackedFormat;
 pub(crate) use packed::{PackedMatrix, PackedNetwork};
 pub(crate) use predictions::Prediction;
@@ -35,7 +36,6 @@ pub(crate) use streamed::{Head, Hidden, Stream, Texts};
 pub(crate) use weights::{MatrixRows, OfSource, Weights};
 
 use self::lower::{Held, Widths};
-use self::matrix::{Matrix, Product};
 use self::program::{Frame, Program};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -44,6 +44,9 @@ use crate::weights::BlockTensor;
 
 /// Images that a core takes at least at a time.
 const GRAIN: usize = 8;
+
+/// Texts that a core takes at most at a time through recurrent layers.
+const TOGETHER: usize = 8;
 
 /// A network ready to run: all of it, or up to where it draws a sample, and what comes after that.
 #[derive(Debug)]
@@ -200,6 +203,10 @@ impl Network {
     fn texts(&self, tokens: &[u32], t: usize, last: usize) -> Result<Vec<f32>> {
         let outputs = self.outputs();
         let mut all = vec![0.0; tokens.len() / t * last * outputs];
+        if self.0.is_recurrent() {
+            self.texts_together(tokens, t, last, &mut all)?;
+            return Ok(all);
+        }
         tokens
             .par_chunks_exact(t)
             .zip(all.par_chunks_exact_mut(last * outputs))
@@ -213,6 +220,31 @@ impl Network {
                 },
             )?;
         Ok(all)
+    }
+
+    /// The same into `all`, several texts at a time on each core: a recurrent layer takes one position after another, and then
+    /// reads its weights once for all of them.
+    fn texts_together(&self, tokens: &[u32], t: usize, last: usize, all: &mut [f32]) -> Result<()> {
+        let outputs = self.outputs();
+        let together = (tokens.len() / t)
+            .div_ceil(rayon::current_num_threads())
+            .clamp(1, TOGETHER);
+        tokens
+            .par_chunks(t * together)
+            .zip(all.par_chunks_mut((together * last * outputs).max(1)))
+            .try_for_each(|(tokens, all)| {
+                let mut frame = self.0.frame(tokens.len() / t);
+                let take = &mut |first: usize, some: &[f32]| {
+                    for (row, logits) in (first..).zip(some.chunks_exact(outputs)) {
+                        let (text, position) = (row / t, row % t);
+                        if let Some(wanted) = (position + last).checked_sub(t) {
+                            let at = (text * last + wanted) * outputs;
+                            all[at..][..outputs].copy_from_slice(logits);
+                        }
+                    }
+                };
+                self.0.read(&mut frame, tokens, tokens.len(), take)
+            })
     }
 
     /// What it is given.

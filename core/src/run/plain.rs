@@ -2,6 +2,7 @@
 
 mod graph;
 mod pictures;
+mod recurrent;
 
 use candle_core::{D, DType, Device, Tensor};
 
@@ -31,6 +32,7 @@ pub(super) fn forward(
         Architecture::Residual(config) => residual(config, tensors, input, activation_bits),
         Architecture::Vae(config) => pictures::vae(config, tensors, input, activation_bits),
         Architecture::Gan(config) => pictures::gan(config, tensors, input, activation_bits),
+        Architecture::Rnn(config) => recurrent::logits(config, tensors, input, activation_bits),
     }
 }
 

@@ -26,11 +26,11 @@ pub(super) struct Program {
     pub(super) given: Option<usize>,
     pub(super) layouts: Vec<Layout>,
     pub(super) steps: Vec<Step>,
-    /// The first step after the last attention: from there on a row does not depend on others.
+    /// The first step after the last that looks back: from there on a row does not depend on others.
     pub(super) last: usize,
     /// The buffer of the results.
     pub(super) output: usize,
-    /// How many attentions there are.
+    /// How many steps keep something of a text: attentions and recurrent layers.
     pub(super) attentions: usize,
 }
 
@@ -139,12 +139,12 @@ pub(super) struct Frame {
     pub(super) from: usize,
     /// The rows of this call that steps run for.
     pub(super) rows: Range<usize>,
-    /// What every attention keeps of each text.
+    /// What every attention and every recurrent layer keeps of each text.
     pub(super) caches: Vec<Vec<Cache>>,
     pub(super) attention: Attention,
 }
 
-/// Keys and values of a text, a row for every token.
+/// Keys and values of a text, a row for every token; of a recurrent layer its outputs and the contents of its memory.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cache {
     pub(super) keys: Vec<f32>,
@@ -304,6 +304,12 @@ impl Program {
         let (width, range) = (layout.width(), frame.range(layout));
         let rows = frame.rows.start * width..frame.rows.end * width;
         frame.buffers[buffer][range].copy_from_slice(&given[rows]);
+    }
+
+    /// Whether a step goes on from its own last result.
+    pub(super) fn is_recurrent(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::Recurrent(_)))
     }
 
     /// Vocabulary and context.

@@ -269,6 +269,53 @@ vectorized! {
     }
 }
 
+/// Parts of a row, as long as each other.
+#[inline(always)]
+fn split<const N: usize>(row: &[f32], width: usize) -> [&[f32]; N] {
+    std::array::from_fn(|part| &row[part * width..][..width])
+}
+
+#[inline(always)]
+fn logistic(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    2.0 * logistic(2.0 * x) - 1.0
+}
+
+vectorized! {
+    /// A step of a long short-term memory: what its gates are given and what comes of its last output; its content and its
+    /// output become the next ones.
+    fn lstm<'a>(given: &'a [f32], own: &'a [f32], content: &'a mut [f32], output: &'a mut [f32]) {
+        let units = content.len();
+        let (given, own) = (split::<4>(given, units), split::<4>(own, units));
+        let output = &mut output[..units];
+        for unit in 0..units {
+            let gate = |gate: usize| given[gate][unit] + own[gate][unit];
+            let new = logistic(gate(0)) * tanh(gate(2));
+            let kept = logistic(gate(1)) * content[unit] + new;
+            content[unit] = kept;
+            output[unit] = logistic(gate(3)) * tanh(kept);
+        }
+    }
+}
+
+vectorized! {
+    /// A step of a gated recurrent unit, as [`lstm`]; it has no content but its output.
+    fn gru<'a>(given: &'a [f32], own: &'a [f32], output: &'a mut [f32]) {
+        let units = output.len();
+        let (given, own) = (split::<3>(given, units), split::<3>(own, units));
+        for unit in 0..units {
+            let gate = |gate: usize| logistic(given[gate][unit] + own[gate][unit]);
+            let new = tanh(given[2][unit] + gate(0) * own[2][unit]);
+            let stays = gate(1);
+            output[unit] = (1.0 - stays) * new + stays * output[unit];
+        }
+    }
+}
+
 /// Rounds each row of `width` activations in place as [`super::super::Architecture::forward`] says; 32 bits change
 /// nothing.
 pub(super) fn quantize(values: &mut [f32], width: usize, bits: u8) {

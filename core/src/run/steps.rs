@@ -2,6 +2,7 @@
 
 mod experts;
 mod image;
+mod recurrent;
 mod text;
 
 use std::mem::take;
@@ -12,6 +13,7 @@ use super::program::{Frame, Layout, Plane};
 use super::rows;
 use crate::error::Result;
 pub(super) use experts::Experts;
+pub(super) use recurrent::Recurrent;
 pub(super) use text::{Attend, Rotate};
 
 /// One step.
@@ -56,6 +58,8 @@ pub(super) enum Step {
     Unflatten(usize, usize),
     /// The image in the first buffer as a row, into the second.
     Flatten(usize, usize),
+    /// A recurrent layer, position by position.
+    Recurrent(Recurrent),
 }
 
 /// A product of rows with a matrix.
@@ -210,6 +214,7 @@ impl Step {
             Self::Upsample(from, to) => image::upsample(layouts, frame, *from, *to),
             Self::Unflatten(from, to) => image::unflatten(layouts, frame, *from, *to),
             Self::Flatten(from, to) => image::flatten(layouts, frame, *from, *to),
+            Self::Recurrent(layer) => return layer.run(layouts, frame),
         }
         Ok(())
     }

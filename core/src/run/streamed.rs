@@ -58,7 +58,7 @@ impl<'a> Stream<'a> {
         let segments = graph.segments();
         let attends = |range: &Range<usize>| {
             let mut nodes = graph.nodes[range.clone()].iter();
-            nodes.any(|node| matches!(node.op, Op::Attention(_)))
+            nodes.any(|node| node.op.looks_back())
         };
         if segments.len() < 2 || segments.last().is_some_and(attends) {
             return Err(Error::Compute(
@@ -92,7 +92,7 @@ impl<'a> Stream<'a> {
             each: texts.length,
             rows: Vec::new(),
         };
-        let attends = |node: &Node| matches!(node.op, Op::Attention(_));
+        let attends = |node: &Node| node.op.looks_back();
         let last_attention = self.graph.nodes.iter().rposition(attends);
         for (i, segment) in self.segments[..self.segments.len() - 1].iter().enumerate() {
             before(i, self.segments.len())?;
@@ -231,7 +231,8 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Architecture, GptConfig, Tensors};
+    use crate::graph::Cell;
+    use crate::model::{Architecture, GptConfig, RnnConfig, Tensors};
     use crate::run::Network;
     use candle_core::{Device, Tensor};
 
@@ -250,12 +251,28 @@ mod tests {
     #[test]
     fn part_by_part_gives_the_same_as_all_at_once() {
         let (architecture, tensors) = network();
+        the_same(&architecture, &tensors);
+        for cell in [Cell::Lstm, Cell::Gru] {
+            let architecture = Architecture::Rnn(RnnConfig {
+                context: 48,
+                width: 8,
+                units: 20,
+                layers: 2,
+                cell,
+                ..RnnConfig::bytes()
+            });
+            let tensors = architecture.initial_tensors(4).unwrap();
+            the_same(&architecture, &tensors);
+        }
+    }
+
+    fn the_same(architecture: &Architecture, tensors: &Tensors) {
         let graph = architecture.graph();
         let (n, length) = (3, 40);
         let tokens: Vec<u32> = (0..n * length).map(|i| (i * 37 % 256) as u32).collect();
         let input = Tensor::from_vec(tokens.clone(), (3, 40), &Device::Cpu).unwrap();
         for (last, bits) in [(40, 32), (33, 32), (7, 8), (1, 16)] {
-            let whole = Network::new(&graph, &tensors, bits).unwrap();
+            let whole = Network::new(&graph, tensors, bits).unwrap();
             let expected = whole.run_last(&input, last).unwrap();
             let expected: Vec<f32> = expected.flatten_all().unwrap().to_vec1().unwrap();
             let stream = Stream::new(&graph, bits).unwrap();
@@ -266,7 +283,7 @@ mod tests {
             };
             let mut told = Vec::new();
             let hidden = stream
-                .hidden(&tensors, texts, &mut |part, parts| {
+                .hidden(tensors, texts, &mut |part, parts| {
                     told.push((part, parts));
                     Ok(())
                 })
@@ -277,7 +294,7 @@ mod tests {
                     .copied()
                     .eq((0..parts - 1).map(|part| (part, parts)))
             );
-            let head = stream.head(&tensors).unwrap();
+            let head = stream.head(tensors).unwrap();
             let mut desk = head.desk();
             let mut found = Vec::new();
             for text in 0..n {

@@ -2,9 +2,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::graph::Cell;
 use crate::model::{
     Architecture, Block, BlockKind, CnnConfig, DecoderConfig, Form, GanConfig, GptConfig, Number,
-    ResidualConfig, Stage, Stem, VaeConfig,
+    ResidualConfig, RnnConfig, Stage, Stem, VaeConfig,
 };
 
 /// Largest difference of a logit, relative to the largest logit: single precision through a dozen layers.
@@ -56,6 +57,15 @@ pub(super) fn networks() -> Vec<Architecture> {
             heads: 3,
             hidden: 37,
             blocks: 2,
+        }),
+        Architecture::Rnn(RnnConfig::bytes()),
+        Architecture::Rnn(RnnConfig {
+            vocabulary: 31,
+            context: 45,
+            width: 7,
+            units: 19,
+            layers: 3,
+            cell: Cell::Gru,
         }),
     ];
     let students: Vec<_> = networks.iter().map(|n| n.student(0.4).0).collect();

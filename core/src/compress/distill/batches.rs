@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
-use crate::model::Architecture;
+use crate::model::{Architecture, GptConfig, RnnConfig};
 
 /// Data to train on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,15 +75,18 @@ impl<'a> Batches<'a> {
                 }
                 (config.size, (0..labels.len()).collect())
             }
-            (Architecture::Gpt(config), TrainingSet::Text(text)) => {
-                if text.len() <= config.context {
+            (
+                Architecture::Gpt(GptConfig { context, .. })
+                | Architecture::Rnn(RnnConfig { context, .. }),
+                TrainingSet::Text(text),
+            ) => {
+                if text.len() <= *context {
                     return Err(Error::Compute(format!(
-                        "{} bytes of text are too few for a context of {}",
+                        "{} bytes of text are too few for a context of {context}",
                         text.len(),
-                        config.context
                     )));
                 }
-                (config.context, Vec::new())
+                (*context, Vec::new())
             }
             _ => {
                 return Err(Error::Compute(format!(

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
 
-use super::ops::{Attention, LayerNorm, Mlp};
+use super::ops::{Attention, LayerNorm, Mlp, Recurrent};
 use super::pass::{Trained, pass};
 use crate::error::{Error, Result};
-use crate::model::{Architecture, GptConfig, LAYER_NORM_EPSILON};
+use crate::model::{Architecture, GptConfig, LAYER_NORM_EPSILON, RnnConfig};
 
 /// Trainable tensors by name.
 pub(super) type Variables = BTreeMap<String, Var>;
@@ -27,6 +27,7 @@ pub(super) fn logits(
             pass(&graph, 0..graph.nodes.len(), &mut trained, input, false)
         }
         Architecture::Gpt(config) => gpt(config, variables, input),
+        Architecture::Rnn(config) => rnn(config, variables, input),
         _ => Err(Error::Compute(format!(
             "a {} cannot be trained here",
             architecture.family()
@@ -73,4 +74,23 @@ fn gpt(config: &GptConfig, variables: &Variables, tokens: &Tensor) -> Result<Ten
         x = (x + normed.apply_op3(fc, proj, Mlp::default())?)?;
     }
     linear(&norm(&x, "ln_f".to_owned())?, "head".to_owned())
+}
+
+/// Tokens `[n, t]` → `[n·t, vocabulary]`.
+fn rnn(config: &RnnConfig, variables: &Variables, tokens: &Tensor) -> Result<Tensor> {
+    let (_, t) = tokens.dims2()?;
+    let part = |name: &str, part: &str| get(variables, &format!("{name}.{part}"));
+    let linear = |x: &Tensor, name: &str| -> Result<Tensor> {
+        let product = x.matmul(&part(name, "weight")?.t()?)?;
+        Ok(product.broadcast_add(part(name, "bias")?)?)
+    };
+    let table = part(RnnConfig::EMBEDDING, "weight")?;
+    let mut x = table.index_select(&tokens.flatten_all()?, 0)?;
+    for layer in 0..config.layers {
+        let given = linear(&x, &config.input(layer))?;
+        let own = config.hidden(layer);
+        let step = Recurrent::new(config.cell, t);
+        x = given.apply_op3(part(&own, "weight")?, part(&own, "bias")?, step)?;
+    }
+    linear(&x, RnnConfig::HEAD)
 }

@@ -2,10 +2,12 @@
 //! on tiny data.
 
 mod pictures;
+mod recurrent;
 
 use super::ops::{Attention, BatchNormRelu, Convolution, LayerNorm, MaxPool, Mlp};
 use super::*;
-use crate::model::{CnnConfig, GptConfig, ModelReference, Stage};
+use crate::graph::Cell;
+use crate::model::{CnnConfig, GptConfig, ModelReference, RnnConfig, Stage};
 
 fn tiny_cnn() -> Architecture {
     let stage = |channels, pool| Stage { channels, pool };
@@ -28,6 +30,17 @@ fn tiny_gpt() -> Architecture {
     })
 }
 
+fn tiny_rnn(cell: Cell) -> Architecture {
+    Architecture::Rnn(RnnConfig {
+        vocabulary: 256,
+        context: 16,
+        width: 6,
+        units: 12,
+        layers: 2,
+        cell,
+    })
+}
+
 /// Left half bright or right half bright would be mirrored into each other; top against bottom is not.
 fn bars() -> TrainingSet {
     let mut pixels = Vec::new();
@@ -45,8 +58,13 @@ fn chant() -> TrainingSet {
     TrainingSet::Text(b"row, row, row your boat, gently down the stream; ".repeat(8))
 }
 
-fn cases() -> [(Architecture, TrainingSet); 2] {
-    [(tiny_cnn(), bars()), (tiny_gpt(), chant())]
+fn cases() -> [(Architecture, TrainingSet); 4] {
+    [
+        (tiny_cnn(), bars()),
+        (tiny_gpt(), chant()),
+        (tiny_rnn(Cell::Lstm), chant()),
+        (tiny_rnn(Cell::Gru), chant()),
+    ]
 }
 
 fn quick(steps: u32) -> Schedule {
@@ -209,15 +227,20 @@ fn a_student_that_says_what_the_teacher_says_has_only_the_hard_loss() {
 }
 
 #[test]
-fn the_training_pass_of_the_language_model_is_its_inference_pass() {
+fn the_training_pass_of_a_language_model_is_its_inference_pass() {
+    for architecture in [tiny_gpt(), tiny_rnn(Cell::Lstm), tiny_rnn(Cell::Gru)] {
+        trains_as_it_runs(&architecture);
+    }
+}
+
+fn trains_as_it_runs(architecture: &Architecture) {
     /// Single precision, other order of summation.
     const TOLERANCE: f32 = 1e-4;
-    let architecture = tiny_gpt();
-    let mut state = State::new(&architecture, 5).unwrap();
+    let mut state = State::new(architecture, 5).unwrap();
     let tokens = Tensor::from_vec((60..92u32).collect::<Vec<_>>(), (2, 16), &Device::Cpu).unwrap();
     let training =
-        network::logits(&architecture, &state.variables, &mut state.fixed, &tokens).unwrap();
-    let tensors = state.tensors(&architecture).unwrap();
+        network::logits(architecture, &state.variables, &mut state.fixed, &tokens).unwrap();
+    let tensors = state.tensors(architecture).unwrap();
     let inference = architecture.forward(&tensors, &tokens, 32).unwrap();
     let worst = (training - inference.reshape((32, 256)).unwrap()).unwrap();
     let worst = worst.abs().unwrap().flatten_all().unwrap().max(0).unwrap();

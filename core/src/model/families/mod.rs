@@ -7,6 +7,7 @@ mod gan;
 mod gpt;
 mod pictures;
 mod residual;
+mod rnn;
 mod vae;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ pub use decoder::{DecoderConfig, Feed, Form, Function, Mixture, NormRule, Norms,
 pub use gan::GanConfig;
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use residual::{Block, BlockKind, ResidualConfig, Stem};
+pub use rnn::RnnConfig;
+pub(crate) use rnn::own_names;
 pub use vae::VaeConfig;
 
 use super::Architecture;
@@ -51,6 +54,12 @@ pub(super) trait Family: Debug {
         Deviation::Linear(1.0)
     }
 
+    /// What a vector starts from, where that is not 1 for a scale and 0 for anything else.
+    fn start(&self, name: &str, len: usize) -> Option<Vec<f32>> {
+        let _ = (name, len);
+        None
+    }
+
     /// The same network as serving stacks know it, where they run its kind.
     fn served(&self) -> Option<Transformer> {
         None
@@ -77,12 +86,13 @@ pub(super) enum Deviation {
 type Recognise = fn(&BTreeMap<&str, &[usize]>) -> Option<(usize, Architecture)>;
 
 /// The families that are told by their tensors where no metadata say what a file holds.
-const RECOGNISED: [Recognise; 5] = [
+const RECOGNISED: [Recognise; 6] = [
     |tensors| named_like(Architecture::Cnn(CnnConfig::fashion()), tensors),
     |tensors| named_like(Architecture::Gpt(GptConfig::bytes()), tensors),
     ResidualConfig::recognise,
     VaeConfig::recognise,
     GanConfig::recognise,
+    RnnConfig::recognise,
 ];
 
 /// The network that has most of these tensors.

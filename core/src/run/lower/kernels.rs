@@ -3,13 +3,13 @@
 use super::super::attention::Heads;
 use super::super::factor::Factor;
 use super::super::steps::{
-    Attend, Convolution, Dense, Depthwise, Experts, Finished, Norm, Rotate, Step,
+    Attend, Convolution, Dense, Depthwise, Experts, Finished, Norm, Recurrent, Rotate, Step,
 };
 use super::super::weights::{From, InMemory};
 use super::Lowering;
 use super::shapes::{refuse, size};
 use crate::error::Result;
-use crate::graph::{Attention, Chosen, Conv, Node, Op, Rotary, Rule};
+use crate::graph::{Attention, Cell, Chosen, Conv, Node, Op, Rotary, Rule};
 use crate::weights::BlockTensor;
 
 impl Lowering<'_> {
@@ -319,6 +319,44 @@ impl Lowering<'_> {
         for at in 0..node.inputs.len() {
             self.release(self.read(node, at));
         }
+        self.attentions += 1;
+        self.last = self.steps.len();
+        Ok(())
+    }
+}
+
+impl Lowering<'_> {
+    pub(super) fn recurrent(
+        &mut self,
+        i: usize,
+        node: &Node,
+        cell: Cell,
+        units: usize,
+    ) -> Result<()> {
+        let outputs = size(cell.gates()) * units;
+        let weights = match self.coded(node) {
+            Some(coded) => Factor::of_blocks((outputs, units), coded, 1)?,
+            None => {
+                let weights = self.matrix(node, outputs * units)?;
+                Factor::new((outputs, units), weights.as_ref(), self.widths.held)?
+            }
+        };
+        let bias = self.numbers(node, "bias", outputs)?;
+        let from = self.read(node, 0);
+        let input = self.buffer_of(from)?;
+        let out = self.give(i);
+        self.steps.push(Step::Recurrent(Recurrent {
+            input,
+            out,
+            weights,
+            scale: vec![1.0; outputs],
+            bias,
+            cell,
+            units,
+            bits: self.widths.activations,
+            place: self.attentions,
+        }));
+        self.release(from);
         self.attentions += 1;
         self.last = self.steps.len();
         Ok(())

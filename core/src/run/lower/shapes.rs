@@ -228,6 +228,9 @@ fn shape(node: &Node, read: &[Shape]) -> Result<Shape> {
                 attention.kv_heads > 0 && attention.heads.is_multiple_of(attention.kv_heads);
             (fits && grouped).then_some(Shape::Row(queries))
         }
+        (Op::Recurrent { cell, units }, [Shape::Row(given)]) => {
+            (cell.gates().checked_mul(*units) == Some(*given)).then_some(Shape::Row(*units))
+        }
         _ => return refuse(node, "is of a kind that cannot be run"),
     };
     match fits {

@@ -37,10 +37,12 @@ impl PackedNetwork {
 
     /// All matrices, in the order in which they run.
     pub(crate) fn matrices(&self) -> Vec<&PackedMatrix> {
-        let of_factor = |factor| match factor {
-            &Factor::Packed(ref matrix) => Some(matrix),
-            Factor::Plain(_) | Factor::Half(_) => None,
-        };
+        fn of_factor(factor: &Factor) -> Option<&PackedMatrix> {
+            match factor {
+                Factor::Packed(matrix) => Some(matrix),
+                Factor::Plain(_) | Factor::Half(_) => None,
+            }
+        }
         let packed = |step| -> Vec<&PackedMatrix> {
             match step {
                 &Step::Lookup(Table::Packed(ref matrix), _)
@@ -49,6 +51,7 @@ impl PackedNetwork {
                 Step::Convolution(convolution) => {
                     of_factor(&convolution.weights).into_iter().collect()
                 }
+                Step::Recurrent(layer) => of_factor(&layer.weights).into_iter().collect(),
                 Step::Experts(experts) => experts.weights.iter().filter_map(of_factor).collect(),
                 _ => Vec::new(),
             }

@@ -8,9 +8,11 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, bail};
 
 mod image;
+mod recurrent;
 mod text;
 
 pub(super) use image::{BatchNormRelu, Convolution, MaxPool, Moments, Upsample};
+pub(super) use recurrent::Recurrent;
 pub(super) use text::{Attention, LayerNorm, Mlp};
 
 /// Rows that one task of a row-wise operation takes.
