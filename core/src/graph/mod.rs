@@ -17,7 +17,8 @@ mod work;
 pub use language::{AttentionLayers, ExpertLayers, Language};
 pub use node::{Node, Role, Value};
 pub use op::{
-    Activation, Attention, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores, Sized, Window,
+    Activation, Alibi, Attention, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores, Sized,
+    Window,
 };
 
 use crate::profile::{Layer, Unit};

@@ -26,8 +26,8 @@ pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
 pub use families::{
     BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, Feed, Form, Function,
-    GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, ResidualConfig, Scales, Stage,
-    Stem,
+    GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, ResidualConfig, Scales,
+    Slopes, Stage, Stem,
 };
 pub(crate) use families::{Published, recognise};
 pub(crate) use names::known_by_shapes;

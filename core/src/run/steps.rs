@@ -133,6 +133,7 @@ pub(super) struct Norm {
 #[derive(Debug)]
 pub(super) enum Map {
     Gelu,
+    GeluExact,
     Silu,
     Clamp(f32, f32),
     Times(f32),
@@ -376,6 +377,7 @@ impl Map {
     fn run(&self, numbers: &mut [f32]) {
         match self {
             Self::Gelu => rows::gelu(numbers),
+            Self::GeluExact => rows::gelu_exact(numbers),
             Self::Silu => rows::silu(numbers),
             Self::Clamp(low, high) => rows::clamp(numbers, *low, *high),
             Self::Times(factor) => numbers.iter_mut().for_each(|number| *number *= factor),
