@@ -16,6 +16,8 @@ pub(super) enum Purpose {
     OpenModel,
     /// A preset to open.
     OpenPreset,
+    /// The model of a preset, which is not where it was.
+    FindModel,
     /// Where to write a preset.
     SavePreset,
     /// Where to write the compressed model: as a GGUF, or packed.
@@ -34,6 +36,7 @@ impl Purpose {
         match self {
             Self::OpenModel => "Open a model",
             Self::OpenPreset => "Open a preset",
+            Self::FindModel => "Find the preset's model",
             Self::SavePreset => "Save a preset",
             Self::ExportModel { .. } => "Export the compressed model",
             Self::ExportCsv => "Export the charts as CSV",
@@ -50,7 +53,7 @@ impl Purpose {
 
     const fn file(self) -> (&'static str, &'static [&'static str], &'static str) {
         match self {
-            Self::OpenModel => (
+            Self::OpenModel | Self::FindModel => (
                 "Weights or configuration",
                 &["gguf", "safetensors", "json"],
                 "",
@@ -58,7 +61,7 @@ impl Purpose {
             Self::OpenPreset | Self::SavePreset => ("WattIf preset", &["ron"], "preset.ron"),
             Self::ExportModel { gguf: true } => ("GGUF", &["gguf"], "compressed.gguf"),
             Self::ExportModel { gguf: false } => {
-                ("Packed model", &["safetensors"], "compressed.safetensors")
+                ("Safetensors", &["safetensors"], "compressed.safetensors")
             }
             Self::ExportCsv => ("Table", &["csv"], "charts.csv"),
             Self::ExportPng => ("Picture", &["png"], "charts.png"),

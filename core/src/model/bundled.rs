@@ -142,6 +142,15 @@ pub fn evaluation_text() -> Result<Vec<u8>> {
     gunzip(asset!("data/text-evaluation.txt.gz"))
 }
 
+/// Program code to measure language models on where that is asked for: sources of this program, in Rust and Python.
+///
+/// # Errors
+/// [`Error::Compute`] if the program's own data is damaged.
+pub fn code_text() -> Result<String> {
+    let text = gunzip(asset!("data/code-evaluation.txt.gz"))?;
+    String::from_utf8(text).map_err(|_| Error::Compute("the program's code is no text".to_owned()))
+}
+
 /// Data to train students of a network on: 8,000 Fashion-MNIST training images, 800 of each class, or 256 KiB of text.
 ///
 /// # Errors
@@ -271,6 +280,14 @@ mod tests {
             let known = training_set_bytes(training_set_name(&architecture));
             assert_eq!(known, Some(bytes as f64));
         }
+    }
+
+    #[test]
+    fn the_program_code_that_ships_is_code_and_small() {
+        let text = code_text().unwrap();
+        assert!(text.len() <= 64 << 10, "{}", text.len());
+        assert_eq!(text.len() >> 10, 34);
+        assert!(text.contains("\npub(super) struct ") && text.contains("\ndef "));
     }
 
     #[test]
