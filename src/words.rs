@@ -1,7 +1,7 @@
 //! Sentences that the window and the command line share.
 
 use wattif_core::measurement::Measurement;
-use wattif_core::recipe::{Group, Pattern, Recipe, Scope};
+use wattif_core::recipe::{Group, Override, Pattern, Recipe, Scope, Width};
 
 use crate::format::{bytes, percent, quality, trimmed};
 
@@ -73,7 +73,51 @@ pub(crate) fn recipe(recipe: &Recipe) -> String {
     if quantization.activation_bits < 32 {
         parts.push(format!("{}-bit activations", quantization.activation_bits));
     }
+    parts.extend(own_layers(&recipe.canonical()));
     parts.join("; ")
+}
+
+/// Layers that are named before only their number is said.
+const NAMED: usize = 3;
+
+/// What single layers have of their own in a canonical recipe: "8-bit weights in head", "half precision in 12 layers".
+pub(crate) fn own_layers(recipe: &Recipe) -> Vec<String> {
+    let mut kinds: Vec<(Override, Vec<&str>)> = Vec::new();
+    for (name, own) in recipe.layers.iter() {
+        match kinds.iter_mut().find(|(known, _)| *known == own) {
+            Some((_, names)) => names.push(name),
+            None => kinds.push((own, vec![name])),
+        }
+    }
+    if kinds.len() > NAMED {
+        return vec![format!(
+            "bits or zeros of their own in {} layers",
+            recipe.layers.len()
+        )];
+    }
+    let text = |(own, names): (Override, Vec<&str>)| {
+        let layers = match names.len() {
+            n if n > NAMED => format!("{n} layers"),
+            _ => names.join(", "),
+        };
+        format!("{} in {layers}", own_layer(own))
+    };
+    kinds.into_iter().map(text).collect()
+}
+
+/// What one layer has of its own: "50 % zeros and 8-bit weights".
+pub(crate) fn own_layer(own: Override) -> String {
+    let zeros = own.sparsity.map(|sparsity| match sparsity {
+        0.0 => "no pruning".to_owned(),
+        sparsity => format!("{} % zeros", trimmed(sparsity * 100.0, 4)),
+    });
+    let weights = own.weights.map(|width| match width {
+        Width::Bits(32) => "weights as they are".to_owned(),
+        Width::Bits(bits) => format!("{bits}-bit weights"),
+        Width::Blocks(format) => format!("{format} weights"),
+    });
+    let parts: Vec<String> = zeros.into_iter().chain(weights).collect();
+    parts.join(" and ")
 }
 
 #[cfg(test)]
@@ -87,6 +131,24 @@ mod tests {
         let mut blocks = Recipe::default();
         blocks.quantization.blocks = Some(BlockFormat::Q4_K_M);
         assert_eq!(recipe(&blocks), "weights in blocks of llama.cpp, Q4_K_M");
+        let mut own = Recipe::default();
+        let eight = |sparsity| Override {
+            sparsity,
+            weights: Some(Width::Bits(8)),
+        };
+        own.layers.set("head", eight(None));
+        own.layers.set("conv1", eight(Some(0.5)));
+        assert_eq!(
+            recipe(&own),
+            "50 % zeros and 8-bit weights in conv1; 8-bit weights in head"
+        );
+        for i in 0..4 {
+            own.layers.set(&format!("mlp{i}"), eight(None));
+        }
+        assert_eq!(
+            recipe(&own),
+            "50 % zeros and 8-bit weights in conv1; 8-bit weights in 5 layers"
+        );
         let mut words = Recipe::default();
         assert_eq!(recipe(&words), "nothing is changed");
         words.pruning.sparsity = 0.5;

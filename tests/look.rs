@@ -110,6 +110,7 @@ const fn key_of(page: Page) -> Key {
         Page::WhatIf => Key::Num1,
         Page::Devices => Key::Num2,
         Page::Layers => Key::Num3,
+        Page::Weights => Key::Num6,
         Page::Crossover => Key::Num4,
         Page::Validation => Key::Num5,
     }

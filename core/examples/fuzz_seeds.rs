@@ -54,6 +54,11 @@ fn main() {
         );
     }
     language(&project, &corpus);
+    for path in files(&project.join("core/tests/fixtures/onnx")) {
+        if path.extension().is_some_and(|found| found == "onnx") {
+            keep(&corpus, "onnx", &name(&path), &fs::read(&path).unwrap());
+        }
+    }
     for folder in std::env::args_os().skip(1) {
         hostile(&corpus, Path::new(&folder));
     }

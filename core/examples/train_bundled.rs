@@ -5,8 +5,8 @@
 //! assets/fetch-training-data.sh
 //! cargo run --release -p wattif-core --example train_bundled -- target/training-data
 //! ```
-//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, `gpt`, `gpt-students`, `figures`, or
-//! one student as `cnn-student-050`.
+//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, the same for `gpt`, `vae` and `gan`,
+//! `figures`, or one student as `cnn-student-050`.
 //! The environment variable `WATTIF_STEPS=0.1` shortens every training to that fraction, to try the command out.
 
 #![expect(clippy::print_stdout, reason = "a command that reports to a terminal")]
@@ -23,9 +23,12 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use wattif_core::compress::distill::{Schedule, StudentRecord, Trained, TrainingProgress, train};
-use wattif_core::graph::Input;
-use wattif_core::model::{Architecture, CnnConfig, GptConfig, Model, ModelReference, Tensors};
+use wattif_core::compress::distill::{
+    Schedule, StudentRecord, Trained, TrainingProgress, train, train_generator,
+};
+use wattif_core::model::{
+    Architecture, CnnConfig, GanConfig, GptConfig, Model, ModelReference, Tensors, VaeConfig,
+};
 
 use corpus::Corpus;
 
@@ -35,15 +38,53 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const SEED: u64 = 1;
 /// Temperature of the shipped students; the default of a recipe.
 const TEMPERATURE: f64 = 2.0;
-/// Ratios of the shipped students, in percent.
-const CNN_LADDER: &[u32] = &[75, 50, 25, 10, 5];
-const GPT_LADDER: &[u32] = &[50, 25, 10, 5];
-/// Updates of the classifier, 128 images each (469 are one pass over the 60,000), and of each of its students.
-const CNN_STEPS: u32 = 469 * 8;
-const CNN_STUDENT_STEPS: u32 = 469 * 4;
-/// Updates of the language model, 1,024 bytes each, and of each of its students.
-const GPT_STEPS: u32 = 7000;
-const GPT_STUDENT_STEPS: u32 = 2000;
+
+/// How a bundled model and its students are trained.
+struct Plan {
+    /// Name of the step.
+    name: &'static str,
+    /// Name of the file.
+    file: &'static str,
+    architecture: Architecture,
+    /// Updates of the model and of each student: of 128 images, of which 469 are one pass over the 60,000, of the
+    /// generator 64, or of 1,024 bytes of text.
+    steps: (u32, u32),
+    /// Ratios of the shipped students, in percent.
+    ladder: &'static [u32],
+}
+
+fn plans() -> [Plan; 4] {
+    [
+        Plan {
+            name: "cnn",
+            file: "fashion-cnn",
+            architecture: Architecture::Cnn(CnnConfig::fashion()),
+            steps: (469 * 8, 469 * 4),
+            ladder: &[75, 50, 25, 10, 5],
+        },
+        Plan {
+            name: "gpt",
+            file: "tiny-gpt",
+            architecture: Architecture::Gpt(GptConfig::bytes()),
+            steps: (7000, 2000),
+            ladder: &[50, 25, 10, 5],
+        },
+        Plan {
+            name: "vae",
+            file: "fashion-vae",
+            architecture: Architecture::Vae(VaeConfig::fashion()),
+            steps: (469 * 6, 469 * 2),
+            ladder: &[50, 25, 10, 5],
+        },
+        Plan {
+            name: "gan",
+            file: "fashion-gan",
+            architecture: Architecture::Gan(GanConfig::fashion()),
+            steps: (938 * 3, 469 * 2),
+            ladder: &[50, 25, 10, 5],
+        },
+    ]
+}
 
 fn main() -> std::result::Result<(), String> {
     // On a thread of the pool, so that with one thread (RAYON_NUM_THREADS=1) no operation waits for another to wake.
@@ -62,36 +103,21 @@ fn run() -> Result<()> {
     if wanted("data") {
         corpus.write_subsets(&assets().join("data"))?;
     }
-    for (name, architecture, steps, student_steps) in [
-        (
-            "cnn",
-            Architecture::Cnn(CnnConfig::fashion()),
-            CNN_STEPS,
-            CNN_STUDENT_STEPS,
-        ),
-        (
-            "gpt",
-            Architecture::Gpt(GptConfig::bytes()),
-            GPT_STEPS,
-            GPT_STUDENT_STEPS,
-        ),
-    ] {
-        let (file, ladder) = shipped(&architecture);
+    for plan in plans() {
+        let name = plan.name;
         if wanted(name) {
-            teacher(file, &architecture, &corpus, steps)?;
+            teacher(&plan, &corpus)?;
         }
-        let ladder: Vec<u32> = ladder
-            .iter()
-            .copied()
+        let ladder: Vec<u32> = (plan.ladder.iter().copied())
             .filter(|percent| {
                 wanted(&format!("{name}-students"))
                     || chosen.contains(&format!("{name}-student-{percent:03}"))
             })
             .collect();
         if !ladder.is_empty() {
-            let model = open(file, architecture)?;
+            let model = open(plan.file, plan.architecture)?;
             for percent in ladder {
-                student(file, &model, &corpus, percent, student_steps)?;
+                student(plan.file, &model, &corpus, percent, plan.steps.1)?;
             }
         }
     }
@@ -99,14 +125,6 @@ fn run() -> Result<()> {
         figures::print(&corpus)?;
     }
     Ok(())
-}
-
-/// File name of a family's bundled model and the ratios of its students.
-fn shipped(architecture: &Architecture) -> (&'static str, &'static [u32]) {
-    match architecture.input() {
-        Input::Image(_) => ("fashion-cnn", CNN_LADDER),
-        Input::Tokens { .. } => ("tiny-gpt", GPT_LADDER),
-    }
 }
 
 fn assets() -> PathBuf {
@@ -125,12 +143,19 @@ fn shortened(steps: u32) -> Result<u32> {
     Ok((f64::from(steps) * factor).ceil() as u32)
 }
 
-fn teacher(file: &str, architecture: &Architecture, corpus: &Corpus, steps: u32) -> Result<()> {
-    let schedule = Schedule::long(architecture, shortened(steps)?);
+fn teacher(plan: &Plan, corpus: &Corpus) -> Result<()> {
+    let (file, architecture) = (plan.file, &plan.architecture);
+    let steps = shortened(plan.steps.0)?;
+    let schedule = match architecture {
+        Architecture::Gan(_) => Schedule::adversarial(steps),
+        _ => Schedule::long(architecture, steps),
+    };
     let data = corpus.training(architecture);
-    let trained = train(None, architecture, data, &schedule, SEED, &mut |p, _| {
-        report(file, p)
-    })?;
+    let hear = &mut |p: TrainingProgress, _: &dyn Fn() -> _| report(file, p);
+    let trained = match architecture {
+        Architecture::Gan(config) => train_generator(config, data, &schedule, SEED, hear)?,
+        _ => train(None, architecture, data, &schedule, SEED, hear)?,
+    };
     let training = serde_json::json!({
         "seed": SEED,
         "steps": trained.steps,

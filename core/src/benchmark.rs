@@ -100,11 +100,13 @@ pub fn drag(worker: &Worker, positions: &[Recipe], duration: Duration) -> Result
                 measured.insert(measurement.recipe.key());
             }
         }
-        worker.submit(*recipe);
+        worker.submit(recipe.clone());
     }
     let measured_during = measured.len();
     let submitted = Instant::now();
-    let last = positions.last().copied().unwrap_or_default().key();
+    let last = positions
+        .last()
+        .map_or_else(|| Recipe::default().key(), Recipe::key);
     wait_until(
         worker,
         |event| matches!(event, Event::Measured(m) if m.depth == Depth::Full && m.recipe.key() == last),

@@ -5,6 +5,7 @@ mod attempts;
 mod data;
 mod export;
 mod kept;
+mod looking;
 mod packed;
 mod run;
 mod spiking;
@@ -19,16 +20,18 @@ use self::attempts::Attempts;
 pub(crate) use self::attempts::guarded;
 pub use self::data::OwnText;
 use self::data::evaluation_set;
+use self::looking::Looking;
+pub use self::looking::Looks;
 use self::run::Run;
 use self::streamed::Streamed;
 use crate::compress::distill::{Student, StudentRecord, train_student};
-use crate::compress::{Compressor, Originals, Planner};
+use crate::compress::{Compressor, Planner};
 use crate::error::{Error, Result};
 use crate::evaluate::{Accumulator, Baseline, EvaluationSet};
 use crate::formats;
 use crate::measurement::{Depth, Measurement, Spiking, StudentNote};
 use crate::model::{Architecture, Model, ModelReference, bundled};
-use crate::profile::ModelProfile;
+use crate::profile::{Layer, ModelProfile};
 use crate::recipe::Recipe;
 use crate::students::Shelf;
 use crate::training::cores_here;
@@ -116,6 +119,7 @@ pub struct Engine {
     networks: Mutex<HashMap<String, Arc<Network>>>,
     store: Mutex<HashMap<String, Measurement>>,
     spiking: Mutex<HashMap<String, Spiking>>,
+    looking: Mutex<Option<Looking>>,
     /// See [`Self::calibration_images`].
     calibration: OnceLock<Vec<f32>>,
     attempts: Attempts,
@@ -171,6 +175,7 @@ impl Engine {
             networks: Mutex::default(),
             store: Mutex::default(),
             spiking: Mutex::default(),
+            looking: Mutex::default(),
             calibration: OnceLock::new(),
             attempts: Attempts::default(),
         })
@@ -191,6 +196,11 @@ impl Engine {
         &self.model
     }
 
+    /// The layers of the original, in the order in which they run.
+    pub fn layers(&self) -> &[Layer] {
+        self.planner.layers()
+    }
+
     /// The students that are finished.
     pub fn shelf(&self) -> &Shelf {
         &self.shelf
@@ -208,8 +218,7 @@ impl Engine {
     /// # Errors
     /// The recipe is out of range, or asks for a student of a family that has none.
     pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
-        recipe.validate()?;
-        let ratio = recipe.canonical().distillation.ratio;
+        let ratio = self.checked(recipe)?.distillation.ratio;
         if ratio >= 1.0 {
             return Ok(self.planner.plan(recipe));
         }
@@ -263,8 +272,7 @@ impl Engine {
         depth: Depth,
         observer: &dyn Observer,
     ) -> Result<Measurement> {
-        recipe.validate()?;
-        let recipe = recipe.canonical();
+        let recipe = self.checked(recipe)?;
         let student = self.student(&recipe);
         if student.is_none() && recipe.distillation.ratio < 1.0 {
             self.check_students()?;
@@ -281,7 +289,8 @@ impl Engine {
         self.attempts.run(&key, &id, || {
             if let Some(streamed) = &self.streamed {
                 let network = self.network(None)?;
-                return self.measure_streamed(streamed, &network, (recipe, &key), depth, observer);
+                let work = (recipe.clone(), key.as_str());
+                return self.measure_streamed(streamed, &network, work, depth, observer);
             }
             let baseline = self.baseline(observer)?;
             let network = self.network(student.as_deref())?;
@@ -293,7 +302,7 @@ impl Engine {
                 && (student.is_some() || recipe.distillation.ratio >= 1.0);
             let run = Run {
                 engine: self,
-                recipe,
+                recipe: recipe.clone(),
                 key: key.clone(),
                 network: &network,
                 compressed: &compressed,
@@ -317,8 +326,7 @@ impl Engine {
         report: &mut dyn FnMut(TrainingReport),
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<Error>> {
-        recipe.validate()?;
-        let recipe = recipe.canonical();
+        let recipe = self.checked(recipe)?;
         let distillation = recipe.distillation;
         if distillation.ratio >= 1.0 {
             return Err(Error::Recipe(
@@ -436,26 +444,11 @@ impl Engine {
             return Ok(network);
         }
         let model = &self.model;
-        let (architecture, originals, description) = match student {
-            None => (
-                &model.architecture,
-                match &model.source {
-                    Some(source) => Originals::from(source),
-                    None => Originals::from(&model.tensors),
-                },
-                "the original",
-            ),
-            Some(student) => (
-                &student.architecture,
-                Originals::from(&student.tensors),
-                student.record.description.as_str(),
-            ),
+        let (architecture, description) = match student {
+            None => (&model.architecture, "the original"),
+            Some(student) => (&student.architecture, student.record.description.as_str()),
         };
-        let planner = planner(&model.name, architecture)?;
-        let planner = match student {
-            None => planner.stored_in(&model.stored).in_blocks(&model.blocks),
-            Some(_) => planner,
-        };
+        let (planner, originals) = self.weights_of(student)?;
         let network = Arc::new(Network {
             architecture: architecture.clone(),
             description: description.to_owned(),

@@ -42,6 +42,12 @@ pub enum Metric {
     /// Perplexity per token of held-out text: the exponential of the mean code length in nats; lower is better; the interval
     /// is that of the mean, taken to the exponent.
     Perplexity,
+    /// What held-out images cost an autoencoder at most, in bits per pixel: the negative evidence lower bound, each pixel
+    /// being the probability of white; lower is better; 95 % interval of the mean.
+    NegativeElbo,
+    /// Fréchet distance of pictures made of noise from held-out ones, by the features of the bundled classifier; lower is
+    /// better; 95 % interval by what each picture changes of it.
+    Frechet,
 }
 
 /// What is known of a metric: how it reads and what it can be.
@@ -116,6 +122,32 @@ impl Metric {
                 most_times: 4.0,
                 decimals: 2,
             },
+            Self::NegativeElbo => MetricFacts {
+                name: "Negative ELBO",
+                unit: "bits per pixel",
+                counted_in: "bits per pixel",
+                samples: "held-out images",
+                is_fraction: false,
+                higher_is_better: false,
+                is_of_text: false,
+                bounds: (0.0, f64::MAX),
+                least_span: 0.02,
+                most_times: 6.0,
+                decimals: 3,
+            },
+            Self::Frechet => MetricFacts {
+                name: "Fréchet distance",
+                unit: "",
+                counted_in: "squared distance of features",
+                samples: "pictures made of noise",
+                is_fraction: false,
+                higher_is_better: false,
+                is_of_text: false,
+                bounds: (-f64::MAX, f64::MAX),
+                least_span: 0.05,
+                most_times: 20.0,
+                decimals: 2,
+            },
         }
     }
 
@@ -132,6 +164,11 @@ impl Metric {
     /// Whether it is of text.
     pub const fn is_of_text(self) -> bool {
         self.facts().is_of_text
+    }
+
+    /// Whether it is of pictures that a network makes.
+    pub const fn is_of_pictures(self) -> bool {
+        matches!(self, Self::NegativeElbo | Self::Frechet)
     }
 }
 
@@ -165,11 +202,48 @@ pub struct Quality {
     pub baseline: f64,
     /// `value - baseline`, paired sample by sample, so its interval is narrower than that of `value`.
     pub change: Interval,
-    /// Mean Kullback-Leibler divergence of the original's predictions from these, in nats per prediction.
-    pub divergence: Interval,
+    /// Mean Kullback-Leibler divergence of the original's predictions from these, in nats per prediction; of an
+    /// autoencoder's images in nats per pixel. Generators predict nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divergence: Option<Interval>,
     /// Share of the predictions whose most probable token (of the bundled one: byte) is the original's; of language models only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_top: Option<Interval>,
+    /// What else is measured of pictures that it makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<Pictures>,
+}
+
+/// A number with its 95 % interval beside the original's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paired {
+    /// The estimate.
+    pub value: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// The original's on the same samples.
+    pub baseline: f64,
+}
+
+/// What is measured of pictures besides a model's own metric.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pictures {
+    /// Mean peak signal-to-noise ratio of held-out images made again, in decibels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub psnr: Option<Paired>,
+    /// [`Metric::Frechet`] of pictures made of noise, where it is not the metric itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frechet: Option<Paired>,
+    /// Share of the pictures made of noise that lie among held-out ones by these features (Kynkäänniemi et al. 2019).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Paired>,
+    /// Share of the held-out images that lie among pictures made of noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recall: Option<Paired>,
 }
 
 /// How much of the held-out data was used.
@@ -198,6 +272,17 @@ pub enum Example {
         original: usize,
         /// The compressed model's answer.
         compressed: usize,
+    },
+    /// A picture that each model made: of the same noise, or of a held-out image.
+    Picture {
+        /// Index of that image in the evaluation set.
+        held_out: Option<usize>,
+        /// Rows, and as many columns.
+        rows: usize,
+        /// The original's, channel by channel, 255 as white.
+        original: Vec<u8>,
+        /// The compressed model's.
+        compressed: Vec<u8>,
     },
     /// A text continued by each model from the same prompt, drawn at temperature 0.7 with the same seed.
     Text {

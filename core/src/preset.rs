@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::footprint::Footprint;
-use crate::measurement::{Measurement, Quality};
+use crate::measurement::{Measurement, Metric, Quality};
 use crate::model::ModelReference;
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
@@ -128,10 +128,21 @@ impl Measured {
             numbers.extend([
                 ("quality", [quality.low, quality.value, quality.high]),
                 interval("quality.change", &quality.change),
-                interval("quality.divergence", &quality.divergence),
             ]);
+            let divergence = quality.divergence.iter();
+            numbers.extend(divergence.map(|nats| interval("quality.divergence", nats)));
             let same_top = quality.same_top.iter();
             numbers.extend(same_top.map(|share| interval("quality.same_top", share)));
+            let pictures = quality.pictures.unwrap_or_default();
+            for (name, figure) in [
+                ("quality.pictures.psnr", pictures.psnr),
+                ("quality.pictures.frechet", pictures.frechet),
+                ("quality.pictures.precision", pictures.precision),
+                ("quality.pictures.recall", pictures.recall),
+            ] {
+                let figure = figure.iter();
+                numbers.extend(figure.map(|f| (name, [f.low, f.value, f.high])));
+            }
         }
         numbers
     }
@@ -154,7 +165,14 @@ impl Measured {
                 ));
             }
             // A change may go either way, and an estimate of a divergence of nothing may come out below it.
-            let signed = ["quality.change", "quality.divergence"].contains(&name);
+            let signed = [
+                "quality.change",
+                "quality.divergence",
+                "quality.pictures.frechet",
+            ];
+            let distance = name == "quality"
+                && (self.quality).is_some_and(|quality| quality.metric == Metric::Frechet);
+            let signed = signed.contains(&name) || distance;
             if low < 0.0 && !signed {
                 return Err(format!("measured.{name} is below zero: {low}"));
             }

@@ -2,16 +2,20 @@
 //! preset and of the command line that says what to do to the weights.
 
 mod blocks;
+mod layers;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
 pub use blocks::BlockFormat;
+pub use layers::{Override, Overrides, Width, fits};
 
 use crate::error::{Error, Result};
 
 /// What is done to a model, in this order: distillation chooses the network, pruning sets weights to zero, quantisation
 /// rounds what is left.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
     /// Which weights become zero.
@@ -22,6 +26,9 @@ pub struct Recipe {
     pub distillation: Distillation,
     /// Seed of everything random (student initialisation and batch order).
     pub seed: u64,
+    /// What single layers have of their own.
+    #[serde(skip_serializing_if = "Overrides::is_empty")]
+    pub layers: Overrides,
 }
 
 /// Magnitude pruning: the weights of smallest absolute value become zero.
@@ -99,6 +106,7 @@ impl Default for Recipe {
             quantization: Quantization::default(),
             distillation: Distillation::default(),
             seed: 1,
+            layers: Overrides::default(),
         }
     }
 }
@@ -130,6 +138,14 @@ impl Quantization {
         match self.blocks {
             Some(format) => format.bits(),
             None => self.weight_bits,
+        }
+    }
+
+    /// What weights are rounded to, scales apart.
+    pub const fn width(&self) -> Width {
+        match self.blocks {
+            Some(format) => Width::Blocks(format),
+            None => Width::Bits(self.weight_bits),
         }
     }
 }
@@ -202,34 +218,40 @@ impl Recipe {
                 "the distillation temperature is {temperature}; it must lie between 0.5 and 20"
             )));
         }
-        Ok(())
+        self.layers.validate(self)
     }
 
     /// The same recipe with every knob that has no effect at its default, so that recipes that do the same are equal:
     /// at zero sparsity the pattern and scope do not matter, with blocks neither bits nor group do, from 16 bits on the
-    /// group does not, at ratio 1 neither the temperature nor the seed does.
+    /// group does not, at ratio 1 neither the temperature nor the seed does, and a layer needs nothing of its own that all
+    /// have. What some layer needs is no knob without effect.
     #[must_use]
-    pub fn canonical(mut self) -> Self {
+    pub fn canonical(&self) -> Self {
+        let mut recipe = self.clone();
         let default = Self::default();
-        self.pruning.sparsity = round_to(self.pruning.sparsity, 1e4);
-        self.distillation.ratio = round_to(self.distillation.ratio, 1e4);
-        if self.pruning.sparsity == 0.0 {
-            self.pruning = default.pruning;
+        recipe.pruning.sparsity = round_to(recipe.pruning.sparsity, 1e4);
+        recipe.distillation.ratio = round_to(recipe.distillation.ratio, 1e4);
+        if recipe.quantization.blocks.is_some() {
+            recipe.quantization.weight_bits = default.quantization.weight_bits;
         }
-        if self.pruning.pattern == Pattern::TwoOfFour {
-            self.pruning.scope = default.pruning.scope;
+        recipe.layers = self.layers.canonical(&recipe);
+        if recipe.pruning.sparsity == 0.0 {
+            recipe.pruning.scope = default.pruning.scope;
+            if !recipe.layers.prune() {
+                recipe.pruning = default.pruning;
+            }
         }
-        if self.quantization.blocks.is_some() {
-            self.quantization.weight_bits = default.quantization.weight_bits;
+        if recipe.pruning.pattern == Pattern::TwoOfFour {
+            recipe.pruning.scope = default.pruning.scope;
         }
-        if self.quantization.weight_bits >= 16 {
-            self.quantization.group = default.quantization.group;
+        if recipe.quantization.weight_bits >= 16 && !recipe.layers.have_scales() {
+            recipe.quantization.group = default.quantization.group;
         }
-        if self.distillation.ratio >= 1.0 {
-            self.distillation = default.distillation;
-            self.seed = default.seed;
+        if recipe.distillation.ratio >= 1.0 {
+            recipe.distillation = default.distillation;
+            recipe.seed = default.seed;
         }
-        self
+        recipe
     }
 
     /// Whether the recipe leaves the model as it is.
@@ -256,7 +278,7 @@ impl Recipe {
         }
     }
 
-    fn weights_key(self) -> String {
+    fn weights_key(&self) -> String {
         let group = match self.quantization.group {
             Group::Channel => "c".to_owned(),
             Group::Size(size) => size.to_string(),
@@ -274,100 +296,15 @@ impl Recipe {
             None => String::new(),
         };
         format!(
-            "p{}{pattern}{scope}w{}g{group}{blocks}a{}",
-            self.pruning.sparsity, self.quantization.weight_bits, self.quantization.activation_bits
+            "p{}{pattern}{scope}w{}g{group}{blocks}a{}{}",
+            self.pruning.sparsity,
+            self.quantization.weight_bits,
+            self.quantization.activation_bits,
+            self.layers.key()
         )
     }
 }
 
 fn round_to(value: f64, steps: f64) -> f64 {
     (value * steps).round() / steps
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn recipe(change: impl FnOnce(&mut Recipe)) -> Recipe {
-        let mut recipe = Recipe::default();
-        change(&mut recipe);
-        recipe
-    }
-
-    #[test]
-    fn each_field_out_of_range_is_named() {
-        let cases = [
-            (
-                recipe(|r| r.pruning.sparsity = 1.2),
-                "sparsity is 1.2; it must lie between 0 and 0.99",
-            ),
-            (
-                recipe(|r| r.pruning.sparsity = f64::NAN),
-                "sparsity is NaN; it must lie between 0 and 0.99",
-            ),
-            (
-                recipe(|r| r.quantization.weight_bits = 9),
-                "weight bits are 9; they must be 1 to 8, 16 or 32",
-            ),
-            (
-                recipe(|r| r.quantization.activation_bits = 1),
-                "activation bits are 1; they must be 2 to 8, 16 or 32",
-            ),
-            (
-                recipe(|r| r.quantization.group = Group::Size(48)),
-                "the group size is 48; it must be a power of two from 8 to 1024",
-            ),
-            (
-                recipe(|r| r.distillation.ratio = 0.01),
-                "the distillation ratio is 0.01; it must lie between 0.05 and 1",
-            ),
-            (
-                recipe(|r| r.distillation.temperature = 0.0),
-                "the distillation temperature is 0; it must lie between 0.5 and 20",
-            ),
-        ];
-        for (recipe, message) in cases {
-            assert_eq!(
-                recipe.validate().map_err(|error| error.to_string()),
-                Err(message.to_owned())
-            );
-        }
-        assert_eq!(Recipe::default().validate(), Ok(()));
-    }
-
-    #[test]
-    fn two_of_four_is_half_or_nothing() {
-        let mut wrong = recipe(|r| r.pruning.pattern = Pattern::TwoOfFour);
-        assert_eq!(wrong.validate(), Ok(()));
-        wrong.pruning.sparsity = 0.7;
-        assert!(wrong.validate().is_err());
-    }
-
-    #[test]
-    fn knobs_without_effect_do_not_change_the_key() {
-        let idle = recipe(|r| {
-            r.pruning.pattern = Pattern::TwoOfFour;
-            r.quantization.group = Group::Size(32);
-            r.distillation.temperature = 7.0;
-            r.seed = 9;
-        });
-        assert!(idle.is_identity());
-        assert_eq!(idle.key(), Recipe::default().key());
-        let active = recipe(|r| r.quantization.weight_bits = 4);
-        assert_ne!(active.key(), Recipe::default().key());
-        let blocks = recipe(|r| r.quantization.blocks = Some(BlockFormat::Q4_K));
-        assert!(!blocks.is_identity());
-        let mut idle = blocks;
-        idle.quantization.weight_bits = 3;
-        idle.quantization.group = Group::Size(64);
-        assert_eq!(idle.key(), blocks.key());
-        assert_eq!(idle.quantization.code_bits(), 4);
-        let mut keys: Vec<String> = BlockFormat::ALL
-            .map(|format| recipe(|r| r.quantization.blocks = Some(format)).key())
-            .to_vec();
-        keys.extend([active.key(), Recipe::default().key()]);
-        keys.sort();
-        keys.dedup();
-        assert_eq!(keys.len(), BlockFormat::ALL.len() + 2);
-    }
 }

@@ -163,7 +163,7 @@ pub fn is_served(network: &Architecture) -> bool {
     match &network.shape {
         Shape::Transformer(transformer) => !transformer.encoder,
         Shape::DiffusionTransformer(_) | Shape::UNet(_) => true,
-        Shape::Layers(_) => false,
+        Shape::Layers(_) | Shape::Listed(_) => false,
     }
 }
 

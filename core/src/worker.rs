@@ -463,7 +463,10 @@ fn next(shared: &Shared, outbox: &Outbox, settled: &mut bool, idle: &mut bool) -
 
 fn train(engine: &Engine, recipe: Recipe, shared: &Shared, outbox: &Outbox) {
     step_back();
-    let report = |state| outbox.send(Event::Training(Training { recipe, state }));
+    let report = |state| {
+        let recipe = recipe.clone();
+        outbox.send(Event::Training(Training { recipe, state }));
+    };
     let result = guarded(|| {
         engine.train_student(
             &recipe,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use wattif_core::benchmark::PackedRun;
 use wattif_core::compress::distill::StudentRecord;
+use wattif_core::engine::Looks;
 use wattif_core::error::Error;
-use wattif_core::measurement::{Depth, Example, Measurement, Spiking};
+use wattif_core::measurement::{Depth, Example, Measurement, Metric, Spiking};
 use wattif_core::model::ModelReference;
 use wattif_core::outline::PublishedBits;
 use wattif_core::profile::{ModelProfile, Unit};
@@ -26,6 +27,8 @@ pub struct ModelFacts {
     pub parameters: u64,
     /// What one unit of work is.
     pub unit: Unit,
+    /// What it is measured by; nothing where only its shapes are known.
+    pub metric: Option<Metric>,
     /// SHA-256 of its weights.
     pub hash: String,
     /// Whether students of it can be trained or are known by their shapes.
@@ -74,6 +77,8 @@ pub enum Update {
     Timed(Option<Arc<PackedRun>>),
     /// What the original and the model of a recipe wrote after a prompt; `None` where that was given up.
     Written(Recipe, String, Option<Example>),
+    /// What a recipe does to the layers; [`Error::Cancelled`] where a newer look was asked for.
+    Looked(Result<Arc<Looks>, Error>),
     /// The compressed model was written to a file.
     Exported(PathBuf),
     /// Work on the current recipe goes on.
@@ -114,6 +119,12 @@ pub trait Backend {
     }
     /// Lets the original and the model that a recipe leads to write after a prompt, once the recipe is measured.
     fn write(&mut self, _recipe: Recipe, _prompt: String) {}
+    /// Whether there are weights to look at.
+    fn looks(&self) -> bool {
+        false
+    }
+    /// Looks at what a recipe does to the layers, at one of them more closely; replaces an earlier look.
+    fn look(&mut self, _recipe: Recipe, _layer: Option<String>) {}
     /// Writes the model that a recipe leads to, where there are weights.
     fn export(&mut self, _recipe: Recipe, _path: PathBuf) {}
     /// Replaces the list of what to measure when nothing else is to do.

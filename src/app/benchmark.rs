@@ -69,7 +69,7 @@ pub fn frames(model: &str, positions: &[Recipe], duration: Duration) -> anyhow::
             std::thread::park_timeout(left);
         }
         app.queue
-            .push(Action::SetRecipe(*recipe, Some(Axis::Sparsity)));
+            .push(Action::SetRecipe(recipe.clone(), Some(Axis::Sparsity)));
         times.push(draw(&ctx, &mut app, Vec::new()));
     }
     times.sort_unstable();

@@ -2,7 +2,7 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 use wattif_core::model::ModelReference;
-use wattif_core::recipe::Recipe;
+use wattif_core::recipe::{Override, Recipe};
 use wattif_core::scenario::Scenario;
 
 use super::axis::Axis;
@@ -68,7 +68,7 @@ pub enum Command {
 
 impl Command {
     /// All of them, in the order of the menu.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::OpenModel,
         Self::OpenPreset,
         Self::SavePreset,
@@ -84,6 +84,7 @@ impl Command {
         Self::Show(Page::WhatIf),
         Self::Show(Page::Devices),
         Self::Show(Page::Layers),
+        Self::Show(Page::Weights),
         Self::Show(Page::Crossover),
         Self::Show(Page::Validation),
         Self::Present,
@@ -171,6 +172,10 @@ pub(super) enum Action {
     Run(Command),
     /// Another recipe, and the axis that was moved if it was a slider.
     SetRecipe(Recipe, Option<Axis>),
+    /// Something of its own for a layer, and whether that goes on with what was dragged before.
+    SetLayer(String, Override, bool),
+    /// A look at the layers, one of them more closely.
+    Look(Option<String>),
     /// Another scenario, and the axis that was moved if it was a slider.
     SetScenario(Scenario, Option<Axis>),
     /// Another what-if axis.

@@ -9,14 +9,14 @@ use wattif_core::compress::distill;
 use wattif_core::error::Result;
 use wattif_core::footprint::{self, Footprint, Savings};
 use wattif_core::hardware::{self, HardwareTarget};
-use wattif_core::measurement::{Measurement, Spiking};
+use wattif_core::measurement::{Measurement, Metric, Spiking};
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 use wattif_core::units::Range;
 
 use super::axis::Axis;
-use super::backend::Backend;
+use super::backend::{Backend, ModelFacts};
 use super::beside::Beside;
 use super::pins::PinView;
 use super::session::{Configuration, Session};
@@ -72,7 +72,7 @@ impl Store {
         let own = self.by_key.iter().filter(|(_, m)| m.student.exact);
         own.filter_map(move |(key, measurement)| {
             let value = axis.get(&measurement.recipe, &scratch);
-            let mut moved = *recipe;
+            let mut moved = recipe.clone();
             axis.set(value, &mut moved, &mut scratch);
             (moved.key() == *key).then_some((value, measurement))
         })
@@ -180,6 +180,8 @@ pub(super) struct Derived {
     pub(super) pins: [Option<ShownPin>; 2],
     /// The figures of the same configurations as they were pinned.
     pub(super) as_pinned: [Option<Figures>; 2],
+    /// What the open model is measured by; nothing where only its shapes are known.
+    pub(super) metric: Option<Metric>,
     /// The current recipe over the axis.
     pub(super) curve: Curve,
     /// The uncompressed model over the axis, where it is a matter of the scenario; else empty.
@@ -225,7 +227,7 @@ impl Derived {
         &mut self,
         session: &Session,
         store: &Store,
-        open: Option<(&dyn Backend, &str)>,
+        open: Option<(&dyn Backend, &ModelFacts)>,
     ) {
         let key = FiguresKey {
             configuration: session.configuration.clone(),
@@ -243,7 +245,8 @@ impl Derived {
         let scenario = &session.configuration.scenario;
         self.target = hardware::find(&scenario.hardware).ok();
         self.grid = carbon::find_grid(&scenario.region).ok();
-        let Some((backend, hash)) = open else {
+        self.metric = open.and_then(|(_, facts)| facts.metric);
+        let Some((backend, facts)) = open else {
             let generation = self.generation;
             *self = Self {
                 target: self.target,
@@ -294,7 +297,10 @@ impl Derived {
         self.rival = distill::rival(&session.configuration.recipe, |recipe| {
             backend.predict(recipe)
         })
-        .map(|recipe| (recipe, store.get(&recipe).cloned()));
+        .map(|recipe| {
+            let known = store.get(&recipe).cloned();
+            (recipe, known)
+        });
         self.beside = match (&self.now, &self.original, self.target, self.grid) {
             (Some(now), Some(original), Some(target), Some(grid)) => {
                 let record = backend.student_record(&session.configuration.recipe);
@@ -302,7 +308,7 @@ impl Derived {
             }
             _ => None,
         };
-        self.refresh_curve(session, backend, hash);
+        self.refresh_curve(session, backend, &facts.hash);
     }
 
     fn refresh_curve(&mut self, session: &Session, backend: &dyn Backend, hash: &str) {
@@ -334,7 +340,7 @@ impl Derived {
         let (Some(target), Some(grid)) = (self.target, self.grid) else {
             return;
         };
-        let mut recipe = session.configuration.recipe;
+        let mut recipe = session.configuration.recipe.clone();
         let mut sweep = |profile_at: &mut dyn FnMut(&Recipe) -> Option<ModelProfile>| {
             let mut curve = Curve::default();
             for &value in &values {

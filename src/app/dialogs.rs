@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use egui::{Modal, RichText, TextEdit, Ui};
+use egui::{Context, Modal, RichText, TextEdit, Ui};
 use poll_promise::Promise;
 
+use super::App;
 use super::command::Action;
 use super::theme;
 
@@ -216,6 +217,15 @@ impl Dialogs {
         if response.should_close() {
             queue.push(Action::Path(None));
         }
+    }
+}
+
+impl App {
+    /// Asks for a file.
+    pub(super) fn ask(&mut self, ctx: &Context, purpose: Purpose) {
+        let now = ctx.input(|input| input.time);
+        self.dialogs
+            .ask(purpose, now, self.system_dialogs, &Arc::clone(&self.wake));
     }
 }
 

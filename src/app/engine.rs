@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use wattif_core::compress::distill::StudentRecord;
@@ -26,6 +27,15 @@ pub(super) struct EngineBackend {
     wake: Arc<dyn Fn() + Send + Sync>,
     /// What came of files that were written in threads of their own.
     written: (Sender<Update>, Receiver<Update>),
+    /// The number of the newest look at the layers; older ones are given up.
+    newest_look: Arc<AtomicU64>,
+}
+
+impl Drop for EngineBackend {
+    fn drop(&mut self) {
+        // Nobody waits for a look any more.
+        self.newest_look.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl EngineBackend {
@@ -46,6 +56,7 @@ impl EngineBackend {
             engine: None,
             wake,
             written: channel(),
+            newest_look: Arc::default(),
         }))
     }
 
@@ -66,6 +77,7 @@ impl EngineBackend {
             family: model.architecture.family().to_owned(),
             parameters: model.architecture.parameters(),
             unit: model.architecture.unit(),
+            metric: Some(engine.evaluation_set().metric()),
             hash: model.hash.clone(),
             has_students: model.architecture.has_students(),
             ratios,
@@ -148,6 +160,33 @@ impl Backend for EngineBackend {
         self.worker.write(recipe, prompt);
     }
 
+    fn looks(&self) -> bool {
+        self.engine.is_some()
+    }
+
+    fn look(&mut self, recipe: Recipe, layer: Option<String>) {
+        let Some(engine) = self.engine.clone() else {
+            return;
+        };
+        let number = self.newest_look.fetch_add(1, Ordering::AcqRel) + 1;
+        let newest = Arc::clone(&self.newest_look);
+        let (wake, answer) = (Arc::clone(&self.wake), self.written.0.clone());
+        let thread = std::thread::Builder::new().name("wattif-look".to_owned());
+        let begun = thread.spawn(move || {
+            let older = || newest.load(Ordering::Acquire) != number;
+            let looks = engine.look(&recipe, layer.as_deref(), &older);
+            if !older() {
+                // A window that is closed hears of nothing.
+                let _ = answer.send(Update::Looked(looks.map(Arc::new)));
+                wake();
+            }
+        });
+        if let Err(error) = begun {
+            let error = Error::Compute(format!("the system gives no thread ({error})"));
+            let _ = self.written.0.send(Update::Looked(Err(error)));
+        }
+    }
+
     fn export(&mut self, recipe: Recipe, path: PathBuf) {
         let Some(engine) = self.engine.clone() else {
             return;
@@ -201,6 +240,10 @@ impl Backend for EngineBackend {
     fn image(&self, index: usize) -> Option<(Vec<u8>, usize)> {
         match self.engine.as_ref()?.evaluation_set() {
             EvaluationSet::Images(images) => Some((images.pixels(index).to_vec(), images.size())),
+            EvaluationSet::Pictures(pictures) => {
+                let images = pictures.images();
+                Some((images.pixels(index).to_vec(), images.size()))
+            }
             EvaluationSet::Text(_) => None,
         }
     }

@@ -136,7 +136,7 @@ fn rows(session: &Session, store: &Store, derived: &Derived) -> Vec<Vec<Cell>> {
     let mut push = |row: &Row<'_>| rows.push(cells(row, session, unit));
     let now = &session.configuration;
     for (series, curve, recipe) in [
-        ("what if", &derived.curve, now.recipe),
+        ("what if", &derived.curve, now.recipe.clone()),
         (
             "original along the axis",
             &derived.original_curve,

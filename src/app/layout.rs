@@ -2,6 +2,8 @@
 
 use egui::{CentralPanel, Frame, Panel, ScrollArea, Ui, vec2};
 
+use wattif_core::measurement::Metric;
+
 use super::command::Action;
 use super::pages::Page;
 use super::{App, pages, panels, theme};
@@ -128,12 +130,19 @@ impl App {
             panels::training::show(ui, self, &mut queue);
             panels::figures::show(ui, self);
             panels::pins::show(ui, self, &mut queue);
+            // What changes first when pictures are made is the pictures.
+            let makes_pictures = (self.derived.metric).is_some_and(Metric::is_of_pictures);
+            if makes_pictures {
+                panels::examples::show(ui, self, &mut pictures, &mut queue);
+            }
             panels::savings::show(ui, self);
             panels::breakdown::show(ui, self);
             panels::measured::show(ui, self, &mut queue);
             panels::spiking::show(ui, self);
             panels::beside::student(ui, self);
-            panels::examples::show(ui, self, &mut pictures, &mut queue);
+            if !makes_pictures {
+                panels::examples::show(ui, self, &mut pictures, &mut queue);
+            }
             panels::beside::show(ui, self);
         });
         self.model.pictures = pictures;
@@ -188,7 +197,7 @@ impl App {
             .show(ui, &self.session, &self.model.store, &self.derived);
         if let Some(value) = moved {
             let axis = self.session.axis;
-            let mut recipe = self.session.configuration.recipe;
+            let mut recipe = self.session.configuration.recipe.clone();
             let mut scenario = self.session.configuration.scenario.clone();
             axis.set(value, &mut recipe, &mut scenario);
             self.queue.push(if axis.is_recipe() {

@@ -22,6 +22,7 @@ mod export;
 mod glossary;
 mod hardware;
 mod layout;
+mod looking;
 mod menu;
 mod names;
 mod news;
@@ -47,6 +48,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use egui::{Context, Ui};
+use wattif_core::measurement::Metric;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
 
@@ -257,6 +259,7 @@ impl App {
             && self.model.activity.idle
             && self.rest.is_reached()
             && !self.pages.is_busy()
+            && !self.model.looking.is_busy()
             && !self.calibrating.is_busy()
     }
 
@@ -269,11 +272,19 @@ impl App {
 
     /// A quality of the open model's kind in words.
     fn quality_words(&self, quality: f64) -> String {
-        match self.model.facts.as_ref().map(|facts| facts.unit) {
-            Some(wattif_core::profile::Unit::Token) => {
-                format!("{} bits per byte", crate::format::significant(quality, 3))
+        match self.model.facts.as_ref().and_then(|facts| facts.metric) {
+            Some(Metric::Accuracy) | None => {
+                format!("{} right", crate::format::percent(quality, 0))
             }
-            _ => format!("{} right", crate::format::percent(quality, 0)),
+            Some(metric) => {
+                let facts = metric.facts();
+                let unit = if facts.unit.is_empty() {
+                    facts.name
+                } else {
+                    facts.unit
+                };
+                format!("{} {unit}", crate::format::significant(quality, 3))
+            }
         }
     }
 
@@ -309,7 +320,7 @@ impl App {
 
     fn refresh(&mut self) {
         let open = match (&self.model.backend, &self.model.facts) {
-            (Some(backend), Some(facts)) => Some((&**backend, facts.hash.as_str())),
+            (Some(backend), Some(facts)) => Some((&**backend, facts)),
             _ => None,
         };
         let before = self.derived.generation;

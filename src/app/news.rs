@@ -21,7 +21,7 @@ use super::{App, How, Lost, OpenedPreset, Opening, hardware};
 fn of_preset(preset: Preset) -> (Configuration, Box<OpenedPreset>) {
     let configuration = Configuration {
         model: preset.model.reference.clone(),
-        recipe: preset.recipe,
+        recipe: preset.recipe.clone(),
         scenario: preset.scenario.clone(),
     };
     let differences = Vec::new();
@@ -279,6 +279,7 @@ impl App {
     fn take(&mut self, ctx: &Context, update: Update) {
         match update {
             Update::Opened(_) => {}
+            Update::Looked(answer) => self.model.looking.take(answer),
             Update::Measured(measurement) => {
                 // The next try is that of the configuration in use; its surroundings are measured whatever it does.
                 if measurement.recipe.key() == self.session.configuration.recipe.key() {

@@ -3,7 +3,8 @@
 use super::axis::Axis;
 use super::backend::{Backend, ModelFacts, TrainingReport};
 use super::derived::Store;
-use super::panels::examples::Pictures;
+use super::looking::Looking;
+use super::panels::pictures::Pictures;
 use super::panels::status::Activity;
 use super::prompting::Prompting;
 use super::timing::Timing;
@@ -32,6 +33,8 @@ pub(super) struct OpenModel {
     pub(super) not_to_train: Option<String>,
     /// Speed with packed weights on this machine.
     pub(super) timing: Timing,
+    /// What is seen of its layers.
+    pub(super) looking: Looking,
     /// Texts after a prompt of the user's.
     pub(super) prompting: Prompting,
     /// What is being done.

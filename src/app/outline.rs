@@ -34,6 +34,7 @@ impl OutlineBackend {
             family: outline.family().to_owned(),
             parameters: outline.parameters(),
             unit: outline.unit(),
+            metric: None,
             hash: String::new(),
             has_students: true,
             ratios: Vec::new(),

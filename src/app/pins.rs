@@ -14,6 +14,7 @@ use super::axis::Axis;
 use super::derived::Figures;
 use super::session::Configuration;
 use crate::format;
+use crate::words;
 
 /// In which scenario pins are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -141,6 +142,7 @@ pub(super) fn recipe_words(recipe: &Recipe) -> String {
     if quantization.activation_bits < 32 {
         parts.push(format!("{}-bit activations", quantization.activation_bits));
     }
+    parts.extend(words::own_layers(&recipe));
     if parts.is_empty() {
         "the original".to_owned()
     } else {

@@ -86,7 +86,7 @@ impl App {
 
     /// Asks for texts after the same prompt, where those of the current recipe are not there.
     pub(super) fn write_again(&mut self) {
-        let recipe = self.session.configuration.recipe;
+        let recipe = self.session.configuration.recipe.clone();
         let Some(wanted) = self.model.prompting.wanted(&recipe) else {
             return;
         };

@@ -2,14 +2,12 @@
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use egui::Context;
 use wattif_core::hardware::{self, HardwareClass};
-use wattif_core::measurement::Depth;
+use wattif_core::measurement::{Depth, Metric};
 use wattif_core::model::ModelReference;
 use wattif_core::preset::{Measured, Preset};
-use wattif_core::profile::Unit;
 use wattif_core::recipe::Recipe;
 
 use super::axis::Axis;
@@ -131,6 +129,13 @@ impl App {
                 self.session.axis = axis.unwrap_or(self.session.axis);
                 self.submit();
             }
+            Action::SetLayer(layer, own, drags) => {
+                if !drags {
+                    self.begin_gesture(None);
+                }
+                self.set_layer(&layer, own);
+            }
+            Action::Look(layer) => self.look(layer),
             Action::SetScenario(scenario, axis) => {
                 self.begin_gesture(axis);
                 self.session.configuration.scenario = scenario;
@@ -152,13 +157,6 @@ impl App {
                 }
             }
         }
-    }
-
-    /// Asks for a file.
-    fn ask(&mut self, ctx: &Context, purpose: Purpose) {
-        let now = ctx.input(|input| input.time);
-        self.dialogs
-            .ask(purpose, now, self.system_dialogs, &Arc::clone(&self.wake));
     }
 
     fn run_command(&mut self, ctx: &Context, command: Command) {
@@ -274,7 +272,7 @@ impl App {
 
     /// Asks for the current recipe to be measured.
     pub(super) fn submit(&mut self) {
-        let recipe = self.session.configuration.recipe;
+        let recipe = self.session.configuration.recipe.clone();
         let key = recipe.key();
         if self.model.submitted.as_ref() == Some(&key) {
             return;
@@ -302,7 +300,7 @@ impl App {
             .model
             .facts
             .as_ref()
-            .is_some_and(|facts| facts.unit == Unit::Image && facts.source.is_none());
+            .is_some_and(|facts| facts.metric == Some(Metric::Accuracy));
         let known = self
             .model
             .store
@@ -313,7 +311,7 @@ impl App {
             && !known
             && let Some(backend) = &mut self.model.backend
         {
-            backend.spike(*recipe, scenario.time_steps);
+            backend.spike(recipe.clone(), scenario.time_steps);
             self.model.activity.idle = false;
         }
     }
@@ -330,7 +328,7 @@ impl App {
         let Some(facts) = &self.model.facts else {
             return false;
         };
-        let mut recipe = configuration.recipe;
+        let mut recipe = configuration.recipe.clone();
         let mut scenario = configuration.scenario.clone();
         let here = axis.place(axis.get(&recipe, &scenario));
         let pins: Vec<Recipe> = self
@@ -339,7 +337,7 @@ impl App {
             .iter()
             .flatten()
             .filter(|pin| pin.model == configuration.model)
-            .map(|pin| pin.recipe)
+            .map(|pin| pin.recipe.clone())
             .collect();
         let key = Filled {
             recipe: configuration.recipe.key(),
@@ -360,17 +358,17 @@ impl App {
         let mut positions = vec![(Recipe::default(), Depth::Full)];
         positions.extend(pins.into_iter().map(|pin| (pin, Depth::Full)));
         let rival = self.derived.rival.as_ref();
-        positions.extend(rival.map(|(recipe, _)| (*recipe, Depth::Full)));
+        positions.extend(rival.map(|(recipe, _)| (recipe.clone(), Depth::Full)));
         let along: Vec<Recipe> = values
             .into_iter()
             .map(|value| {
                 axis.set(value, &mut recipe, &mut scenario);
-                recipe
+                recipe.clone()
             })
             .collect();
         // All of the curve coarsely before any of it finely.
-        positions.extend(along.iter().map(|recipe| (*recipe, Depth::Coarse)));
-        positions.extend(along.iter().map(|recipe| (*recipe, Depth::Full)));
+        positions.extend(along.iter().map(|recipe| (recipe.clone(), Depth::Coarse)));
+        positions.extend(along.iter().map(|recipe| (recipe.clone(), Depth::Full)));
         self.model.filled = Some(key);
         if let Some(backend) = &mut self.model.backend {
             backend.fill(positions);
@@ -381,7 +379,7 @@ impl App {
 
     /// Begins to train a student where the slider rests between those that are ready. Returns whether it did.
     pub(super) fn train_if_wanted(&mut self) -> bool {
-        let recipe = self.session.configuration.recipe;
+        let recipe = self.session.configuration.recipe.clone();
         if self.model.student_asked.is_some() || recipe.canonical().distillation.ratio >= 1.0 {
             return false;
         }
@@ -474,7 +472,7 @@ impl App {
         let mut preset = Preset::new(
             configuration.model.clone(),
             hash,
-            configuration.recipe,
+            configuration.recipe.clone(),
             configuration.scenario.clone(),
         )?;
         if let Some(now) = &self.derived.now

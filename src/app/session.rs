@@ -60,8 +60,11 @@ impl Configuration {
     }
 }
 
-/// The bundled model that the window opens on.
+/// The bundled model of a configuration that names none.
 pub const DEFAULT_MODEL: &str = "fashion-cnn";
+
+/// The bundled model that the window opens on for the first time.
+pub(super) const FIRST_MODEL: &str = "fashion-vae";
 
 /// How the window looks; not part of what is explored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,6 +120,20 @@ pub struct Session {
 }
 
 impl Session {
+    /// What the window opens on for the first time: a model that makes pictures, over the knob that changes them, its energy
+    /// and its emissions at once.
+    pub(super) fn first() -> Self {
+        let configuration = Configuration {
+            model: ModelReference::Bundled(FIRST_MODEL.to_owned()),
+            ..Configuration::default()
+        };
+        Self {
+            configuration,
+            axis: Axis::WeightBits,
+            ..Self::default()
+        }
+    }
+
     /// Files that are remembered.
     const MOST_RECENT: usize = 8;
 

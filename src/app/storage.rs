@@ -34,7 +34,12 @@ pub(super) fn load(folder: &Path) -> Loaded {
     };
     let text = match files::read_text_if_there(&path, LONGEST_SETTINGS) {
         Ok(Some(text)) => text,
-        Ok(None) => return fresh,
+        Ok(None) => {
+            return Loaded {
+                session: Session::first(),
+                ..fresh
+            };
+        }
         // The error names the path at its end.
         Err(error) => return aside(Session::default(), AFRESH, &error.to_string(), &path),
     };

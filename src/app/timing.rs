@@ -81,7 +81,7 @@ impl App {
     pub(super) fn time(&mut self) {
         let configuration = &self.session.configuration;
         if let Some(backend) = &mut self.model.backend {
-            backend.time(configuration.recipe, &configuration.scenario);
+            backend.time(configuration.recipe.clone(), &configuration.scenario);
             self.model.timing.asked = Some(Subject::of(configuration));
             self.model.activity.idle = false;
         }

@@ -35,7 +35,7 @@ impl App {
 
     /// Begins to write it.
     pub(super) fn export_model(&mut self, path: &Path) {
-        let recipe = self.session.configuration.recipe;
+        let recipe = self.session.configuration.recipe.clone();
         if let Some(backend) = &mut self.model.backend {
             backend.export(recipe, path.to_owned());
         }

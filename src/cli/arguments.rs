@@ -10,7 +10,8 @@ use wattif_core::hardware;
 use wattif_core::model::{self, ModelReference};
 use wattif_core::named::Understood;
 use wattif_core::preset::Preset;
-use wattif_core::recipe::{BlockFormat, Group, Pattern, Recipe, Scope};
+use wattif_core::profile::Layer;
+use wattif_core::recipe::{BlockFormat, Group, Override, Pattern, Recipe, Scope, Width, fits};
 use wattif_core::scenario::Scenario;
 use wattif_core::software::Software;
 
@@ -99,6 +100,10 @@ pub(super) struct RecipeArguments {
     /// Bits per activation: 2 to 8, 16 or 32
     #[arg(long, value_name = "BITS")]
     activation_bits: Option<u8>,
+    /// What one layer has of its own, repeatable: head:bits=8,sparsity=0.5 or head:format=q8_0; NAME may hold *, as in
+    /// blocks.*.mlp.*:bits=8, and a later one goes before an earlier one
+    #[arg(long = "layer", value_name = "NAME:WHAT", value_parser = layer)]
+    layers: Vec<(String, Override)>,
     /// Parameters of the student / parameters of the original, 0.05 to 1
     #[arg(long, value_name = "RATIO")]
     distill: Option<f64>,
@@ -137,6 +142,72 @@ impl RecipeArguments {
         recipe.validate()?;
         Ok(recipe.canonical())
     }
+
+    /// `recipe` with what is given to single layers of a model.
+    ///
+    /// # Errors
+    /// [`wattif_core::Error::Recipe`] for a value out of range, or a name that fits no layer that is compressed.
+    pub(super) fn with_layers(
+        &self,
+        mut recipe: Recipe,
+        layers: &[Layer],
+    ) -> wattif_core::Result<Recipe> {
+        for (pattern, own) in &self.layers {
+            let compressed = layers.iter().filter(|layer| layer.compressible);
+            let mut found: Vec<&str> = compressed.map(|layer| layer.name.as_str()).collect();
+            if pattern.contains('*') {
+                found.retain(|name| fits(pattern, name));
+                if found.is_empty() {
+                    return Err(wattif_core::Error::Recipe(format!(
+                        "no layer with weights that are pruned or rounded is called like '{pattern}'"
+                    )));
+                }
+            } else {
+                found = vec![pattern];
+            }
+            for name in found {
+                let known = recipe.layers.get(name).unwrap_or_default();
+                recipe.layers.set(name, known.with(*own));
+            }
+        }
+        recipe.validate()?;
+        let names = layers
+            .iter()
+            .map(|layer| (layer.name.as_str(), layer.compressible));
+        recipe.check_layers(names)?;
+        Ok(recipe.canonical())
+    }
+}
+
+/// A layer's name and what it has of its own: `head:bits=8,sparsity=0.5`.
+fn layer(text: &str) -> Result<(String, Override), String> {
+    let form = "it is NAME:bits=8,sparsity=0.5 or NAME:format=q8_0";
+    let (name, parts) = text.rsplit_once(':').ok_or(form)?;
+    let mut own = Override::NONE;
+    for part in parts.split(',') {
+        let (what, value) = part.split_once('=').ok_or(form)?;
+        let number = |error: &dyn std::fmt::Display| format!("{what} is '{value}': {error}");
+        match what.trim() {
+            "bits" => {
+                let bits = value.trim().parse().map_err(|error| number(&error))?;
+                own.weights = Some(Width::Bits(bits));
+            }
+            "format" => {
+                own.weights = Some(Width::Blocks(
+                    block_format(value).map_err(|error| error.to_string())?,
+                ))
+            }
+            "sparsity" => {
+                own.sparsity = Some(value.trim().parse().map_err(|error| number(&error))?);
+            }
+            other => {
+                return Err(format!(
+                    "a layer has no '{other}' of its own; there are bits, format and sparsity"
+                ));
+            }
+        }
+    }
+    Ok((name.trim().to_owned(), own))
 }
 
 /// The scenario; see `wattif_core::scenario::Scenario` for the meaning of each.

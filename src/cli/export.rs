@@ -35,13 +35,14 @@ pub(super) fn run(arguments: &ExportArguments, out: &mut Out) -> anyhow::Result<
     let recipe = arguments.source.recipe.apply(
         preset
             .as_ref()
-            .map_or_else(Recipe::default, |preset| preset.recipe),
+            .map_or_else(Recipe::default, |preset| preset.recipe.clone()),
     )?;
     let progress = Progress::new();
     progress.show("Opening the model", None);
     let engine = Engine::open(&arguments.source.reference(preset.as_ref())?.item)?;
     notes::left_out(&engine);
     notes::another_model(&arguments.source, preset.as_ref(), &engine);
+    let recipe = (arguments.source.recipe).with_layers(recipe, engine.layers())?;
     train_missing_student(&engine, &recipe, &progress)?;
     progress.show("Writing", None);
     let output = (arguments.output.as_deref().or(arguments.file.as_deref()))

@@ -75,7 +75,7 @@ impl PackedView {
         });
         Ok(Self {
             hardware: target.name.clone(),
-            recipe: run.recipe,
+            recipe: run.recipe.clone(),
             unit: run.unit.name(),
             formats: run.formats.clone(),
             bytes: run.bytes,

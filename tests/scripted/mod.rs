@@ -22,13 +22,14 @@ use wattif::app::{
 };
 use wattif_core::benchmark::{Energy, PackedRun, PackedSpeed, Spread, Work};
 use wattif_core::compress::distill::StudentRecord;
-use wattif_core::compress::plan;
+use wattif_core::compress::{LayerError, LayerLook, plan};
+use wattif_core::engine::Looks;
 use wattif_core::error::Error;
 use wattif_core::measurement::{
     Depth, Example, Interval, Measurement, Metric, Quality, StudentNote,
 };
 use wattif_core::model::{Architecture, CnnConfig, ModelReference};
-use wattif_core::profile::ModelProfile;
+use wattif_core::profile::{Layer, ModelProfile};
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
@@ -158,7 +159,8 @@ impl Scripted {
                 n,
                 baseline: ORIGINAL_ACCURACY,
                 change: interval(value - ORIGINAL_ACCURACY, half / 3.0),
-                divergence: interval(0.01, 0.002),
+                divergence: Some(interval(0.01, 0.002)),
+                pictures: None,
                 same_top: None,
             },
             profile: self.plan(&network),
@@ -173,6 +175,11 @@ impl Scripted {
         self.known.insert(recipe.key(), Arc::clone(&measurement));
         measurement
     }
+}
+
+/// The error in weights of so many bits that the script sees.
+pub(crate) fn decibels(bits: u8) -> f64 {
+    6.0 * f64::from(bits)
 }
 
 /// Images per second that the script times, one at a time.
@@ -205,8 +212,12 @@ fn timed(recipe: Recipe, scenario: &Scenario, profile: ModelProfile) -> PackedRu
 const HASH: &str = "scripted";
 
 impl Backend for Scripted {
+    fn writes(&self) -> bool {
+        self.script.speaks
+    }
+
     fn submit(&mut self, recipe: Recipe) {
-        self.log.borrow_mut().submitted.push(recipe);
+        self.log.borrow_mut().submitted.push(recipe.clone());
         if self.script.silent {
             self.news.push(Update::Progress {
                 what: "Measuring quality".to_owned(),
@@ -235,7 +246,7 @@ impl Backend for Scripted {
         if self.script.slow_timing {
             return;
         }
-        let run = timed(recipe, scenario, self.plan(&recipe));
+        let run = timed(recipe.clone(), scenario, self.plan(&recipe));
         self.news.push(Update::Timed(Some(Arc::new(run))));
         self.news.push(Update::Idle);
     }
@@ -253,6 +264,42 @@ impl Backend for Scripted {
             self.news.push(Update::Measured(measured));
         }
         self.news.push(Update::Idle);
+    }
+
+    fn looks(&self) -> bool {
+        true
+    }
+
+    fn look(&mut self, recipe: Recipe, layer: Option<String>) {
+        let layers = self.architecture.layers();
+        let compressed = layers.iter().filter(|layer| layer.compressible);
+        let error = |layer: &Layer| {
+            let bits = recipe.of_layer(&layer.name).quantization.code_bits();
+            let noise = if bits < 32 {
+                decibels(bits) / 10.0
+            } else {
+                f64::INFINITY
+            };
+            LayerError {
+                signal: 1.0,
+                noise: 10_f64.powf(-noise),
+            }
+        };
+        let chosen = layer.map(|layer| LayerLook {
+            layer,
+            range: 0.5,
+            before: vec![1, 4, 9, 4, 1],
+            after: vec![1, 0, 17, 0, 1],
+            threshold: Some(0.2),
+            grid: None,
+        });
+        self.news.push(Update::Looked(Ok(Arc::new(Looks {
+            errors: compressed
+                .map(|layer| (layer.name.clone(), error(layer)))
+                .collect(),
+            recipe,
+            chosen,
+        }))));
     }
 
     fn updates(&mut self) -> Vec<Update> {
@@ -306,10 +353,10 @@ impl Backend for Scripted {
     }
 
     fn train(&mut self, recipe: Recipe) {
-        self.log.borrow_mut().trained.push(recipe);
+        self.log.borrow_mut().trained.push(recipe.clone());
         for step in 1..=20 {
             self.news.push(Update::Training(TrainingReport {
-                recipe,
+                recipe: recipe.clone(),
                 description: "narrower".to_owned(),
                 steps: (step, 100),
                 loss: 2.0 / step as f64,
@@ -360,6 +407,11 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                     family: "Convolutional network".to_owned(),
                     parameters: architecture.parameters(),
                     unit: architecture.unit(),
+                    metric: Some(if script.speaks {
+                        Metric::BitsPerByte
+                    } else {
+                        Metric::Accuracy
+                    }),
                     hash,
                     has_students: true,
                     ratios,

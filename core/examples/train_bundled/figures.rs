@@ -4,24 +4,24 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use candle_core::{D, DType, Device, Tensor};
+use wattif_core::engine::{Engine, Unobserved};
 use wattif_core::evaluate::statistics::wilson;
 use wattif_core::graph::Input;
+use wattif_core::measurement::Depth;
 use wattif_core::model::bundled::evaluation_images;
-use wattif_core::model::{Architecture, CnnConfig, GptConfig, Tensors};
+use wattif_core::model::{Architecture, ModelReference, Tensors};
+use wattif_core::recipe::Recipe;
 
 use super::corpus::Corpus;
-use super::{Result, open, shipped};
+use super::{Result, model_path, open, plans};
 
 /// Prints the figures of everything that was written, and of `xz -9` on the held-out text.
 pub(crate) fn print(corpus: &Corpus) -> Result<()> {
-    let cnn = Architecture::Cnn(CnnConfig::fashion());
-    let gpt = Architecture::Gpt(GptConfig::bytes());
-    for architecture in [cnn, gpt] {
-        let (file, ladder) = shipped(&architecture);
-        let teacher = open(file, architecture)?;
-        model(file, &teacher.architecture, &teacher.tensors, corpus)?;
-        for &percent in ladder {
-            let file = format!("{file}-student-{percent:03}");
+    for plan in plans() {
+        let teacher = open(plan.file, plan.architecture)?;
+        model(plan.file, &teacher.architecture, &teacher.tensors, corpus)?;
+        for &percent in plan.ladder {
+            let file = format!("{}-student-{percent:03}", plan.file);
             let (architecture, _) = teacher.architecture.student(f64::from(percent) / 100.0);
             let student = open(&file, architecture)?;
             model(&file, &student.architecture, &student.tensors, corpus)?;
@@ -43,6 +43,14 @@ pub(crate) fn model(
 ) -> Result<()> {
     let parameters = architecture.parameters();
     match architecture.input() {
+        _ if architecture.graph().latent() > 0 => {
+            let engine = Engine::open(&ModelReference::File(model_path(file)))?;
+            let quality = engine
+                .measure(&Recipe::default(), Depth::Full, &Unobserved)?
+                .quality;
+            println!("{file}: {parameters} parameters, {quality:?}");
+        }
+        Input::Noise { .. } => {}
         Input::Image(_) => {
             let all = accuracy(
                 architecture,

@@ -273,7 +273,7 @@ fn shapes(architecture: &Architecture) -> Vec<Shape> {
             let outputs = layer.shape.first().copied().unwrap_or(1);
             let rows = match architecture.input() {
                 Input::Tokens { context, .. } => context as usize,
-                Input::Image(_) => (layer.outputs / outputs as f64) as usize,
+                Input::Image(_) | Input::Noise { .. } => (layer.outputs / outputs as f64) as usize,
             };
             Shape {
                 outputs,
@@ -350,9 +350,8 @@ fn forward_speeds(model: &Model) -> Result<Vec<Speed>> {
 /// Inputs of the right shape, and the units of work in them; what they show does not change how long they take.
 pub(super) fn sample_input(architecture: &Architecture, samples: usize) -> Result<(Tensor, u32)> {
     let (input, units) = match architecture.input() {
-        Input::Image((channels, rows, columns)) => {
-            let [channels, rows, columns] = [channels, rows, columns].map(|n| n as usize);
-            let shape = (samples, channels, rows, columns);
+        given @ (Input::Image(_) | Input::Noise { .. }) => {
+            let shape = given.shape(samples);
             (Tensor::rand(0_f32, 1.0, shape, &Device::Cpu)?, samples)
         }
         Input::Tokens {
@@ -379,7 +378,7 @@ pub(super) fn sample_input(architecture: &Architecture, samples: usize) -> Resul
 pub fn predicted_speed(model: &Model, batch: u32, target: &HardwareTarget) -> Result<Range<f64>> {
     let batch = match model.architecture.input() {
         Input::Tokens { context, .. } => context,
-        Input::Image(_) => batch,
+        Input::Image(_) | Input::Noise { .. } => batch,
     };
     let cost = predicted(model, &Recipe::default(), batch, target)?;
     Ok(cost.time.map_decreasing(|time| 1.0 / time.0))

@@ -188,7 +188,7 @@ impl PackedModel {
             network: architecture.packed(weights, bits)?,
             architecture: architecture.clone(),
             profile,
-            recipe: *recipe,
+            recipe: recipe.clone(),
         })
     }
 
@@ -197,7 +197,9 @@ impl PackedModel {
         let batch = scenario.batch.clamp(1, MOST_AT_ONCE);
         let graph = self.architecture.graph();
         let mut works = match self.architecture.input() {
-            Input::Image(_) => vec![Work::Classify { batch: 1 }, Work::Classify { batch }],
+            Input::Image(_) | Input::Noise { .. } => {
+                vec![Work::Classify { batch: 1 }, Work::Classify { batch }]
+            }
             Input::Tokens { context, .. } => {
                 let longest = context.min(MOST_READ);
                 // Keys and values are kept in single precision here, not in half.
@@ -231,7 +233,7 @@ impl PackedModel {
             .map(|l| l.layer.other_parameters * size_of::<f32>() as u64)
             .sum();
         PackedRun {
-            recipe: self.recipe,
+            recipe: self.recipe.clone(),
             unit: self.profile.unit,
             bytes: others + shares.values().map(|(_, bytes)| bytes).sum::<u64>(),
             formats: shares

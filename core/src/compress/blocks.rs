@@ -4,6 +4,7 @@
 //! <https://github.com/ggml-org/llama.cpp/blob/master/src/llama-quant.cpp>.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::fmt;
 
 use candle_core::quantized::{QStorage, QTensor};
@@ -14,7 +15,7 @@ use rayon::prelude::*;
 use super::{fuse, ggml};
 use crate::error::{Error, Result};
 use crate::profile::Layer;
-use crate::recipe::{BlockFormat, Group, Recipe};
+use crate::recipe::{BlockFormat, Group, Recipe, Width};
 use crate::weights::{self, BlockTensor, StoredFormat};
 
 /// Weights that one task rounds; whole blocks of every format.
@@ -67,10 +68,10 @@ impl LayerFormat {
 /// How a block format stores the weights of these layers; those that are not compressed are left out.
 pub fn layer_formats<'a>(
     layers: impl IntoIterator<Item = &'a Layer>,
-    format: BlockFormat,
+    recipe: &Recipe,
 ) -> Vec<LayerFormat> {
     let layers: Vec<&Layer> = layers.into_iter().collect();
-    let choices = choose(&layers, format);
+    let choices = choose_all(&layers, recipe);
     let all = layers.iter().zip(choices);
     all.filter_map(|(layer, choice)| {
         let Choice { wanted, format } = choice?;
@@ -92,6 +93,32 @@ pub(super) struct Choice {
     pub(super) wanted: StoredFormat,
     /// What fits its rows.
     pub(super) format: StoredFormat,
+}
+
+/// What a recipe stores each of a network's layers in; empty where it asks for no blocks.
+pub(super) fn choose_all(layers: &[&Layer], recipe: &Recipe) -> Vec<Option<Choice>> {
+    let all = recipe.quantization.blocks;
+    let mut choices = all.map_or_else(Vec::new, |format| choose(layers, format));
+    // What each format does to all layers, for those that ask for it.
+    let mut others = HashMap::new();
+    for (i, layer) in layers.iter().enumerate() {
+        let own = recipe.layers.get(&layer.name).and_then(|own| own.weights);
+        let choice = match own {
+            None => continue,
+            Some(Width::Bits(_)) => None,
+            Some(Width::Blocks(format)) => {
+                let chosen = others
+                    .entry(format)
+                    .or_insert_with(|| choose(layers, format));
+                choices.resize(layers.len(), None);
+                chosen[i]
+            }
+        };
+        if let Some(chosen) = choices.get_mut(i) {
+            *chosen = choice;
+        }
+    }
+    choices
 }
 
 /// Bytes of so many weights in whole blocks.

@@ -3,6 +3,7 @@
 //! Distillation, which chooses the network before its weights are compressed, is apart.
 
 mod blocks;
+mod cuts;
 pub mod distill;
 mod fuse;
 mod ggml;
@@ -18,6 +19,7 @@ mod survey;
 mod tests;
 mod unpack;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -31,12 +33,13 @@ use self::survey::Survey;
 use crate::error::{Error, Result};
 use crate::model::Tensors;
 use crate::profile::{Layer, ModelProfile};
-use crate::recipe::{Pattern, Pruning, Quantization, Recipe, Scope};
+use crate::recipe::{Pattern, Quantization, Recipe};
 use crate::weights::BlockTensor;
 
 pub use self::blocks::{LayerFormat, layer_formats};
 pub(crate) use self::layout::{CHECKSUM_KEY, VERSION_KEY, Version};
 pub(crate) use self::on_demand::OnDemand;
+pub use self::on_demand::{Grid, LayerError, LayerLook};
 pub use self::originals::Originals;
 pub use self::plan::{Planner, plan};
 pub(crate) use self::unpack::unpack_bytes;
@@ -51,7 +54,7 @@ pub struct Compressor {
     /// The compressible weights by layer.
     weights: BTreeMap<usize, Weights>,
     /// The cuts of the last pruning that compared magnitudes.
-    cuts: Option<(Pruning, Vec<Cut>)>,
+    cuts: Option<cuts::Cuts>,
 }
 
 /// A compressible weight tensor.
@@ -162,7 +165,7 @@ impl Compressor {
     ) -> Result<Compressed> {
         recipe.validate()?;
         let recipe = recipe.canonical();
-        let cuts = self.cuts(recipe.pruning, cancelled)?;
+        let cuts = self.cuts(&recipe, cancelled)?;
         let mut tensors = self.originals.tensors(&self.planner)?;
         let untouched = |layer: &Layer| Kept {
             nonzero: layer.weights(),
@@ -175,10 +178,11 @@ impl Compressor {
             if cancelled() {
                 return Err(Error::Cancelled);
             }
-            let pruning = pruning_of(&recipe, cuts.get(i).copied());
+            let own = self.planner.recipe_of(&recipe, layer);
+            let pruning = pruning_of(&own, cuts.get(i).copied());
             let quantization = Quantization {
                 weight_bits: self.planner.bits_of(&recipe, layer),
-                ..recipe.quantization
+                ..own.quantization
             };
             let format = formats.get(layer).copied().flatten();
             let original = self.originals.tensor(&weights.name)?;
@@ -221,20 +225,31 @@ impl Compressor {
     /// nearest format that it can.
     pub fn in_blocks(&mut self, recipe: &Recipe) -> Result<Compressed> {
         let recipe = recipe.canonical();
-        blocks::check(&recipe)?;
+        let own: Vec<_> = self
+            .weights
+            .keys()
+            .map(|&layer| self.planner.recipe_of(&recipe, layer))
+            .collect();
+        let is_changed = |own: &&Cow<'_, Recipe>| !plan::untouched(own);
+        let changed: Vec<_> = own.iter().filter(is_changed).collect();
+        // Where nothing is changed there is nothing to write.
+        for recipe in if changed.is_empty() {
+            own.iter().collect()
+        } else {
+            changed
+        } {
+            blocks::check(recipe)?;
+        }
         let mut compressed = self.compress(&recipe, &|| false)?;
-        let (all_halves, pruned) = (
-            recipe.quantization.blocks.is_none(),
-            recipe.pruning.sparsity > 0.0,
-        );
-        for weights in self.weights.values() {
+        for (weights, own) in self.weights.values().zip(&own) {
             let in_blocks = compressed.blocks.contains_key(&weights.name);
-            if in_blocks || !(all_halves || pruned) {
+            let halves = own.quantization.blocks.is_none();
+            if in_blocks || plan::untouched(own) || !(halves || own.pruning.sparsity > 0.0) {
                 continue;
             }
             let numbers = compressed.tensors[&weights.name].contiguous()?;
             // What no block holds is written as it was measured.
-            let as_stored = if all_halves {
+            let as_stored = if halves {
                 blocks::halves
             } else {
                 blocks::singles
@@ -252,10 +267,12 @@ impl Compressor {
     /// As [`Self::compress`], and [`Error::File`] if the file cannot be written.
     pub fn export(&mut self, recipe: &Recipe, path: &Path) -> Result<u64> {
         if self.planner.leaves_blocks(&recipe.canonical()) {
-            return Err(Error::Infeasible(
-                "this recipe leaves the weights as the original's file holds them; there is nothing to export"
-                    .to_owned(),
-            ));
+            return Err(Error::Infeasible(match recipe.layers.is_empty() {
+                true => "this recipe leaves the weights as the original's file holds them; there is nothing to export",
+                false => "this recipe leaves some weights in the blocks of the original's file, which only a GGUF holds: give \
+                          all layers bits or a format",
+            }
+            .to_owned()));
         }
         let compressed = self.compress(recipe, &|| false)?;
         let scales = self
@@ -270,56 +287,6 @@ impl Compressor {
             &scales,
             path,
         )
-    }
-
-    /// Makes the histograms that are missing.
-    fn count_magnitudes(&mut self, cancelled: &dyn Fn() -> bool) -> Result<()> {
-        for weights in self.weights.values_mut() {
-            if weights.histogram.is_none() {
-                if cancelled() {
-                    return Err(Error::Cancelled);
-                }
-                let name = weights.name.clone();
-                self.originals
-                    .with(&name, |numbers| weights.count(numbers))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The cuts of each compressible layer, in order; empty where magnitudes are not compared.
-    fn cuts(&mut self, pruning: Pruning, cancelled: &dyn Fn() -> bool) -> Result<Vec<Cut>> {
-        if pruning.sparsity == 0.0 || pruning.pattern == Pattern::TwoOfFour {
-            return Ok(Vec::new());
-        }
-        if let Some((last, cuts)) = &self.cuts
-            && *last == pruning
-        {
-            return Ok(cuts.clone());
-        }
-        self.count_magnitudes(cancelled)?;
-        let all: Vec<&Weights> = self.weights.values().collect();
-        let cuts = match pruning.scope {
-            Scope::Layer => {
-                let mut cuts = Vec::with_capacity(all.len());
-                for weights in all {
-                    if cancelled() {
-                        return Err(Error::Cancelled);
-                    }
-                    let n = weights.matrix.len() as u64;
-                    let zeros = plan::fraction(pruning.sparsity, n);
-                    cuts.extend(cuts_of(&self.originals, &[weights], zeros, cancelled)?);
-                }
-                cuts
-            }
-            Scope::Global => {
-                let n = all.iter().map(|w| w.matrix.len() as u64).sum();
-                let zeros = plan::fraction(pruning.sparsity, n);
-                cuts_of(&self.originals, &all, zeros, cancelled)?
-            }
-        };
-        self.cuts = Some((pruning, cuts.clone()));
-        Ok(cuts)
     }
 }
 
@@ -375,51 +342,6 @@ impl Weights {
         };
         (*kept, self.scales) = job.run(original, &out, scales)?;
         Ok(Some(out))
-    }
-}
-
-/// The cuts that take the smallest weights of these layers.
-fn cuts_of(
-    originals: &Originals,
-    layers: &[&Weights],
-    zeros: u64,
-    cancelled: &dyn Fn() -> bool,
-) -> Result<Vec<Cut>> {
-    let histograms: Vec<&Histogram> = layers
-        .iter()
-        .filter_map(|weights| weights.histogram.as_ref())
-        .collect();
-    let together = CutTogether {
-        originals,
-        layers,
-        cancelled,
-    };
-    prune::cuts(&histograms, zeros, &together)
-}
-
-/// Layers that are cut together.
-struct CutTogether<'a> {
-    originals: &'a Originals,
-    layers: &'a [&'a Weights],
-    /// Asked before each is searched.
-    cancelled: &'a dyn Fn() -> bool,
-}
-
-impl prune::Layers for CutTogether<'_> {
-    fn show(&self, layer: usize, look: &mut dyn FnMut(&[f32])) -> Result<()> {
-        self.originals.with(&self.layers[layer].name, look)
-    }
-
-    fn search(
-        &self,
-        layer: usize,
-        look: &(dyn Fn(&[f32]) -> Vec<u16> + Sync),
-    ) -> Result<Vec<Vec<u16>>> {
-        if (self.cancelled)() {
-            return Err(Error::Cancelled);
-        }
-        let Weights { name, matrix, .. } = self.layers[layer];
-        self.originals.in_parts(name, *matrix, look)
     }
 }
 

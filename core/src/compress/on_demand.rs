@@ -1,16 +1,20 @@
 //! Weights that are compressed when a network asks for them, one tensor at a time, so that a model that is run part by
 //! part is never in memory as a whole.
 
+mod look;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use self::look::{Grid, LayerError, LayerLook};
 use super::blocks::Choice;
 use super::layout::Kept;
 use super::originals::OriginalRows;
 use super::prune::Cut;
 use super::{Compressor, Prune, blocks, fuse, pruning_of, quantize};
+
 use crate::error::{Error, Result};
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
@@ -55,15 +59,15 @@ impl Compressor {
     ) -> Result<OnDemand<'_>> {
         recipe.validate()?;
         let recipe = recipe.canonical();
-        let cuts = self.cuts(recipe.pruning, cancelled)?;
+        let cuts = self.cuts(&recipe, cancelled)?;
         let layers = self.weights.iter().enumerate();
         Ok(OnDemand {
+            formats: self.planner.formats(&recipe),
             recipe,
             layers: layers
                 .map(|(place, (&layer, weights))| (weights.name.as_str(), (layer, place)))
                 .collect(),
             cuts,
-            formats: self.planner.formats(&recipe),
             kept: Mutex::new(vec![None; self.planner.layers().len()]),
             coded: Mutex::default(),
             compressor: self,
@@ -159,14 +163,15 @@ impl OnDemand<'_> {
     fn work(&self, name: &str) -> Option<(usize, Work)> {
         let &(layer, place) = self.layers.get(name)?;
         let weights = self.compressor.weights.get(&layer)?;
-        let prune = pruning_of(&self.recipe, self.cuts.get(place).copied());
+        let recipe = self.compressor.planner.recipe_of(&self.recipe, layer);
+        let prune = pruning_of(&recipe, self.cuts.get(place).copied());
         let bits = self.compressor.planner.bits_of(&self.recipe, layer);
         let changed = !matches!(prune, Prune::None) || bits != 32;
         let job = changed.then(|| fuse::Job {
             matrix: weights.matrix,
             prune,
             bits,
-            group: weights.matrix.group(self.recipe.quantization.group),
+            group: weights.matrix.group(recipe.quantization.group),
         });
         let choice = self.formats.get(layer).copied().flatten();
         let blocks = choice.map(|choice| choice.format);

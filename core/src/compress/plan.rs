@@ -2,16 +2,15 @@
 //! anything is measured.
 
 mod blocks;
+mod own;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub(super) use self::blocks::BLOCKS_KEY;
-use self::blocks::untouched;
+pub(super) use self::blocks::untouched;
 use super::blocks::{Choice, bytes, keeps_zeros};
-use super::layout::{
-    self, CHECKSUM_KEY, Contents, Entry, Kept, Matrix, NO_CHECKSUM, Storage, Version,
-};
+use super::layout::{self, CHECKSUM_KEY, Entry, Kept, Matrix, NO_CHECKSUM, Storage, Version};
 use super::survey::Survey;
 use crate::error::{Error, Result};
 use crate::model::{Architecture, Blocks, StoredFormat};
@@ -186,17 +185,25 @@ impl Planner {
         let recipe = recipe.canonical();
         let formats = self.formats(&recipe);
         let choice = |layer: usize| formats.get(layer).copied().flatten();
+        let common = self.common(&recipe);
         let kept: Vec<Kept> = self
             .layers
             .iter()
             .enumerate()
-            .map(|(i, layer)| self.kept(&recipe, layer, choice(i)))
+            .map(|(i, layer)| self.kept(&recipe.of_layer(&layer.name), layer, choice(i), common))
             .collect();
         self.profile(&recipe, &kept)
     }
 
-    /// What a canonical recipe is expected to leave of a layer's weights.
-    fn kept(&self, recipe: &Recipe, layer: &Layer, choice: Option<Choice>) -> Kept {
+    /// What the recipe of a layer is expected to leave of its weights; `common` is the magnitude where those that are cut
+    /// together are cut.
+    fn kept(
+        &self,
+        recipe: &Recipe,
+        layer: &Layer,
+        choice: Option<Choice>,
+        common: Option<f64>,
+    ) -> Kept {
         if !layer.compressible {
             return Kept {
                 nonzero: layer.weights(),
@@ -215,8 +222,8 @@ impl Planner {
         }
         let (zeros, empty) = match self.survey.get(&layer.name) {
             Some(survey) => (
-                survey.zeros(recipe, matrix, pruned),
-                survey.empty(recipe) * matrix.groups(group) as f64,
+                survey.zeros(recipe, matrix, pruned, common),
+                survey.empty(recipe, common) * matrix.groups(group) as f64,
             ),
             None => (pruned, empty_by_chance(recipe, matrix, group, pruned)),
         };
@@ -284,7 +291,7 @@ impl Planner {
                     } else {
                         32
                     },
-                    pattern: pattern(recipe, layer)
+                    pattern: pattern(&recipe.of_layer(&layer.name), layer)
                         .filter(|_| choice(i).is_none_or(|choice| keeps_zeros(choice.format))),
                     scales: match self.held(recipe, i, choice(i)) {
                         // Whatever is not codes, in numbers of 16 bits.
@@ -329,7 +336,7 @@ impl Planner {
                             Some(format) => (Storage::Half(format), 2 * elements),
                         }
                     }
-                    Some(_) if untouched(recipe) && file.blocks.is_some() => {
+                    Some(i) if file.blocks.is_some() && untouched(&self.recipe_of(recipe, i)) => {
                         let bytes = file.blocks.as_ref().map_or(0, |blocks| blocks.bytes);
                         (Storage::Blocks, bytes)
                     }
@@ -356,42 +363,6 @@ impl Planner {
     fn file_of(&self, layer: usize) -> Option<&FileTensor> {
         let mut files = self.tensors.iter();
         files.find(|file| file.compressible == Some(layer))
-    }
-
-    /// Bits that a recipe leaves of a layer's weights. Pruned weights that were in blocks of integers do not fit these any
-    /// more, and are rounded to half precision.
-    pub(super) fn bits_of(&self, recipe: &Recipe, layer: usize) -> u8 {
-        let bits = recipe.quantization.weight_bits;
-        let was_in_blocks = || {
-            self.file_of(layer)
-                .is_some_and(|file| file.blocks.is_some())
-        };
-        // What is rounded to other blocks is not rounded before.
-        let apart = !untouched(recipe) && recipe.quantization.blocks.is_none();
-        if bits == SINGLE && apart && was_in_blocks() {
-            return HALF;
-        }
-        bits
-    }
-
-    pub(super) fn contents(&self, recipe: &Recipe, layer: usize, kept: Kept) -> Contents {
-        let bits = self.bits_of(recipe, layer);
-        let file = self.file_of(layer);
-        // What no recipe rounds keeps the format that it had.
-        let (bits, format) = match file.and_then(|file| file.original) {
-            Some(format) if bits == SINGLE => (HALF, format),
-            _ => (bits, StoredFormat::Half),
-        };
-        let layer = &self.layers[layer];
-        let matrix = Matrix::of(&layer.shape);
-        Contents {
-            matrix,
-            kept,
-            bits,
-            format,
-            group: matrix.group(recipe.quantization.group),
-            pattern: pattern(recipe, layer),
-        }
     }
 
     /// The inside of the `__metadata__` object, with room for a checksum.

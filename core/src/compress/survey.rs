@@ -81,20 +81,35 @@ impl Survey {
         }
     }
 
-    /// Fraction of the groups that a recipe leaves without a weight.
-    pub(super) fn empty(&self, recipe: &Recipe) -> f64 {
+    /// Fraction of the weights with a magnitude of fewer bits than these.
+    pub(super) fn below(&self, bits: f64) -> f64 {
+        let table = &self.lowest[0];
+        let percent = table.partition_point(|&lowest| f64::from(lowest) < bits);
+        let at = |percent: usize| table.get(percent).map(|&bits| f64::from(bits));
+        let part = match (percent.checked_sub(1).and_then(at), at(percent)) {
+            (Some(low), Some(high)) => percent as f64 - (high - bits) / (high - low),
+            _ => percent as f64,
+        };
+        (part / STEPS as f64).min(1.0)
+    }
+
+    /// Fraction of the groups that a recipe leaves without a weight. `common` is the magnitude where those that are cut
+    /// together are cut, where these are not all layers.
+    pub(super) fn empty(&self, recipe: &Recipe, common: Option<f64>) -> f64 {
         let pruning = recipe.pruning;
         let vanishing = if STEPPED_BITS.contains(&recipe.quantization.weight_bits) {
             prune::magnitude(VANISHING)
         } else {
             0
         };
-        let scope = usize::from(pruning.scope == Scope::Global);
+        let global = pruning.scope == Scope::Global;
         let lowest = match pruning.pattern {
             Pattern::Unstructured if pruning.sparsity > 0.0 => {
-                between(&self.lowest[scope], pruning.sparsity, |&bits| {
-                    f64::from(bits)
-                })
+                let known = || {
+                    let table = &self.lowest[usize::from(global)];
+                    between(table, pruning.sparsity, |&bits| f64::from(bits))
+                };
+                common.filter(|_| global).or_else(known)
             }
             // Two of four leave some of any group.
             _ => None,
@@ -106,7 +121,13 @@ impl Survey {
     }
 
     /// Zeros that a recipe leaves in a layer of this shape: never more than it really does, up to what sampling misses.
-    pub(super) fn zeros(&self, recipe: &Recipe, matrix: Matrix, pruned: u64) -> u64 {
+    pub(super) fn zeros(
+        &self,
+        recipe: &Recipe,
+        matrix: Matrix,
+        pruned: u64,
+        common: Option<f64>,
+    ) -> u64 {
         let n = matrix.len() as f64;
         let pattern = recipe.pruning.pattern;
         let is_pruned = recipe.pruning.sparsity > 0.0;
@@ -121,7 +142,10 @@ impl Survey {
         let is_global =
             is_pruned && pattern == Pattern::Unstructured && recipe.pruning.scope == Scope::Global;
         let pruned = is_global
-            .then(|| between(&self.global, recipe.pruning.sparsity, |&share| share))
+            .then(|| match common {
+                Some(bits) => Some(self.below(bits)),
+                None => between(&self.global, recipe.pruning.sparsity, |&share| share),
+            })
             .flatten()
             .map_or(pruned, |share| (n * share).round() as u64);
         // The smallest weights are the ones that both take, so that the zeros of pruning and of rounding mostly coincide.
@@ -268,7 +292,7 @@ mod tests {
     #[test]
     fn a_global_sparsity_between_two_steps_lies_between_what_they_give() {
         let (survey, matrix) = survey(0.0);
-        let zeros = |sparsity| survey.zeros(&recipe(sparsity, Scope::Global, 32), matrix, 7);
+        let zeros = |sparsity| survey.zeros(&recipe(sparsity, Scope::Global, 32), matrix, 7, None);
         // Between 0.8² and 0.81², and at the last step.
         for (sparsity, expected) in [
             (0.8, 640),
@@ -301,11 +325,11 @@ mod tests {
             (0.5, Scope::Global, 4, 0.8),
         ] {
             let recipe = recipe(sparsity, scope, bits);
-            assert_eq!(survey.empty(&recipe), expected, "{recipe:?}");
+            assert_eq!(survey.empty(&recipe, None), expected, "{recipe:?}");
         }
         let mut two_of_four = recipe(0.5, Scope::Layer, 4);
         two_of_four.pruning.pattern = Pattern::TwoOfFour;
-        assert_eq!(survey.empty(&two_of_four), 0.2);
+        assert_eq!(survey.empty(&two_of_four, None), 0.2);
     }
 
     #[test]
@@ -341,7 +365,7 @@ mod tests {
     fn zeros_are_the_most_of_what_pruning_rounding_and_the_original_give() {
         let (survey, matrix) = survey(0.3);
         let zeros = |sparsity, bits, pruned| {
-            survey.zeros(&recipe(sparsity, Scope::Layer, bits), matrix, pruned)
+            survey.zeros(&recipe(sparsity, Scope::Layer, bits), matrix, pruned, None)
         };
         assert_eq!(zeros(0.5, 8, 500), 500);
         assert_eq!(zeros(0.2, 8, 200), 300);
@@ -352,7 +376,7 @@ mod tests {
         assert_eq!(zeros(0.9, 2, 5000), 1000);
         // Without pruning the table of global sparsities says nothing.
         assert_eq!(
-            survey.zeros(&recipe(0.0, Scope::Global, 32), matrix, 0),
+            survey.zeros(&recipe(0.0, Scope::Global, 32), matrix, 0, None),
             100
         );
     }

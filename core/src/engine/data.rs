@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::evaluate::EvaluationSet;
 use crate::graph::Input;
-use crate::model::{Model, bundled};
+use crate::model::{Architecture, Model, bundled};
 
 /// Tokens of a context that a model with a tokenizer is measured on, at most.
 const TOKEN_CONTEXT: usize = 256;
@@ -46,8 +46,8 @@ impl OwnText {
             (Input::Tokens { .. }, None) => {
                 EvaluationSet::text(&model.architecture.graph(), self.text.clone().into_bytes())
             }
-            (Input::Image(_), _) => Err(Error::Infeasible(
-                "the model reads images and cannot be measured on a text".to_owned(),
+            (Input::Image(_) | Input::Noise { .. }, _) => Err(Error::Infeasible(
+                "the model reads no text and cannot be measured on one".to_owned(),
             )),
         }
     }
@@ -57,6 +57,8 @@ impl OwnText {
 pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
     let architecture = &model.architecture;
     match architecture.input() {
+        Input::Noise { .. } => pictures(architecture),
+        Input::Image(_) if architecture.graph().sampling().is_some() => pictures(architecture),
         Input::Image(_) => {
             let (pixels, labels) = bundled::evaluation_images()?;
             EvaluationSet::images(&architecture.graph(), pixels, labels)
@@ -77,4 +79,11 @@ pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
             }
         },
     }
+}
+
+/// Held-out images for a network that makes such, seen by the bundled classifier.
+fn pictures(architecture: &Architecture) -> Result<EvaluationSet> {
+    let (pixels, labels) = bundled::evaluation_images()?;
+    let judge = bundled::load(bundled::JUDGE)?;
+    EvaluationSet::pictures(&architecture.graph(), pixels, labels, &judge)
 }

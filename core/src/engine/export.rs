@@ -9,7 +9,7 @@ use crate::compress::{LayerFormat, layer_formats};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::ModelReference;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Width};
 use crate::run::Weights as _;
 use crate::weights::{self, NewTensor, NewValues, Source};
 
@@ -40,7 +40,7 @@ impl Engine {
     /// The recipe is out of range or cannot be expressed in such a file, the model has no such file, or the file cannot be
     /// written.
     pub fn export(&self, recipe: &Recipe, path: &Path) -> Result<u64> {
-        recipe.validate()?;
+        self.checked(recipe)?;
         let opened = match &self.model.reference {
             ModelReference::File(own) => Some(own.as_path()),
             _ => None,
@@ -89,10 +89,7 @@ impl Engine {
 
     /// In which blocks a recipe stores each layer, and why; none where it asks for none.
     pub fn layer_formats(&self, recipe: &Recipe) -> Vec<LayerFormat> {
-        let format = recipe.canonical().quantization.blocks;
-        format.map_or_else(Vec::new, |format| {
-            layer_formats(self.planner.layers(), format)
-        })
+        layer_formats(self.planner.layers(), &recipe.canonical())
     }
 
     /// Writes the weights of a folder as it has them.
@@ -163,8 +160,12 @@ impl Engine {
             (name.clone(), tensor)
         });
         let new: BTreeMap<String, NewTensor<'_>> = all.collect();
-        let format = recipe.canonical().quantization.blocks;
-        let file_type = format.map_or(HALF, |format| format.file_type());
+        // Where most weights stay as they were, so does what the file says of them.
+        let file_type = match recipe.canonical().quantization.width() {
+            Width::Blocks(format) => Some(format.file_type()),
+            Width::Bits(16) => Some(HALF),
+            Width::Bits(_) => None,
+        };
         let written = weights::write(source.as_ref(), &new, file_type, path);
         compressor.recycle(compressed);
         written.map(|written| written.bytes)

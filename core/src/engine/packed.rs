@@ -5,9 +5,9 @@ use crate::benchmark::packed::{LEAST, PackedModel};
 use crate::benchmark::{PackedQuality, PackedRun};
 use crate::compress::Compressed;
 use crate::error::{Error, Result};
-use crate::evaluate::Accumulator;
+use crate::evaluate::{Accumulator, EvaluationSet};
 use crate::power::Meter;
-use crate::recipe::Recipe;
+use crate::recipe::{Override, Recipe, Width};
 use crate::run::WithBlocks;
 use crate::scenario::Scenario;
 
@@ -26,9 +26,15 @@ impl Engine {
         scenario: &Scenario,
         observer: &dyn Observer,
     ) -> Result<PackedRun> {
-        recipe.validate()?;
+        let recipe = self.checked(recipe)?;
         self.check_whole("run packed")?;
-        let recipe = recipe.canonical();
+        let bits = |own: Override| matches!(own.weights, Some(Width::Bits(_)));
+        if recipe.layers.iter().any(|(_, own)| bits(own)) {
+            return Err(Error::Infeasible(
+                "the kernels that run packed weights take one width for all layers, or blocks of llama.cpp for some"
+                    .to_owned(),
+            ));
+        }
         let student = self.student(&recipe);
         let key = format!("packed {}", super::store_key(&recipe, student.as_deref()));
         let id = super::network_id(student.as_deref());
@@ -59,7 +65,7 @@ impl Engine {
         let run = packed.and_then(|packed| {
             let quality = self.packed_quality(&packed, network, &compressed, recipe, observer)?;
             let mut run = packed.describe();
-            run.quality = Some(quality);
+            run.quality = quality;
             let mut meter = Meter::packages();
             let works = packed.works(scenario);
             for (i, work) in works.iter().enumerate() {
@@ -82,7 +88,11 @@ impl Engine {
         compressed: &Compressed,
         recipe: &Recipe,
         observer: &dyn Observer,
-    ) -> Result<PackedQuality> {
+    ) -> Result<Option<PackedQuality>> {
+        if matches!(self.set, EvaluationSet::Pictures(_)) {
+            // Packed networks are run as a whole, and pictures are judged by samples drawn on the way.
+            return Ok(None);
+        }
         let baseline = self.baseline(observer)?;
         let bits = recipe.quantization.activation_bits;
         let mut through_kernels = Accumulator::new(&self.set, baseline);
@@ -95,10 +105,10 @@ impl Engine {
             engine.step(&ready)?;
             through_kernels.step_through(&mut |input| packed.network.run(input))?;
         }
-        Ok(PackedQuality {
+        Ok(Some(PackedQuality {
             packed: through_kernels.quality(),
             engine: engine.quality(),
-        })
+        }))
     }
 }
 

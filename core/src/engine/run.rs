@@ -63,13 +63,13 @@ impl Run<'_> {
 
     pub(super) fn describe(&self, depth: Depth, accumulator: &Accumulator<'_>) -> Measurement {
         Measurement {
-            recipe: self.recipe,
+            recipe: self.recipe.clone(),
             model_hash: self.engine.model.hash.clone(),
             depth,
             quality: accumulator.quality(),
             profile: self.compressed.profile.clone(),
             student: self.network.note(&self.recipe, self.exact),
-            examples: Vec::new(),
+            examples: accumulator.made(),
         }
     }
 }

@@ -210,7 +210,7 @@ impl Engine {
                 _ => Depth::Partial,
             };
             let measured = Measurement {
-                recipe,
+                recipe: recipe.clone(),
                 model_hash: self.model.hash.clone(),
                 depth: reached,
                 quality: accumulator.quality(),

@@ -31,7 +31,7 @@ impl Engine {
     /// [`Error::Infeasible`] where the model writes no texts, or the prompt is empty or too long; the recipe is out of range;
     /// [`Error::Cancelled`] if the observer wished so.
     pub fn write(&self, recipe: &Recipe, prompt: &str, observer: &dyn Observer) -> Result<Example> {
-        recipe.validate()?;
+        let recipe = self.checked(recipe)?;
         if !self.writes() {
             return Err(Error::Infeasible(
                 "this model writes no texts here".to_owned(),
@@ -43,7 +43,6 @@ impl Engine {
                 prompt.len()
             )));
         }
-        let recipe = recipe.canonical();
         let tokenizer = self.model.tokenizer.as_ref();
         let tokens = match tokenizer {
             Some(tokenizer) => tokenizer.encode(prompt, true, false)?,
@@ -122,7 +121,7 @@ mod tests {
                 compressed,
                 ..
             } => (original, compressed),
-            Example::Image { .. } => panic!("an image"),
+            Example::Image { .. } | Example::Picture { .. } => panic!("an image"),
         }
     }
 

@@ -5,10 +5,11 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::baseline::{Answers, Baseline, Written, answer, divergence, scores, written};
+use super::pictures::{PictureSet, SHOWN, paired};
 use super::set::EvaluationSet;
 use super::statistics::{ClusteredMean, paired_proportions, wilson};
 use crate::error::{Error, Result};
-use crate::measurement::{Example, Interval, Metric, Quality};
+use crate::measurement::{Example, Interval, Metric, Pictures, Quality};
 use crate::run::Network;
 
 /// Images shown as examples at most.
@@ -33,6 +34,9 @@ pub struct Accumulator<'a> {
     /// Predictions whose most probable token is the original's.
     same_top: ClusteredMean,
     examples: Vec<Example>,
+    /// Of pictures: what was made so far, and how near images made again come, now and before.
+    made: Vec<Answers>,
+    psnr: [ClusteredMean; 2],
 }
 
 impl<'a> Accumulator<'a> {
@@ -52,6 +56,8 @@ impl<'a> Accumulator<'a> {
             divergence: ClusteredMean::default(),
             same_top: ClusteredMean::default(),
             examples: Vec::new(),
+            made: Vec::new(),
+            psnr: Default::default(),
         }
     }
 
@@ -122,6 +128,17 @@ impl<'a> Accumulator<'a> {
         if let Some(nats) = divergence(original, answers, targets.len()) {
             self.divergence.push(cluster, nats);
         }
+        if let (Some(before), Some(now)) = (&original.made, &answers.made) {
+            let [psnr, original_psnr] = &mut self.psnr;
+            psnr.push(cluster, now.psnr());
+            original_psnr.push(cluster, before.psnr());
+            let mut answers = answers.clone();
+            if let Some(made) = answers.made.as_mut().filter(|_| item >= SHOWN) {
+                made.forget();
+            }
+            self.made.push(answers);
+            return;
+        }
         let same = original.tops.iter().zip(&answers.tops);
         let same = same.filter(|(before, now)| before == now).count();
         self.same_top
@@ -163,10 +180,10 @@ impl<'a> Accumulator<'a> {
     /// independent would give the bundled text half the interval that it deserves.
     pub fn quality(&self) -> Quality {
         let divergence = self.divergence.interval();
-        let divergence = Interval {
+        let divergence = Some(Interval {
             low: divergence.low.max(0.0),
             ..divergence
-        };
+        });
         let n = self.seen();
         let (metric, interval, baseline, change) = match self.set {
             EvaluationSet::Images(_) => (
@@ -192,6 +209,7 @@ impl<'a> Accumulator<'a> {
                 };
                 (Metric::Perplexity, interval, level, change)
             }
+            EvaluationSet::Pictures(pictures) => return self.of_pictures(pictures, divergence),
             EvaluationSet::Text(_) => (
                 Metric::BitsPerByte,
                 self.bits.interval(),
@@ -210,15 +228,87 @@ impl<'a> Accumulator<'a> {
             divergence,
             same_top: matches!(self.set, EvaluationSet::Text(_))
                 .then(|| within(self.same_top.interval(), 0.0, 1.0)),
+            pictures: None,
         }
     }
 
-    /// What the network now does: of the images seen so far, those that the original gets right and it gets wrong, at
+    /// What was made so far, and what the original made of the same.
+    fn both(&self) -> (Vec<&Answers>, Vec<&Answers>) {
+        let before = (0..self.items).filter_map(|item| self.baseline.answers(item));
+        (self.made.iter().collect(), before.collect())
+    }
+
+    fn of_pictures(&self, set: &PictureSet, divergence: Option<Interval>) -> Quality {
+        let (now, before) = self.both();
+        let judged = set.compared(&now, &before);
+        let shares = self.is_complete().then(|| {
+            let (precision, recall) = set.precision_and_recall(&now);
+            let baseline = self.baseline.shares(|| {
+                let (precision, recall) = set.precision_and_recall(&before);
+                (precision.value, recall.value)
+            });
+            (paired(precision, baseline.0), paired(recall, baseline.1))
+        });
+        let mut pictures = Pictures {
+            precision: shares.map(|(precision, _)| precision),
+            recall: shares.map(|(_, recall)| recall),
+            ..Pictures::default()
+        };
+        let n = self.seen();
+        let metric = set.metric();
+        let (interval, baseline, change, divergence) = match metric {
+            Metric::NegativeElbo => {
+                let [now, before] = &self.psnr;
+                pictures.psnr = Some(paired(now.interval(), before.value()));
+                pictures.frechet = judged.map(|judged| paired(judged.level, judged.baseline));
+                let bits = self.bits.interval();
+                (
+                    bits,
+                    self.original_bits.value(),
+                    self.change.interval(),
+                    divergence,
+                )
+            }
+            _ => match judged {
+                Some(judged) => (judged.level, judged.baseline, judged.change, None),
+                // Of so few pictures nothing is known.
+                None => (UNKNOWN, 0.0, UNKNOWN, None),
+            },
+        };
+        Quality {
+            metric,
+            value: interval.value,
+            low: interval.low,
+            high: interval.high,
+            n,
+            baseline,
+            change,
+            divergence,
+            same_top: None,
+            pictures: Some(pictures),
+        }
+    }
+
+    /// What it made of the first items, beside the original; of pictures only.
+    pub(crate) fn made(&self) -> Vec<Example> {
+        match self.set {
+            EvaluationSet::Pictures(set) => {
+                let (now, before) = self.both();
+                set.examples(&now, &before)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the network now does: pictures that it makes; of the images seen so far, those that the original gets right and it gets wrong, at
     /// most twelve; or texts continued by both.
     ///
     /// # Errors
     /// [`Error::Compute`] if the network's predictions are not finite.
     pub fn examples(&self, network: &Network) -> Result<Vec<Example>> {
+        if matches!(self.set, EvaluationSet::Pictures(_)) {
+            return Ok(self.made());
+        }
         let mut examples = self.examples.clone();
         let texts = self.baseline.texts();
         if !texts.is_empty() {
@@ -231,6 +321,13 @@ impl<'a> Accumulator<'a> {
         Ok(examples)
     }
 }
+
+/// What is known of nothing.
+const UNKNOWN: Interval = Interval {
+    value: 0.0,
+    low: f64::NEG_INFINITY,
+    high: f64::INFINITY,
+};
 
 /// An interval held within what is possible.
 fn within(interval: Interval, low: f64, high: f64) -> Interval {
@@ -321,8 +418,8 @@ mod tests {
             let quality = measure(&architecture, &set, 1, 1);
             assert_eq!(quality.value, quality.baseline);
             assert_eq!(quality.change.value, 0.0);
-            assert_eq!(quality.divergence.value, 0.0);
-            assert_eq!(quality.divergence.high, 0.0);
+            assert_eq!(quality.divergence.unwrap().value, 0.0);
+            assert_eq!(quality.divergence.unwrap().high, 0.0);
             assert_eq!(quality.n, set.len());
         }
     }
@@ -337,11 +434,12 @@ mod tests {
             let quality = Accumulator::new(&set, &baseline).quality();
             assert_eq!(quality.n, 0);
             // No divergence is below zero.
-            let divergence = (quality.divergence.low, quality.divergence.high);
+            let divergence = quality.divergence.unwrap();
+            let divergence = (divergence.low, divergence.high);
             assert_eq!(divergence, (0.0, f64::INFINITY));
             let (value, change) = match set {
                 EvaluationSet::Images(_) => ((0.0, 1.0), (-1.0, 1.0)),
-                EvaluationSet::Text(_) => (everything, everything),
+                EvaluationSet::Pictures(_) | EvaluationSet::Text(_) => (everything, everything),
             };
             assert_eq!((quality.low, quality.high), value);
             assert_eq!((quality.change.low, quality.change.high), change);
@@ -356,7 +454,7 @@ mod tests {
             let quality = measure(&architecture, &set, 1, 2);
             let change = quality.value - quality.baseline;
             assert!((quality.change.value - change).abs() < TOLERANCE);
-            assert!(quality.divergence.low > 0.0);
+            assert!(quality.divergence.unwrap().low > 0.0);
             assert!(quality.low <= quality.value && quality.value <= quality.high);
         }
     }

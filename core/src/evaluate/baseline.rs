@@ -1,8 +1,11 @@
 //! [`Baseline`]: what the original answers, sample by sample, for everything else to be paired with.
 
+use std::sync::OnceLock;
+
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::pictures::Made;
 use super::set::EvaluationSet;
 use super::text;
 use crate::error::{Error, Result};
@@ -18,6 +21,8 @@ pub const DIVERGENCE_PREDICTIONS: usize = 16_384;
 pub struct Baseline {
     items: Vec<Answers>,
     texts: Vec<Written>,
+    /// Precision and recall of its pictures.
+    shares: OnceLock<(f64, f64)>,
 }
 
 /// A prompt and how the original goes on.
@@ -31,7 +36,7 @@ pub(crate) struct Written {
 pub(super) const NOT_FINITE: &str = "the network's outputs are not finite numbers";
 
 /// What a network answers to one item.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Answers {
     /// Log-probabilities (natural) `[predictions, classes]`; empty where only the score was kept.
     pub(super) log_probabilities: Vec<f32>,
@@ -43,6 +48,8 @@ pub(crate) struct Answers {
     pub(super) bits: f64,
     /// Mean divergence of the original from it in nats per prediction, where that was taken on the way.
     pub(super) divergence: Option<f64>,
+    /// What it made, where these are pictures.
+    pub(super) made: Option<Box<Made>>,
 }
 
 impl Baseline {
@@ -65,17 +72,26 @@ impl Baseline {
             }
         }
         let texts = written(network, set)?;
-        Ok(Self { items, texts })
+        Ok(Self::of(items, texts))
     }
 
     /// The answers to the first items of a set, and texts that the original wrote.
     pub(crate) fn of(items: Vec<Answers>, texts: Vec<Written>) -> Self {
-        Self { items, texts }
+        Self {
+            items,
+            texts,
+            shares: OnceLock::new(),
+        }
     }
 
     /// Items that were answered.
     pub(super) fn len(&self) -> usize {
         self.items.len()
+    }
+
+    /// Precision and recall of its pictures, found once.
+    pub(super) fn shares(&self, find: impl FnOnce() -> (f64, f64)) -> (f64, f64) {
+        *self.shares.get_or_init(find)
     }
 
     pub(super) fn texts(&self) -> &[Written] {
@@ -123,6 +139,9 @@ pub(super) fn answer(
     set: &EvaluationSet,
     items: std::ops::Range<usize>,
 ) -> Result<Vec<Answers>> {
+    if let EvaluationSet::Pictures(pictures) = set {
+        return pictures.answers(network, items);
+    }
     let (_, last) = set.scored();
     let logits = network.run_last(&set.input(items.clone())?, last)?;
     scores(&logits, set, items)
@@ -168,7 +187,7 @@ fn score(mut logits: Vec<f32>, classes: usize, targets: &[u32]) -> Answers {
         tops,
         class,
         bits: nats / std::f64::consts::LN_2 / targets.len() as f64,
-        divergence: None,
+        ..Answers::default()
     }
 }
 
@@ -198,6 +217,9 @@ fn largest(row: &[f32]) -> usize {
 pub(super) fn divergence(original: &Answers, other: &Answers, predictions: usize) -> Option<f64> {
     if other.divergence.is_some() {
         return other.divergence;
+    }
+    if let (Some(original), Some(other)) = (&original.made, &other.made) {
+        return original.made_again().then(|| original.divergence(other));
     }
     let (p, q) = (&original.log_probabilities, &other.log_probabilities);
     if p.is_empty() || p.len() != q.len() {
@@ -231,10 +253,7 @@ mod tests {
     fn divergence_is_that_of_the_textbook() {
         let item = |p: [f32; 2]| Answers {
             log_probabilities: p.map(f32::ln).to_vec(),
-            tops: Vec::new(),
-            class: 0,
-            bits: 0.0,
-            divergence: None,
+            ..Answers::default()
         };
         let (p, q) = (item([0.36, 0.64]), item([0.5, 0.5]));
         let expected = 0.36 * (0.36f64 / 0.5).ln() + 0.64 * (0.64f64 / 0.5).ln();
@@ -244,10 +263,7 @@ mod tests {
         // Of several predictions it is the mean; where there are none of one network, there is none.
         let of_two = |first: &Answers, second: &Answers| Answers {
             log_probabilities: [&first.log_probabilities[..], &second.log_probabilities].concat(),
-            tops: Vec::new(),
-            class: 0,
-            bits: 0.0,
-            divergence: None,
+            ..Answers::default()
         };
         let found = divergence(&of_two(&p, &p), &of_two(&p, &q), 2).unwrap();
         assert!((found - expected / 2.0).abs() < TOLERANCE, "{found}");

@@ -6,7 +6,9 @@
 
 mod accumulator;
 mod baseline;
+mod frechet;
 mod parts;
+mod pictures;
 mod set;
 mod spiking;
 pub mod statistics;
@@ -16,6 +18,9 @@ pub use accumulator::Accumulator;
 pub(crate) use baseline::{Answers, Written, written};
 pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
 pub(crate) use parts::Original;
-pub use set::{COARSE_CONTEXTS, COARSE_IMAGES, EvaluationSet, ImageSet, STRETCHES, TextSet};
+pub use pictures::PictureSet;
+pub use set::{
+    COARSE_CONTEXTS, COARSE_IMAGES, COARSE_PICTURES, EvaluationSet, ImageSet, STRETCHES, TextSet,
+};
 pub(crate) use spiking::run_spiking;
 pub(crate) use text::{Choice, Task, go_on, readable};

@@ -208,6 +208,7 @@ impl Score {
             tops: self.tops,
             bits: self.nats / std::f64::consts::LN_2 / predictions as f64,
             divergence: compared.then(|| (self.divergence / predictions as f64).max(0.0)),
+            made: None,
         }
     }
 }

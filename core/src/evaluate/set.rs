@@ -12,14 +12,18 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
+use super::pictures::PictureSet;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
-use crate::model::hex;
+use crate::measurement::Metric;
+use crate::model::{Model, hex};
 use crate::run::Network;
 use crate::tokenizer::Tokenizer;
 
 /// Images of the first, coarse measurement.
 pub const COARSE_IMAGES: usize = 256;
+/// Pictures of the first, coarse measurement: enough to tell distributions of features apart.
+pub const COARSE_PICTURES: usize = 512;
 /// Contexts of text of the first, coarse measurement: one from each stretch.
 pub const COARSE_CONTEXTS: usize = STRETCHES;
 /// Stretches that a text is divided into. They stand for the independent parts behind its intervals: long enough that
@@ -43,6 +47,8 @@ pub enum EvaluationSet {
     Images(ImageSet),
     /// Text, predicted byte by byte.
     Text(TextSet),
+    /// What pictures are made of.
+    Pictures(PictureSet),
 }
 
 /// Labelled images of one size.
@@ -111,14 +117,33 @@ impl EvaluationSet {
                 classes
             )));
         }
-        let order = shuffled(labels.len());
-        Ok(Self::Images(ImageSet {
-            pixels,
-            labels: labels.into_iter().map(u32::from).collect(),
-            channels,
-            size,
-            order,
-        }))
+        Ok(Self::Images(ImageSet::new(pixels, labels, channels, size)))
+    }
+
+    /// Held-out grey images for a network that makes such, as `pixels` and `labels` of [`Self::images`] for the `judge`: a
+    /// classifier whose features tell how near pictures come to them.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if the network makes no images of this size, or those of the set do not suit the classifier.
+    pub fn pictures(
+        graph: &Graph,
+        pixels: Vec<u8>,
+        labels: Vec<u8>,
+        judge: &Model,
+    ) -> Result<Self> {
+        let Self::Images(images) = Self::images(&judge.architecture.graph(), pixels, labels)?
+        else {
+            return Err(Error::Compute("the images are none".to_owned()));
+        };
+        let made = graph.outputs() == images.pixels(0).len();
+        match graph.input {
+            Some(input @ (Input::Image(_) | Input::Noise { .. })) if made => {
+                PictureSet::new(input, graph.latent(), images, judge).map(Self::Pictures)
+            }
+            _ => Err(Error::Compute(
+                "the network makes no images of the size of the held-out ones".to_owned(),
+            )),
+        }
     }
 
     /// Text for a byte language model.
@@ -188,6 +213,16 @@ impl EvaluationSet {
         }))
     }
 
+    /// What models are measured by on it.
+    pub const fn metric(&self) -> Metric {
+        match self {
+            Self::Images(_) => Metric::Accuracy,
+            Self::Text(text) if text.pieces.is_some() => Metric::Perplexity,
+            Self::Text(_) => Metric::BitsPerByte,
+            Self::Pictures(pictures) => pictures.metric(),
+        }
+    }
+
     /// Number of samples: images, or predicted bytes.
     pub fn len(&self) -> u64 {
         self.samples(self.items())
@@ -207,6 +242,7 @@ impl EvaluationSet {
     pub(crate) fn coarse_items(&self) -> usize {
         let wanted = match self {
             Self::Images(_) => COARSE_IMAGES,
+            Self::Pictures(_) => COARSE_PICTURES,
             Self::Text(text) => match text.pieces {
                 None => COARSE_CONTEXTS,
                 Some(_) => COARSE_TOKEN_CONTEXTS,
@@ -233,7 +269,7 @@ impl EvaluationSet {
     /// Number of items.
     pub(crate) fn items(&self) -> usize {
         match self {
-            Self::Images(images) => images.order.len(),
+            Self::Images(images) | Self::Pictures(PictureSet { images, .. }) => images.order.len(),
             Self::Text(text) => text.order.len(),
         }
     }
@@ -241,7 +277,7 @@ impl EvaluationSet {
     /// Samples in this many items.
     pub(super) fn samples(&self, items: usize) -> u64 {
         let each = match self {
-            Self::Images(_) => 1,
+            Self::Images(_) | Self::Pictures(_) => 1,
             Self::Text(text) => text.scored.len(),
         };
         (items * each) as u64
@@ -250,7 +286,7 @@ impl EvaluationSet {
     /// The items of the step that begins at item `from`.
     pub(super) fn step(&self, from: usize) -> Range<usize> {
         let size = match self {
-            Self::Images(_) => IMAGES_PER_STEP,
+            Self::Images(_) | Self::Pictures(_) => IMAGES_PER_STEP,
             Self::Text(text) if text.pieces.is_some() => rayon::current_num_threads().max(2),
             Self::Text(_) => CONTEXTS_PER_STEP,
         };
@@ -267,12 +303,8 @@ impl EvaluationSet {
     pub(super) fn input(&self, items: Range<usize>) -> Result<Tensor> {
         let n = items.len();
         Ok(match self {
-            Self::Images(images) => {
-                let values: Vec<f32> = images.order[items]
-                    .iter()
-                    .flat_map(|&index| images.pixels(index))
-                    .map(|&pixel| f32::from(pixel) / 255.0)
-                    .collect();
+            Self::Images(images) | Self::Pictures(PictureSet { images, .. }) => {
+                let values = images.shades(items);
                 let shape = (n, images.channels, images.size, images.size);
                 Tensor::from_vec(values, shape, &Device::Cpu)?
             }
@@ -295,7 +327,7 @@ impl EvaluationSet {
     /// Tokens of an item; an image counts as one.
     pub(crate) fn item_length(&self) -> usize {
         match self {
-            Self::Images(_) => 1,
+            Self::Images(_) | Self::Pictures(_) => 1,
             Self::Text(text) => text.context,
         }
     }
@@ -303,7 +335,7 @@ impl EvaluationSet {
     /// Predictions of an item that are scored, of the network's last so many.
     pub(super) fn scored(&self) -> (Range<usize>, usize) {
         match self {
-            Self::Images(_) => (0..1, 1),
+            Self::Images(_) | Self::Pictures(_) => (0..1, 1),
             Self::Text(text) => {
                 let last = text.context - text.scored.start;
                 (0..text.scored.len(), last)
@@ -314,7 +346,7 @@ impl EvaluationSet {
     /// The right answers for an item: one class, or the tokens that follow.
     pub(super) fn targets(&self, item: usize) -> &[u32] {
         match self {
-            Self::Images(images) => {
+            Self::Images(images) | Self::Pictures(PictureSet { images, .. }) => {
                 let index = images.order[item];
                 &images.labels[index..=index]
             }
@@ -328,7 +360,7 @@ impl EvaluationSet {
     /// What an item has in common with others: a text's stretch; an image is on its own.
     pub(super) fn cluster(&self, item: usize) -> usize {
         match self {
-            Self::Images(_) => item,
+            Self::Images(_) | Self::Pictures(_) => item,
             Self::Text(text) => stretch(text.order[item], text.contexts()),
         }
     }
@@ -336,6 +368,7 @@ impl EvaluationSet {
     /// Checks that a network reads this set's inputs and answers in its terms.
     pub(super) fn check(&self, network: &Network) -> Result<()> {
         let fits = match (self, network.input()) {
+            (Self::Pictures(pictures), _) => pictures.fits(network),
             (Self::Images(images), Input::Image((channels, rows, columns))) => {
                 let wanted = [channels, rows, columns].map(|extent| extent as usize);
                 [images.channels, images.size, images.size] == wanted
@@ -361,6 +394,28 @@ impl EvaluationSet {
 }
 
 impl ImageSet {
+    fn new(pixels: Vec<u8>, labels: Vec<u8>, channels: usize, size: usize) -> Self {
+        Self {
+            pixels,
+            order: shuffled(labels.len()),
+            labels: labels.into_iter().map(u32::from).collect(),
+            channels,
+            size,
+        }
+    }
+
+    /// The class of each image.
+    pub(super) fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// Pixels of some items, 0 to 1.
+    pub(super) fn shades(&self, items: Range<usize>) -> Vec<f32> {
+        let images = self.order[items].iter();
+        let pixels = images.flat_map(|&index| self.pixels(index));
+        pixels.map(|&pixel| f32::from(pixel) / 255.0).collect()
+    }
+
     /// Pixels of an image, `[channels, size, size]`, 255 as white; `index` counts as in [`crate::measurement::Example`].
     /// Empty beyond the last image.
     pub fn pixels(&self, index: usize) -> &[u8] {

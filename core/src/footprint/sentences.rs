@@ -196,7 +196,8 @@ impl<'a> Case<'a> {
         let costs = note.is_some_and(|note| note.ends_with("no time and no energy"));
         // Far from what was fitted, the ends of the range are a second opinion that no sentence is about.
         let runtime = self.target.runtime(&self.profile, &self.scenario).unwrap();
-        let second = matches!(runtime.fit, Fit::Generation | Fit::Relatives);
+        let at_an_end = note.is_some_and(|note| note.contains("at an end of the range"));
+        let second = matches!(runtime.fit, Fit::Generation | Fit::Relatives) || at_an_end;
         let same = |other: &Cost| {
             let typical = other.time.typical == now.time.typical
                 && other.energy.typical == now.energy.typical;

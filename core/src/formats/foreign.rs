@@ -4,7 +4,7 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::offers::{Clues, count, offers};
+use super::offers::{Clues, count, offers, quoted};
 use super::{gguf, onnx};
 use crate::recipe::Recipe;
 
@@ -71,9 +71,14 @@ pub(super) fn kind(head: &[u8]) -> Option<Kind> {
     if let [0x80, 2..=5, ..] = head {
         return Some(Kind::Pickle);
     }
-    // An ONNX file begins with the version of its format, and then the name or version of what wrote it, the operators
-    // or the graph.
-    if let [8, 1..=32, 0x12 | 0x1a | 0x3a | 0x42, ..] = head {
+    // An ONNX file begins with the version of its format, and then another field of its outermost message.
+    if let [
+        8,
+        1..=32,
+        0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72,
+        ..,
+    ] = head
+    {
         return Some(Kind::Onnx);
     }
     let text = text(head)?;
@@ -120,7 +125,7 @@ impl Kind {
             Self::Other(fact) => return fact.to_owned(),
             Self::Zip => return "this is a zip archive, not a model; unpack it first".to_owned(),
             Self::Gguf => gguf_refusal(file, len),
-            Self::Onnx => onnx_refusal(file, len),
+            Self::Onnx => return onnx_refusal(file, len, path),
             Self::TorchArchive => (
                 format!(
                     "this is a PyTorch file, whose pickle could run code and is never opened; {SAVE}"
@@ -191,15 +196,23 @@ fn gguf_refusal(file: &mut (impl Read + Seek), len: u64) -> (String, Clues) {
     (fact, clues)
 }
 
-fn onnx_refusal(file: &mut (impl Read + Seek), len: u64) -> (String, Clues) {
-    let parameters = onnx::parameters(file, len).ok().filter(|n| *n > 0);
-    let with = parameters.map_or_else(String::new, |n| format!(" with {} parameters", count(n)));
-    let fact = format!("this is an ONNX file{with}, whose weights cannot be run here;");
-    let clues = Clues {
-        parameters,
-        ..Clues::default()
-    };
-    (fact, clues)
+fn onnx_refusal(file: &mut (impl Read + Seek), len: u64, path: &Path) -> String {
+    let counted = file
+        .seek(SeekFrom::Start(0))
+        .map_err(|error| error.to_string())
+        .and_then(|_| onnx::read(file, len, &[]));
+    match counted {
+        Ok(counted) => format!(
+            "this is an ONNX file with {} parameters, which is known by its shapes and not run here; see what it costs \
+             (wattif report --model {})",
+            count(counted.parameters()),
+            quoted(path)
+        ),
+        Err(fact) => {
+            let offers = offers(path, &Clues::default());
+            format!("this is an ONNX file whose work cannot be counted ({fact}); {offers}")
+        }
+    }
 }
 
 /// The beginning of a file as text, if that is what it is.

@@ -18,6 +18,8 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::files::{self, unreadable};
 use crate::model::{Model, ModelReference};
+use crate::outline::tensors::name as outline_name;
+use crate::serving::architecture::Architecture;
 pub(crate) use hugging_face::published;
 pub(crate) use safetensors::{Contents, Listed, Listing};
 
@@ -127,6 +129,45 @@ pub fn is_model(path: &Path) -> bool {
 /// Whether a file begins as a safetensors file does.
 pub(crate) fn is_safetensors(path: &Path) -> bool {
     begins(path).is_some_and(|head| head.get(8) == Some(&b'{'))
+}
+
+/// Whether a file begins as an ONNX file does.
+pub(crate) fn is_onnx(path: &Path) -> bool {
+    let named = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"));
+    begins(path).is_some_and(|head| match foreign::kind(&head) {
+        Some(kind) => kind == foreign::Kind::Onnx,
+        // The fields of a message may stand in any order.
+        None => named,
+    })
+}
+
+/// The network that an ONNX file lists. Sizes that it leaves open are assumed and said.
+///
+/// # Errors
+/// [`Error::File`] saying what in it is damaged, or why its work cannot be counted.
+pub(crate) fn onnx_outline(path: &Path) -> Result<Architecture> {
+    let (file, len) = opened(path)?;
+    let name = outline_name(path);
+    let fact =
+        |fact: String| Error::file(format!("this ONNX file cannot be counted: {fact}"), path);
+    let counted = onnx::read(file, len, &[]).map_err(fact)?;
+    let missing = onnx::beside(&counted, path).map_err(fact)?;
+    let mut network = onnx::network(&counted, name, &path.display().to_string()).map_err(fact)?;
+    network.notes.extend(missing);
+    Ok(network)
+}
+
+/// The same from the bytes of a file; weights in other files are not looked for. `path` stands for the file.
+///
+/// # Errors
+/// As [`onnx_outline`].
+pub fn read_onnx(bytes: &[u8], path: &Path) -> Result<Architecture> {
+    let fact =
+        |fact: String| Error::file(format!("this ONNX file cannot be counted: {fact}"), path);
+    let counted = onnx::read(Cursor::new(bytes), bytes.len() as u64, &[]).map_err(fact)?;
+    onnx::network(&counted, outline_name(path), &path.display().to_string()).map_err(fact)
 }
 
 /// The first bytes of a regular file; `None` where it cannot be read.

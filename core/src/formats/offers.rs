@@ -164,7 +164,7 @@ fn words(name: &str) -> String {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-~+:\\".contains(c);
     if text.chars().all(plain) {

@@ -6,6 +6,7 @@
 //! cost models see; [`Graph::language`] sums up what the model of served language models needs.
 
 mod language;
+mod listed;
 mod node;
 mod op;
 mod segments;
@@ -15,6 +16,7 @@ mod tests;
 mod work;
 
 pub use language::{AttentionLayers, ExpertLayers, Language};
+pub use listed::Listed;
 pub use node::{Node, Role, Value};
 pub use op::{
     Activation, Alibi, Attention, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores, Sized,
@@ -51,6 +53,38 @@ pub enum Input {
         /// The most that are looked back on.
         context: u32,
     },
+    /// Numbers drawn from the standard normal distribution.
+    Noise {
+        /// How many.
+        width: u32,
+    },
+}
+
+impl Input {
+    /// Numbers of a sample; none of texts, which are as long as they are.
+    pub fn numbers(self) -> Option<usize> {
+        match self {
+            Self::Image(extent) => {
+                let (channels, rows, columns) = extent;
+                let sizes = [channels, rows, columns].map(|size| size as usize);
+                sizes.into_iter().try_fold(1, usize::checked_mul)
+            }
+            Self::Tokens { .. } => None,
+            Self::Noise { width } => Some(width as usize),
+        }
+    }
+
+    /// Shape of so many samples.
+    pub(crate) fn shape(self, samples: usize) -> Vec<usize> {
+        match self {
+            Self::Image((channels, rows, columns)) => {
+                let sizes = [channels, rows, columns].map(|size| size as usize);
+                [[samples].as_slice(), &sizes].concat()
+            }
+            Self::Tokens { context, .. } => vec![samples, context as usize],
+            Self::Noise { width } => vec![samples, width as usize],
+        }
+    }
 }
 
 impl Graph {
@@ -73,13 +107,33 @@ impl Graph {
         Value::Node(self.nodes.len() - 1)
     }
 
-    /// Numbers of a row of the result, of a network that can be run: classes or tokens.
+    /// Numbers of a row of the result, of a network that can be run: classes, tokens, or those of an image.
     pub fn outputs(&self) -> usize {
         let last = self.nodes.iter().rfind(|node| !node.op.is_on_the_way());
         match last.map(|node| &node.op) {
             Some(Op::Linear { outputs, .. }) => *outputs as usize,
+            Some(Op::Conv(conv)) => {
+                let (channels, rows, columns) = conv.to;
+                channels as usize * rows as usize * columns as usize
+            }
             _ => 0,
         }
+    }
+
+    /// Numbers that pictures are made of: those that are drawn on the way, or the noise that is given.
+    pub fn latent(&self) -> usize {
+        let drawn = self.sampling().map(|node| &self.nodes[node].op);
+        match (drawn, self.input) {
+            (Some(Op::Sample { width }), _) => *width as usize,
+            (_, Some(Input::Noise { width })) => width as usize,
+            _ => 0,
+        }
+    }
+
+    /// The node that draws a sample from what the nodes before it make of the input, for those after it, where there is one.
+    pub fn sampling(&self) -> Option<usize> {
+        let draws = |node: &Node| matches!(node.op, Op::Sample { .. });
+        self.nodes.iter().position(draws)
     }
 
     /// Keeps keys and values in so many bits, which count as so much fewer numbers of 16.

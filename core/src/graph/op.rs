@@ -104,6 +104,21 @@ pub enum Op {
     },
     /// The mean over the pixels of an image, by channel, done on the way.
     Mean,
+    /// Every pixel of an image, twice along rows and columns (nearest neighbour), done on the way.
+    Upsample,
+    /// A row of numbers as an image, channel by channel and these row by row, done on the way.
+    Unflatten {
+        /// The image.
+        to: Extent,
+    },
+    /// An image as a row of numbers, channel by channel and these row by row, done on the way.
+    Flatten,
+    /// A sample of a normal distribution for every number, done on the way: of means and logarithms of variances, one
+    /// after the other, as wide as what is drawn. A network that is run whole takes the means.
+    Sample {
+        /// Numbers that are drawn.
+        width: u32,
+    },
     /// Normalisation whose scale and shift are folded into the node before it, or what its kernel does on the way
     /// (pooling, means): parameters, no work.
     Folded {
@@ -139,6 +154,59 @@ pub enum Op {
 }
 
 impl Op {
+    /// The same with channels, units and widths scaled by a factor; what is counted only scales with its square.
+    pub(super) fn narrower(&self, factor: f64) -> Self {
+        // At least one, and no larger than before.
+        let less = |n: u32| ((f64::from(n) * factor).round() as u32).clamp(1, n.max(1));
+        let square = factor * factor;
+        match self {
+            Self::Conv(conv) => {
+                // Colours stay.
+                let read = if conv.from.0 <= 4 {
+                    conv.from.0
+                } else {
+                    less(conv.from.0)
+                };
+                let groups = match conv.groups {
+                    1 => 1,
+                    groups if groups == conv.from.0 => read,
+                    groups => less(groups),
+                };
+                Self::Conv(Conv {
+                    from: (read, conv.from.1, conv.from.2),
+                    to: (less(conv.to.0), conv.to.1, conv.to.2),
+                    groups,
+                    ..*conv
+                })
+            }
+            Self::Lstm {
+                inputs,
+                units,
+                steps,
+            } => Self::Lstm {
+                inputs: less(*inputs),
+                units: less(*units),
+                steps: *steps,
+            },
+            Self::Folded { parameters } => Self::Folded {
+                parameters: less(*parameters),
+            },
+            Self::Sized(sized) => {
+                let table = sized.kind == LayerKind::Embedding;
+                Self::Sized(Sized {
+                    parameters: sized.parameters * if table { factor } else { square },
+                    width: (sized.width * factor).max(1.0),
+                    macs: sized.macs.map(|macs| macs * square),
+                    moved: sized
+                        .moved
+                        .map(|(read, written)| (read * factor, written * factor)),
+                    ..*sized
+                })
+            }
+            other => other.clone(),
+        }
+    }
+
     /// Whether the kernel of the node before does it on the way, so that it is no layer of its own.
     pub const fn is_on_the_way(&self) -> bool {
         matches!(
@@ -153,6 +221,10 @@ impl Op {
                 | Self::Mix { .. }
                 | Self::Rotary(_)
                 | Self::MaxPool { .. }
+                | Self::Upsample
+                | Self::Unflatten { .. }
+                | Self::Flatten
+                | Self::Sample { .. }
         )
     }
 }
@@ -273,6 +345,8 @@ pub enum Activation {
     GeluExact,
     /// `x / (1 + exp(-x))`, also called swish.
     Silu,
+    /// The logistic function, `1 / (1 + exp(-x))`.
+    Sigmoid,
 }
 
 /// Attention of one layer: what every query meets, and what is kept of every position.

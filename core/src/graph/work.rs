@@ -138,6 +138,10 @@ fn count(op: &Op, graph: &Graph) -> Counted {
         | Op::Mix { .. }
         | Op::Rotary(_)
         | Op::MaxPool { .. }
+        | Op::Upsample
+        | Op::Unflatten { .. }
+        | Op::Flatten
+        | Op::Sample { .. }
         | Op::Mean => folded(0),
         Op::Scale { channels } => Counted {
             kind: LayerKind::Elementwise,
@@ -272,7 +276,7 @@ fn of_size(sized: &Sized, positions: f64) -> Counted {
     let (inputs, outputs) = sized
         .moved
         .unwrap_or((sized.width * positions, rows.round() * positions));
-    let weighted = sized.kind != LayerKind::Attention;
+    let weighted = sized.kind != LayerKind::Attention && sized.parameters > 0.0;
     Counted {
         kind: sized.kind,
         rows: if weighted { rows } else { 0.0 },

@@ -133,12 +133,15 @@ impl Fpga {
         let mut joules = [0.0; 3];
         let mut breakdown = EnergyBreakdown::default();
         let mut stretch = 1.0;
+        let mut unfolded_at_an_end = false;
         for (i, corner) in Corner::ALL.into_iter().enumerate() {
             // How much of the logic can be used is another share at another corner.
             let (time, energy, stretched) = match corner {
                 Corner::Typical => layout.run(target, corner),
                 Corner::Best | Corner::Worst => {
-                    Layout::new(self, target, request, folding, corner)?.run(target, corner)
+                    let end = Layout::new(self, target, request, folding, corner)?;
+                    unfolded_at_an_end |= end.is_unfolded();
+                    end.run(target, corner)
                 }
             };
             seconds[i] = time;
@@ -180,7 +183,7 @@ impl Fpga {
                     "J"
                 ),
             ),
-            notes: layout.notes(),
+            notes: layout.notes(unfolded_at_an_end),
             }),
         })
     }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Tensors;
 use super::families::{
-    CnnConfig, DecoderConfig, Deviation, Family, GptConfig, ResidualConfig, Sizes,
+    CnnConfig, DecoderConfig, Deviation, Family, GanConfig, GptConfig, ResidualConfig, Sizes,
+    VaeConfig,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -29,6 +30,10 @@ pub enum Architecture {
     Decoder(DecoderConfig),
     /// A convolutional classifier with residual connections.
     Residual(ResidualConfig),
+    /// A variational autoencoder.
+    Vae(VaeConfig),
+    /// A generator of images, trained against another network.
+    Gan(GanConfig),
 }
 
 impl Architecture {
@@ -42,6 +47,8 @@ impl Architecture {
             Self::Gpt(config) => config,
             Self::Decoder(config) => config,
             Self::Residual(config) => config,
+            Self::Vae(config) => config,
+            Self::Gan(config) => config,
         }
     }
 
@@ -198,7 +205,7 @@ impl Architecture {
             let len = shape.iter().product();
             let values = match self.initial_deviation(&name, &shape) {
                 Some(deviation) => (0..len)
-                    .map(|_| (normal(&mut rng) * deviation) as f32)
+                    .map(|_| (standard_normal(&mut rng) * deviation) as f32)
                     .collect(),
                 None if name.ends_with("weight") || name.ends_with("running_var") => vec![1.0; len],
                 None => vec![0.0; len],
@@ -265,7 +272,7 @@ impl Architecture {
 }
 
 /// A sample of the standard normal distribution (Box and Muller 1958).
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
 }
@@ -288,6 +295,7 @@ mod tests {
                 let size = size as usize;
                 Tensor::rand(0f32, 1.0, (3, 1, size, size), &Device::Cpu).unwrap()
             }
+            Input::Noise { .. } => unreachable!("neither of both"),
             Input::Tokens { .. } => {
                 Tensor::from_vec((0..40u32).collect::<Vec<_>>(), (2, 20), &Device::Cpu).unwrap()
             }
@@ -333,7 +341,7 @@ mod tests {
             for bits in [32, 16, 8, 2] {
                 let logits = architecture.forward(&tensors, &x, bits).unwrap();
                 match architecture.input() {
-                    Input::Image(_) => assert_eq!(logits.dims(), [3, 10]),
+                    Input::Image(_) | Input::Noise { .. } => assert_eq!(logits.dims(), [3, 10]),
                     Input::Tokens { .. } => assert_eq!(logits.dims(), [2, 20, 256]),
                 }
                 let values = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();

@@ -29,7 +29,7 @@ macro_rules! asset {
     };
 }
 
-static MODELS: [Bundled; 2] = [
+static MODELS: [Bundled; 4] = [
     Bundled {
         name: "fashion-cnn",
         title: "Fashion classifier",
@@ -56,7 +56,26 @@ static MODELS: [Bundled; 2] = [
             asset!("models/tiny-gpt-student-005.safetensors"),
         ],
     },
+    Bundled {
+        name: "fashion-vae",
+        title: "Fashion autoencoder",
+        summary: "Variational autoencoder that makes 28x28 grey images of clothing again from 16 numbers, and new ones from \
+                  noise (Fashion-MNIST)",
+        weights: asset!("models/fashion-vae.safetensors"),
+        students: &[],
+    },
+    Bundled {
+        name: "fashion-gan",
+        title: "Fashion generator",
+        summary: "Generator of a generative adversarial network that makes 28x28 grey images of clothing from noise \
+                  (Fashion-MNIST)",
+        weights: asset!("models/fashion-gan.safetensors"),
+        students: &[],
+    },
 ];
+
+/// The classifier whose features tell how near pictures come to real ones.
+pub(crate) const JUDGE: &str = "fashion-cnn";
 
 /// Names of the classes of Fashion-MNIST, in the order of the labels.
 pub const FASHION_CLASSES: [&str; 10] = [
@@ -157,7 +176,7 @@ pub fn code_text() -> Result<String> {
 /// [`Error::Compute`] if the program's own data is damaged.
 pub fn training_set(architecture: &Architecture) -> Result<TrainingSet> {
     Ok(match architecture.input() {
-        Input::Image(_) => TrainingSet::Images {
+        Input::Image(_) | Input::Noise { .. } => TrainingSet::Images {
             pixels: idx(asset!("data/fashion-training-images.idx3-ubyte.gz"))?,
             labels: idx(asset!("data/fashion-training-labels.idx1-ubyte.gz"))?,
         },
@@ -168,7 +187,7 @@ pub fn training_set(architecture: &Architecture) -> Result<TrainingSet> {
 /// What [`training_set`] is, in words: "8,000 Fashion-MNIST training images".
 pub fn training_set_name(architecture: &Architecture) -> &'static str {
     match architecture.input() {
-        Input::Image(_) => "8,000 Fashion-MNIST training images",
+        Input::Image(_) | Input::Noise { .. } => "8,000 Fashion-MNIST training images",
         Input::Tokens { .. } => "256 KiB of Moby-Dick and State of the Union addresses",
     }
 }

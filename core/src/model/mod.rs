@@ -24,10 +24,11 @@ mod names;
 
 pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
+pub(crate) use architecture::standard_normal;
 pub use families::{
     BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, Feed, Form, Function,
-    GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, ResidualConfig, Scales,
-    Slopes, Stage, Stem,
+    GanConfig, GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, ResidualConfig,
+    Scales, Slopes, Stage, Stem, VaeConfig,
 };
 pub(crate) use families::{Published, recognise};
 pub(crate) use names::known_by_shapes;
@@ -71,6 +72,7 @@ impl ModelReference {
                         .iter()
                         .any(|file| path.join(file).is_file())
                     || crate::outline::tensors::is_outline(path)
+                    || crate::formats::is_onnx(path)
             }
         }
     }

@@ -16,10 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::compress;
 use crate::error::{Error, Result};
 use crate::footprint::on_fewest_devices;
+use crate::formats;
 use crate::graph::Role;
 use crate::model::ModelReference;
 use crate::profile::{Layer, LayerKind, LayerProfile, ModelProfile, Unit};
-use crate::recipe::{Quantization, Recipe};
+use crate::recipe::{Override, Quantization, Recipe, Width};
 use crate::scenario::Scenario;
 use crate::serving::architecture::{Architecture, Shape, StoredWeights, Transformer};
 use crate::serving::{self, open_config};
@@ -47,6 +48,14 @@ pub struct PublishedBits {
 
 impl PublishedBits {
     fn of(network: &Architecture) -> Self {
+        if let Shape::Listed(list) = &network.shape {
+            let weights = network.weight_bits.unwrap_or(PUBLISHED_BITS);
+            return Self {
+                weights,
+                experts: weights,
+                activations: list.activation_bits,
+            };
+        }
         let part = |role| stored(network, role).bits;
         let weights = part(Role::FeedForward);
         Self {
@@ -143,7 +152,7 @@ impl Variant {
 
 impl Outline {
     /// Opens a network of the catalogue, one of a given size, a published configuration (a `config.json`, or a folder
-    /// with one), or a safetensors file whose weights cannot be run.
+    /// with one), or a safetensors or ONNX file whose weights cannot be run.
     ///
     /// # Errors
     /// [`Error::Unknown`] for a name that the catalogue does not have; [`Error::File`] for a configuration that cannot be
@@ -152,6 +161,7 @@ impl Outline {
         let network = match reference {
             ModelReference::Catalogue(name) => serving::architecture(name)?.clone(),
             ModelReference::Sized { total, active } => of_size(*total, *active),
+            ModelReference::File(path) if formats::is_onnx(path) => formats::onnx_outline(path)?,
             ModelReference::File(path) if tensors::is_index(path) || tensors::is_outline(path) => {
                 let mut counted = tensors::open(path)?;
                 counted.network.notes.extend(not_run(path));
@@ -242,6 +252,7 @@ impl Outline {
             Shape::UNet(network) if network.frames > 1 => "diffusion U-Net for videos",
             Shape::UNet(_) => "diffusion U-Net for images",
             Shape::Layers(list) => list.family(),
+            Shape::Listed(list) => list.family,
         }
     }
 
@@ -260,6 +271,11 @@ impl Outline {
         };
         // Far below 2^63.
         count as u64
+    }
+
+    /// The layers of the network as it was published, in the order in which they run.
+    pub fn layers(&self) -> &[Layer] {
+        &self.original.layers
     }
 
     /// What the network looks like once a recipe's distillation ratio is applied: "narrower and shallower: …".
@@ -284,6 +300,8 @@ impl Outline {
     /// The recipe is out of range.
     pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
         recipe.validate()?;
+        let layers = self.original.layers.iter();
+        recipe.check_layers(layers.map(|layer| (layer.name.as_str(), layer.compressible)))?;
         let recipe = recipe.canonical();
         let variant = self.variant(recipe.distillation.ratio);
         let network = &variant.network;
@@ -295,7 +313,11 @@ impl Outline {
         let mut profile = plan(published.weights);
         let mut plans = BTreeMap::from([(published.weights, profile.clone())]);
         for (i, role) in variant.roles.iter().enumerate() {
-            let stored = stored(network, *role);
+            let stored = match &network.shape {
+                Shape::Listed(list) => list.stored.get(i).copied(),
+                _ => None,
+            }
+            .unwrap_or_else(|| stored(network, *role));
             let planned = plans
                 .entry(stored.bits)
                 .or_insert_with(|| plan(stored.bits));
@@ -306,12 +328,16 @@ impl Outline {
             if stored.bits != published.weights {
                 *layer = own.clone();
             }
+            let recipe = recipe.of_layer(&layer.layer.name);
             if recipe.quantization.code_bits() >= stored.bits {
                 as_published(layer, stored);
             }
         }
         // What is not compressed stays as published, in 16 bits where weights are narrower.
-        let kept = published.weights.max(PUBLISHED_BITS);
+        let kept = match &network.shape {
+            Shape::Listed(list) => list.other_bits,
+            _ => published.weights.max(PUBLISHED_BITS),
+        };
         for layer in &mut profile.layers {
             keep(layer, kept);
         }
@@ -394,6 +420,20 @@ fn not_run(path: &Path) -> Option<String> {
 
 /// A recipe with no width above what was published.
 fn limited(recipe: &Recipe, weights: u8, activations: u8) -> Recipe {
+    let mut layers = recipe.layers.clone();
+    for (name, own) in recipe.layers.iter() {
+        let limited = own.weights.map(|width| match width {
+            Width::Blocks(format) if format.bits() < weights => width,
+            width => Width::Bits(width.code_bits().min(weights)),
+        });
+        layers.set(
+            name,
+            Override {
+                weights: limited,
+                ..own
+            },
+        );
+    }
     Recipe {
         quantization: Quantization {
             weight_bits: recipe.quantization.weight_bits.min(weights),
@@ -401,7 +441,8 @@ fn limited(recipe: &Recipe, weights: u8, activations: u8) -> Recipe {
             blocks: (recipe.quantization.blocks).filter(|format| format.bits() < weights),
             ..recipe.quantization
         },
-        ..*recipe
+        layers,
+        ..recipe.clone()
     }
 }
 

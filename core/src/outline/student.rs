@@ -1,5 +1,8 @@
 //! A smaller network of the same kind, for a distillation ratio.
 
+use std::sync::Arc;
+
+use crate::graph::Listed;
 use crate::serving::architecture::{
     Architecture, Blocks, Experts, Feed, Heads, Mixer, Shape, StateMixer, Transformer,
 };
@@ -62,6 +65,13 @@ pub(super) fn of(original: &Architecture, ratio: f64) -> (Architecture, String) 
             );
             let words = "narrower: fewer channels in every layer".to_owned();
             (with(Shape::Layers(student)), words)
+        }
+        Shape::Listed(list) => {
+            // No parameters are below 2^63.
+            let count = |list: &Listed| list.graph.parameters() as f64;
+            let student = fit(ratio * count(list), |scale| list.narrower(scale), count);
+            let words = "narrower: fewer channels in every layer".to_owned();
+            (with(Shape::Listed(Arc::new(student))), words)
         }
     }
 }

@@ -112,7 +112,7 @@ fn a_student_has_its_share_of_the_parameters() {
                 Shape::Transformer(t) => t.parameters(),
                 Shape::DiffusionTransformer(t) => t.parameters(),
                 Shape::UNet(t) => t.count(64, 64).parameters,
-                Shape::Layers(_) => v.parameters,
+                Shape::Layers(_) | Shape::Listed(_) => v.parameters,
             };
             let share = counted(&student) / counted(&outline.original);
             assert!((share / ratio - 1.0).abs() < 0.1, "{name} {ratio}: {share}");

@@ -59,11 +59,12 @@ fn sample() -> Preset {
                     low: -0.015,
                     high: -0.005,
                 },
-                divergence: Interval {
+                divergence: Some(Interval {
                     value: 0.02,
                     low: 0.015,
                     high: 0.025,
-                },
+                }),
+                pictures: None,
                 same_top: None,
             }),
             stored_bytes: 30_000,
@@ -336,7 +337,7 @@ fn what_a_preset_names_must_exist() {
     assert_eq!(check(&|_| {}), Ok(()));
     assert_eq!(
         check(&|p| p.model.reference = ModelReference::Bundled("fashion-cmm".to_owned())),
-        Err("no bundled model is called 'fashion-cmm'; did you mean fashion-cnn?".to_owned())
+        Err("no bundled model is called 'fashion-cmm'; did you mean fashion-cnn or fashion-gan or fashion-vae?".to_owned())
     );
     assert_eq!(
         check(&|p| p.model.reference = ModelReference::File("/no/such.safetensors".into())),

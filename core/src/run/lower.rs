@@ -102,11 +102,18 @@ pub(super) fn segment(
             .map_or(usize::MAX, |last| last + 1),
     };
     let image = match input {
-        Input::Image(_) => Some(lowering.give(graph.nodes.len())),
-        Input::Tokens { .. } => None,
+        Input::Image(_) | Input::Noise { .. } if nodes.start == 0 => {
+            Some(lowering.give(graph.nodes.len()))
+        }
+        _ => None,
     };
     let given = nodes.start.checked_sub(1);
     let given = given.map(|before| lowering.give(before));
+    let image = match input {
+        Input::Tokens { .. } => None,
+        // What a part is given lies where the network's input would.
+        _ => image.or(given),
+    };
     for (i, node) in graph.nodes[nodes.clone()].iter().enumerate() {
         let i = nodes.start + i;
         if !lowering.results[i].done {
@@ -351,6 +358,7 @@ impl Lowering<'_> {
                     Activation::Gelu => Map::Gelu,
                     Activation::GeluExact => Map::GeluExact,
                     Activation::Silu => Map::Silu,
+                    Activation::Sigmoid => Map::Sigmoid,
                     Activation::Relu => Map::Clamp(0.0, f32::INFINITY),
                     Activation::Relu6 => Map::Clamp(0.0, 6.0),
                 };
@@ -378,11 +386,16 @@ impl Lowering<'_> {
                 let buffer = self.take_over(i, self.read(node, 0))?;
                 self.steps.push(Step::Map(buffer, Map::Cap(*cap)));
             }
-            Op::Slice { at, .. } => {
+            Op::Slice { .. } | Op::Sample { .. } => {
+                let at = match node.op {
+                    Op::Slice { at, .. } => size(at),
+                    // The means come first.
+                    _ => 0,
+                };
                 let from = self.read(node, 0);
                 let all = self.buffer_of(from)?;
                 let out = self.give(i);
-                self.steps.push(Step::Slice(all, size(*at), out));
+                self.steps.push(Step::Slice(all, at, out));
                 self.release(from);
             }
             Op::Rotary(rotary) => {
@@ -412,6 +425,17 @@ impl Lowering<'_> {
                 let input = self.buffer_of(from)?;
                 let out = self.give(i);
                 self.steps.push(Step::Mean(input, out));
+                self.release(from);
+            }
+            Op::Upsample | Op::Unflatten { .. } | Op::Flatten => {
+                let from = self.read(node, 0);
+                let input = self.buffer_of(from)?;
+                let out = self.give(i);
+                self.steps.push(match node.op {
+                    Op::Upsample => Step::Upsample(input, out),
+                    Op::Flatten => Step::Flatten(input, out),
+                    _ => Step::Unflatten(input, out),
+                });
                 self.release(from);
             }
             Op::Attention(attention) => self.attention(i, node, attention)?,

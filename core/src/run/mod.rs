@@ -38,16 +38,16 @@ use self::lower::{Held, Widths};
 use self::matrix::{Matrix, Product};
 use self::program::{Frame, Program};
 use crate::error::{Error, Result};
-use crate::graph::{Extent, Graph, Input};
+use crate::graph::{Graph, Input};
 use crate::model::Tensors;
 use crate::weights::BlockTensor;
 
 /// Images that a core takes at least at a time.
 const GRAIN: usize = 8;
 
-/// A network ready to run.
+/// A network ready to run: all of it, or up to where it draws a sample, and what comes after that.
 #[derive(Debug)]
-pub struct Network(Program);
+pub struct Network(Program, Option<Program>);
 
 /// Tensors, some of which are in blocks.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +95,25 @@ impl Network {
             activations: activation_bits,
             held: Held::Single,
         };
-        lower::lower(graph, weights, widths).map(Self)
+        let Some(drawn) = graph.sampling() else {
+            return Ok(Self(lower::lower(graph, weights, widths)?, None));
+        };
+        let part = |nodes| lower::segment(graph, weights, widths, nodes, None);
+        let (before, after) = (part(0..drawn)?, part(drawn + 1..graph.nodes.len())?);
+        Ok(Self(before, Some(after)))
+    }
+
+    /// What the first nodes of a network make of its input, ready to run.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn beginning(graph: &Graph, weights: &dyn Weights, nodes: usize) -> Result<Self> {
+        let widths = Widths {
+            activations: 32,
+            held: Held::Single,
+        };
+        let program = lower::segment(graph, weights, widths, 0..nodes, None)?;
+        Ok(Self(program, None))
     }
 
     /// The same with weights that are rounded to half precision: half the memory, for reading little at a time.
@@ -111,10 +129,11 @@ impl Network {
             activations: activation_bits,
             held: Held::Half,
         };
-        lower::lower(graph, weights, widths).map(Self)
+        Ok(Self(lower::lower(graph, weights, widths)?, None))
     }
 
-    /// Images `[n, channels, rows, columns]` (f32, 0 to 1) give `[n, outputs]`; tokens `[n, t]` (u32, t at most the
+    /// Images `[n, channels, rows, columns]` (f32, 0 to 1) and noise `[n, width]` give `[n, outputs]`; what is drawn on the
+    /// way is the mean. Tokens `[n, t]` (u32, t at most the
     /// context) give `[n, t, outputs]` for the token that follows each.
     ///
     /// # Errors
@@ -129,9 +148,15 @@ impl Network {
     /// As [`Self::run`].
     pub fn run_last(&self, input: &Tensor, last: usize) -> Result<Tensor> {
         match self.0.input {
-            Input::Image(extent) => {
-                let (n, images) = pixels(input, extent)?;
-                let outputs = self.images(&images)?;
+            given @ (Input::Image(_) | Input::Noise { .. }) => {
+                let (n, numbers) = samples(input, given)?;
+                let mut outputs = self.encode(&numbers)?;
+                if self.1.is_some() {
+                    let width = outputs.len() / n.max(1);
+                    let means = outputs.chunks_exact(width.max(1));
+                    let means = means.flat_map(|row| &row[..width / 2]).copied();
+                    outputs = self.decode(&means.collect::<Vec<_>>())?;
+                }
                 Ok(Tensor::from_vec(
                     outputs,
                     (n, self.outputs()),
@@ -151,21 +176,24 @@ impl Network {
         }
     }
 
-    fn images(&self, images: &[f32]) -> Result<Vec<f32>> {
-        let Input::Image((channels, rows, columns)) = self.0.input else {
-            return Ok(Vec::new());
-        };
-        let pixels = channels as usize * rows as usize * columns as usize;
-        let mut outputs = vec![0.0; images.len() / pixels * self.outputs()];
-        images
-            .par_chunks_exact(pixels)
-            .zip(outputs.par_chunks_exact_mut(self.outputs()))
-            .with_min_len(GRAIN)
-            .try_for_each_init(
-                || self.0.frame(1),
-                |frame, (image, out)| self.0.classify(image, frame, out),
-            )?;
-        Ok(outputs)
+    /// What becomes of images or noise: the outputs, or what a sample is drawn from where the network draws one: means,
+    /// then logarithms of variances.
+    ///
+    /// # Errors
+    /// A kernel of another library refuses.
+    pub(crate) fn encode(&self, numbers: &[f32]) -> Result<Vec<f32>> {
+        each(&self.0, numbers, self.0.input.numbers().unwrap_or(1))
+    }
+
+    /// What becomes of samples, of a network that draws some on the way.
+    ///
+    /// # Errors
+    /// It draws none; or a kernel of another library refuses.
+    pub(crate) fn decode(&self, drawn: &[f32]) -> Result<Vec<f32>> {
+        match &self.1 {
+            Some(after) => each(after, drawn, after.given_width()),
+            None => Err(Error::Compute("this network draws no samples".to_owned())),
+        }
     }
 
     /// `[n, last, outputs]` of `[n, t]` tokens.
@@ -194,12 +222,15 @@ impl Network {
 
     /// Length of a row of outputs: classes or tokens.
     pub(crate) fn outputs(&self) -> usize {
-        self.0.outputs()
+        self.1.as_ref().unwrap_or(&self.0).outputs()
     }
 
     /// The spiking version, its thresholds taken from calibration images `[n, channels, size, size]`; only a chain of
     /// convolutions has one.
     pub(crate) fn spiking(&self, calibration: &[f32]) -> Option<SpikingNetwork<'_>> {
+        if self.1.is_some() {
+            return None;
+        }
         SpikingNetwork::new(&self.0, calibration)
     }
 
@@ -212,17 +243,37 @@ impl Network {
     }
 }
 
-/// How many images `[n, channels, rows, columns]` there are, and their numbers.
-fn pixels(images: &Tensor, (channels, rows, columns): Extent) -> Result<(usize, Vec<f32>)> {
-    let (n, ..) = images.dims4()?;
-    let expected = [channels, rows, columns].map(|extent| extent as usize);
-    if images.dims()[1..] != expected {
+/// Runs a program on samples of so many numbers.
+fn each(program: &Program, numbers: &[f32], width: usize) -> Result<Vec<f32>> {
+    let outputs = program.outputs();
+    let mut all = vec![0.0; numbers.len() / width.max(1) * outputs];
+    numbers
+        .par_chunks_exact(width.max(1))
+        .zip(all.par_chunks_exact_mut(outputs))
+        .with_min_len(GRAIN)
+        .try_for_each_init(
+            || program.frame(1),
+            |frame, (numbers, out)| program.classify(numbers, frame, out),
+        )?;
+    Ok(all)
+}
+
+/// How many images `[n, channels, rows, columns]` or rows of noise `[n, width]` there are, and their numbers.
+fn samples(given: &Tensor, input: Input) -> Result<(usize, Vec<f32>)> {
+    let n = given.dims().first().copied().unwrap_or(0);
+    let expected = input.shape(n);
+    if given.dims() != expected {
+        let inputs = match input {
+            Input::Noise { .. } => "noise has",
+            _ => "images have",
+        };
         return Err(Error::Compute(format!(
-            "images have shape {:?}, expected {expected:?}",
-            &images.dims()[1..],
+            "{inputs} shape {:?}, expected {:?}",
+            given.dims().get(1..).unwrap_or_default(),
+            &expected[1..],
         )));
     }
-    Ok((n, images.flatten_all()?.to_vec1()?))
+    Ok((n, given.flatten_all()?.to_vec1()?))
 }
 
 /// Lays out a matrix `[rows, width]` as a network does that is to be run, and drops it.

@@ -1,6 +1,7 @@
 //! The same networks in plain tensor operations, one after another: the oracle of the fast path.
 
 mod graph;
+mod pictures;
 
 use candle_core::{D, DType, Device, Tensor};
 
@@ -28,6 +29,8 @@ pub(super) fn forward(
         Architecture::Gpt(config) => gpt(config, tensors, input, activation_bits),
         Architecture::Decoder(config) => decoder(config, tensors, input, activation_bits),
         Architecture::Residual(config) => residual(config, tensors, input, activation_bits),
+        Architecture::Vae(config) => pictures::vae(config, tensors, input, activation_bits),
+        Architecture::Gan(config) => pictures::gan(config, tensors, input, activation_bits),
     }
 }
 

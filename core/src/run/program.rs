@@ -20,7 +20,7 @@ const LAST_ROWS: usize = 32;
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) input: Input,
-    /// The buffer that an image is put in.
+    /// The buffer that an image, or a row of noise, is put in.
     pub(super) image: Option<usize>,
     /// The buffer of the rows that it is given in place of the network's input, of a segment that is not the first.
     pub(super) given: Option<usize>,
@@ -92,6 +92,17 @@ impl Plane {
             let start = place.start(pixel);
             for channel in 0..self.channels {
                 to[start + channel] = image[channel * area + pixel];
+            }
+        }
+    }
+
+    /// Takes an image `[channels, rows, columns]` out of the border.
+    pub(super) fn store(&self, from: &[f32], image: &mut [f32]) {
+        let (place, area) = (self.inside(), self.pixels());
+        for pixel in 0..area {
+            let start = place.start(pixel);
+            for channel in 0..self.channels {
+                image[channel * area + pixel] = from[start + channel];
             }
         }
     }
@@ -182,8 +193,11 @@ impl Program {
     pub(super) fn start(&self, image: &[f32], buffer: usize, frame: &mut Frame) {
         frame.rows = 0..1;
         self.make_room(frame, 1);
-        if let Layout::Plane(plane) = self.layouts[buffer] {
-            plane.load(image, &mut frame.buffers[buffer]);
+        match self.layouts[buffer] {
+            Layout::Plane(plane) => plane.load(image, &mut frame.buffers[buffer]),
+            Layout::Rows { width, .. } => {
+                frame.buffers[buffer][..width].copy_from_slice(&image[..width]);
+            }
         }
     }
 
@@ -299,9 +313,9 @@ impl Program {
                 vocabulary,
                 context,
             } => Ok((vocabulary as usize, context as usize)),
-            Input::Image(_) => Err(Error::Compute(
-                "this network reads images, not tokens".to_owned(),
-            )),
+            Input::Image(_) | Input::Noise { .. } => {
+                Err(Error::Compute("this network reads no tokens".to_owned()))
+            }
         }
     }
 

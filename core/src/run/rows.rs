@@ -224,6 +224,15 @@ vectorized! {
 }
 
 vectorized! {
+    /// The logistic function, `1 / (1 + exp(-x))`, in place.
+    fn sigmoid<'a>(values: &'a mut [f32]) {
+        for value in values {
+            *value = 1.0 / (1.0 + exp(-*value));
+        }
+    }
+}
+
+vectorized! {
     /// Holds numbers between two bounds, in place.
     fn clamp<'a>(values: &'a mut [f32], low: f32, high: f32) {
         for value in values {

@@ -1,6 +1,7 @@
 //! The steps of a [`super::program::Program`]: each reads some buffers and writes one.
 
 mod experts;
+mod image;
 mod text;
 
 use std::mem::take;
@@ -49,6 +50,12 @@ pub(super) enum Step {
     MaxPool(Pool),
     /// The mean over the pixels of the first buffer, into the second.
     Mean(usize, usize),
+    /// Every pixel of the first buffer twice along rows and columns, into the second.
+    Upsample(usize, usize),
+    /// The row in the first buffer as an image, into the second.
+    Unflatten(usize, usize),
+    /// The image in the first buffer as a row, into the second.
+    Flatten(usize, usize),
 }
 
 /// A product of rows with a matrix.
@@ -135,6 +142,7 @@ pub(super) enum Map {
     Gelu,
     GeluExact,
     Silu,
+    Sigmoid,
     Clamp(f32, f32),
     Times(f32),
     Cap(f32),
@@ -200,6 +208,9 @@ impl Step {
             Self::Quantize(buffer, bits) => frame.quantize(layouts, *buffer, *bits),
             Self::MaxPool(pool) => pool.run(layouts, frame),
             Self::Mean(from, to) => mean(layouts, frame, *from, *to),
+            Self::Upsample(from, to) => image::upsample(layouts, frame, *from, *to),
+            Self::Unflatten(from, to) => image::unflatten(layouts, frame, *from, *to),
+            Self::Flatten(from, to) => image::flatten(layouts, frame, *from, *to),
         }
         Ok(())
     }
@@ -379,6 +390,7 @@ impl Map {
             Self::Gelu => rows::gelu(numbers),
             Self::GeluExact => rows::gelu_exact(numbers),
             Self::Silu => rows::silu(numbers),
+            Self::Sigmoid => rows::sigmoid(numbers),
             Self::Clamp(low, high) => rows::clamp(numbers, *low, *high),
             Self::Times(factor) => numbers.iter_mut().for_each(|number| *number *= factor),
             Self::Cap(cap) => rows::cap(numbers, *cap),

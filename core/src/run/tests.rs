@@ -3,8 +3,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::model::{
-    Architecture, Block, BlockKind, CnnConfig, DecoderConfig, Form, GptConfig, Number,
-    ResidualConfig, Stage, Stem,
+    Architecture, Block, BlockKind, CnnConfig, DecoderConfig, Form, GanConfig, GptConfig, Number,
+    ResidualConfig, Stage, Stem, VaeConfig,
 };
 
 /// Largest difference of a logit, relative to the largest logit: single precision through a dozen layers.
@@ -35,6 +35,19 @@ pub(super) fn networks() -> Vec<Architecture> {
                 },
             ],
             classes: 3,
+        }),
+        Architecture::Vae(VaeConfig::fashion()),
+        Architecture::Gan(GanConfig::fashion()),
+        // Several channels, an odd number of halvings, more doublings than halvings.
+        Architecture::Vae(VaeConfig {
+            channels: 3,
+            size: 12,
+            encoder: vec![Stage {
+                channels: 5,
+                pool: true,
+            }],
+            latent: 7,
+            decoder: vec![9, 6, 5],
         }),
         Architecture::Gpt(GptConfig {
             vocabulary: 31,
@@ -177,9 +190,7 @@ pub(super) fn tensors(architecture: &Architecture) -> Tensors {
 
 pub(super) fn input(architecture: &Architecture, n: usize, t: usize) -> Tensor {
     match architecture.input() {
-        Input::Image((channels, rows, columns)) => {
-            random(&[n, channels as usize, rows as usize, columns as usize])
-        }
+        given @ (Input::Image(_) | Input::Noise { .. }) => random(&given.shape(n)),
         Input::Tokens { vocabulary, .. } => {
             let tokens: Vec<u32> = (0..n * t)
                 .map(|i| (i * i * 31 % vocabulary as usize) as u32)

@@ -9,7 +9,7 @@ use super::beside::{Beside, is_zero};
 use super::compressed::Compressed;
 use super::denoiser::{DiffusionTransformer, Pipeline, UNet};
 use super::layers::LayerList;
-use crate::graph::{Language, Role};
+use crate::graph::{Language, Listed, Role};
 
 /// A network of which only the shapes are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,6 +115,9 @@ pub enum Shape {
     UNet(UNet),
     /// A network known layer by layer.
     Layers(LayerList),
+    /// A network known node by node, out of a file that lists them; never part of a catalogue.
+    #[serde(skip)]
+    Listed(std::sync::Arc<Listed>),
 }
 
 impl Shape {
@@ -123,7 +126,7 @@ impl Shape {
         match self {
             Self::DiffusionTransformer(network) => Some(network.pipeline()),
             Self::UNet(network) => Some(network.pipeline()),
-            Self::Transformer(_) | Self::Layers(_) => None,
+            Self::Transformer(_) | Self::Layers(_) | Self::Listed(_) => None,
         }
     }
 }

@@ -255,6 +255,7 @@ mod tests {
                 Shape::DiffusionTransformer(network) => network.parameters(),
                 Shape::UNet(network) => network.count(64, 64).parameters,
                 Shape::Layers(list) => list.parameters(),
+                Shape::Listed(list) => list.graph.parameters() as f64,
             };
             let error = counted / network.parameters - 1.0;
             assert!(

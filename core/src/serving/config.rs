@@ -182,6 +182,8 @@ fn parse_with(text: &str, path: &Path, beside: Option<&Value>) -> Result<Archite
         Shape::DiffusionTransformer(network) => network.parameters(),
         Shape::UNet(network) => network.count(64, 64).parameters,
         Shape::Layers(list) => list.parameters(),
+        // No parameters are below 2^63.
+        Shape::Listed(list) => list.graph.parameters() as f64,
     };
     if !PARAMETERS.contains(&parameters) {
         return keys.refuse(format!(

@@ -286,7 +286,7 @@ impl Device {
         let network = match shape {
             Shape::Transformer(transformer) => !transformer.encoder,
             Shape::DiffusionTransformer(_) | Shape::UNet(_) => true,
-            Shape::Layers(_) => false,
+            Shape::Layers(_) | Shape::Listed(_) => false,
         };
         network && self.kind == DeviceKind::Gpu
     }

@@ -51,7 +51,7 @@ impl Generating {
                 Some(Self::widths(network)),
             ),
             Shape::UNet(network) => (network.count(height, width), None),
-            Shape::Transformer(_) | Shape::Layers(_) => return None,
+            Shape::Transformer(_) | Shape::Layers(_) | Shape::Listed(_) => return None,
         };
         let slower = match shape {
             Shape::UNet(network) if network.decodes_in_32_bits() => DECODING_IN_32_BITS,

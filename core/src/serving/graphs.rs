@@ -32,6 +32,7 @@ impl Architecture {
             }
             Shape::DiffusionTransformer(_) | Shape::UNet(_) => denoiser(&self.shape),
             Shape::Layers(list) => list.graph(),
+            Shape::Listed(list) => list.graph.clone(),
         }
     }
 }

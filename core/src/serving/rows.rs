@@ -272,7 +272,7 @@ impl Case {
                 let (generating, video) = generating(row, &network, devices)?;
                 CaseWork::Diffusion(generating, video)
             }
-            Shape::Layers(_) => {
+            Shape::Layers(_) | Shape::Listed(_) => {
                 return Err(format!(
                     "'{}' is not a benchmark that is modelled",
                     row.task

@@ -364,13 +364,42 @@ impl Served<'_> {
     }
 }
 
-/// The compressible layer with the most multiply-accumulates outside the experts.
+/// The compressible layers outside the experts.
+fn body(profile: &ModelProfile) -> impl Iterator<Item = &LayerProfile> {
+    let layers = profile.layers.iter();
+    layers.filter(|layer| layer.layer.compressible && layer.layer.execution.experts.is_none())
+}
+
+/// The compressible layer with the most multiply-accumulates outside the experts, among those of the width and pattern that
+/// most of these are done in.
 fn main_layer(profile: &ModelProfile) -> Option<&LayerProfile> {
-    profile
-        .layers
-        .iter()
-        .filter(|layer| layer.layer.compressible && layer.layer.execution.experts.is_none())
-        .max_by(|a, b| a.layer.macs.total_cmp(&b.layer.macs))
+    let kind = |layer: &LayerProfile| (layer.weight_bits, half_zero(layer));
+    let mut work: Vec<((u8, bool), f64)> = Vec::new();
+    for layer in body(profile) {
+        match work.iter_mut().find(|(known, _)| *known == kind(layer)) {
+            Some((_, macs)) => *macs += layer.layer.macs,
+            None => work.push((kind(layer), layer.layer.macs)),
+        }
+    }
+    let (most, _) = work.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    let same = body(profile).filter(|layer| kind(layer) == most);
+    same.max_by(|a, b| a.layer.macs.total_cmp(&b.layer.macs))
+}
+
+/// That other widths than that of most work count as if they were like it.
+fn mixed_widths(profile: &ModelProfile) -> Option<String> {
+    let main = main_layer(profile)?.weight_bits;
+    let mut others = body(profile).filter(|layer| layer.weight_bits != main);
+    let first = others.next()?;
+    let (layer, more) = (&first.layer.name, others.count());
+    let which = match more {
+        0 => layer.clone(),
+        more => format!("{layer} and {more} more"),
+    };
+    Some(format!(
+        "layers of other widths ({which}) count like those of most of the work, which have {main} bits: software that serves \
+         is not known with both"
+    ))
 }
 
 /// Whether two of every four weights of a layer are zeros.

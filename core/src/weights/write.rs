@@ -41,7 +41,8 @@ pub struct Written {
 }
 
 /// Writes a GGUF with the metadata of another one, its tokenizer among them, and with all of its tensors, those of `new` in
-/// place of its own. `file_type` says which format most of them are in, as llama.cpp numbers them.
+/// place of its own. `file_type` says which format most of them are in, as llama.cpp numbers them; without one,
+/// what the other file says.
 ///
 /// # Errors
 /// [`Error::File`]: the other one is no GGUF, or would be overwritten; a tensor is not one of it, or of another size; the
@@ -49,7 +50,7 @@ pub struct Written {
 pub fn write(
     source: &dyn Source,
     new: &BTreeMap<String, NewTensor<'_>>,
-    file_type: u32,
+    file_type: Option<u32>,
     path: &Path,
 ) -> Result<Written> {
     if source.paths().iter().any(|own| files::is_same(own, path)) {
@@ -75,7 +76,7 @@ impl<'a> Layout<'a> {
     fn new(
         source: &dyn Source,
         new: &BTreeMap<String, NewTensor<'a>>,
-        file_type: u32,
+        file_type: Option<u32>,
     ) -> std::result::Result<Self, String> {
         let mut metadata = source.all_metadata().clone();
         if !metadata.contains_key("general.architecture") {
@@ -84,9 +85,11 @@ impl<'a> Layout<'a> {
         metadata.retain(|key, _| !LEFT_OUT.iter().any(|start| key.starts_with(start)));
         for (key, value) in [
             ("general.file_type", file_type),
-            ("general.quantization_version", BLOCKS_VERSION),
+            ("general.quantization_version", Some(BLOCKS_VERSION)),
         ] {
-            metadata.insert(key.to_owned(), Metadata::Number(Number::U32(value)));
+            if let Some(value) = value {
+                metadata.insert(key.to_owned(), Metadata::Number(Number::U32(value)));
+            }
         }
         let alignment = metadata
             .get("general.alignment")

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
-use wattif_core::profile::Unit as Work;
 
 use super::{Chart, Point, Unit, level};
 use crate::app::axis::Axis;
@@ -25,7 +24,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         .original
         .as_ref()
         .and_then(|f| f.measurement.as_ref());
-    let metric = metric(derived);
+    let metric = derived.metric.unwrap_or(Metric::Accuracy);
     let unit = unit(metric);
     let mut chart = Chart::empty(QUALITY, caption(metric), unit);
     if derived.now.is_none() {
@@ -105,24 +104,6 @@ fn unmeasured(
     let value = value_text(metric, nearest.quality.value, half(&nearest.quality));
     let more = stand_in.map_or("", so_far);
     format!("{text}; the {owner} has {value}{more}")
-}
-
-/// The metric of the model, also before anything is measured.
-fn metric(derived: &Derived) -> Metric {
-    let figures = [&derived.now, &derived.original].into_iter().flatten();
-    let measured = figures.clone().find_map(|f| f.measurement.as_ref());
-    let text = figures.clone().any(|f| f.profile.unit == Work::Token);
-    // Of a network of bytes the head has as many outputs.
-    let bytes = figures.clone().any(|f| {
-        let last = f.profile.layers.last();
-        last.is_some_and(|last| last.layer.shape.first() == Some(&256))
-    });
-    match measured {
-        Some(measurement) => measurement.quality.metric,
-        None if text && bytes => Metric::BitsPerByte,
-        None if text => Metric::Perplexity,
-        None => Metric::Accuracy,
-    }
 }
 
 /// How values of a metric are drawn.
@@ -352,11 +333,8 @@ mod tests {
             n: 2000,
             baseline: value - change.value,
             change,
-            divergence: Interval {
-                value: 0.0,
-                low: 0.0,
-                high: 0.0,
-            },
+            divergence: None,
+            pictures: None,
             same_top: None,
         }
     }

@@ -7,6 +7,7 @@ use wattif_core::scenario::Scenario;
 use wattif_core::units::Range;
 
 use crate::app::session::Configuration;
+use crate::words;
 
 /// A column's name and a value in it.
 pub(super) type Cell = (&'static str, String);
@@ -66,6 +67,10 @@ pub(super) fn conditions(configuration: &Configuration) -> Vec<Cell> {
             recipe.distillation.temperature.to_string(),
         ),
         ("seed", recipe.seed.to_string()),
+        (
+            "own_layers",
+            words::own_layers(&recipe.canonical()).join("; "),
+        ),
     ];
     cells.extend(place(scenario));
     cells

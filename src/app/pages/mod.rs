@@ -6,6 +6,7 @@ mod devices;
 mod layers;
 mod sheet;
 mod validation;
+mod weights;
 
 use egui::{Key, Response, RichText, Ui};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub enum Page {
     Devices,
     /// Layer by layer on the chosen device.
     Layers,
+    /// What each layer holds, and what it has of its own.
+    Weights,
     /// Where another width, or another kind of chip, begins to cost less.
     Crossover,
     /// Predictions against published measurements.
@@ -36,10 +39,11 @@ pub enum Page {
 
 impl Page {
     /// All pages, in the order of their tabs.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::WhatIf,
         Self::Devices,
         Self::Layers,
+        Self::Weights,
         Self::Crossover,
         Self::Validation,
     ];
@@ -50,6 +54,7 @@ impl Page {
             Self::WhatIf => "What if",
             Self::Devices => "Devices",
             Self::Layers => "Layers",
+            Self::Weights => "Weights",
             Self::Crossover => "Crossover",
             Self::Validation => "Validation",
         }
@@ -61,6 +66,7 @@ impl Page {
             Self::WhatIf => Key::Num1,
             Self::Devices => Key::Num2,
             Self::Layers => Key::Num3,
+            Self::Weights => Key::Num6,
             Self::Crossover => Key::Num4,
             Self::Validation => Key::Num5,
         }
@@ -73,6 +79,9 @@ impl Page {
             Self::Devices => "This configuration on every device, sorted by time, energy or CO₂e",
             Self::Layers => {
                 "Which layers take time and energy on this device, and what bounds them"
+            }
+            Self::Weights => {
+                "What each layer holds, what the recipe does to it, and what it may have of its own"
             }
             Self::Crossover => {
                 "From which batch on, or up to which activity, another choice takes less energy"
@@ -90,6 +99,7 @@ const NO_MODEL: &str = "No model is open yet";
 pub(super) struct Pages {
     devices: devices::Devices,
     crossover: crossover::Crossover,
+    weights: weights::Weights,
     validation: validation::Validation,
 }
 
@@ -100,6 +110,7 @@ impl Pages {
             Page::WhatIf => {}
             Page::Devices => self.devices.show(ui, app, queue),
             Page::Layers => layers::show(ui, app),
+            Page::Weights => self.weights.show(ui, app, queue),
             Page::Crossover => self.crossover.show(ui, app, queue),
             Page::Validation => self.validation.show(ui, app),
         }
@@ -115,7 +126,7 @@ impl Pages {
         match page {
             Page::Layers => layers::obstacle(app),
             Page::Validation => self.validation.obstacle(),
-            Page::WhatIf | Page::Devices | Page::Crossover => None,
+            Page::WhatIf | Page::Devices | Page::Weights | Page::Crossover => None,
         }
     }
 
@@ -125,6 +136,7 @@ impl Pages {
             Page::WhatIf => Vec::new(),
             Page::Devices => self.devices.table(app),
             Page::Layers => layers::table(app),
+            Page::Weights => self.weights.table(app),
             Page::Crossover => self.crossover.table(app),
             Page::Validation => self.validation.table(),
         }
@@ -207,7 +219,7 @@ impl<T> Cached<T> {
                 (Some(now), Some(original)) => Some(Inputs {
                     now: now.profile.clone(),
                     original: original.profile.clone(),
-                    recipe: configuration.recipe,
+                    recipe: configuration.recipe.clone(),
                     scenario: configuration.scenario.clone(),
                     constants: derived.constants,
                 }),

@@ -1,14 +1,11 @@
 //! What the compressed model now does: the images it gets wrong, the text it writes.
 
-use egui::{ColorImage, RichText, TextureHandle, TextureOptions, Ui, vec2};
-use std::collections::HashMap;
+use egui::{RichText, Ui, vec2};
 use wattif_core::measurement::{Depth, Example};
 
+use super::pictures::{Pictures, made_pictures, picture};
 use crate::app::command::Action;
 use crate::app::{App, charts, theme, widgets};
-
-/// Pictures already handed to the graphics card, by index in the evaluation set.
-pub(in crate::app) type Pictures = HashMap<usize, TextureHandle>;
 
 /// Draws the card.
 pub(in crate::app) fn show(
@@ -43,6 +40,11 @@ pub(in crate::app) fn show(
             return;
         };
         let writes = measurement.quality.metric.is_of_text();
+        let made = |example: &Example| matches!(example, Example::Picture { .. });
+        if measurement.examples.iter().any(made) {
+            made_pictures(ui, app, measurement, pictures);
+            return;
+        }
         if measurement.recipe.is_identity() {
             ui.label(muted(
                 "This is the original; move a slider to see what changes",
@@ -179,21 +181,6 @@ fn gallery(ui: &mut Ui, app: &App, examples: &[Example], pictures: &mut Pictures
             }
         });
     }
-}
-
-fn picture(ui: &Ui, app: &App, index: usize, pictures: &mut Pictures) -> Option<egui::TextureId> {
-    if let Some(texture) = pictures.get(&index) {
-        return Some(texture.id());
-    }
-    let (pixels, width) = app.model.backend.as_ref()?.image(index)?;
-    let colors = pixels.iter().map(|&value| theme::shade(value)).collect();
-    let image = ColorImage::new([width, pixels.len() / width.max(1)], colors);
-    let texture =
-        ui.ctx()
-            .load_texture(format!("held-out {index}"), image, TextureOptions::NEAREST);
-    let id = texture.id();
-    pictures.insert(index, texture);
-    Some(id)
 }
 
 fn text(ui: &mut Ui, prompt: &str, original: &str, compressed: &str) {

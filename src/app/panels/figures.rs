@@ -149,7 +149,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App) {
     });
 }
 
-const NAME_WIDTH: f32 = 82.0;
+const NAME_WIDTH: f32 = 94.0;
 /// The same where many columns share the room.
 const NARROW_NAME_WIDTH: f32 = 80.0;
 /// Columns that still fit.
@@ -259,6 +259,14 @@ fn help(row: &str, unit: Unit) -> &'static str {
         }
         "Perplexity" => {
             "How many tokens the model hesitates between, as if all were equally likely: 1 would be certain; fewer are better"
+        }
+        "Negative ELBO" => {
+            "What a held-out image costs the autoencoder at most, in bits per pixel; what is made again badly costs more: fewer \
+             are better"
+        }
+        "Fréchet distance" => {
+            "How far pictures made of noise are from held-out ones, by the features that the bundled classifier sees: less \
+             is better. Not comparable with distances by other features"
         }
         _ => "How well the model does on held-out data, which no training saw",
     }

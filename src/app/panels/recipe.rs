@@ -7,23 +7,23 @@ use wattif_core::recipe::{BlockFormat, Group, Pattern, Recipe, Scope};
 use crate::app::axis::Axis;
 use crate::app::command::Action;
 use crate::app::widgets::{self, Room};
-use crate::app::{App, glossary, theme};
+use crate::app::{App, glossary, looking, theme};
 use crate::format;
 
 /// Draws the sliders and choices of the recipe.
 pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
-    let recipe = app.session.configuration.recipe;
+    let recipe = &app.session.configuration.recipe;
     slider(ui, app, Axis::Sparsity, Room::Wide, queue);
-    pattern(ui, &recipe, queue);
+    pattern(ui, recipe, queue);
     slider(ui, app, Axis::WeightBits, Room::Wide, queue);
-    group(ui, &recipe, queue);
+    group(ui, recipe, queue);
     slider(ui, app, Axis::ActivationBits, Room::Wide, queue);
     let has_students = (app.model.facts.as_ref()).is_none_or(|facts| facts.has_students);
     let knob = ui.add_enabled_ui(has_students, |ui| {
         slider(ui, app, Axis::Ratio, Room::Wide, queue);
     });
     if has_students {
-        temperature(ui, &recipe, queue);
+        temperature(ui, recipe, queue);
     } else {
         // In the place of the temperature, which only students have.
         knob.response
@@ -41,7 +41,7 @@ pub(in crate::app) fn slider(
     queue: &mut Vec<Action>,
 ) {
     let configuration = &app.session.configuration;
-    let (mut recipe, mut scenario) = (configuration.recipe, configuration.scenario.clone());
+    let (mut recipe, mut scenario) = (configuration.recipe.clone(), configuration.scenario.clone());
     let marks: Vec<f64> = match axis {
         Axis::Ratio => app
             .model
@@ -141,7 +141,7 @@ fn caption(ui: &mut Ui, text: &str) -> egui::Response {
 }
 
 fn pattern(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
-    let mut recipe = *recipe;
+    let mut recipe = recipe.clone();
     ui.horizontal(|ui| {
         let options = [
             (Pattern::Unstructured, "Unstructured", "Zeros anywhere"),
@@ -156,7 +156,8 @@ fn pattern(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
             if pattern == Pattern::TwoOfFour {
                 recipe.pruning.sparsity = if recipe.pruning.sparsity == 0.0 { 0.0 } else { 0.5 };
             }
-            queue.push(Action::SetRecipe(recipe, Some(Axis::Sparsity)));
+            looking::fit_layers(&mut recipe);
+            queue.push(Action::SetRecipe(recipe.clone(), Some(Axis::Sparsity)));
         }
         let options = [
             (Scope::Layer, "Per layer", "Each layer loses the same fraction"),
@@ -169,7 +170,7 @@ fn pattern(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
         ui.add_enabled_ui(recipe.pruning.pattern == Pattern::Unstructured, |ui| {
             if let Some(scope) = widgets::choices(ui, &options, recipe.pruning.scope) {
                 recipe.pruning.scope = scope;
-                queue.push(Action::SetRecipe(recipe, Some(Axis::Sparsity)));
+                queue.push(Action::SetRecipe(recipe.clone(), Some(Axis::Sparsity)));
             }
         });
     });
@@ -183,7 +184,7 @@ fn group_name(group: Group) -> String {
 }
 
 fn group(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
-    let mut recipe = *recipe;
+    let mut recipe = recipe.clone();
     let own = recipe.quantization;
     let selected = match own.blocks {
         Some(format) => format!("block of {format}"),
@@ -205,7 +206,7 @@ fn group(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
                         recipe.quantization.weight_bits = own.code_bits();
                         recipe.quantization.blocks = None;
                         recipe.quantization.group = group;
-                        queue.push(Action::SetRecipe(recipe, Some(Axis::WeightBits)));
+                        queue.push(Action::SetRecipe(recipe.clone(), Some(Axis::WeightBits)));
                     }
                 }
                 for format in BlockFormat::ALL {
@@ -215,7 +216,7 @@ fn group(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
                     let text = format!("block of {format}, {mix}{bits} bits");
                     if ui.selectable_label(chosen, text).clicked() {
                         recipe.quantization.blocks = Some(format);
-                        queue.push(Action::SetRecipe(recipe, Some(Axis::WeightBits)));
+                        queue.push(Action::SetRecipe(recipe.clone(), Some(Axis::WeightBits)));
                     }
                 }
             });
@@ -225,7 +226,7 @@ fn group(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
 }
 
 fn temperature(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
-    let mut recipe = *recipe;
+    let mut recipe = recipe.clone();
     let student = recipe.distillation.ratio < 1.0;
     ui.add_enabled_ui(student, |ui| {
         ui.horizontal(|ui| {
@@ -243,7 +244,7 @@ fn temperature(ui: &mut Ui, recipe: &Recipe, queue: &mut Vec<Action>) {
             glossary::describe(&response, glossary::TEMPERATURE);
             if response.changed() {
                 recipe.distillation.temperature = (value * 10.0).round() / 10.0;
-                queue.push(Action::SetRecipe(recipe, Some(Axis::Ratio)));
+                queue.push(Action::SetRecipe(recipe.clone(), Some(Axis::Ratio)));
             }
         });
     });

@@ -28,10 +28,8 @@ pub struct BlocksView {
 
 /// The layers that a recipe puts into blocks, in their order; published weights of as few bits stay as they are.
 pub(super) fn plan(profile: &ModelProfile, recipe: &Recipe) -> Vec<LayerFormat> {
-    let Some(format) = recipe.quantization.blocks else {
-        return Vec::new();
-    };
-    let mut all = layer_formats(profile.layers.iter().map(|l| &l.layer), format);
+    let layers = profile.layers.iter().map(|l| &l.layer);
+    let mut all = layer_formats(layers, &recipe.canonical());
     all.retain(|planned| {
         let layer = profile
             .layers

@@ -109,7 +109,7 @@ pub fn compute(
                 name: model.name.clone(),
                 family: model.architecture.family(),
                 source: None,
-                packed_with: model.packed,
+                packed_with: model.packed.clone(),
                 unit: plain.unit.name(),
                 parameters: model.architecture.parameters(),
                 active_parameters: None,
@@ -118,7 +118,7 @@ pub fn compute(
                 stored_bytes: plain.stored_bytes(),
                 hash: Some(model.hash.clone()),
             },
-            recipe: measurement.recipe,
+            recipe: measurement.recipe.clone(),
             measurement: MeasurementView {
                 quality: Some(measurement.quality),
                 depth: Some(measurement.depth),
@@ -171,7 +171,7 @@ pub fn compute_outline(
                 stored_bytes: plain.stored_bytes(),
                 hash: None,
             },
-            recipe,
+            recipe: recipe.clone(),
             measurement: MeasurementView {
                 quality: None,
                 depth: None,
@@ -329,7 +329,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     let recipe = arguments
         .source
         .recipe
-        .apply(base.map_or_else(Recipe::default, |preset| preset.recipe))?;
+        .apply(base.map_or_else(Recipe::default, |preset| preset.recipe.clone()))?;
     let reference = arguments.source.reference(base)?;
     if reference.item.is_outline() {
         return outlined(arguments, base, reference, &recipe, out);
@@ -346,12 +346,12 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     .keeping();
     notes::left_out(&engine);
     notes::another_model(&arguments.source, base, &engine);
+    let recipe = (arguments.source.recipe).with_layers(recipe, engine.layers())?;
     // What the hardware cannot run is said before the minutes of a training, not after.
     let (target, grid) = place(&scenario)?;
     let planned = engine.predict(&recipe)?;
     footprint::footprint(&planned, &scenario, target, grid)?;
     notes::without_effect(&arguments.scenario, &planned, target)?;
-
     if !arguments.nearest_student {
         train_missing_student(&engine, &recipe, &progress)?;
     }
@@ -400,8 +400,7 @@ fn saved(
     let Some(preset) = base else { return Ok(None) };
     let same = preset.recipe.canonical() == recipe.canonical()
         && preset.scenario == *scenario
-        && (arguments.source.model.is_none()
-            || (!preset.model.hash.is_empty() && preset.model.hash == hash));
+        && (arguments.source.model.is_none() || preset.model.hash == hash);
     let Some(measured) = preset.measured.as_ref().filter(|_| same) else {
         return Ok(None);
     };
@@ -425,6 +424,8 @@ fn outlined(
         &reference.item,
     )?;
     let outline = Outline::open(&reference.item)?;
+    let layers = outline.layers();
+    let recipe = &(arguments.source.recipe).with_layers(recipe.clone(), layers)?;
     let first = match base {
         Some(preset) => preset.scenario.clone(),
         None => outline.scenario()?,
@@ -490,7 +491,7 @@ fn save(
     let mut preset = Preset::new(
         model.reference.clone(),
         model.hash.clone(),
-        measurement.recipe,
+        measurement.recipe.clone(),
         scenario.clone(),
     )?;
     name_preset(&mut preset, arguments, base);

@@ -2,7 +2,7 @@
 
 use wattif_core::compress::distill;
 use wattif_core::engine::Engine;
-use wattif_core::measurement::{Interval, Measurement, Metric, Quality, Spiking};
+use wattif_core::measurement::{Interval, Measurement, Metric, Paired, Pictures, Quality, Spiking};
 
 use super::super::out::{Progress, aligned, row, wrapped};
 use super::{MeasurementView, Report, RivalView};
@@ -100,9 +100,7 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
         quality.metric,
         (quality.change.high - quality.change.low) / 2.0,
     );
-    let divergence = (quality.divergence.high - quality.divergence.low) / 2.0;
-    let divergence = decimals_for(divergence, 5);
-    let rows = [
+    let mut rows = vec![
         row([
             &format!("  {}", quality.metric.name()),
             &format!(
@@ -125,22 +123,78 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
             ),
         ]),
         row(["  Same choice", &same_top(quality.same_top)]),
-        row([
-            "  Divergence",
-            &format!(
-                "{} [{}, {}] nats from the original's predictions",
-                signed_text(quality.divergence.value, divergence),
-                signed_text(quality.divergence.low, divergence),
-                signed_text(quality.divergence.high, divergence)
-            ),
-        ]),
+        row(["  Divergence", &divergence(quality)]),
     ];
+    rows.extend(pictures(&quality.pictures.unwrap_or_default()));
     let rows: Vec<_> = rows
         .into_iter()
         .filter(|row| row.iter().all(|cell| !cell.is_empty()))
         .collect();
     lines.extend(aligned(&rows, &[]));
     lines
+}
+
+/// How far predictions are from the original's; nothing where nothing is predicted.
+fn divergence(quality: &Quality) -> String {
+    let predicted = match quality.metric {
+        Metric::NegativeElbo => "nats per pixel from the original's images",
+        _ => "nats from the original's predictions",
+    };
+    quality.divergence.map_or_else(String::new, |nats| {
+        let decimals = decimals_for((nats.high - nats.low) / 2.0, 5);
+        let number = |value| signed_text(value, decimals);
+        format!(
+            "{} [{}, {}] {predicted}",
+            number(nats.value),
+            number(nats.low),
+            number(nats.high)
+        )
+    })
+}
+
+/// What is measured of pictures besides.
+fn pictures(pictures: &Pictures) -> [Vec<String>; 4] {
+    let figure = |name: &str, figure: Option<Paired>, (times, unit): (f64, &str), of: &str| {
+        let words = figure.map_or_else(String::new, |figure| {
+            let decimals = decimals_for(times * (figure.high - figure.low) / 6.0, 4);
+            let number = |value: f64| signed_text(times * value, decimals);
+            format!(
+                "{} [{}, {}]{unit} {of}; the original has {}",
+                number(figure.value),
+                number(figure.low),
+                number(figure.high),
+                number(figure.baseline)
+            )
+        });
+        vec![format!("  {name}"), words]
+    };
+    let percent = (100.0, " %");
+    [
+        figure(
+            "PSNR",
+            pictures.psnr,
+            (1.0, " dB"),
+            "of held-out images made again",
+        ),
+        figure(
+            "Fréchet distance",
+            pictures.frechet,
+            (1.0, ""),
+            "of pictures made of noise, by the bundled classifier's features",
+        ),
+        figure(
+            "Precision",
+            pictures.precision,
+            percent,
+            "of the pictures lie among held-out ones",
+        ),
+        figure(
+            "Recall",
+            pictures.recall,
+            percent,
+            "of the held-out ones lie among pictures",
+        ),
+    ]
 }
 
 /// The original in as few bytes as a student, measured on the same samples.
@@ -154,7 +208,7 @@ pub(super) fn compared(
     };
     let rival = engine.measure(&recipe, student.depth, progress)?;
     Ok(Some(RivalView {
-        recipe: rival.recipe,
+        recipe: rival.recipe.clone(),
         stored_bytes: rival.profile.stored_bytes(),
         quality: rival.quality,
         words: words::rival(student, &rival),

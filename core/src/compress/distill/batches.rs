@@ -25,8 +25,8 @@ pub enum TrainingSet {
 /// Most pixels that augmentation moves an image by, in each direction.
 const SHIFT: i32 = 1;
 
-/// Batches without end, in an order that the seed decides. Images come in shuffled passes, each mirrored at random and
-/// moved by up to [`SHIFT`] pixels; text comes in windows from random places.
+/// Batches without end, in an order that the seed decides. Images come in shuffled passes, those of a classifier each
+/// mirrored at random and moved by up to [`SHIFT`] pixels; text comes in windows from random places.
 pub(super) struct Batches<'a> {
     data: &'a TrainingSet,
     /// Height and width of an image, or length of a window.
@@ -34,6 +34,8 @@ pub(super) struct Batches<'a> {
     rng: ChaCha8Rng,
     order: Vec<usize>,
     at: usize,
+    /// Whether images are mirrored and moved; not where others like them are to be made.
+    augmented: bool,
 }
 
 impl<'a> Batches<'a> {
@@ -57,6 +59,18 @@ impl<'a> Batches<'a> {
                     return Err(Error::Compute(format!(
                         "label {label} is not one of {} classes",
                         config.classes
+                    )));
+                }
+                (config.size, (0..labels.len()).collect())
+            }
+            (Architecture::Vae(config), TrainingSet::Images { pixels, labels }) => {
+                let wanted = labels.len() * config.size * config.size;
+                if config.channels != 1 || labels.is_empty() || pixels.len() != wanted {
+                    return Err(Error::Compute(format!(
+                        "{} pixels are no {} grey images of {2}x{2} pixels",
+                        pixels.len(),
+                        labels.len(),
+                        config.size
                     )));
                 }
                 (config.size, (0..labels.len()).collect())
@@ -87,6 +101,7 @@ impl<'a> Batches<'a> {
             rng,
             at: order.len(),
             order,
+            augmented: matches!(architecture, Architecture::Cnn(_)),
         })
     }
 
@@ -110,9 +125,14 @@ impl<'a> Batches<'a> {
             let index = self.order[self.at];
             self.at += 1;
             let image = &pixels[index * size * size..(index + 1) * size * size];
-            let mirrored: bool = self.rng.random();
-            let dy = self.rng.random_range(-SHIFT..=SHIFT);
-            let dx = self.rng.random_range(-SHIFT..=SHIFT);
+            let (mirrored, dy, dx) = match self.augmented {
+                true => {
+                    let mirrored: bool = self.rng.random();
+                    let dy = self.rng.random_range(-SHIFT..=SHIFT);
+                    (mirrored, dy, self.rng.random_range(-SHIFT..=SHIFT))
+                }
+                false => (false, 0, 0),
+            };
             let source = |at: usize, by: i32| -> Option<usize> {
                 at.checked_add_signed(by as isize)
                     .filter(|&from| from < size)

@@ -9,25 +9,33 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
 
 use crate::error::{Error, Result};
-use crate::graph::Input;
+use crate::graph::{Graph, Input};
 use crate::model::{Architecture, Model, Tensors};
 use crate::recipe::Distillation;
+use crate::run::Network;
 
+mod adversarial;
 mod batches;
 mod loss;
 mod network;
 mod ops;
 mod optimizer;
+mod pass;
+mod pictures;
 mod rival;
 mod student;
 
+pub use adversarial::train_generator;
 use batches::Batches;
 pub use batches::TrainingSet;
 use loss::Targets;
 use optimizer::AdamW;
+use pictures::Noise;
+pub(crate) use pictures::sample;
 pub use rival::rival;
 pub(crate) use student::{LONGEST, MOST_MACS};
 pub use student::{Student, StudentRecord};
@@ -57,7 +65,7 @@ impl Schedule {
     pub fn quick(architecture: &Architecture) -> Self {
         match architecture.input() {
             // Six passes over 8,000 images.
-            Input::Image(_) => Self {
+            Input::Image(_) | Input::Noise { .. } => Self {
                 steps: 375,
                 ..Self::long(architecture, 0)
             },
@@ -72,7 +80,7 @@ impl Schedule {
     /// The schedule of the bundled models for this many updates.
     pub fn long(architecture: &Architecture, steps: u32) -> Self {
         match architecture.input() {
-            Input::Image(_) => Self {
+            Input::Image(_) | Input::Noise { .. } => Self {
                 steps,
                 batch: 128,
                 learning_rate: 4e-3,
@@ -84,6 +92,16 @@ impl Schedule {
                 learning_rate: 4e-3,
                 weight_decay: 0.1,
             },
+        }
+    }
+
+    /// The schedule of a generator that is trained against another network: both learn at one rate all the time.
+    pub const fn adversarial(steps: u32) -> Self {
+        Self {
+            steps,
+            batch: 64,
+            learning_rate: 5e-4,
+            weight_decay: 0.0,
         }
     }
 
@@ -161,42 +179,20 @@ pub fn train(
 ) -> Result<Trained> {
     let start = Instant::now();
     let mut state = State::new(architecture, seed)?;
-    let mut batches = Batches::new(architecture, data, seed)?;
-    let guide = match teacher {
-        Some((model, temperature)) => {
-            let network = model.architecture.ready(&model.tensors, 32)?;
-            Some((network, temperature))
-        }
-        None => None,
-    };
+    let mut lesson = Lesson::new(teacher, architecture, data, seed)?;
     let per_step = step_macs(
         teacher.map(|(model, _)| model),
         architecture,
         schedule.batch,
     );
     for step in 0..schedule.steps {
-        let (input, labels) = batches.next(schedule.batch)?;
-        let soft = match &guide {
-            Some((network, temperature)) => {
-                let logits = network.run(&input)?;
-                Some((logits.flatten_all()?.to_vec1::<f32>()?, *temperature))
-            }
-            None => None,
-        };
-        let targets = Targets {
-            labels: &labels,
-            soft: soft.as_ref().map(|(logits, t)| (logits.as_slice(), *t)),
-        };
-        let logits = network::logits(architecture, &state.variables, &mut state.fixed, &input)?;
-        let (loss, gradient) = targets.loss(&logits)?;
+        let (loss, gradients) = lesson.next(&mut state, schedule.batch)?;
         if !loss.is_finite() {
             return Err(Error::Compute(format!(
                 "the loss of step {} is not a finite number",
                 step + 1
             )));
         }
-        // The gradient of the loss is known, so it is fed in as the slope of a sum.
-        let gradients = (logits * gradient)?.sum_all()?.backward()?;
         state.optimizer.step(
             &state.variables,
             &gradients,
@@ -222,13 +218,84 @@ pub fn train(
     })
 }
 
+/// What is learned, batch by batch.
+struct Lesson<'a> {
+    architecture: &'a Architecture,
+    graph: Graph,
+    /// None for generators, which are given noise alone.
+    batches: Option<Batches<'a>>,
+    noise: Noise,
+    teacher: Option<(Network, f64)>,
+}
+
+impl<'a> Lesson<'a> {
+    fn new(
+        teacher: Option<(&Model, f64)>,
+        architecture: &'a Architecture,
+        data: &'a TrainingSet,
+        seed: u64,
+    ) -> Result<Self> {
+        let ready = |(model, temperature): (&Model, f64)| {
+            let network = model.architecture.ready(&model.tensors, 32)?;
+            Ok::<_, Error>((network, temperature))
+        };
+        let batches = match architecture.input() {
+            Input::Noise { .. } => None,
+            _ => Some(Batches::new(architecture, data, seed)?),
+        };
+        Ok(Self {
+            architecture,
+            graph: architecture.graph(),
+            batches,
+            noise: Noise::new(seed),
+            teacher: teacher.map(ready).transpose()?,
+        })
+    }
+
+    /// The loss of the next batch before the update, in nats per prediction or pixel, and its gradients.
+    fn next(&mut self, state: &mut State, batch: usize) -> Result<(f64, GradStore)> {
+        let graph = &self.graph;
+        let teacher = self.teacher.as_ref().map(|(network, _)| network);
+        let Some(batches) = &mut self.batches else {
+            let noise = self.noise.next(batch, graph.latent())?;
+            let Some(teacher) = teacher else {
+                return Err(Error::Compute(
+                    "a generator of images learns from another network only".to_owned(),
+                ));
+            };
+            return pictures::generate(graph, state, &noise, teacher);
+        };
+        let (input, labels) = batches.next(batch)?;
+        if let Some(drawn) = graph.sampling() {
+            let noise = self.noise.next(batch, graph.latent())?;
+            return pictures::autoencode((graph, drawn), state, &input, &noise, teacher);
+        }
+        let soft = match &self.teacher {
+            Some((network, temperature)) => {
+                let logits = network.run(&input)?;
+                Some((logits.flatten_all()?.to_vec1::<f32>()?, *temperature))
+            }
+            None => None,
+        };
+        let targets = Targets {
+            labels: &labels,
+            soft: soft.as_ref().map(|(logits, t)| (logits.as_slice(), *t)),
+        };
+        let (variables, fixed) = (&state.variables, &mut state.fixed);
+        let logits = network::logits(self.architecture, variables, fixed, &input)?;
+        let (loss, gradient) = targets.loss(&logits)?;
+        // The gradient of the loss is known, so it is fed in as the slope of a sum.
+        Ok((loss, (logits * gradient)?.sum_all()?.backward()?))
+    }
+}
+
 /// Multiply-accumulates of one update: the student three times over, the teacher once.
 fn step_macs(teacher: Option<&Model>, student: &Architecture, batch: usize) -> f64 {
     let forward = |architecture: &Architecture| -> f64 {
         architecture.layers().iter().map(|layer| layer.macs).sum()
     };
     let units = match student.input() {
-        Input::Image(_) => batch,
+        Input::Image(_) | Input::Noise { .. } => batch,
         Input::Tokens { context, .. } => batch * context as usize,
     };
     let teacher = teacher.map_or(0.0, |model| forward(&model.architecture));

@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
 
-use super::ops::{Attention, BatchNormRelu, Convolution, LayerNorm, MaxPool, Mlp, Moments};
+use super::ops::{Attention, LayerNorm, Mlp};
+use super::pass::{Trained, pass};
 use crate::error::{Error, Result};
-use crate::model::{Architecture, BATCH_NORM_EPSILON, CnnConfig, GptConfig, LAYER_NORM_EPSILON};
-
-/// Share of a batch's statistics in the running ones.
-const MOMENTUM: f64 = 0.1;
+use crate::model::{Architecture, GptConfig, LAYER_NORM_EPSILON};
 
 /// Trainable tensors by name.
 pub(super) type Variables = BTreeMap<String, Var>;
@@ -23,7 +21,11 @@ pub(super) fn logits(
     input: &Tensor,
 ) -> Result<Tensor> {
     match architecture {
-        Architecture::Cnn(config) => cnn(config, variables, fixed, input),
+        Architecture::Cnn(_) => {
+            let graph = architecture.graph();
+            let mut trained = Trained { variables, fixed };
+            pass(&graph, 0..graph.nodes.len(), &mut trained, input, false)
+        }
         Architecture::Gpt(config) => gpt(config, variables, input),
         _ => Err(Error::Compute(format!(
             "a {} cannot be trained here",
@@ -32,66 +34,11 @@ pub(super) fn logits(
     }
 }
 
-fn get<'a>(variables: &'a Variables, name: &str) -> Result<&'a Tensor> {
+pub(super) fn get<'a>(variables: &'a Variables, name: &str) -> Result<&'a Tensor> {
     variables
         .get(name)
         .map(Var::as_tensor)
         .ok_or_else(|| Error::Compute(format!("tensor '{name}' is missing")))
-}
-
-/// Images `[n, channels, size, size]` → `[n, classes]`.
-fn cnn(
-    config: &CnnConfig,
-    variables: &Variables,
-    fixed: &mut BTreeMap<String, Vec<f32>>,
-    images: &Tensor,
-) -> Result<Tensor> {
-    let mut x = images.permute((0, 2, 3, 1))?.contiguous()?; // [n, h, w, c]
-    for (i, stage) in config.stages.iter().enumerate() {
-        let (n, h, w, c) = x.dims4()?;
-        let weight = get(variables, &format!("conv{}.weight", i + 1))?;
-        let kernel = weight
-            .permute((0, 2, 3, 1))?
-            .reshape((stage.channels, 9 * c))?;
-        let sums = x.apply_op2(&kernel, Convolution::new(i > 0))?; // [n·h·w, out]
-        let moments = Moments::default();
-        let norm = BatchNormRelu {
-            moments: moments.clone(),
-            epsilon: BATCH_NORM_EPSILON as f32,
-        };
-        let scale = get(variables, &format!("bn{}.weight", i + 1))?;
-        let shift = get(variables, &format!("bn{}.bias", i + 1))?;
-        x = sums
-            .apply_op3(scale, shift, norm)?
-            .reshape((n, h, w, stage.channels))?;
-        track(fixed, i + 1, &moments, n * h * w);
-        if stage.pool {
-            x = x.apply_op1(MaxPool)?;
-        }
-    }
-    let (n, h, w, c) = x.dims4()?;
-    let pooled = x.reshape((n, h * w, c))?.mean(1)?;
-    let logits = pooled.matmul(&get(variables, "head.weight")?.t()?)?;
-    Ok(logits.broadcast_add(get(variables, "head.bias")?)?)
-}
-
-/// Moves the running statistics of normalisation `n` towards those of a batch with `rows` samples per channel.
-fn track(fixed: &mut BTreeMap<String, Vec<f32>>, n: usize, moments: &Moments, rows: usize) {
-    let Some((mean, variance)) = moments.get() else {
-        return;
-    };
-    let unbiased = rows as f64 / (rows.max(2) - 1) as f64;
-    for (part, batch, factor) in [
-        ("running_mean", mean, 1.0),
-        ("running_var", variance, unbiased),
-    ] {
-        if let Some(running) = fixed.get_mut(&format!("bn{n}.{part}")) {
-            for (running, &batch) in running.iter_mut().zip(batch) {
-                let batch = f64::from(batch) * factor;
-                *running = ((1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * batch) as f32;
-            }
-        }
-    }
 }
 
 /// Tokens `[n, t]` → `[n·t, vocabulary]`.

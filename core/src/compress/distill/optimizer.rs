@@ -7,9 +7,9 @@ use candle_core::backprop::GradStore;
 
 use super::network::Variables;
 use super::ops::with_values;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Decay of the running mean of the gradient.
+/// Decay of the running mean of the gradient, where nothing else is asked for.
 const BETA_1: f64 = 0.9;
 /// Decay of the running mean of its square; below the usual 0.999 because trainings here are short.
 const BETA_2: f64 = 0.98;
@@ -18,13 +18,29 @@ const EPSILON: f64 = 1e-8;
 const MAX_NORM: f64 = 1.0;
 
 /// The optimiser's memory, by tensor name: mean of the gradient and of its square.
-#[derive(Default)]
 pub(super) struct AdamW {
     moments: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
     steps: i32,
+    /// Decay of the running mean of the gradient.
+    first: f64,
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self::decaying(BETA_1)
+    }
 }
 
 impl AdamW {
+    /// One whose running mean of the gradient decays so fast.
+    pub(super) const fn decaying(first: f64) -> Self {
+        Self {
+            moments: BTreeMap::new(),
+            steps: 0,
+            first,
+        }
+    }
+
     /// One update. Weight decay applies to matrices and kernels, not to vectors.
     pub(super) fn step(
         &mut self,
@@ -42,13 +58,18 @@ impl AdamW {
                 })?;
             }
         }
+        if !squares.is_finite() {
+            return Err(Error::Compute(
+                "the gradient is not a finite number".to_owned(),
+            ));
+        }
         let clip = (MAX_NORM / squares.sqrt().max(MAX_NORM)) as f32;
         // The bias corrections, folded into the rate and the smallest deviation.
-        let first = 1.0 - BETA_1.powi(self.steps);
+        let first = 1.0 - self.first.powi(self.steps);
         let second = (1.0 - BETA_2.powi(self.steps)).sqrt();
         let step = (rate * second / first) as f32;
         let epsilon = (EPSILON * second) as f32;
-        let (b1, b2) = (BETA_1 as f32, BETA_2 as f32);
+        let (b1, b2) = (self.first as f32, BETA_2 as f32);
         for (name, variable) in variables {
             let Some(gradient) = gradients.get(variable) else {
                 continue;

@@ -50,7 +50,7 @@ mod tests {
         let bytes = |recipe| engine.predict(recipe).unwrap().stored_bytes();
         let most = ABOUT * bytes(&half) as f64;
         assert!(bytes(&other) as f64 <= most);
-        let mut wider = other;
+        let mut wider = other.clone();
         wider.quantization.weight_bits += 1;
         assert!(bytes(&wider) as f64 > most, "{other:?}");
         // The student that ships is the weaker of the two.

@@ -1,6 +1,8 @@
 //! Tests of training: gradients against finite differences, the training pass against inference, and whole trainings
 //! on tiny data.
 
+mod pictures;
+
 use super::ops::{Attention, BatchNormRelu, Convolution, LayerNorm, MaxPool, Mlp};
 use super::*;
 use crate::model::{CnnConfig, GptConfig, ModelReference, Stage};

@@ -24,20 +24,20 @@ impl Planner {
 
     /// Whether a recipe leaves weights in the blocks of the original's file, which only that file holds.
     pub fn leaves_blocks(&self, recipe: &Recipe) -> bool {
-        untouched(recipe) && self.tensors.iter().any(|tensor| tensor.blocks.is_some())
+        let left = |layer| untouched(&self.recipe_of(recipe, layer));
+        let mut blocks = self.tensors.iter().filter(|tensor| tensor.blocks.is_some());
+        blocks.any(|tensor| tensor.compressible.map_or_else(|| untouched(recipe), left))
     }
 
     /// In which blocks a canonical recipe stores each layer; empty where it asks for none.
     pub(in super::super) fn formats(&self, recipe: &Recipe) -> Vec<Option<Choice>> {
-        let Some(format) = recipe.quantization.blocks else {
-            return Vec::new();
-        };
-        blocks::choose(&self.layers.iter().collect::<Vec<_>>(), format)
+        blocks::choose_all(&self.layers.iter().collect::<Vec<_>>(), recipe)
     }
 
     /// The blocks of the original's file that hold a layer's weights after a recipe too.
     fn blocks_left(&self, recipe: &Recipe, layer: usize) -> Option<&Blocks> {
-        let file = untouched(recipe).then(|| self.file_of(layer)).flatten();
+        let left = untouched(&self.recipe_of(recipe, layer));
+        let file = left.then(|| self.file_of(layer)).flatten();
         file.and_then(|file| file.blocks.as_ref())
     }
 
@@ -83,7 +83,7 @@ impl Planner {
 }
 
 /// Whether a recipe leaves the weights as they are.
-pub(super) fn untouched(recipe: &Recipe) -> bool {
+pub(in super::super) fn untouched(recipe: &Recipe) -> bool {
     recipe.pruning.sparsity == 0.0
         && recipe.quantization.weight_bits == SINGLE
         && recipe.quantization.blocks.is_none()

@@ -66,7 +66,7 @@ fn with(format: BlockFormat) -> Recipe {
 
 /// Name and format of each layer.
 fn formats(planner: &Planner, format: BlockFormat) -> Vec<(String, StoredFormat)> {
-    let all = layer_formats(planner.layers(), format).into_iter();
+    let all = layer_formats(planner.layers(), &with(format)).into_iter();
     all.map(|layer| (layer.layer, layer.format)).collect()
 }
 
@@ -205,7 +205,7 @@ fn rows_that_fill_no_block_take_what_llama_cpp_takes() {
         assert_eq!(all.len(), 4, "a table is not compressed");
         assert!(all[..3].iter().all(|(_, format)| *format == F::F16));
     }
-    let said: Vec<String> = layer_formats(planner.layers(), BlockFormat::Q4_K)
+    let said: Vec<String> = layer_formats(planner.layers(), &with(BlockFormat::Q4_K))
         .iter()
         .map(ToString::to_string)
         .collect();

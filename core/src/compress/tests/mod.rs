@@ -5,6 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 mod blocks;
+mod layers;
 mod on_demand;
 mod properties;
 mod scales;
@@ -13,7 +14,7 @@ use super::*;
 use crate::formats;
 use crate::model::{StoredFormat, bundled};
 use crate::profile::{Execution, Layer, LayerKind, Unit};
-use crate::recipe::Group;
+use crate::recipe::{Group, Pruning, Scope};
 
 fn layer(name: &str, kind: LayerKind, shape: &[usize], other: u64, compressible: bool) -> Layer {
     Layer {

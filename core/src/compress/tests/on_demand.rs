@@ -24,6 +24,9 @@ fn recipes() -> Vec<Recipe> {
             all.push(recipe);
         }
     }
+    // And with layers that have something of their own.
+    let with_own: Vec<Recipe> = all.iter().step_by(3).map(super::layers::with_own).collect();
+    all.extend(with_own);
     all
 }
 

@@ -55,7 +55,7 @@ proptest! {
     #[test]
     fn zeros_stay_zeros_and_no_weight_moves_further_than_half_a_step(seed: u64, recipe in any_recipe()) {
         let mut compressor = compressor(seed);
-        let mut wide = recipe;
+        let mut wide = recipe.clone();
         wide.quantization.weight_bits = 32;
         let pruned = go(&mut compressor, &wide).tensors;
         let rounded = go(&mut compressor, &recipe).tensors;
@@ -87,7 +87,7 @@ proptest! {
     #[test]
     fn more_zeros_never_raise_operations_or_bytes(seed: u64, a in any_recipe(), more in 0.0..0.99f64) {
         let mut compressor = compressor(seed);
-        let mut b = a;
+        let mut b = a.clone();
         b.pruning.sparsity = a.pruning.sparsity.max(more);
         // Group maxima change only when a whole group goes; one-bit scales change always, but not what is stored.
         let (few, many) = (go(&mut compressor, &a).profile, go(&mut compressor, &b).profile);
@@ -128,7 +128,7 @@ proptest! {
 }
 
 /// Stored bytes without the header, whose length changes with the digits of the recipe.
-fn data_bytes(profile: &crate::profile::ModelProfile) -> u64 {
+pub(super) fn data_bytes(profile: &crate::profile::ModelProfile) -> u64 {
     profile.layers.iter().map(|l| l.stored_bytes).sum()
 }
 

@@ -363,7 +363,7 @@ fn a_folder_is_measured_like_any_model() {
     let mut narrow = recipe;
     narrow.quantization.weight_bits = 3;
     let narrow = engine.measure(&narrow, Depth::Coarse, &Unobserved).unwrap();
-    assert!(narrow.quality.divergence.value > 0.0);
+    assert!(narrow.quality.divergence.unwrap().value > 0.0);
     assert!(narrow.profile.stored_bytes() < original.profile.stored_bytes());
 }
 

@@ -33,16 +33,16 @@ fn a_model_of_another_program_is_named_with_what_can_be_done() {
             ],
         ),
         (
-            onnx::tests::sample(),
+            onnx::tests::sample("dense"),
             [
-                "this is an ONNX file with 3035 parameters, whose weights cannot be run here; take ",
-                "wattif report --model dense:3.04e3",
+                "this is an ONNX file with 365 parameters, which is known by its shapes and not run here; ",
+                "see what it costs (wattif report --model ",
             ],
         ),
         (
             b"\x08\x08\x12\x07pytorch\x1a\x052.4.0:".to_vec(),
             [
-                "this is an ONNX file, whose weights cannot be run here; take ",
+                "this is an ONNX file whose work cannot be counted (the file ends inside a field (byte 17)); take ",
                 "wattif models",
             ],
         ),

@@ -3,8 +3,11 @@
 
 mod cnn;
 mod decoder;
+mod gan;
 mod gpt;
+mod pictures;
 mod residual;
+mod vae;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -14,8 +17,10 @@ pub(crate) use decoder::Published;
 pub use decoder::{
     DecoderConfig, Feed, Form, Function, Mixture, NormRule, Norms, Number, Scales, Slopes,
 };
+pub use gan::GanConfig;
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use residual::{Block, BlockKind, ResidualConfig, Stem};
+pub use vae::VaeConfig;
 
 use super::Architecture;
 use crate::graph::Graph;
@@ -74,10 +79,12 @@ pub(super) enum Deviation {
 type Recognise = fn(&BTreeMap<&str, &[usize]>) -> Option<(usize, Architecture)>;
 
 /// The families that are told by their tensors where no metadata say what a file holds.
-const RECOGNISED: [Recognise; 3] = [
+const RECOGNISED: [Recognise; 5] = [
     |tensors| named_like(Architecture::Cnn(CnnConfig::fashion()), tensors),
     |tensors| named_like(Architecture::Gpt(GptConfig::bytes()), tensors),
     ResidualConfig::recognise,
+    VaeConfig::recognise,
+    GanConfig::recognise,
 ];
 
 /// The network that has most of these tensors.

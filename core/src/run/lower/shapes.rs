@@ -53,6 +53,7 @@ pub(super) fn results(graph: &Graph, input: Input) -> Result<Vec<Known>> {
     let given = match input {
         Input::Image(extent) => Shape::Image(extent),
         Input::Tokens { .. } => Shape::Row(1),
+        Input::Noise { width } => Shape::Row(width),
     };
     let mut all: Vec<Known> = Vec::with_capacity(graph.nodes.len() + 1);
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -111,6 +112,11 @@ pub(super) fn place(graph: &Graph, value: Value) -> usize {
         Value::Input => graph.nodes.len(),
         Value::Node(node) => node,
     }
+}
+
+/// Numbers of an image, where the type holds as many.
+fn numbers((channels, rows, columns): Extent) -> Option<u32> {
+    channels.checked_mul(rows)?.checked_mul(columns)
 }
 
 /// The shape of a node's result.
@@ -192,6 +198,20 @@ fn shape(node: &Node, read: &[Shape]) -> Result<Shape> {
             (to.0 > 0 && to.1 > 0 && padding < size).then_some(Shape::Image((from.0, to.0, to.1)))
         }
         (Op::Mean, [Shape::Image(from)]) => Some(Shape::Row(from.0)),
+        (Op::Upsample, [Shape::Image((channels, rows, columns))]) => {
+            let twice = (rows.checked_mul(2), columns.checked_mul(2));
+            let (Some(rows), Some(columns)) = twice else {
+                return refuse(node, "makes an image too large");
+            };
+            Some(Shape::Image((*channels, rows, columns)))
+        }
+        (Op::Unflatten { to }, [Shape::Row(all)]) => {
+            (numbers(*to) == Some(*all)).then_some(Shape::Image(*to))
+        }
+        (Op::Flatten, [Shape::Image(from)]) => numbers(*from).map(Shape::Row),
+        (Op::Sample { width }, [Shape::Row(all)]) => {
+            (width.checked_mul(2) == Some(*all)).then_some(Shape::Row(*width))
+        }
         (Op::Attention(attention), read) => {
             let (queries, keys) = (
                 attention.heads * attention.width,

@@ -65,8 +65,8 @@ impl PackedNetwork {
         let mut all = vec![0.0; 0];
         let mut frame = self.0.frame(1);
         match self.0.input {
-            Input::Image(extent) => {
-                let (n, images) = super::pixels(input, extent)?;
+            given @ (Input::Image(_) | Input::Noise { .. }) => {
+                let (n, images) = super::samples(input, given)?;
                 all.resize(n * outputs, 0.0);
                 let each = images.chunks_exact((images.len() / n.max(1)).max(1));
                 for (image, out) in each.zip(all.chunks_exact_mut(outputs)) {

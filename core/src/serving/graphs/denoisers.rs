@@ -41,7 +41,7 @@ fn generator(shape: &Shape, pipeline: &Pipeline, generating: &Generating) -> Vec
     let width = match shape {
         Shape::DiffusionTransformer(network) => f64::from(network.hidden),
         Shape::UNet(network) => network.channels.last().copied().map_or(1.0, f64::from),
-        Shape::Transformer(_) | Shape::Layers(_) => 1.0,
+        Shape::Transformer(_) | Shape::Layers(_) | Shape::Listed(_) => 1.0,
     };
     let blocks = pass.blocks.max(1.0);
     let values = passes * blocks * pass.tokens.max(1.0) * width;

@@ -1,6 +1,6 @@
 //! What serving software makes of a recipe, in clauses that each say which weights they are about.
 
-use super::{Served, half_zero, main_layer, narrow_experts};
+use super::{Served, half_zero, main_layer, mixed_widths, narrow_experts};
 use crate::hardware::share::unused_zeros;
 use crate::serving::format::WeightFormat;
 
@@ -25,6 +25,7 @@ impl Served<'_> {
         .into_iter()
         .collect();
         notes.extend(self.undivided_heads());
+        notes.extend(mixed_widths(profile));
         let experts = narrow_experts(profile);
         if experts {
             notes.push(

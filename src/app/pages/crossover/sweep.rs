@@ -186,7 +186,7 @@ fn over_batch(app: &App, inputs: &Inputs, target: &HardwareTarget, grid: &Grid) 
         let profile = if bits == own {
             Some(inputs.now.clone())
         } else {
-            let mut recipe: Recipe = inputs.recipe;
+            let mut recipe: Recipe = inputs.recipe.clone();
             recipe.quantization.weight_bits = bits;
             recipe.quantization.blocks = None;
             app.model

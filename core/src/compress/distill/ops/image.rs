@@ -331,3 +331,47 @@ fn corners(i: usize, w: usize, ow: usize, c: usize) -> [usize; 4] {
     let at = (i / ow * 2 * w + i % ow * 2) * c;
     [at, at + c, at + w * c, at + (w + 1) * c]
 }
+
+/// Every pixel twice along rows and columns: `[n, h, w, c]` → `[n, 2h, 2w, c]`.
+pub(in super::super) struct Upsample;
+
+impl CustomOp1 for Upsample {
+    fn name(&self) -> &'static str {
+        "upsample"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, h, w, c) = layout.shape().dims4()?;
+        let x = values(storage, layout)?;
+        let mut out = vec![0f32; 4 * x.len()];
+        out.par_chunks_mut(4 * h * w * c)
+            .zip(x.par_chunks(h * w * c))
+            .for_each(|(out, image)| {
+                for (i, pixel) in image.chunks_exact(c).enumerate() {
+                    for at in corners(i, 2 * w, w, c) {
+                        out[at..at + c].copy_from_slice(pixel);
+                    }
+                }
+            });
+        Ok((CpuStorage::F32(out), Shape::from((n, 2 * h, 2 * w, c))))
+    }
+
+    fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let (_, h, w, c) = arg.dims4()?;
+        let mut out = vec![0f32; arg.elem_count()];
+        with_values([grad], |[grad]| {
+            out.par_chunks_mut(h * w * c)
+                .zip(grad.par_chunks(4 * h * w * c))
+                .for_each(|(out, grad)| {
+                    for (i, pixel) in out.chunks_exact_mut(c).enumerate() {
+                        for at in corners(i, 2 * w, w, c) {
+                            for (sum, g) in pixel.iter_mut().zip(&grad[at..at + c]) {
+                                *sum += g;
+                            }
+                        }
+                    }
+                });
+        })?;
+        Ok(Some(Tensor::from_vec(out, arg.shape(), arg.device())?))
+    }
+}

@@ -10,7 +10,7 @@ use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, ba
 mod image;
 mod text;
 
-pub(super) use image::{BatchNormRelu, Convolution, MaxPool, Moments};
+pub(super) use image::{BatchNormRelu, Convolution, MaxPool, Moments, Upsample};
 pub(super) use text::{Attention, LayerNorm, Mlp};
 
 /// Rows that one task of a row-wise operation takes.

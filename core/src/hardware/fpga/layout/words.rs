@@ -26,7 +26,13 @@ impl Layout<'_> {
         )
     }
 
-    pub(in crate::hardware::fpga) fn notes(&self) -> Vec<String> {
+    /// Whether every weight that is not zero has a multiplier of its own.
+    pub(in crate::hardware::fpga) const fn is_unfolded(&self) -> bool {
+        self.unfolded
+    }
+
+    /// What is to be said of the layout, and of zeros where they count at an end of the range only.
+    pub(in crate::hardware::fpga) fn notes(&self, unfolded_at_an_end: bool) -> Vec<String> {
         let units = self.soft_units + self.hard_units;
         let (w, a) = self.widths;
         let mut notes = vec![if self.unfolded {
@@ -52,7 +58,12 @@ impl Layout<'_> {
                 ""
             };
             notes.push(format!(
-                "zeros are multiplied like other weights, because the multipliers are shared{bitmap}"
+                "zeros are multiplied like other weights, because the multipliers are shared{bitmap}{}",
+                if unfolded_at_an_end {
+                    " (at an end of the range every other weight has one of its own, and zeros take none)"
+                } else {
+                    ""
+                }
             ));
         }
         if w <= 8 && a > 8 {
