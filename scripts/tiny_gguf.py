@@ -137,6 +137,18 @@ KINDS = {
         width=16, layer=True, feed="plain", rotary=2, norms=["attn_norm"], tied=False,
         biases=["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down", "output"],
     ),
+    "bloom": dict(
+        width=24, heads=6, layer=True, fused=True, feed="plain", rotary=0, embedding_norm=True,
+        biases=["attn_qkv", "attn_output", "ffn_up", "ffn_down"],
+    ),
+    "mpt": dict(
+        width=24, heads=6, layer=True, shift=False, fused=True, feed="plain", rotary=0,
+        meta={"attention.max_alibi_bias": 6.0, "attention.clamp_kqv": 0.0},
+    ),
+    "olmo": dict(width=16, kv=2, layer=True, norms=[], bare=True, tied=False),
+    "command-r": dict(
+        width=16, kv=2, layer=True, shift=False, norms=["attn_norm"], tied=True, meta={"logit_scale": 0.25}
+    ),
     # Its larger version.
     "falcon-two-norms": dict(
         kind="falcon", kv=2, layer=True, fused=True, feed="plain", norms=["attn_norm", "attn_norm_2"]
@@ -150,8 +162,9 @@ def write(path, name):
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     writer = gguf.GGUFWriter(path, kind)
     width = facts.get("width", WIDTH)
-    blocks, kv = facts.get("blocks", 2), facts.get("kv", HEADS)
-    head = facts.get("head", width // HEADS)
+    blocks, heads = facts.get("blocks", 2), facts.get("heads", HEADS)
+    kv = facts.get("kv", heads)
+    head = facts.get("head", width // heads)
     layer = facts.get("layer", False)
     biases = facts.get("biases", [])
     meta = {
@@ -159,7 +172,7 @@ def write(path, name):
         "embedding_length": width,
         "block_count": blocks,
         "feed_forward_length": HIDDEN,
-        "attention.head_count": HEADS,
+        "attention.head_count": heads,
         "attention.head_count_kv": kv,
         "attention.layer_norm_epsilon" if layer else "attention.layer_norm_rms_epsilon": 1e-5,
     }
@@ -193,7 +206,7 @@ def write(path, name):
         if part in biases:
             tensor(f"{name}.bias", rng.normal(0.0, 0.5, shape[:-1]))
 
-    def norm(name, size, shift=layer):
+    def norm(name, size, shift=layer and facts.get("shift", True)):
         tensor(f"{name}.weight", rng.uniform(0.4, 1.6, size))
         if shift:
             tensor(f"{name}.bias", rng.normal(0.0, 0.3, size))
@@ -203,11 +216,13 @@ def write(path, name):
     matrix("token_embd", VOCABULARY, width, spread=np.sqrt(width))
     if facts.get("positions"):
         matrix("position_embd", CONTEXT, width, spread=np.sqrt(width))
+    if facts.get("embedding_norm"):
+        norm("token_embd_norm", width)
     for i in range(blocks):
         own = f"blk.{i}."
         for one in facts.get("norms", BEFORE):
             norm(own + one, width)
-        widths = {"attn_q": HEADS * head, "attn_k": kv * head, "attn_v": kv * head}
+        widths = {"attn_q": heads * head, "attn_k": kv * head, "attn_v": kv * head}
         if facts.get("fused"):
             matrix(own + "attn_qkv", sum(widths.values()), width)
         else:
@@ -216,7 +231,7 @@ def write(path, name):
         for one in ["attn_q", "attn_k"] if facts.get("head_norms") else []:
             whole = facts["head_norms"] == "whole"
             norm(f"{own}{one}_norm", widths[one] if whole else head, shift=False)
-        matrix(own + "attn_output", width, HEADS * head)
+        matrix(own + "attn_output", width, heads * head)
         feed = facts.get("feed", "gated")
         if feed == "experts":
             experts, shared = meta["expert_count"], facts.get("shared", 0)
@@ -235,7 +250,8 @@ def write(path, name):
             matrix(own + "ffn_gate", HIDDEN, width)
         matrix(own + "ffn_up", 2 * HIDDEN if feed == "one" else HIDDEN, width)
         matrix(own + "ffn_down", width, HIDDEN)
-    norm("output_norm", width)
+    if not facts.get("bare"):
+        norm("output_norm", width)
     # llama.cpp wants a head of its own of these.
     if not facts.get("tied", kind not in ("qwen2moe", "olmoe")):
         matrix("output", VOCABULARY, width)

@@ -50,7 +50,7 @@ def make(folder, config, dtype, pieces, begin, older=False, own=True):
         for name, values in model.named_parameters():
             if name.endswith("bias"):
                 values.normal_(0.0, 0.3)
-            elif "norm" in name or "ln_" in name:
+            elif "norm" in name or "ln_" in name or ".ln" in name:
                 # Gemma's are added to 1.
                 values.uniform_(*((-0.5, 0.5) if "gemma" in folder.name else (0.5, 1.5)))
     model.to(dtype).save_pretrained(folder)
@@ -68,7 +68,9 @@ def make(folder, config, dtype, pieces, begin, older=False, own=True):
     if own:
         made.save(str(folder / "tokenizer.json"), pretty=False)
     tokens = made.encode(TEXT).ids
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    # By the other way transformers 5.24 adds Falcon's linear biases twice.
+    way = "sdpa" if getattr(config, "alibi", False) else "eager"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=way).eval()
     with torch.no_grad():
         logits = model(torch.tensor([tokens])).logits[0]
     rows = [[round(value, 5) for value in row] for row in logits.tolist()]
@@ -90,6 +92,11 @@ WINDOWED = ["sliding_attention", "full_attention"]
 EXPERTS = dict(num_experts=4, num_experts_per_tok=2)
 GPT = dict(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.2)
 LONG = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.5, 2.0, 3.0], "long_factor": [4.0] * 4}
+FALCON = {"ffn_hidden_size": 72, "initializer_range": 0.2}
+# Folders that are not called as their kind.
+OTHER_NAMES = {"yarn": "llama", "dynamic": "llama", "linear": "llama"}
+OTHERWISE = ["num_key_value_heads", "intermediate_size"]
+LIKE_GPT = ("gpt2", "gptj", "gpt_bigcode", "mpt")
 KINDS = {
     "gemma": dict(head_dim=12, num_key_value_heads=1),
     "gemma2": dict(head_dim=12, query_pre_attn_scalar=20, sliding_window=5, layer_types=WINDOWED,
@@ -104,6 +111,22 @@ KINDS = {
         "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25}),
     "gpt2": dict(n_inner=72),
     "starcoder2": dict(sliding_window=5),
+    "gpt_neox": dict(num_key_value_heads=None),
+    "gptj": dict(rotary_dim=4, tie_word_embeddings=False),
+    "falcon": dict(FALCON, multi_query=True, alibi=False),
+    "falcon-new": dict(FALCON, num_kv_heads=2, new_decoder_architecture=True),
+    "falcon-rw": dict(FALCON, multi_query=False, parallel_attn=False, bias=True, alibi=True, num_attention_heads=6,
+                      hidden_size=24),
+    "gpt_bigcode": {},
+    "gpt_bigcode-heads": dict(multi_query=False),
+    "olmo": {},
+    "cohere": dict(logit_scale=0.5),
+    "bloom": dict(n_head=6, hidden_size=24, n_layer=2, seq_length=128),
+    "mpt": dict(d_model=24, n_heads=6, n_layers=2, max_seq_len=128, attn_config=dict(softmax_scale=0.3)),
+    "yarn": dict(rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "beta_fast": 4.0,
+                                  "original_max_position_embeddings": 32}),
+    "dynamic": dict(rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}),
+    "linear": dict(rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5}),
     "smollm3": dict(no_rope_layers=[1, 0], no_rope_layer_interval=2, pad_token_id=None),
     "phi": dict(num_key_value_heads=4),
     "mixtral": dict(num_local_experts=4, num_experts_per_tok=2, intermediate_size=12),
@@ -114,5 +137,10 @@ KINDS = {
 for kind, more in KINDS.items():
     if sys.argv[2:] and kind not in sys.argv[2:]:
         continue
-    config = AutoConfig.for_model(kind, **{**(GPT if kind == "gpt2" else SIZES), **more})
+    name = OTHER_NAMES.get(kind, kind.split("-")[0])
+    sizes = {**(GPT if name in LIKE_GPT else SIZES), **more}
+    # What these say by other names.
+    other = {"mpt": list(GPT)[1:5], "falcon": OTHERWISE, "bloom": OTHERWISE}.get(name, [])
+    sizes = {key: value for key, value in sizes.items() if key not in other}
+    config = AutoConfig.for_model(name, **sizes)
     make(out / kind, config, torch.bfloat16 if "gemma" in kind else torch.float16, 96, False, own=False)

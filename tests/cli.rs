@@ -796,6 +796,80 @@ fn broken_presets_are_all_named_in_one_run() {
 }
 
 #[test]
+fn a_preset_whose_model_moved_takes_another_place_and_says_whether_it_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/models");
+    let (own, moved, preset) = (
+        path("own.safetensors"),
+        path("moved.safetensors"),
+        path("a.ron"),
+    );
+    std::fs::copy(models.join("fashion-cnn.safetensors"), &own).unwrap();
+    stdout(&[
+        "report",
+        "--model",
+        &own,
+        "--sparsity",
+        "0.5",
+        "--save",
+        &preset,
+    ]);
+    std::fs::rename(&own, &moved).unwrap();
+    let (code, message) = failure(&["report", "--preset", &preset]);
+    assert_eq!(code, Some(2));
+    assert!(
+        message.contains("can be said with --model PATH beside --preset")
+            && message.contains("own.safetensors"),
+        "{message}"
+    );
+    let said = |model: &str| {
+        let run = wattif(&["report", "--preset", &preset, "--model", model]);
+        assert!(run.status.success());
+        (
+            String::from_utf8(run.stderr).unwrap(),
+            String::from_utf8(run.stdout).unwrap(),
+        )
+    };
+    let (complaint, report) = said(&moved);
+    assert!(!complaint.contains("other weights"), "{complaint}");
+    assert!(report.contains("saved"), "{report}");
+    let (complaint, _) = said(
+        models
+            .join("fashion-cnn-student-050.safetensors")
+            .to_str()
+            .unwrap(),
+    );
+    assert!(
+        complaint.contains("has other weights than the one that the preset was saved with"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn code_is_measured_where_it_is_asked_for() {
+    let quality = |arguments: &[&str]| {
+        let run = wattif(
+            &[
+                &["report", "--model", "bundled:tiny-gpt", "--json"],
+                arguments,
+            ]
+            .concat(),
+        );
+        let said: Value = serde_json::from_slice(&run.stdout).unwrap();
+        (
+            text(&run.stderr),
+            number(&said, "/measurement/quality/value"),
+        )
+    };
+    let (said, prose) = quality(&[]);
+    assert!(!said.contains("measured on"), "{said}");
+    let (said, code) = quality(&["--text", "code"]);
+    assert!(said.contains("this program's own sources"), "{said}");
+    assert!(code > prose + 1.0, "{code} {prose}");
+}
+
+#[test]
 fn the_presets_that_ship_hold() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();

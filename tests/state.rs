@@ -14,6 +14,7 @@ use egui::{Event, Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use scripted::{Script, Setup, Window, accuracy};
 use wattif::app::{Command, Configuration, Session};
+use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
 use wattif_core::recipe::Recipe;
 
@@ -480,4 +481,61 @@ fn a_training_stopped_from_elsewhere_stays_stopped() {
     window.slider("Distillation ratio", 0.33);
     assert_eq!(window.log.borrow().trained.len(), 1);
     assert_eq!(window.app().readings()[0].matches("student").count(), 1);
+}
+
+#[test]
+fn a_preset_whose_model_moved_asks_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let (mine, moved, other) = (file("mine.gguf"), file("moved.gguf"), file("other.gguf"));
+    std::fs::write(&mine, "weights of mine").unwrap();
+    std::fs::write(&other, "weights of another").unwrap();
+    let preset = file("mine.ron");
+    let mut window = Setup::default().open();
+    window.click("Open model…");
+    window.path(&mine, "Open");
+    window.slider("Sparsity", 0.5);
+    window.click("Save preset…");
+    window.path(&preset, "Save");
+    window.click("Open model…");
+    window.path(&other, "Open");
+    std::fs::rename(&mine, &moved).unwrap();
+    let model = |window: &mut Window| window.app().session().configuration.model.clone();
+    let complains = |window: &mut Window| {
+        let said = window.app().messages();
+        said.iter().any(|said| said.contains("was not opened"))
+    };
+    let is = |path: &Path| ModelReference::File(path.to_owned());
+
+    window.click("Open preset…");
+    window.path(&preset, "Open");
+    let said = window.app().messages().join("; ");
+    assert!(
+        said.contains("is not there any more") && said.contains("mine.gguf"),
+        "{said}"
+    );
+    assert_eq!(model(&mut window), is(&other), "what was open stays");
+    // The right one, at once.
+    window.click("Find it…");
+    window.path(&moved, "Open");
+    assert_eq!(model(&mut window), is(&moved));
+    assert_eq!(window.recipe().pruning.sparsity, 0.5);
+    assert!(!complains(&mut window));
+
+    // Another one, only when that is said twice.
+    window.click("Reset to the original");
+    window.click("Open preset…");
+    window.path(&preset, "Open");
+    window.click("Find it…");
+    window.path(&other, "Open");
+    let said = window.app().messages().join("; ");
+    assert!(
+        said.contains("another model than the preset was saved with"),
+        "{said}"
+    );
+    assert_eq!(model(&mut window), is(&moved));
+    window.click("Open it all the same");
+    assert_eq!(model(&mut window), is(&other));
+    assert_eq!(window.recipe().pruning.sparsity, 0.5);
+    assert!(!complains(&mut window));
 }

@@ -344,10 +344,11 @@ impl Preset {
         crate::hardware::find(&self.scenario.hardware)?;
         crate::carbon::find_grid(&self.scenario.region)?;
         match &self.model.reference {
-            ModelReference::File(path) if !path.exists() => {
-                return Err(Error::file("the preset's model is not there", path));
+            ModelReference::File(_) => {
+                if let Some(path) = self.missing_model() {
+                    return Err(Error::file("the preset's model is not there", path));
+                }
             }
-            ModelReference::File(_) => {}
             ModelReference::Bundled(name) => {
                 crate::model::bundled::find(name)?;
             }
@@ -357,6 +358,19 @@ impl Preset {
             ModelReference::Sized { .. } => {}
         }
         Ok(())
+    }
+
+    /// The file of its model, where that is not there.
+    pub fn missing_model(&self) -> Option<&Path> {
+        match &self.model.reference {
+            ModelReference::File(path) if !path.exists() => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether it was saved with other weights than these; where it does not say, it was not.
+    pub fn is_of_others(&self, model_hash: &str) -> bool {
+        !self.model.hash.is_empty() && self.model.hash != model_hash
     }
 
     /// What a reader of the saved figures must know before comparing them with new ones: other formulas, other
@@ -377,7 +391,7 @@ impl Preset {
         {
             differences.push("saved with other hardware or grid constants".to_owned());
         }
-        if !self.model.hash.is_empty() && self.model.hash != model_hash {
+        if self.is_of_others(model_hash) {
             differences.push("saved with other weights under the same name".to_owned());
         }
         Ok(differences)

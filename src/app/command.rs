@@ -7,6 +7,7 @@ use wattif_core::scenario::Scenario;
 
 use super::axis::Axis;
 use super::hardware::HardwareAction;
+use super::notices::Offer;
 use super::pages::Page;
 use super::pins::PinView;
 
@@ -189,6 +190,8 @@ pub(super) enum Action {
     Hardware(HardwareAction),
     /// A message was read.
     Dismiss(u64),
+    /// What a message offers.
+    Offered(Offer),
     /// A message is being read.
     Reading(u64),
     /// The typed answer of the path field that stands in for a file dialog.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use egui::{Modal, RichText, TextEdit, Ui};
+use egui::{Context, Modal, RichText, TextEdit, Ui};
 use poll_promise::Promise;
 
+use super::App;
 use super::command::Action;
 use super::theme;
 
@@ -16,6 +17,8 @@ pub(super) enum Purpose {
     OpenModel,
     /// A preset to open.
     OpenPreset,
+    /// The model of a preset, which is not where it was.
+    FindModel,
     /// Where to write a preset.
     SavePreset,
     /// Where to write the compressed model: as a GGUF, or packed.
@@ -34,6 +37,7 @@ impl Purpose {
         match self {
             Self::OpenModel => "Open a model",
             Self::OpenPreset => "Open a preset",
+            Self::FindModel => "Find the preset's model",
             Self::SavePreset => "Save a preset",
             Self::ExportModel { .. } => "Export the compressed model",
             Self::ExportCsv => "Export the charts as CSV",
@@ -50,7 +54,7 @@ impl Purpose {
 
     const fn file(self) -> (&'static str, &'static [&'static str], &'static str) {
         match self {
-            Self::OpenModel => (
+            Self::OpenModel | Self::FindModel => (
                 "Weights or configuration",
                 &["gguf", "safetensors", "onnx", "json"],
                 "",
@@ -58,7 +62,7 @@ impl Purpose {
             Self::OpenPreset | Self::SavePreset => ("WattIf preset", &["ron"], "preset.ron"),
             Self::ExportModel { gguf: true } => ("GGUF", &["gguf"], "compressed.gguf"),
             Self::ExportModel { gguf: false } => {
-                ("Packed model", &["safetensors"], "compressed.safetensors")
+                ("Safetensors", &["safetensors"], "compressed.safetensors")
             }
             Self::ExportCsv => ("Table", &["csv"], "charts.csv"),
             Self::ExportPng => ("Picture", &["png"], "charts.png"),
@@ -213,6 +217,15 @@ impl Dialogs {
         if response.should_close() {
             queue.push(Action::Path(None));
         }
+    }
+}
+
+impl App {
+    /// Asks for a file.
+    pub(super) fn ask(&mut self, ctx: &Context, purpose: Purpose) {
+        let now = ctx.input(|input| input.time);
+        self.dialogs
+            .ask(purpose, now, self.system_dialogs, &Arc::clone(&self.wake));
     }
 }
 

@@ -115,6 +115,8 @@ pub struct App {
     single: bool,
     listing_shortcuts: bool,
     preset: Option<OpenedPreset>,
+    /// A preset whose model is not where it was.
+    lost: Option<Lost>,
     pages: Pages,
     /// Where the page lies.
     centre: Option<egui::Rect>,
@@ -137,8 +139,17 @@ enum How {
     Instead,
     /// By a preset.
     Preset(Box<OpenedPreset>),
+    /// By a preset and a model that was found for it, which must be the preset's own.
+    Found(Box<OpenedPreset>),
     /// By a step along the history.
     Step(Step),
+}
+
+/// A preset whose model is not where it was.
+struct Lost {
+    preset: Preset,
+    /// A model that was found for it and is another one.
+    other: Option<PathBuf>,
 }
 
 /// A preset that was opened, with what to know before comparing its figures.
@@ -191,6 +202,7 @@ impl App {
             single: false,
             listing_shortcuts: false,
             preset: None,
+            lost: None,
             pages: Pages::default(),
             centre: None,
             power: None,

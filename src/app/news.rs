@@ -12,10 +12,25 @@ use wattif_core::worker;
 use super::ModelFacts;
 use super::axis::Axis;
 use super::backend::Update;
-use super::notices::{Subject, Tone};
+use super::notices::{Offer, Subject, Tone};
 use super::open::{OpenModel, Training};
 use super::session::Configuration;
-use super::{App, How, OpenedPreset, Opening, hardware};
+use super::{App, How, Lost, OpenedPreset, Opening, hardware};
+
+/// What a preset asks for.
+fn of_preset(preset: Preset) -> (Configuration, Box<OpenedPreset>) {
+    let configuration = Configuration {
+        model: preset.model.reference.clone(),
+        recipe: preset.recipe.clone(),
+        scenario: preset.scenario.clone(),
+    };
+    let differences = Vec::new();
+    let opened = OpenedPreset {
+        preset,
+        differences,
+    };
+    (configuration, Box::new(opened))
+}
 
 impl App {
     /// Opens a model as it is, whatever was done to the one before.
@@ -35,23 +50,90 @@ impl App {
     }
 
     pub(super) fn open_preset(&mut self, path: &Path) {
-        let loaded = Preset::load(path).and_then(|preset| preset.check().map(|()| preset));
+        let loaded = Preset::load(path);
+        if let Ok(preset) = &loaded
+            && let Some(model) = preset.missing_model()
+        {
+            let text = format!(
+                "its model is not there any more; it can be said where it is now: {}",
+                model.display()
+            );
+            self.notify(
+                Subject::Opening,
+                Tone::Failure,
+                "The preset was not opened",
+                text,
+            );
+            self.notices.offer(&[Offer::Find]);
+            self.lost = Some(Lost {
+                preset: preset.clone(),
+                other: None,
+            });
+            return;
+        }
+        self.lost = None;
+        let loaded = loaded.and_then(|preset| preset.check().map(|()| preset));
         match loaded {
             Ok(preset) => {
-                let configuration = Configuration {
-                    model: preset.model.reference.clone(),
-                    recipe: preset.recipe.clone(),
-                    scenario: preset.scenario.clone(),
-                };
-                let opened = OpenedPreset {
-                    preset,
-                    differences: Vec::new(),
-                };
-                self.open(configuration, How::Preset(Box::new(opened)));
+                let (configuration, opened) = of_preset(preset);
+                self.open(configuration, How::Preset(opened));
             }
             Err(_) if hardware::describes_a_device(path) => self.open_hardware(path),
             Err(error) => self.fail(Subject::Opening, "The preset was not opened", &error),
         }
+    }
+
+    /// A file was chosen for a preset whose model is not where it was.
+    pub(super) fn found_model(&mut self, path: &Path) {
+        let Some(lost) = &self.lost else {
+            return;
+        };
+        let mut preset = lost.preset.clone();
+        preset.model.reference = ModelReference::File(path.to_owned());
+        if let Err(error) = preset.check() {
+            self.fail(Subject::Opening, "The preset was not opened", &error);
+            self.notices.offer(&[Offer::Find]);
+            return;
+        }
+        let (configuration, opened) = of_preset(preset);
+        self.open(configuration, How::Found(opened));
+    }
+
+    /// The other model is taken for the preset's.
+    pub(super) fn open_other(&mut self) {
+        let lost = self.lost.take();
+        let Some((mut preset, path)) = lost.and_then(|lost| Some((lost.preset, lost.other?)))
+        else {
+            return;
+        };
+        preset.model.reference = ModelReference::File(path);
+        let (configuration, opened) = of_preset(preset);
+        self.open(configuration, How::Preset(opened));
+    }
+
+    /// Whether a model that was found for a preset is another than its own, which is said.
+    fn is_another(&mut self, opened: &OpenedPreset, hash: &str) -> bool {
+        if !opened.preset.is_of_others(hash) {
+            return false;
+        }
+        let ModelReference::File(path) = &opened.preset.model.reference else {
+            return false;
+        };
+        let text = format!(
+            "this is another model than the preset was saved with, whose figures do not hold for it: {}",
+            path.display()
+        );
+        if let Some(lost) = &mut self.lost {
+            lost.other = Some(path.clone());
+        }
+        self.notify(
+            Subject::Opening,
+            Tone::Failure,
+            "The preset was not opened",
+            text,
+        );
+        self.notices.offer(&[Offer::OpenOther, Offer::Find]);
+        true
     }
 
     /// Goes to a configuration; if its model is another one, once that is open. Until then nothing changes.
@@ -62,6 +144,12 @@ impl App {
             .as_ref()
             .is_some_and(|facts| facts.reference == configuration.model);
         if same {
+            let hash = self.model.facts.as_ref().map(|facts| facts.hash.clone());
+            if let How::Found(opened) = &how
+                && self.is_another(opened, &hash.unwrap_or_default())
+            {
+                return;
+            }
             self.arrive(configuration, how);
             return;
         }
@@ -92,7 +180,8 @@ impl App {
                     self.history.take(step, now);
                 }
             }
-            How::Preset(mut opened) => {
+            How::Preset(mut opened) | How::Found(mut opened) => {
+                self.lost = None;
                 self.notices.succeeded(&Subject::Opening);
                 self.history.settle(&self.session.configuration);
                 let hash = self
@@ -127,7 +216,13 @@ impl App {
                     other => rest.push(other),
                 }
             }
-            if let Some(facts) = arrived {
+            if let Some(facts) = &arrived
+                && let How::Found(opened) = &opening.how
+                && self.is_another(opened, &facts.hash)
+            {
+                // What is open stays.
+                self.open_fallback(&opening.configuration.model);
+            } else if let Some(facts) = arrived {
                 self.switch_to(opening, facts);
                 for update in rest {
                     self.take(ctx, update);

@@ -38,6 +38,25 @@ pub(super) enum Tone {
     Done,
 }
 
+/// What can be done about a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// Say where the model of a preset is now.
+    Find,
+    /// Open what was found, although it is another model.
+    OpenOther,
+}
+
+impl Offer {
+    /// What its button says.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Find => "Find it…",
+            Self::OpenOther => "Open it all the same",
+        }
+    }
+}
+
 /// A message.
 #[derive(Debug, Clone)]
 pub(super) struct Notice {
@@ -49,6 +68,8 @@ pub(super) struct Notice {
     pub(super) title: String,
     /// What happened.
     pub(super) text: String,
+    /// What can be done about it.
+    pub(super) offers: Vec<Offer>,
     subject: Subject,
     /// When it began to be read, in seconds of the window's clock.
     since: Option<f64>,
@@ -75,10 +96,18 @@ impl Notices {
             tone,
             title: title.to_owned(),
             text,
+            offers: Vec::new(),
             subject,
             since: None,
         });
         self.next += 1;
+    }
+
+    /// Something can be done about what was said last.
+    pub(super) fn offer(&mut self, offers: &[Offer]) {
+        if let Some(notice) = self.list.last_mut() {
+            notice.offers = offers.to_vec();
+        }
     }
 
     /// A try succeeded: that the one before failed is no news any more.

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use egui::Context;
 use wattif_core::hardware::{self, HardwareClass};
@@ -17,7 +16,7 @@ use super::command::{Action, Command};
 use super::dialogs::Purpose;
 use super::engine::EngineBackend;
 use super::hardware::HardwareAction;
-use super::notices::{Subject, Tone};
+use super::notices::{Offer, Subject, Tone};
 use super::open::Filled;
 use super::outline::OutlineBackend;
 use super::pages::Page;
@@ -149,6 +148,8 @@ impl App {
             Action::SetModel(reference) => self.open_model(reference),
             Action::Hardware(action) => self.do_to_hardware(action),
             Action::Dismiss(id) => self.notices.dismiss(id),
+            Action::Offered(Offer::Find) => self.ask(ctx, Purpose::FindModel),
+            Action::Offered(Offer::OpenOther) => self.open_other(),
             Action::Reading(id) => self.notices.keep(id),
             Action::Path(path) => {
                 if let Some((purpose, path)) = self.dialogs.close(path) {
@@ -159,11 +160,7 @@ impl App {
     }
 
     fn run_command(&mut self, ctx: &Context, command: Command) {
-        let now = ctx.input(|input| input.time);
-        let ask = |app: &mut Self, purpose| {
-            app.dialogs
-                .ask(purpose, now, app.system_dialogs, &Arc::clone(&app.wake));
-        };
+        let ask = |app: &mut Self, purpose| app.ask(ctx, purpose);
         let settings = &mut self.session.settings;
         match command {
             Command::OpenModel => ask(self, Purpose::OpenModel),
@@ -423,6 +420,7 @@ impl App {
         match purpose {
             Purpose::OpenModel => self.open_model(ModelReference::File(path.to_owned())),
             Purpose::OpenPreset => self.open_preset(path),
+            Purpose::FindModel => self.found_model(path),
             Purpose::SavePreset => {
                 let written = self.save_preset(path);
                 self.report_saved(path, "The preset was not saved", written);

@@ -50,10 +50,22 @@ impl SourceArguments {
             return Ok(model::named(name)?);
         }
         let preset = preset.context("neither --model nor --preset is given")?;
+        if let Some(path) = preset.missing_model() {
+            let fact = "the preset's model is not there; where it is now can be said with --model PATH beside --preset";
+            return Err(wattif_core::Error::file(fact, path).into());
+        }
         Ok(Understood {
             item: preset.model.reference.clone(),
             note: None,
         })
+    }
+}
+
+impl SourceArguments {
+    /// Whether a model was given for that of a preset which is a file, and has other weights than the preset was saved with.
+    pub(super) fn is_another(&self, preset: Option<&Preset>, hash: &str) -> bool {
+        let of_file = |preset: &Preset| matches!(preset.model.reference, ModelReference::File(_));
+        self.model.is_some() && preset.is_some_and(|own| of_file(own) && own.is_of_others(hash))
     }
 }
 

@@ -19,7 +19,8 @@ use crate::format::{count, saving};
 pub(super) struct ExportArguments {
     #[command(flatten)]
     source: SourceArguments,
-    /// File to write: a GGUF where its name ends in .gguf, else packed safetensors; one that is there is replaced, but for the
+    /// File to write: a GGUF where its name ends in .gguf, the tensors of the folder in its own types where a language model is
+    /// opened from one and the name ends in .safetensors, else packed safetensors; one that is there is replaced, but for the
     /// model's own
     #[arg(value_name = "FILE", required_unless_present = "output")]
     file: Option<PathBuf>,
@@ -40,6 +41,7 @@ pub(super) fn run(arguments: &ExportArguments, out: &mut Out) -> anyhow::Result<
     progress.show("Opening the model", None);
     let engine = Engine::open(&arguments.source.reference(preset.as_ref())?.item)?;
     notes::left_out(&engine);
+    notes::another_model(&arguments.source, preset.as_ref(), &engine);
     let recipe = (arguments.source.recipe).with_layers(recipe, engine.layers())?;
     train_missing_student(&engine, &recipe, &progress)?;
     progress.show("Writing", None);

@@ -4,11 +4,22 @@
 use wattif_core::Result;
 use wattif_core::engine::Engine;
 use wattif_core::hardware::{HardwareClass, HardwareTarget};
+use wattif_core::preset::Preset;
 use wattif_core::profile::{LayerKind, LayerProfile, ModelProfile, Unit};
 use wattif_core::software::{self, Software};
 
-use super::arguments::ScenarioArguments;
+use super::arguments::{ScenarioArguments, SourceArguments};
 use super::out::complain;
+
+/// Says that a model has other weights than the preset that it was given with.
+pub(super) fn another_model(arguments: &SourceArguments, preset: Option<&Preset>, engine: &Engine) {
+    if arguments.is_another(preset, &engine.model().hash) {
+        complain(
+            "wattif: the model given has other weights than the one that the preset was saved with; the preset's figures \
+             do not hold for it",
+        );
+    }
+}
 
 /// Says in a line each which of the given arguments have no effect, and why.
 ///

@@ -378,12 +378,23 @@ impl Backend for Scripted {
     }
 }
 
-/// An opener of scripted engines: any bundled model opens; files fail as a missing file does.
+/// What the files begin with that the script opens; all of their text is their hash.
+pub(crate) const WEIGHTS: &str = "weights ";
+
+/// An opener of scripted engines: any bundled model opens, and files that begin so; others fail as a missing file does.
 pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
     Box::new(move |reference, wake| {
         let architecture = Architecture::Cnn(CnnConfig::fashion());
-        let news = match reference {
-            ModelReference::Bundled(name) => {
+        let opened = match reference {
+            ModelReference::Bundled(name) => Some((name.clone(), HASH.to_owned())),
+            ModelReference::File(path) => std::fs::read_to_string(path)
+                .ok()
+                .filter(|text| text.starts_with(WEIGHTS))
+                .map(|text| (path.display().to_string(), text)),
+            _ => None,
+        };
+        let news = match (opened, reference) {
+            (Some((name, hash)), _) => {
                 let mut ratios = vec![0.1, 0.25, 0.5, 0.75, 1.0];
                 ratios.dedup();
                 vec![Update::Opened(ModelFacts {
@@ -392,7 +403,7 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                     packed: false,
                     published: None,
                     reference: reference.clone(),
-                    name: name.clone(),
+                    name,
                     family: "Convolutional network".to_owned(),
                     parameters: architecture.parameters(),
                     unit: architecture.unit(),
@@ -401,17 +412,17 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                     } else {
                         Metric::Accuracy
                     }),
-                    hash: HASH.to_owned(),
+                    hash,
                     has_students: true,
                     ratios,
                 })]
             }
-            ModelReference::File(path) => vec![Update::Failed {
+            (None, ModelReference::File(path)) => vec![Update::Failed {
                 doing: "Opening the model".to_owned(),
                 error: Error::file("the file is empty", path),
             }],
             // Nothing of a network known by its shapes needs a script.
-            ModelReference::Catalogue(_) | ModelReference::Sized { .. } => {
+            (None, _) => {
                 return wattif::app::engine_opener()(reference, wake);
             }
         };

@@ -106,6 +106,12 @@ impl OnDemand<'_> {
 }
 
 impl OnDemand<'_> {
+    /// Whether the recipe changes a tensor.
+    pub(crate) fn changes(&self, name: &str) -> bool {
+        let work = self.work(name);
+        work.is_some_and(|(_, work)| work.job.is_some() || work.blocks.is_some())
+    }
+
     /// Asks for all of a tensor as a network does: for a matrix a few rows at a time, each of which is laid out.
     ///
     /// # Errors

@@ -22,6 +22,20 @@ pub struct OwnText {
 }
 
 impl OwnText {
+    /// What [`Self::code`] is, in words.
+    pub const CODE: &str = "34 KiB of this program's own sources, in Rust and Python";
+
+    /// The program code that ships, in contexts as long as those of the prose that models are measured on otherwise.
+    ///
+    /// # Errors
+    /// The program's own data is damaged.
+    pub fn code(context: Option<u32>) -> Result<Self> {
+        Ok(Self {
+            text: bundled::code_text()?,
+            context: context.or(Some(TOKEN_CONTEXT as u32)),
+        })
+    }
+
     /// All of it, as a model reads it.
     pub(super) fn set(&self, model: &Model) -> Result<EvaluationSet> {
         match (model.architecture.input(), &model.tokenizer) {

@@ -1,4 +1,4 @@
-//! Writing compressed models: packed, or as a GGUF for llama.cpp.
+//! Writing compressed models: packed, as a GGUF for llama.cpp, or as the folder of a language model has them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,15 +10,31 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::model::ModelReference;
 use crate::recipe::{Recipe, Width};
-use crate::weights::{self, NewTensor, Source};
+use crate::run::Weights as _;
+use crate::weights::{self, NewTensor, NewValues, Source};
 
 /// Number of half precision among the types of files of llama.cpp (`LLAMA_FTYPE_MOSTLY_F16`).
 const HALF: u32 = 1;
+/// What belongs to the weights of a language model in a folder, beside them: the first two must be there.
+const BESIDE: [&str; 6] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "chat_template.jinja",
+];
+/// The longest of these.
+const LONGEST_BESIDE: u64 = 256 << 20;
 
 impl Engine {
     /// Compresses the weights as the recipe says and writes a file: a GGUF where its name ends in `.gguf`, else the packed
     /// one, whose bytes are those that a measurement of the same recipe states. Returns the bytes of the file; those of a
     /// GGUF are the stated ones but for its header.
+    ///
+    /// Of a language model that was opened from a folder, a name that ends in `.safetensors` gives its weights back as they
+    /// came: under their own names and in their own 16 or 32 bits, which the new values are rounded to, with its
+    /// configuration and tokenizer beside them, which a folder that has none yet gets too.
     ///
     /// # Errors
     /// The recipe is out of range or cannot be expressed in such a file, the model has no such file, or the file cannot be
@@ -40,9 +56,18 @@ impl Engine {
                 path,
             ));
         }
+        let ending = |wanted: &str| {
+            let ending = path.extension();
+            ending.is_some_and(|ending| ending.eq_ignore_ascii_case(wanted))
+        };
+        if let Some(source) = &self.model.source
+            && source.as_renamed().is_some()
+            && ending("safetensors")
+        {
+            return self.export_as_read(source.as_ref(), recipe, path);
+        }
         self.check_whole("exported")?;
-        let ending = path.extension();
-        if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")) {
+        if ending("gguf") {
             return self.export_gguf(recipe, path);
         }
         let network = self.network(self.student(recipe).as_deref())?;
@@ -65,6 +90,61 @@ impl Engine {
     /// In which blocks a recipe stores each layer, and why; none where it asks for none.
     pub fn layer_formats(&self, recipe: &Recipe) -> Vec<LayerFormat> {
         layer_formats(self.planner.layers(), &recipe.canonical())
+    }
+
+    /// Writes the weights of a folder as it has them.
+    fn export_as_read(&self, source: &dyn Source, recipe: &Recipe, path: &Path) -> Result<u64> {
+        let ModelReference::File(own) = &self.model.reference else {
+            return Err(Error::file("the model was not opened from a folder", path));
+        };
+        let from = match own.is_dir() {
+            true => own.as_path(),
+            false => files::folder_of(own),
+        };
+        let to = files::folder_of(path);
+        let read = |folder: &Path, name: &str| {
+            let path = folder.join(name);
+            let there = path.is_file();
+            there
+                .then(|| files::read_bytes(&path, LONGEST_BESIDE))
+                .transpose()
+        };
+        // What is there already must be the same, or the weights would be read otherwise.
+        let mut missing = Vec::new();
+        for (place, name) in BESIDE.into_iter().enumerate() {
+            match (read(from, name)?, read(to, name)?) {
+                (Some(own), Some(other)) if place < 2 && own != other => {
+                    return Err(Error::file(
+                        format!(
+                            "{name} of another model is in this folder, by which the weights would be read; an empty \
+                             folder gets its own"
+                        ),
+                        path,
+                    ));
+                }
+                (Some(own), None) => missing.push((name, own)),
+                _ => {}
+            }
+        }
+        let network = self.network(self.student(recipe).as_deref())?;
+        let mut compressor = lock(&network.compressor);
+        let weights = compressor.on_demand(recipe, &|| false)?;
+        let new = NewValues {
+            has: &|name| weights.changes(name),
+            rows: &|name, rows, out| weights.matrix(name)?.read(rows, out),
+        };
+        let text = serde_json::to_string(&recipe.canonical());
+        let metadata = [
+            ("format".to_owned(), "pt".to_owned()),
+            ("wattif.model".to_owned(), self.model.name.clone()),
+            ("wattif.model_hash".to_owned(), self.model.hash.clone()),
+            ("wattif.recipe".to_owned(), text.unwrap_or_default()),
+        ];
+        let written = weights::write_as_read(source, &new, &metadata.into(), path)?;
+        for (name, contents) in missing {
+            files::replace_with(&to.join(name), contents)?;
+        }
+        Ok(written)
     }
 
     fn export_gguf(&self, recipe: &Recipe, path: &Path) -> Result<u64> {
@@ -96,7 +176,7 @@ impl Engine {
         let refused = || {
             Error::file(
                 "only a model that was opened from a GGUF can be written as one: its metadata and tokenizer go with it; \
-                 a name that ends in .safetensors writes the packed file",
+                 a name that ends in .safetensors writes the packed file, or of a folder its own kind of file",
                 path,
             )
         };

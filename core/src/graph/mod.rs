@@ -19,8 +19,8 @@ pub use language::{AttentionLayers, ExpertLayers, Language};
 pub use listed::Listed;
 pub use node::{Node, Role, Value};
 pub use op::{
-    Activation, Attention, Cell, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores, Sized,
-    Window,
+    Activation, Alibi, Attention, Cell, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores,
+    Sized, Window,
 };
 
 use crate::profile::{Layer, Unit};

@@ -357,6 +357,8 @@ pub enum Activation {
     Relu6,
     /// The Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
     Gelu,
+    /// The same by the error function: `x / 2 · (1 + erf(x / √2))`.
+    GeluExact,
     /// `x / (1 + exp(-x))`, also called swish.
     Silu,
     /// The logistic function, `1 / (1 + exp(-x))`.
@@ -430,6 +432,45 @@ pub struct Scores {
     pub causal: bool,
     /// Scores are held below this smoothly: `cap · tanh(score / cap)`.
     pub cap: Option<f32>,
+    /// What is added to scores by the place of the key.
+    pub alibi: Option<Alibi>,
+}
+
+/// Linear biases in place of positions (Press et al. 2022, <https://arxiv.org/abs/2108.12409>): the slope of a head times
+/// the place of the key is added to its scores.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Alibi {
+    /// The slope of the last of `n` heads is 2 to the power of minus this, that of head i from 1 on 2 to the power of minus
+    /// i / n of it; where they are no power of two, heads beyond the largest below have slopes between those.
+    pub most: f32,
+    /// Whether slopes and what is added are rounded to bfloat16, and multiplied by [`Scores::scale`] as products are.
+    pub rounded: bool,
+}
+
+impl Alibi {
+    /// The slope of a head, from 0 on.
+    pub fn slope(self, head: usize, heads: usize) -> f32 {
+        // The largest power of two that is not above the number of heads.
+        let whole = 1_usize << heads.max(1).ilog2();
+        let (step, of) = match head < whole {
+            true => (head + 1, whole),
+            false => (2 * (head - whole) + 1, 2 * whole),
+        };
+        let slope = (-f64::from(self.most) * step as f64 / of as f64).exp2() as f32;
+        match self.rounded {
+            true => half::bf16::from_f32(slope).to_f32(),
+            false => slope,
+        }
+    }
+
+    /// What is added for a key at a place by a head of this slope.
+    pub fn added(self, slope: f32, place: usize, scale: f32) -> f32 {
+        let added = slope * place as f32;
+        match self.rounded {
+            true => half::bf16::from_f32(added).to_f32() * scale,
+            false => added,
+        }
+    }
 }
 
 /// Experts that a position uses, of how many.

@@ -62,7 +62,12 @@ static MODELS: [Bundled; 4] = [
         summary: "Variational autoencoder that makes 28x28 grey images of clothing again from 16 numbers, and new ones from \
                   noise (Fashion-MNIST)",
         weights: asset!("models/fashion-vae.safetensors"),
-        students: &[],
+        students: &[
+            asset!("models/fashion-vae-student-050.safetensors"),
+            asset!("models/fashion-vae-student-025.safetensors"),
+            asset!("models/fashion-vae-student-010.safetensors"),
+            asset!("models/fashion-vae-student-005.safetensors"),
+        ],
     },
     Bundled {
         name: "fashion-gan",
@@ -70,7 +75,12 @@ static MODELS: [Bundled; 4] = [
         summary: "Generator of a generative adversarial network that makes 28x28 grey images of clothing from noise \
                   (Fashion-MNIST)",
         weights: asset!("models/fashion-gan.safetensors"),
-        students: &[],
+        students: &[
+            asset!("models/fashion-gan-student-050.safetensors"),
+            asset!("models/fashion-gan-student-025.safetensors"),
+            asset!("models/fashion-gan-student-010.safetensors"),
+            asset!("models/fashion-gan-student-005.safetensors"),
+        ],
     },
 ];
 
@@ -159,6 +169,15 @@ pub fn evaluation_images() -> Result<(Vec<u8>, Vec<u8>)> {
 /// [`Error::Compute`] if the program's own data is damaged.
 pub fn evaluation_text() -> Result<Vec<u8>> {
     gunzip(asset!("data/text-evaluation.txt.gz"))
+}
+
+/// Program code to measure language models on where that is asked for: sources of this program, in Rust and Python.
+///
+/// # Errors
+/// [`Error::Compute`] if the program's own data is damaged.
+pub fn code_text() -> Result<String> {
+    let text = gunzip(asset!("data/code-evaluation.txt.gz"))?;
+    String::from_utf8(text).map_err(|_| Error::Compute("the program's code is no text".to_owned()))
 }
 
 /// Data to train students of a network on: 8,000 Fashion-MNIST training images, 800 of each class, or 256 KiB of text.
@@ -290,6 +309,14 @@ mod tests {
             let known = training_set_bytes(training_set_name(&architecture));
             assert_eq!(known, Some(bytes as f64));
         }
+    }
+
+    #[test]
+    fn the_program_code_that_ships_is_code_and_small() {
+        let text = code_text().unwrap();
+        assert!(text.len() <= 64 << 10, "{}", text.len());
+        assert_eq!(text.len() >> 10, 34);
+        assert!(text.contains("\npub(super) struct ") && text.contains("\ndef "));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::matrix::{Matrix, Product, Rows};
 use super::rows;
+use crate::graph::Alibi;
 
 /// Tokens whose attention is computed together; what lies after the last of them is skipped.
 const ATTENTION_ROWS: usize = 32;
@@ -26,6 +27,7 @@ pub(super) struct Heads {
     pub(super) width: usize,
     pub(super) scale: f32,
     pub(super) cap: Option<f32>,
+    pub(super) alibi: Option<Alibi>,
     pub(super) causal: bool,
     pub(super) window: Option<usize>,
 }
@@ -77,7 +79,7 @@ impl Attention {
                 product.outputs = seen;
                 product.run();
                 for (i, row) in scores.chunks_exact_mut(len).take(count).enumerate() {
-                    heads.weigh(&mut row[..seen], first + i);
+                    heads.weigh(&mut row[..seen], first + i, head);
                 }
                 let mut product = Product::new(scores, count, &self.values, mixed);
                 product.inputs = seen;
@@ -90,21 +92,27 @@ impl Attention {
 }
 
 impl Heads {
-    /// The scores of a token to the weights of what it sees.
-    fn weigh(&self, row: &mut [f32], token: usize) {
+    /// The scores of a token by a head to the weights of what it sees.
+    fn weigh(&self, row: &mut [f32], token: usize, head: usize) {
         let seen = if self.causal { token + 1 } else { row.len() };
         let first = self
             .window
             .map_or(0, |window| (token + 1).saturating_sub(window));
-        match self.cap {
-            None => rows::softmax(row, first, seen, self.scale),
-            Some(cap) => {
-                row[first..seen]
-                    .iter_mut()
-                    .for_each(|score| *score *= self.scale);
-                rows::cap(&mut row[first..seen], cap);
-                rows::softmax(row, first, seen, 1.0);
+        if self.cap.is_none() && self.alibi.is_none() {
+            rows::softmax(row, first, seen, self.scale);
+            return;
+        }
+        let scores = &mut row[first..seen];
+        scores.iter_mut().for_each(|score| *score *= self.scale);
+        if let Some(cap) = self.cap {
+            rows::cap(scores, cap);
+        }
+        if let Some(alibi) = self.alibi {
+            let slope = alibi.slope(head, self.heads);
+            for (place, score) in scores.iter_mut().enumerate() {
+                *score += alibi.added(slope, first + place, self.scale);
             }
         }
+        rows::softmax(row, first, seen, 1.0);
     }
 }

@@ -347,11 +347,16 @@ impl Lowering<'_> {
                 ));
                 self.hand_on(i, out);
             }
-            Op::Norm { width, rule, .. } => self.norm(i, node, size(*width), *rule)?,
+            Op::Norm {
+                width,
+                rule,
+                parameters,
+            } => self.norm(i, node, (size(*width), *parameters), *rule)?,
             Op::Activation(activation) => {
                 let buffer = self.take_over(i, self.read(node, 0))?;
                 let map = match activation {
                     Activation::Gelu => Map::Gelu,
+                    Activation::GeluExact => Map::GeluExact,
                     Activation::Silu => Map::Silu,
                     Activation::Sigmoid => Map::Sigmoid,
                     Activation::Relu => Map::Clamp(0.0, f32::INFINITY),

@@ -144,6 +144,7 @@ pub(super) struct Norm {
 #[derive(Debug)]
 pub(super) enum Map {
     Gelu,
+    GeluExact,
     Silu,
     Sigmoid,
     Clamp(f32, f32),
@@ -392,6 +393,7 @@ impl Map {
     fn run(&self, numbers: &mut [f32]) {
         match self {
             Self::Gelu => rows::gelu(numbers),
+            Self::GeluExact => rows::gelu_exact(numbers),
             Self::Silu => rows::silu(numbers),
             Self::Sigmoid => rows::sigmoid(numbers),
             Self::Clamp(low, high) => rows::clamp(numbers, *low, *high),

@@ -13,6 +13,7 @@ mod opened;
 mod packed;
 mod place;
 mod renamed;
+mod restored;
 mod safetensors;
 mod split;
 #[cfg(test)]
@@ -34,7 +35,8 @@ pub use metadata::{Metadata, Number, Numbers};
 use opened::Opened;
 pub(crate) use packed::{Packed, Scheme};
 use place::Place;
-pub(crate) use renamed::{Change, Renamed, Renaming};
+pub(crate) use renamed::{Change, Grouping, Renamed, Renaming};
+pub(crate) use restored::{NewValues, write_as_read};
 pub use write::{NewTensor, Written, write};
 
 /// Named tensors in their stored format.
@@ -58,6 +60,10 @@ pub trait Source: Send + Sync + Debug {
     fn metadata(&self, key: &str) -> Option<&Metadata>;
     /// All metadata by key.
     fn all_metadata(&self) -> &BTreeMap<String, Metadata>;
+    /// Itself where it is another source under other names.
+    fn as_renamed(&self) -> Option<&Renamed> {
+        None
+    }
     /// The files that it is read from.
     fn paths(&self) -> Vec<&Path>;
     /// Bytes of all tensors.

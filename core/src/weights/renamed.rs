@@ -1,5 +1,6 @@
 //! Weights under other names than those in their file, and in another form.
 
+mod grouping;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use grouping::Grouping;
+
 use super::{Metadata, Source, StoredFormat, TensorInfo};
 use crate::error::{Error, Result};
 
@@ -16,7 +19,7 @@ use crate::error::{Error, Result};
 const AT_ONCE: usize = 1 << 18;
 
 /// The tensors of another source under other names, without some of them and with some beside them.
-pub(crate) struct Renamed {
+pub struct Renamed {
     source: Box<dyn Source>,
     tensors: Vec<TensorInfo>,
     /// For each tensor where it is from.
@@ -55,6 +58,20 @@ pub(crate) enum Change {
     Turned,
     /// All dimensions become one.
     Flat,
+    /// Rows of one projection to queries, keys and values, which lie by heads of keys, lie by these three.
+    Grouped(Grouping),
+}
+
+/// A tensor of the source, and where it is in those under new names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Which of the source.
+    source: usize,
+    /// Which under a new name.
+    pub(super) tensor: usize,
+    pub(super) change: Change,
+    /// The row there that its first one is.
+    pub(super) first: usize,
 }
 
 enum Origin {
@@ -228,6 +245,44 @@ impl Renamed {
         Ok(())
     }
 
+    /// The tensors of the source that have new names, in its order.
+    pub(super) fn places(&self) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (tensor, origin) in self.origins.iter().enumerate() {
+            let mut add = |source: usize, change, first| {
+                places.push(Place {
+                    source,
+                    tensor,
+                    change,
+                    first,
+                });
+            };
+            match origin {
+                Origin::Source(at, change) => add(*at, *change, 0),
+                Origin::Stacked(all) => {
+                    let mut first = 0;
+                    for at in all {
+                        add(*at, Change::None, first);
+                        first += self.source.tensors()[*at].rows();
+                    }
+                }
+                Origin::Values(_) => {}
+            }
+        }
+        places.sort_by_key(|place| place.source);
+        places
+    }
+
+    /// A tensor as its file has it.
+    pub(super) fn in_its_file(&self, place: &Place) -> &TensorInfo {
+        &self.source.tensors()[place.source]
+    }
+
+    /// Its bytes there.
+    pub(super) fn bytes_in_its_file(&self, place: &Place) -> Result<Vec<u8>> {
+        self.source.read(place.source)
+    }
+
     /// Leaves a tensor out.
     pub(crate) fn leave_out(&mut self, name: &str) {
         let Some(at) = self.places.remove(name) else {
@@ -320,6 +375,31 @@ impl Renamed {
         }
     }
 
+    /// Rows that lie otherwise in the file, by heads.
+    fn decode_grouped(
+        &self,
+        at: usize,
+        grouping: Grouping,
+        rows: Range<usize>,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let info = &self.source.tensors()[at];
+        let (all, length) = (info.rows(), info.row_length());
+        let heads = grouping.groups * (grouping.queries + 2);
+        if all != heads * grouping.width || rows.end > all || out.len() != rows.len() * length {
+            return Err(outside(rows, all));
+        }
+        let (mut row, mut rest) = (rows.start, out);
+        while row < rows.end {
+            let count = (grouping.width - row % grouping.width).min(rows.end - row);
+            let (now, later) = rest.split_at_mut(count * length);
+            let from = grouping.row(row);
+            self.source.decode(at, from..from + count, now)?;
+            (row, rest) = (row + count, later);
+        }
+        Ok(())
+    }
+
     fn origin(&self, tensor: usize) -> Result<&Origin> {
         self.origins.get(tensor).ok_or_else(|| {
             let all = self.origins.len();
@@ -365,6 +445,9 @@ impl Source for Renamed {
                 self.source.decode(*at, 0..info.rows(), &mut values)?;
                 copy(&values, 1, out)
             }
+            Origin::Source(at, Change::Grouped(grouping)) => {
+                self.decode_grouped(*at, *grouping, rows, out)
+            }
             Origin::Stacked(all) => self.decode_stacked(all, rows, out),
             Origin::Values(values) => copy(values, 1, out),
         }
@@ -396,6 +479,10 @@ impl Source for Renamed {
 
     fn all_metadata(&self) -> &BTreeMap<String, Metadata> {
         self.source.all_metadata()
+    }
+
+    fn as_renamed(&self) -> Option<&Renamed> {
+        Some(self)
     }
 
     fn paths(&self) -> Vec<&Path> {

@@ -60,6 +60,13 @@ fn message(ui: &mut Ui, notice: &Notice, queue: &mut Vec<Action>) {
                                 .color(palette.strong),
                         );
                         ui.add(egui::Label::new(&notice.text).wrap().selectable(true));
+                        ui.horizontal(|ui| {
+                            for offer in &notice.offers {
+                                if ui.button(offer.title()).clicked() {
+                                    queue.push(Action::Offered(*offer));
+                                }
+                            }
+                        });
                     });
                 });
             });

@@ -61,7 +61,7 @@ pub(super) struct ReportArguments {
     measure_speed: bool,
     /// Measure a language model on this text in place of the one that ships: all of it, in contexts of --context tokens (512)
     /// that do not overlap, of which the second half is scored, as llama.cpp's perplexity does; a model of bytes is measured
-    /// on all of its own contexts
+    /// on all of its own contexts. The word 'code' stands for 34 KiB of program code that ship, in contexts of 256
     #[arg(
         long,
         value_name = "FILE",
@@ -345,13 +345,13 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     )?
     .keeping();
     notes::left_out(&engine);
+    notes::another_model(&arguments.source, base, &engine);
     let recipe = (arguments.source.recipe).with_layers(recipe, engine.layers())?;
     // What the hardware cannot run is said before the minutes of a training, not after.
     let (target, grid) = place(&scenario)?;
     let planned = engine.predict(&recipe)?;
     footprint::footprint(&planned, &scenario, target, grid)?;
     notes::without_effect(&arguments.scenario, &planned, target)?;
-
     if !arguments.nearest_student {
         train_missing_student(&engine, &recipe, &progress)?;
     }
@@ -400,7 +400,7 @@ fn saved(
     let Some(preset) = base else { return Ok(None) };
     let same = preset.recipe.canonical() == recipe.canonical()
         && preset.scenario == *scenario
-        && arguments.source.model.is_none();
+        && (arguments.source.model.is_none() || preset.model.hash == hash);
     let Some(measured) = preset.measured.as_ref().filter(|_| same) else {
         return Ok(None);
     };

@@ -10,10 +10,13 @@ use wattif_core::model::ModelReference;
 use wattif_core::recipe::Recipe;
 
 use super::super::arguments::ScenarioArguments;
+use super::super::out::complain;
 use super::view::WrittenView;
 
 /// Far more than is measured in an hour.
 const LONGEST: u64 = 64 << 20;
+/// The name of the program code that ships; a file of this name has a folder before it.
+const CODE: &str = "code";
 
 /// The text at a path, where one is given; its contexts are as long as the scenario's.
 ///
@@ -26,6 +29,10 @@ pub(super) fn own_text(
     let Some(path) = path else {
         return Ok(None);
     };
+    if path == Path::new(CODE) {
+        complain(&format!("wattif: measured on {}", OwnText::CODE));
+        return OwnText::code(scenario.context).map(Some);
+    }
     Ok(Some(OwnText {
         text: files::read_text(path, LONGEST)?,
         context: scenario.context,

@@ -1,6 +1,7 @@
 //! Tiny networks that transformers made and ran: the logits are its own (`scripts/tiny_hugging_face.py`).
 
 mod damage;
+mod export;
 mod kinds;
 
 use std::collections::BTreeMap;
@@ -388,11 +389,11 @@ fn what_is_not_run_is_opened_for_its_shapes_and_says_why() {
         note(folder.path())
     };
     let said = with(&[
-        ("model_type", json!("cohere")),
+        ("model_type", json!("helium")),
         ("architectures", Value::Null),
     ]);
     assert!(
-        said.ends_with("networks of the kind 'cohere' are not run here yet"),
+        said.ends_with("networks of the kind 'helium' are not run here yet"),
         "{said}"
     );
     let packing = json!({"quant_method": "hqq", "bits": 4, "group_size": 128});

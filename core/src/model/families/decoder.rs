@@ -23,7 +23,7 @@ use std::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
 use super::{Family, Sizes};
-pub use form::{Feed, Form, Function, Mixture, NormRule, Norms, Scales};
+pub use form::{Feed, Form, Function, Mixture, NormRule, Norms, Scales, Slopes};
 
 use crate::graph::{Graph, Input, Node, Op, Role, Value};
 use crate::profile::Unit;
@@ -132,6 +132,9 @@ impl Family for DecoderConfig {
         let mut x = graph.push(table, &[Value::Input]);
         if let Some(scale) = self.form.scales.embedding {
             x = graph.push(on_the_way("token_embd.scaled", times(scale)), &[x]);
+        }
+        if self.form.embedding_norm {
+            x = graph.push(self.norm(format!("{TABLE}_norm"), self.width), &[x]);
         }
         if self.form.learnt_positions {
             let table = Op::Embedding {

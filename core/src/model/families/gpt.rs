@@ -125,6 +125,7 @@ impl GptConfig {
                 scale: 1.0 / (head as f32).sqrt(),
                 causal: true,
                 cap: None,
+                alibi: None,
             }),
         };
         let (d, hidden) = (self.width, self.hidden);

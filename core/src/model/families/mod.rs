@@ -15,7 +15,9 @@ use std::fmt::Debug;
 
 pub use cnn::{BATCH_NORM_EPSILON, CnnConfig, Stage};
 pub(crate) use decoder::Published;
-pub use decoder::{DecoderConfig, Feed, Form, Function, Mixture, NormRule, Norms, Number, Scales};
+pub use decoder::{
+    DecoderConfig, Feed, Form, Function, Mixture, NormRule, Norms, Number, Scales, Slopes,
+};
 pub use gan::GanConfig;
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use residual::{Block, BlockKind, ResidualConfig, Stem};

@@ -255,11 +255,15 @@ impl Lowering<'_> {
         &mut self,
         i: usize,
         node: &Node,
-        width: usize,
+        (width, parameters): (usize, u32),
         rule: Option<Rule>,
     ) -> Result<()> {
-        let weight = self.numbers(node, "weight", width)?;
+        let weight = match parameters {
+            0 => vec![1.0; width],
+            _ => self.numbers(node, "weight", width)?,
+        };
         let (bias, epsilon) = match rule {
+            Some(Rule::Layer { epsilon }) if parameters < 2 => (Some(vec![0.0; width]), epsilon),
             Some(Rule::Layer { epsilon }) => (Some(self.numbers(node, "bias", width)?), epsilon),
             Some(Rule::RootMeanSquare { epsilon }) => (None, epsilon),
             None => return refuse(node, "does not say how it normalises"),
@@ -310,6 +314,7 @@ impl Lowering<'_> {
                 width,
                 scale: scores.scale,
                 cap: scores.cap,
+                alibi: scores.alibi,
                 causal: scores.causal,
                 window: attention.window.map(size),
             },

@@ -4,7 +4,7 @@ use candle_core::{D, DType, Device, Tensor};
 
 use super::{get, quantize_activations};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Attention, Graph, Node, Op, Role, Rotary, Rule, Value};
+use crate::graph::{Activation, Alibi, Attention, Graph, Node, Op, Role, Rotary, Rule, Value};
 use crate::model::Tensors;
 
 /// A text being run.
@@ -68,13 +68,15 @@ impl Plain<'_> {
                 }
             }
             Op::Norm {
-                width: each, rule, ..
+                width: each,
+                rule,
+                parameters,
             } => {
                 let parts = x.reshape((rows, (), *each as usize))?;
                 let (parts, epsilon, shift) = match rule {
                     Some(Rule::Layer { epsilon }) => {
                         let mean = parts.mean_keepdim(D::Minus1)?;
-                        (parts.broadcast_sub(&mean)?, *epsilon, true)
+                        (parts.broadcast_sub(&mean)?, *epsilon, *parameters > 1)
                     }
                     Some(Rule::RootMeanSquare { epsilon }) => (parts, *epsilon, false),
                     None => panic!("{} has no rule", node.name),
@@ -82,7 +84,10 @@ impl Plain<'_> {
                 let square = parts.sqr()?.mean_keepdim(D::Minus1)?;
                 let deviation = (square + f64::from(epsilon))?.sqrt()?;
                 let normed = parts.broadcast_div(&deviation)?;
-                let scaled = normed.broadcast_mul(self.weight(node)?)?;
+                let scaled = match parameters {
+                    0 => normed,
+                    _ => normed.broadcast_mul(self.weight(node)?)?,
+                };
                 let shifted = match shift {
                     true => scaled.broadcast_add(self.part(node, "bias")?)?,
                     false => scaled,
@@ -92,6 +97,9 @@ impl Plain<'_> {
             Op::Activation(Activation::Silu) => candle_nn::ops::silu(x)?,
             Op::Activation(Activation::Gelu) if self.half_gelu => half(&half(x)?.gelu()?)?,
             Op::Activation(Activation::Gelu) => x.gelu()?,
+            // The table that is looked up is of the tanh form.
+            Op::Activation(Activation::GeluExact) if self.half_gelu => half(&half(x)?.gelu()?)?,
+            Op::Activation(Activation::GeluExact) => x.gelu_erf()?,
             Op::Add => (x + &read[1])?,
             Op::Multiply => (x * &read[1])?,
             Op::Times { factor } => (x * f64::from(*factor))?,
@@ -224,6 +232,9 @@ fn attended(attention: &Attention, read: &[Tensor]) -> Result<Tensor> {
         if let Some(cap) = scores.cap {
             score = ((score / f64::from(cap))?.tanh()? * f64::from(cap))?;
         }
+        if let Some(alibi) = scores.alibi {
+            score = score.broadcast_add(&linear(alibi, (head, heads), rows, scores.scale)?)?;
+        }
         let seen = |query: usize, key: usize| {
             let window = attention
                 .window
@@ -241,4 +252,26 @@ fn attended(attention: &Attention, read: &[Tensor]) -> Result<Tensor> {
         mixed.push(weights.matmul(&v)?);
     }
     Ok(Tensor::cat(&mixed, 1)?)
+}
+
+/// What is added to the scores of a head, by keys, in the words of the paper: slopes of a power of two of heads are a
+/// geometric row, and those of other numbers are filled up with every other one of twice as many.
+fn linear(alibi: Alibi, (head, heads): (usize, usize), keys: usize, scale: f32) -> Result<Tensor> {
+    let of_power = |n: usize| -> Vec<f64> {
+        let ratio = 0.5_f64.powf(f64::from(alibi.most) / n as f64);
+        (1..=n as i32).map(|i| ratio.powi(i)).collect()
+    };
+    let mut below = 1;
+    while below * 2 <= heads {
+        below *= 2;
+    }
+    let mut slopes = of_power(below);
+    slopes.extend(of_power(2 * below).into_iter().step_by(2));
+    let brain = |x: f64| f64::from(half::bf16::from_f64(x).to_f32());
+    let added = |key: usize| match alibi.rounded {
+        true => (brain(brain(slopes[head]) * key as f64) * f64::from(scale)) as f32,
+        false => (slopes[head] * key as f64) as f32,
+    };
+    let added: Vec<f32> = (0..keys).map(added).collect();
+    Ok(Tensor::from_vec(added, keys, &Device::Cpu)?)
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(super) const OTHERS: [&str; 15] = [
+pub(super) const OTHERS: [&str; 29] = [
     "gemma",
     "gemma2",
     "gemma3_text",
@@ -18,6 +18,20 @@ pub(super) const OTHERS: [&str; 15] = [
     "qwen2_moe",
     "qwen3_moe",
     "olmoe",
+    "gpt_neox",
+    "gptj",
+    "falcon",
+    "falcon-new",
+    "falcon-rw",
+    "gpt_bigcode",
+    "gpt_bigcode-heads",
+    "olmo",
+    "cohere",
+    "bloom",
+    "mpt",
+    "yarn",
+    "dynamic",
+    "linear",
 ];
 
 #[test]
@@ -27,6 +41,7 @@ fn the_logits_of_all_kinds_are_those_of_transformers() {
         let folder = copy(kind);
         let model = opened(folder.path());
         let apart = apart(&model, kind);
+        println!("{kind}: {apart:.1e}");
         assert!(apart < 1e-4, "{kind}: {apart}");
         // By the configuration alone as many parameters, but for norms, where it is known.
         let reference = ModelReference::File(folder.path().join(CONFIG));
@@ -73,6 +88,41 @@ fn a_kind_that_is_configured_otherwise_gives_other_logits() {
         ("qwen2_moe", "norm_topk_prob", Some(json!(true))),
         ("qwen3_moe", "norm_topk_prob", Some(json!(false))),
         ("olmoe", "norm_topk_prob", Some(json!(true))),
+        ("gpt_neox", "hidden_act", Some(json!("gelu_new"))),
+        ("gpt_neox", "use_parallel_residual", Some(json!(false))),
+        (
+            "gpt_neox",
+            "rope_parameters",
+            Some(json!({"partial_rotary_factor": 0.5})),
+        ),
+        ("gptj", "rotary_dim", Some(json!(8))),
+        ("falcon", "activation", Some(json!("gelu_new"))),
+        ("falcon", "alibi", Some(json!(true))),
+        ("falcon-rw", "alibi", Some(json!(false))),
+        ("cohere", "logit_scale", Some(json!(0.25))),
+        (
+            "mpt",
+            "attn_config",
+            Some(json!({"softmax_scale": 0.4, "alibi": true})),
+        ),
+        (
+            "yarn",
+            "rope_parameters",
+            Some(json!({"rope_type": "yarn", "factor": 4.0})),
+        ),
+        (
+            "yarn",
+            "rope_parameters",
+            Some(json!({
+                "rope_type": "yarn", "factor": 4.0, "beta_fast": 4.0, "original_max_position_embeddings": 32,
+                "attention_factor": 1.0,
+            })),
+        ),
+        (
+            "linear",
+            "rope_parameters",
+            Some(json!({"rope_type": "linear", "factor": 2.0})),
+        ),
     ] {
         let folder = copy(kind);
         // A width that is not said is another one, which does not fit.

@@ -10,6 +10,8 @@ impl DecoderConfig {
         let (parameters, rule) = match self.form.norm {
             NormRule::RootMeanSquare => (1, Rule::RootMeanSquare { epsilon }),
             NormRule::Layer => (2, Rule::Layer { epsilon }),
+            NormRule::LayerScaled => (1, Rule::Layer { epsilon }),
+            NormRule::LayerBare => (0, Rule::Layer { epsilon }),
         };
         let op = Op::Norm {
             width: size(width),
@@ -41,6 +43,7 @@ impl DecoderConfig {
                 scale: scale.map_or(1.0 / (self.head_width as f32).sqrt(), |scale| scale.0),
                 causal: true,
                 cap: self.form.score_cap.map(|cap| cap.0),
+                alibi: self.form.alibi.map(Into::into),
             }),
         }
     }
@@ -72,7 +75,7 @@ impl DecoderConfig {
     fn turns(&self, i: usize) -> bool {
         let every = self.form.unturned_every;
         let unturned = every > 0 && (i + 1).is_multiple_of(every);
-        !self.form.learnt_positions && !unturned
+        !self.form.learnt_positions && self.form.alibi.is_none() && !unturned
     }
 
     /// Queries, keys and values of a block, as its attention reads them: all in one, or each by itself, perhaps normalised

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Number;
-use crate::graph::Activation;
+use crate::graph::{Activation, Alibi};
 
 /// What a language model does differently from Llama; by default nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,8 +49,31 @@ pub struct Form {
     pub magnitude: Option<Number>,
     /// Whether angles are divided by one of two tables, by the length of the context: the one for short contexts is used.
     pub short_factors: bool,
+    /// Whether rows of the table of tokens are normalised, too.
+    pub embedding_norm: bool,
+    /// Linear biases of scores, where nothing turns.
+    pub alibi: Option<Slopes>,
     /// Experts in place of the feed-forward layer.
     pub mixture: Option<Mixture>,
+}
+
+/// Linear biases of scores, as [`Alibi`] has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slopes {
+    /// See [`Alibi::most`].
+    pub most: Number,
+    /// See [`Alibi::rounded`].
+    pub rounded: bool,
+}
+
+impl From<Slopes> for Alibi {
+    fn from(slopes: Slopes) -> Self {
+        Self {
+            most: slopes.most.0,
+            rounded: slopes.rounded,
+        }
+    }
 }
 
 /// A mixture of experts: each a gate, a projection up and one down, of which every token visits a few.
@@ -77,8 +100,12 @@ pub enum NormRule {
     /// To a mean square of 1.
     #[default]
     RootMeanSquare,
-    /// To mean 0 and variance 1, with a shift.
+    /// To mean 0 and variance 1, with a scale and a shift.
     Layer,
+    /// The same with a scale only.
+    LayerScaled,
+    /// The same with neither.
+    LayerBare,
 }
 
 /// Where a block normalises.
@@ -117,6 +144,8 @@ pub enum Function {
     Silu,
     /// [`Activation::Gelu`].
     Gelu,
+    /// [`Activation::GeluExact`].
+    GeluExact,
 }
 
 impl From<Function> for Activation {
@@ -124,6 +153,7 @@ impl From<Function> for Activation {
         match function {
             Function::Silu => Self::Silu,
             Function::Gelu => Self::Gelu,
+            Function::GeluExact => Self::GeluExact,
         }
     }
 }
@@ -166,6 +196,7 @@ impl Form {
             self.local_base,
             self.divisor,
             self.magnitude,
+            self.alibi.map(|slopes| slopes.most),
         ]
         .into_iter()
         .flatten()

@@ -1,7 +1,7 @@
 //! The network of a GGUF by its metadata.
 
-use super::form::{Form, Mixture, NormRule, Norms, Scales};
-use super::kinds::{Kind, OTHER_KEYS, Parallel, Shared, Windows};
+use super::form::{Form, Mixture, NormRule, Norms, Scales, Slopes};
+use super::kinds::{Biases, Kind, OTHER_KEYS, PAPERS, Parallel, Shared, Windows};
 use super::{DecoderConfig, Number};
 use crate::graph::Factors;
 use crate::weights::{Metadata, Source};
@@ -45,7 +45,9 @@ impl DecoderConfig {
         }
         let epsilon = match kind.norm {
             NormRule::RootMeanSquare => "attention.layer_norm_rms_epsilon",
-            NormRule::Layer => "attention.layer_norm_epsilon",
+            NormRule::Layer | NormRule::LayerScaled | NormRule::LayerBare => {
+                "attention.layer_norm_epsilon"
+            }
         };
         let epsilon = file.float(epsilon).ok_or_else(|| file.missing(epsilon))?;
         let blocks = file.whole("block_count")?;
@@ -274,7 +276,11 @@ impl<'a> Reading<'a> {
                 false => self.other("embedding_scale"),
             },
             residual: self.other("residual_scale"),
-            logits: self.other("logit_scale").map(|scale| Number(1.0 / scale.0)),
+            logits: self.other("logit_scale").map(|scale| match kind.name {
+                // Multiplied by, and not divided.
+                "command-r" => scale,
+                _ => Number(1.0 / scale.0),
+            }),
             scores,
         };
         let local = self.local(blocks)?;
@@ -287,7 +293,30 @@ impl<'a> Reading<'a> {
         let none = self.value("rope.scaling.type").and_then(Metadata::text) == Some("none");
         let said = "use_parallel_residual";
         let form = kind.form();
+        let alibi = match kind.alibi {
+            Biases::No => None,
+            Biases::Usual => Some(Number(PAPERS)),
+            Biases::Said => self.other("attention.max_alibi_bias"),
+        };
+        if kind.alibi == Biases::Said && alibi.is_none() {
+            return Err(format!(
+                "its metadata say {} = 0, which is not run here yet",
+                self.key("attention.max_alibi_bias")
+            ));
+        }
         Ok(Form {
+            norm: match form.norm {
+                // Some files of these have no shifts.
+                NormRule::Layer if kind.name == "mpt" && !self.has("output_norm.bias") => {
+                    NormRule::LayerScaled
+                }
+                norm => norm,
+            },
+            embedding_norm: self.has("token_embd_norm.weight"),
+            alibi: alibi.map(|most| Slopes {
+                most,
+                rounded: false,
+            }),
             norms: match self.has("blk.0.attn_norm_2.weight") {
                 true if form.norms == Norms::Once => Norms::Twice,
                 _ => form.norms,

@@ -8,6 +8,7 @@ mod angles;
 mod form;
 mod kinds;
 mod names;
+mod older;
 #[cfg(test)]
 mod tests;
 mod windows;
@@ -15,8 +16,8 @@ mod windows;
 use serde_json::{Map, Value};
 
 use super::kinds as gguf;
-use super::{DecoderConfig, Function, Number};
-use crate::weights::{Renaming, Scheme};
+use super::{DecoderConfig, Number};
+use crate::weights::{Change, Renaming, Scheme};
 use angles::{Angles, Tables};
 use kinds::{Biases, KINDS, Kind};
 
@@ -103,6 +104,11 @@ const TELLING: [&str; 29] = [
     "window",
 ];
 
+/// Whether a key could change the numbers; what is left out at random is so in training only.
+fn is_telling(key: &str) -> bool {
+    TELLING.iter().any(|part| key.contains(part)) && !key.contains("dropout")
+}
+
 /// Whether a value leaves everything as it is: what multiplies does at 1, everything else where it is off.
 fn is_plain(key: &str, value: &Value) -> bool {
     match value {
@@ -157,12 +163,18 @@ pub(crate) struct Published {
     /// How weights are packed, where they are.
     pub(crate) packing: Option<Scheme>,
     kind: &'static Kind,
+    /// How rows of one projection to queries, keys and values lie.
+    grouping: Change,
 }
 
 impl Published {
     /// What a tensor is in a GGUF: `None` where nothing is learnt in it, itself where it is not known.
     pub(crate) fn as_gguf(&self, name: &str) -> Option<Renaming> {
-        self.kind.names.as_gguf(name)
+        let mut renaming = self.kind.names.as_gguf(name)?;
+        if renaming.change == Change::None && renaming.name.contains(".attn_qkv.") {
+            renaming.change = self.grouping;
+        }
+        Some(renaming)
     }
 
     /// The name that transformers gives a tensor of a GGUF.
@@ -220,6 +232,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A flag that is taken for something where it is not said.
+    fn flag_or(&self, key: &str, usual: bool) -> Result<bool, String> {
+        match self.value(key) {
+            Some(_) => self.flag(key),
+            None => Ok(usual),
+        }
+    }
+
     /// Whether a key is understood, whatever its value.
     fn reads(&self, key: &str) -> bool {
         let kind = self.kind;
@@ -234,14 +254,17 @@ impl<'a> Reader<'a> {
                 || key == "output_router_logits"
         });
         let biases = match kind.biases {
-            Biases::Queries(said, _) | Biases::Blocks(said) => said == key,
-            Biases::None | Biases::All => false,
+            Biases::Queries(said, _)
+            | Biases::Attention(said, _)
+            | Biases::Feed(said, _)
+            | Biases::Blocks(said, _) => said == key,
+            Biases::None | Biases::FeedAndHead | Biases::All => false,
         };
         let turning = key == "partial_rotary_factor" && kind.turning.is_some();
         KNOWN.contains(&key)
             || kind.reads.contains(&key)
             || kind.epsilon.0 == key
-            || key == "scale_attn_weights"
+            || kind.on.contains(&key)
             || of_experts
             || biases
             || turning
@@ -268,23 +291,11 @@ impl<'a> Reader<'a> {
                     .to_owned(),
             );
         }
-        let activation = self.kind.function;
-        // Gemma's files say `gelu` for what was always its tanh form.
-        let functions: &[&str] = match self.kind.in_gguf()?.function {
-            Function::Silu => &["silu", "swish"],
-            Function::Gelu if self.kind.gguf.starts_with("gemma") => {
-                &["gelu_pytorch_tanh", "gelu_new", "gelu"]
+        self.function()?;
+        for key in self.kind.on {
+            if !self.flag_or(key, true)? {
+                return Err(not_run(key, &false.into()));
             }
-            Function::Gelu => &["gelu_pytorch_tanh", "gelu_new"],
-        };
-        match self.value(activation) {
-            Some(name) if !functions.iter().any(|function| name == function) => {
-                return Err(not_run(activation, name));
-            }
-            _ => {}
-        }
-        if self.value("scale_attn_weights") == Some(&false.into()) {
-            return Err(not_run("scale_attn_weights", &false.into()));
         }
         if let Some(types) = self.value("layer_types") {
             let known = |of: &Value| of == "full_attention" || of == SLIDING;
@@ -296,9 +307,7 @@ impl<'a> Reader<'a> {
             }
         }
         for (key, value) in self.config {
-            // What is left out at random is so in training only.
-            let telling = TELLING.iter().any(|part| key.contains(part)) && !key.contains("dropout");
-            if telling && !is_plain(key, value) && !self.reads(key) {
+            if is_telling(key) && !is_plain(key, value) && !self.reads(key) {
                 return Err(not_run(key, value));
             }
         }
@@ -328,8 +337,16 @@ impl DecoderConfig {
             ));
         }
         let heads = reader.size("num_attention_heads")?;
-        let context = reader.size("max_position_embeddings")?;
-        let kv_heads = match (reader.whole("num_key_value_heads")?, kind.kv_heads) {
+        let context = match (reader.whole("max_position_embeddings")?, kind.context) {
+            (Some(context), _) | (None, Some(context)) => context,
+            (None, None) => reader.size("max_position_embeddings")?,
+        };
+        let by_flags = reader.heads_by_flags(heads)?;
+        let said = match by_flags {
+            Some(_) => by_flags,
+            None => reader.whole("num_key_value_heads")?,
+        };
+        let kv_heads = match (said, kind.kv_heads) {
             (Some(heads), _) => heads,
             (None, Some(usual)) if !config.contains_key("num_key_value_heads") => usual,
             (None, _) => heads,
@@ -347,7 +364,7 @@ impl DecoderConfig {
         let hidden = match (reader.whole("intermediate_size")?, form.mixture) {
             (Some(hidden), _) => hidden,
             (None, Some(mixture)) => mixture.width,
-            (None, None) if kind.name == "gpt2" => 4 * width,
+            (None, None) if kind.wide => width.saturating_mul(4),
             (None, None) => reader.size("intermediate_size")?,
         };
         let (epsilon, usual) = kind.epsilon;
@@ -364,14 +381,14 @@ impl DecoderConfig {
                 hidden,
                 base: Number(angles.base as f32),
                 rotary,
-                interleaved: false,
+                interleaved: kind.interleaved,
                 factors: !tables.is_empty() && !form.short_factors,
                 epsilon: Number(reader.float(epsilon)?.unwrap_or(usual) as f32),
                 tied: match reader.value("tie_word_embeddings") {
                     None => kind.tied,
                     Some(_) => reader.flag("tie_word_embeddings")?,
                 },
-                biases: reader.biases()?.0,
+                biases: reader.biases()?[0],
                 head_norms: kind.head_norms,
                 window,
                 form,
@@ -379,6 +396,7 @@ impl DecoderConfig {
             tables,
             packing: packing(config)?,
             kind,
+            grouping: reader.grouping((heads, kv_heads, head_width))?,
         })
     }
 }

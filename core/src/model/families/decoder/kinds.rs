@@ -16,6 +16,7 @@ pub(super) struct Kind {
     pub(super) feed: Feed,
     pub(super) function: Function,
     pub(super) learnt_positions: bool,
+    pub(super) alibi: Biases,
     /// Every n-th block does not turn; 0: all do.
     pub(super) unturned_every: usize,
     /// Whether rows of the table of tokens are multiplied by the square root of the width.
@@ -39,6 +40,19 @@ pub(super) enum Parallel {
     /// The metadata say so.
     Said,
 }
+
+/// Whether scores have linear biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Biases {
+    No,
+    /// As the paper has them, with [`PAPERS`].
+    Usual,
+    /// The metadata say how many.
+    Said,
+}
+
+/// The last slope of the paper is 2 to the power of minus this.
+pub(super) const PAPERS: f32 = 8.0;
 
 /// Experts of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +130,7 @@ const LLAMA: Kind = Kind {
     feed: Feed::Gated,
     function: Function::Silu,
     learnt_positions: false,
+    alibi: Biases::No,
     unturned_every: 0,
     rooted: false,
     windows: Windows::None,
@@ -339,6 +354,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         name: "gptneox",
         parallel: Parallel::Said,
+        function: Function::GeluExact,
         ..GPT
     },
     Kind {
@@ -349,7 +365,38 @@ pub(super) const KINDS: &[Kind] = &[
         name: "falcon",
         norms: Norms::Once,
         parallel: Parallel::Always,
+        function: Function::GeluExact,
         ..GPT
+    },
+    Kind {
+        name: "bloom",
+        alibi: Biases::Usual,
+        ..GPT
+    },
+    Kind {
+        name: "mpt",
+        alibi: Biases::Said,
+        function: Function::GeluExact,
+        reads: &["attention.max_alibi_bias"],
+        needs: &["attention.max_alibi_bias"],
+        ..GPT
+    },
+    Kind {
+        name: "olmo",
+        norm: NormRule::LayerBare,
+        experts: None,
+        reads: &["rope.scaling.factor"],
+        ..LLAMA
+    },
+    Kind {
+        name: "command-r",
+        norm: NormRule::LayerScaled,
+        norms: Norms::Once,
+        parallel: Parallel::Always,
+        experts: None,
+        reads: &["rope.scaling.factor", "logit_scale"],
+        needs: &["logit_scale"],
+        ..LLAMA
     },
 ];
 

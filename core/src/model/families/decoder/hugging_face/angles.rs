@@ -24,6 +24,8 @@ pub(super) struct Angles {
     pub(super) local_base: Option<f64>,
     /// The share of a head that turns, where that is not all.
     share: Option<f64>,
+    /// Numbers of a head that turn, where they are said.
+    dims: Option<usize>,
     scaling: Scaling,
 }
 
@@ -33,6 +35,9 @@ enum Scaling {
     /// Positions are divided.
     Linear(f64),
     Llama3(Divided),
+    Yarn(Yarn),
+    /// In contexts longer than this; in others there is none.
+    Dynamic(usize),
     Long(Long),
 }
 
@@ -44,6 +49,42 @@ struct Divided {
     high: f64,
     /// Tokens that the network was trained on before.
     original: f64,
+}
+
+/// The same between two pairs, by the turns that they make in the original context (Peng et al. 2023,
+/// <https://arxiv.org/abs/2309.00071>), and what turns is multiplied by one number.
+#[derive(Debug, Clone, PartialEq)]
+struct Yarn {
+    factor: f64,
+    /// Turns of the pairs that are not divided, and of those that are.
+    fast: f64,
+    slow: f64,
+    /// Whether the two pairs are whole ones.
+    whole: bool,
+    original: f64,
+    magnitude: f64,
+}
+
+impl Yarn {
+    /// What the angle of every pair is divided by.
+    fn table(&self, base: f64, turning: usize) -> Vec<f32> {
+        let pair =
+            |turns: f64| turning as f64 * (self.original / (turns * TAU)).ln() / (2.0 * base.ln());
+        let (mut first, mut last) = (pair(self.fast), pair(self.slow));
+        if self.whole {
+            (first, last) = (first.floor(), last.ceil());
+        }
+        let first = first.max(0.0);
+        let mut last = last.min(turning as f64 - 1.0);
+        if first == last {
+            last += 0.001;
+        }
+        let of = |pair: usize| {
+            let divided = ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
+            1.0 / (divided / self.factor + (1.0 - divided))
+        };
+        (0..turning / 2).map(|pair| of(pair) as f32).collect()
+    }
 }
 
 /// Every angle is divided by a number of its own, by other ones in long contexts, and what turns is multiplied by one.
@@ -195,14 +236,12 @@ impl Angles {
         let kind_of = ["rope_type", "type"].iter().find_map(|key| list.value(key));
         let original = "original_max_position_embeddings";
         let before = || -> Result<Option<f64>, String> {
-            match list.positive(original)? {
+            match reader.float(original)? {
+                Some(before) if !(before > 0.0 && before.is_finite()) => Err(format!(
+                    "its config.json says {original} = {before}, which is no number above zero"
+                )),
                 Some(before) => Ok(Some(before)),
-                None => match reader.float(original)? {
-                    Some(before) if !(before > 0.0 && before.is_finite()) => Err(format!(
-                        "its config.json says {original} = {before}, which is no number above zero"
-                    )),
-                    before => Ok(before),
-                },
+                None => list.positive(original),
             }
         };
         let scaling = match kind_of.map(Value::as_str) {
@@ -233,6 +272,12 @@ impl Angles {
                 }
                 Scaling::Llama3(divided)
             }
+            Some(Some("dynamic")) => {
+                list.only(&["factor"])?;
+                list.needed("factor")?;
+                Scaling::Dynamic(context)
+            }
+            Some(Some("yarn")) => Scaling::Yarn(Self::yarn(list, context, before()?)?),
             // `su` is the older name.
             Some(Some("longrope" | "su")) if kind.name == "phi3" => {
                 let (short, long) = ("short_factor", "long_factor");
@@ -264,14 +309,65 @@ impl Angles {
             base,
             local_base: None,
             share,
+            dims: Self::dims(reader)?,
             scaling,
+        })
+    }
+
+    /// Numbers of a head that turn, of a kind that says them.
+    fn dims(reader: &Reader<'_>) -> Result<Option<usize>, String> {
+        let key = "rotary_dim";
+        if !reader.kind.reads.contains(&key) {
+            return Ok(None);
+        }
+        match reader.config.get(key) {
+            None => Ok(Some(64)),
+            Some(value) if value.is_null() || *value == 0 => Err(not_run(key, value)),
+            Some(_) => reader.whole(key),
+        }
+    }
+
+    fn yarn(list: &List<'_>, context: usize, original: Option<f64>) -> Result<Yarn, String> {
+        list.only(&[
+            "factor",
+            "original_max_position_embeddings",
+            "attention_factor",
+            "beta_fast",
+            "beta_slow",
+            "mscale",
+            "mscale_all_dim",
+            "truncate",
+        ])?;
+        let original = original.unwrap_or(context as f64);
+        let factor = list.positive("factor")?;
+        let factor = factor.unwrap_or(context as f64 / original);
+        let of = |by: f64| match factor > 1.0 {
+            true => 0.1 * by * factor.ln() + 1.0,
+            false => 1.0,
+        };
+        let usual = match (list.positive("mscale")?, list.positive("mscale_all_dim")?) {
+            (Some(one), Some(all)) => of(one) / of(all),
+            _ => of(1.0),
+        };
+        let truncate = "truncate";
+        Ok(Yarn {
+            factor,
+            fast: list.positive("beta_fast")?.unwrap_or(32.0),
+            slow: list.positive("beta_slow")?.unwrap_or(1.0),
+            whole: match list.value(truncate) {
+                None => true,
+                Some(Value::Bool(whole)) => *whole,
+                Some(other) => return Err(not_run(&format!("{}.{truncate}", list.name), other)),
+            },
+            original,
+            magnitude: list.positive("attention_factor")?.unwrap_or(usual),
         })
     }
 
     /// Numbers of a head that turn.
     pub(super) fn turning(&self, head_width: usize) -> usize {
         let turning = self.share.map(|share| (head_width as f64 * share) as usize);
-        turning.unwrap_or(head_width)
+        self.dims.or(turning).unwrap_or(head_width)
     }
 
     /// What positions are divided by.
@@ -286,6 +382,7 @@ impl Angles {
     pub(super) fn magnitude(&self) -> Option<f64> {
         match &self.scaling {
             Scaling::Long(long) => Some(long.magnitude),
+            Scaling::Yarn(yarn) => Some(yarn.magnitude),
             _ => None,
         }
     }
@@ -294,8 +391,14 @@ impl Angles {
     pub(super) fn longest(&self) -> Option<usize> {
         match &self.scaling {
             Scaling::Long(long) => Some(long.original),
+            Scaling::Dynamic(original) => Some(*original),
             _ => None,
         }
+    }
+
+    /// Whether there are a table for short contexts and one for long ones.
+    pub(super) fn has_short(&self) -> bool {
+        matches!(self.scaling, Scaling::Long(_))
     }
 
     /// What the angles of so many turning numbers are divided by, slowest last.
@@ -303,8 +406,15 @@ impl Angles {
         if turning > WIDEST {
             return Err(format!("its heads are {turning} wide, which is absurd"));
         }
+        let one = |table: Vec<f32>| match table.iter().find(|n| !(n.is_finite() && **n > 0.0)) {
+            // Angles divided by nothing, or by more than any number, are none.
+            Some(absurd) => Err(format!(
+                "by its config.json rotary angles are divided by {absurd}"
+            )),
+            None => Ok(vec![(Factors::ONE, table)]),
+        };
         let divided = match &self.scaling {
-            Scaling::None | Scaling::Linear(_) => return Ok(Vec::new()),
+            Scaling::None | Scaling::Linear(_) | Scaling::Dynamic(_) => return Ok(Vec::new()),
             Scaling::Long(long) => {
                 if long.short.len() != turning / 2 || long.long.len() != turning / 2 {
                     return Err(format!(
@@ -319,6 +429,7 @@ impl Angles {
                     (Factors::LONG, long.long.clone()),
                 ]);
             }
+            Scaling::Yarn(yarn) => return one(yarn.table(self.base, turning)),
             Scaling::Llama3(divided) => divided,
         };
         let of = |pair: usize| {
@@ -333,13 +444,6 @@ impl Angles {
             let share = (divided.original / turn - divided.low) / (divided.high - divided.low);
             1.0 / ((1.0 - share) / divided.factor + share)
         };
-        let table: Vec<f32> = (0..turning / 2).map(|pair| of(pair) as f32).collect();
-        match table.iter().find(|n| !(n.is_finite() && **n > 0.0)) {
-            // Angles divided by nothing, or by more than any number, are none.
-            Some(absurd) => Err(format!(
-                "by its config.json rotary angles are divided by {absurd}"
-            )),
-            None => Ok(vec![(Factors::ONE, table)]),
-        }
+        one((0..turning / 2).map(|pair| of(pair) as f32).collect())
     }
 }

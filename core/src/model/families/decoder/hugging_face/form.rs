@@ -1,30 +1,37 @@
 //! What the network of a configuration does differently from Llama.
 
-use super::super::{Form, Mixture, Number, Scales};
+use super::super::kinds::Parallel;
+use super::super::{Form, Mixture, NormRule, Number, Scales, Slopes};
 use super::angles::Angles;
+use super::gguf;
 use super::kinds::Biases;
 use super::{Reader, not_run};
 
 impl Reader<'_> {
-    /// Whether queries, keys and values, all projections of blocks, and the head have biases.
-    pub(super) fn biases(&self) -> Result<(bool, bool, bool), String> {
-        let said = |key: &str, usual: bool| match self.value(key) {
-            Some(_) => self.flag(key),
-            None => Ok(usual),
-        };
+    /// Whether queries, keys and values, what attention gives, the feed-forward layer, and the head have biases.
+    pub(super) fn biases(&self) -> Result<[bool; 4], String> {
         Ok(match self.kind.biases {
-            Biases::None => (false, false, false),
-            Biases::Queries(key, usual) => (said(key, usual)?, false, false),
-            Biases::Blocks(key) => {
-                let all = said(key, true)?;
-                (all, all, false)
+            Biases::None => [false; 4],
+            Biases::Queries(key, usual) => [self.flag_or(key, usual)?, false, false, false],
+            Biases::Attention(key, usual) => {
+                let said = self.flag_or(key, usual)?;
+                [said, said, false, false]
             }
-            Biases::All => (true, true, true),
+            Biases::Feed(key, usual) => {
+                let said = self.flag_or(key, usual)?;
+                [said, said, true, false]
+            }
+            Biases::Blocks(key, usual) => {
+                let said = self.flag_or(key, usual)?;
+                [said, said, said, false]
+            }
+            Biases::FeedAndHead => [false, false, true, true],
+            Biases::All => [true; 4],
         })
     }
 
     /// A number above zero.
-    fn positive(&self, key: &str) -> Result<Option<f64>, String> {
+    pub(super) fn positive(&self, key: &str) -> Result<Option<f64>, String> {
         let number = self.float(key)?;
         match number.filter(|number| !(*number > 0.0 && number.is_finite())) {
             Some(number) => Err(not_run(key, &number.into())),
@@ -54,6 +61,13 @@ impl Reader<'_> {
             let key = "query_pre_attn_scalar";
             let scale = self.positive(key)?.unwrap_or(256.0);
             scales.scores = Some(number(1.0 / scale.sqrt()));
+        }
+        if self.kind.name == "cohere" {
+            let scale = self.positive("logit_scale")?.unwrap_or(0.0625);
+            scales.logits = Some(number(scale)).filter(|scale| scale.0 != 1.0);
+        }
+        if self.kind.name == "mpt" {
+            scales.scores = self.scale_of_mpt()?.map(number);
         }
         Ok(scales)
     }
@@ -144,11 +158,22 @@ impl Reader<'_> {
         local: Vec<bool>,
     ) -> Result<Form, String> {
         let number = |value: f64| Number(value as f32);
-        let (_, all, head_bias) = self.biases()?;
+        let [_, output_bias, feed_biases, head_bias] = self.biases()?;
         let has_fused = self.kind.names.is_fused();
-        if self.flag("use_parallel_residual")? {
-            return Err(not_run("use_parallel_residual", &true.into()));
+        let kind = self.kind.in_gguf()?;
+        let usual = kind.form();
+        let residual = "use_parallel_residual";
+        let neox = kind.parallel == Parallel::Said;
+        if !neox && self.flag(residual)? {
+            return Err(not_run(residual, &true.into()));
         }
+        let (norms, parallel) = match self.kind.name {
+            "falcon" => self.parts_of_falcon()?,
+            _ if neox => (usual.norms, self.flag_or(residual, true)?),
+            _ => (usual.norms, usual.parallel),
+        };
+        let rounded = self.kind.name == "falcon";
+        let alibi = kind.alibi != gguf::Biases::No || (rounded && self.flag("alibi")?);
         if !local.is_empty() && angles.local_base.is_none() && angles.divisor().is_some() {
             return Err(
                 "some of its blocks look back over a window and its positions are divided, which is not run here yet"
@@ -157,8 +182,11 @@ impl Reader<'_> {
         }
         Ok(Form {
             fused: has_fused,
-            output_bias: all,
-            feed_biases: all,
+            norms,
+            parallel,
+            function: self.function()?,
+            output_bias,
+            feed_biases,
             head_bias,
             unturned_every: self.unturned(blocks)?,
             scales: self.scales(width)?,
@@ -171,9 +199,19 @@ impl Reader<'_> {
             local,
             divisor: angles.divisor().filter(|by| *by != 1.0).map(number),
             magnitude: angles.magnitude().filter(|by| *by != 1.0).map(number),
-            short_factors: angles.longest().is_some(),
+            short_factors: angles.has_short(),
+            embedding_norm: self.kind.name == "bloom",
+            alibi: alibi.then_some(Slopes {
+                most: Number(gguf::PAPERS),
+                rounded,
+            }),
             mixture: self.mixture()?,
-            ..self.kind.in_gguf()?.form()
+            // Its classes have no shifts.
+            norm: match self.kind.name {
+                "mpt" => NormRule::LayerScaled,
+                _ => usual.norm,
+            },
+            ..usual
         })
     }
 }

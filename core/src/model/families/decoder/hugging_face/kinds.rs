@@ -33,6 +33,14 @@ pub(super) struct Kind {
     /// The share of a head that turns where it is not said; `None`: all of it turns.
     pub(super) turning: Option<f64>,
     pub(super) experts: Option<Experts>,
+    /// The longest text where it is not said.
+    pub(super) context: Option<usize>,
+    /// Whether numbers that turn together stand side by side.
+    pub(super) interleaved: bool,
+    /// Whether the feed-forward layer is four times the width where it is not said.
+    pub(super) wide: bool,
+    /// Flags that are run where they are true only, and taken for true where they are not said.
+    pub(super) on: &'static [&'static str],
     /// Telling keys that are read beside those of all.
     pub(super) reads: &'static [&'static str],
 }
@@ -43,8 +51,14 @@ pub(super) enum Biases {
     None,
     /// Those to queries, keys and values, where this key does not say otherwise than this.
     Queries(&'static str, bool),
-    /// All in blocks, where this key does not say otherwise.
-    Blocks(&'static str),
+    /// Those of attention, as this key says, otherwise this.
+    Attention(&'static str, bool),
+    /// The same, and those of the feed-forward layer always.
+    Feed(&'static str, bool),
+    /// All in blocks, where this key does not say otherwise than this.
+    Blocks(&'static str, bool),
+    /// Those of the feed-forward layer and the head's.
+    FeedAndHead,
     /// All, the head's too.
     All,
 }
@@ -94,6 +108,10 @@ const LLAMA: Kind = Kind {
     base: 10_000.0,
     turning: None,
     experts: None,
+    context: None,
+    interleaved: false,
+    wide: false,
+    on: &["scale_attn_weights"],
     reads: &[],
 };
 
@@ -114,6 +132,14 @@ const EXPERTS: Experts = Experts {
     shared: None,
     normalised: None,
 };
+
+const GPT_KEYS: &[(&str, &str)] = &[
+    ("hidden_size", "n_embd"),
+    ("num_hidden_layers", "n_layer"),
+    ("num_attention_heads", "n_head"),
+    ("max_position_embeddings", "n_positions"),
+    ("intermediate_size", "n_inner"),
+];
 
 pub(super) const KINDS: &[Kind] = &[
     LLAMA,
@@ -230,17 +256,12 @@ pub(super) const KINDS: &[Kind] = &[
         class: "GPT2LMHeadModel",
         gguf: "gpt2",
         names: &names::GPT2,
-        keys: &[
-            ("hidden_size", "n_embd"),
-            ("num_hidden_layers", "n_layer"),
-            ("num_attention_heads", "n_head"),
-            ("max_position_embeddings", "n_positions"),
-            ("intermediate_size", "n_inner"),
-        ],
+        keys: GPT_KEYS,
         epsilon: ("layer_norm_epsilon", 1e-5),
         function: "activation_function",
         tied: true,
-        biases: Biases::Blocks("bias"),
+        biases: Biases::Blocks("bias", true),
+        wide: true,
         ..LLAMA
     },
     Kind {
@@ -251,7 +272,7 @@ pub(super) const KINDS: &[Kind] = &[
         epsilon: ("norm_epsilon", 1e-5),
         kv_heads: Some(2),
         tied: true,
-        biases: Biases::Blocks("use_bias"),
+        biases: Biases::Blocks("use_bias", true),
         windows: Windows::All(None),
         // It is of layer normalisation whatever this says.
         reads: &["norm_type"],
@@ -265,6 +286,141 @@ pub(super) const KINDS: &[Kind] = &[
         epsilon: ("layer_norm_eps", 1e-5),
         biases: Biases::All,
         turning: Some(0.5),
+        ..LLAMA
+    },
+    Kind {
+        name: "gpt_neox",
+        class: "GPTNeoXForCausalLM",
+        gguf: "gptneox",
+        names: &names::GPT_NEOX,
+        keys: &[
+            ("partial_rotary_factor", "rotary_pct"),
+            ("rope_theta", "rotary_emb_base"),
+        ],
+        epsilon: ("layer_norm_eps", 1e-5),
+        biases: Biases::Feed("attention_bias", true),
+        turning: Some(0.25),
+        context: Some(2048),
+        reads: &["rotary_pct", "rotary_emb_base", "use_parallel_residual"],
+        ..LLAMA
+    },
+    Kind {
+        name: "gptj",
+        class: "GPTJForCausalLM",
+        // But for names, biases and what turns it is alike.
+        gguf: "phi2",
+        names: &names::GPTJ,
+        keys: GPT_KEYS,
+        epsilon: ("layer_norm_epsilon", 1e-5),
+        function: "activation_function",
+        biases: Biases::FeedAndHead,
+        context: Some(2048),
+        interleaved: true,
+        wide: true,
+        on: &["scale_attn_weights", "rotary"],
+        reads: &["rotary_dim"],
+        ..LLAMA
+    },
+    Kind {
+        name: "falcon",
+        class: "FalconForCausalLM",
+        gguf: "falcon",
+        names: &names::FALCON,
+        keys: &[
+            ("hidden_size", "n_embed"),
+            ("num_hidden_layers", "n_layer"),
+            ("num_attention_heads", "n_head"),
+            ("num_key_value_heads", "num_kv_heads"),
+            ("intermediate_size", "ffn_hidden_size"),
+        ],
+        epsilon: ("layer_norm_epsilon", 1e-5),
+        function: "activation",
+        tied: true,
+        biases: Biases::Blocks("bias", false),
+        context: Some(2048),
+        wide: true,
+        reads: &["alibi"],
+        ..LLAMA
+    },
+    Kind {
+        name: "gpt_bigcode",
+        class: "GPTBigCodeForCausalLM",
+        gguf: "starcoder",
+        names: &names::GPT_BIGCODE,
+        keys: GPT_KEYS,
+        epsilon: ("layer_norm_epsilon", 1e-5),
+        function: "activation_function",
+        tied: true,
+        biases: Biases::Blocks("bias", true),
+        context: Some(1024),
+        wide: true,
+        // Of how many bits numbers are.
+        reads: &["scale_attention_softmax_in_fp32"],
+        ..LLAMA
+    },
+    Kind {
+        name: "bloom",
+        class: "BloomForCausalLM",
+        gguf: "bloom",
+        names: &names::BLOOM,
+        keys: &[
+            ("hidden_size", "n_embed"),
+            ("num_hidden_layers", "n_layer"),
+            ("num_attention_heads", "n_head"),
+            ("max_position_embeddings", "seq_length"),
+        ],
+        epsilon: ("layer_norm_epsilon", 1e-5),
+        function: "",
+        tied: true,
+        biases: Biases::Blocks("bias", true),
+        context: Some(2048),
+        wide: true,
+        // Of the program that trained it.
+        reads: &["offset_alibi", "skip_bias_add"],
+        ..LLAMA
+    },
+    Kind {
+        name: "mpt",
+        class: "MptForCausalLM",
+        gguf: "mpt",
+        names: &names::MPT,
+        keys: &[
+            ("hidden_size", "d_model"),
+            ("num_hidden_layers", "n_layers"),
+            ("num_attention_heads", "n_heads"),
+            ("max_position_embeddings", "max_seq_len"),
+        ],
+        epsilon: ("layer_norm_epsilon", 1e-5),
+        function: "",
+        tied: true,
+        context: Some(2048),
+        wide: true,
+        on: &["no_bias"],
+        // It is of layer normalisation whatever this says.
+        reads: &["norm_type"],
+        ..LLAMA
+    },
+    Kind {
+        name: "olmo",
+        class: "OlmoForCausalLM",
+        gguf: "olmo",
+        // Nothing says another one.
+        epsilon: ("", 1e-5),
+        biases: Biases::Attention("attention_bias", false),
+        context: Some(2048),
+        ..LLAMA
+    },
+    Kind {
+        name: "cohere",
+        class: "CohereForCausalLM",
+        gguf: "command-r",
+        epsilon: ("layer_norm_eps", 1e-5),
+        tied: true,
+        biases: Biases::Attention("attention_bias", false),
+        base: 500_000.0,
+        context: Some(8192),
+        interleaved: true,
+        reads: &["logit_scale"],
         ..LLAMA
     },
     Kind {

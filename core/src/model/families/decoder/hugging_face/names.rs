@@ -4,7 +4,13 @@ use crate::weights::{Change, Renaming};
 
 /// What stands before the names in some files: nothing, the network in its class, that in one which reads images too, or
 /// what PyTorch's training on several devices puts there.
-const PREFIXES: [&str; 4] = ["module.", "language_model.", "model.", "transformer."];
+const PREFIXES: [&str; 5] = [
+    "module.",
+    "language_model.",
+    "model.",
+    "transformer.",
+    "gpt_neox.",
+];
 
 /// Names of a kind.
 #[derive(Debug)]
@@ -98,6 +104,81 @@ pub(super) const GPT2: Names = Names {
     ..USUAL
 };
 
+pub(super) const GPT_BIGCODE: Names = Names {
+    turned: false,
+    ..GPT2
+};
+
+pub(super) const GPTJ: Names = Names {
+    per_block: &[
+        ("ln_1", "attn_norm"),
+        ("attn.q_proj", "attn_q"),
+        ("attn.k_proj", "attn_k"),
+        ("attn.v_proj", "attn_v"),
+        ("attn.out_proj", "attn_output"),
+        ("mlp.fc_in", "ffn_up"),
+        ("mlp.fc_out", "ffn_down"),
+    ],
+    turned: false,
+    ..GPT2
+};
+
+pub(super) const GPT_NEOX: Names = Names {
+    once: &[
+        ("embed_in", "token_embd"),
+        ("final_layer_norm", "output_norm"),
+        (OLDER_HEAD, "output"),
+    ],
+    per_block: &[
+        ("attention.query_key_value", "attn_qkv"),
+        ("attention.dense", "attn_output"),
+        ("mlp.dense_h_to_4h", "ffn_up"),
+        ("mlp.dense_4h_to_h", "ffn_down"),
+    ],
+    class: "gpt_neox.",
+    ..USUAL
+};
+
+pub(super) const FALCON: Names = Names {
+    once: &[("word_embeddings", "token_embd"), ("ln_f", "output_norm")],
+    per_block: &[
+        ("input_layernorm", "attn_norm"),
+        ("ln_attn", "attn_norm_2"),
+        ("ln_mlp", "attn_norm"),
+        ("self_attention.query_key_value", "attn_qkv"),
+        ("self_attention.dense", "attn_output"),
+        ("mlp.dense_h_to_4h", "ffn_up"),
+        ("mlp.dense_4h_to_h", "ffn_down"),
+    ],
+    block: "h.",
+    class: "transformer.",
+    ..USUAL
+};
+
+pub(super) const BLOOM: Names = Names {
+    once: &[
+        ("word_embeddings", "token_embd"),
+        ("word_embeddings_layernorm", "token_embd_norm"),
+        ("ln_f", "output_norm"),
+    ],
+    ..FALCON
+};
+
+pub(super) const MPT: Names = Names {
+    once: &[("wte", "token_embd"), ("norm_f", "output_norm")],
+    per_block: &[
+        ("norm_1", "attn_norm"),
+        ("attn.Wqkv", "attn_qkv"),
+        ("attn.out_proj", "attn_output"),
+        ("norm_2", "ffn_norm"),
+        ("ffn.up_proj", "ffn_up"),
+        ("ffn.down_proj", "ffn_down"),
+    ],
+    block: "blocks.",
+    class: "transformer.",
+    ..USUAL
+};
+
 pub(super) const MIXTRAL: Names = Names {
     per_block: &[("block_sparse_moe.gate", "ffn_gate_inp")],
     experts: Some((
@@ -133,6 +214,9 @@ pub(super) const EXPERTS: Names = Names {
 /// A row in the files of transformers, a vector in a GGUF.
 const SHARED_GATE: &str = "ffn_gate_inp_shexp";
 
+/// What the head of some is called.
+const OLDER_HEAD: &str = "embed_out";
+
 /// Tables that stand once.
 const ONCE: [(&str, &str); 3] = [
     ("embed_tokens", "token_embd"),
@@ -156,7 +240,13 @@ const PER_BLOCK: [(&str, &str); 11] = [
 ];
 
 /// Tables in which nothing is learnt, that older files have with the weights.
-const BUFFERS: [&str; 3] = ["rotary_emb.inv_freq", "attn.bias", "attn.masked_bias"];
+const BUFFERS: [&str; 5] = [
+    "rotary_emb.inv_freq",
+    "attn.bias",
+    "attn.masked_bias",
+    "attention.bias",
+    "attention.masked_bias",
+];
 
 type Pair = (&'static str, &'static str);
 
@@ -255,10 +345,9 @@ impl Names {
             found.map(|(published, _)| *published)
         };
         if let Some(published) = find(self.once, &ONCE, table) {
-            let prefix = if published == "lm_head" {
-                ""
-            } else {
-                self.class
+            let prefix = match published {
+                "lm_head" | OLDER_HEAD => "",
+                _ => self.class,
             };
             return Some(format!("{prefix}{published}.{ending}"));
         }

@@ -245,7 +245,7 @@ fn angles_are_those_of_llama_3_or_not_divided() {
     );
     assert_eq!(plain(json!({"rope_theta": 1e6})), 1e6);
     assert_eq!(plain(json!({})), 1e4);
-    for kind in ["dynamic", "yarn", "longrope", "proportional"] {
+    for kind in ["longrope", "proportional"] {
         for key in ["rope_scaling", "rope_parameters"] {
             let fact = refusal("llama", &json!({key: {"rope_type": kind, "factor": 2.0}}));
             assert_eq!(
@@ -397,6 +397,31 @@ fn what_a_kind_does_not_read_is_refused_in_it() {
             json!({"num_experts": 4, "num_experts_per_tok": 2, "clip_qkv": 8.0}),
         ),
         ("mixtral", json!({"num_experts_per_tok": 2})),
+        ("gptj", json!({"rotary": false})),
+        ("gptj", json!({"rotary_dim": 0})),
+        ("falcon", json!({"num_ln_in_parallel_attn": 2})),
+        ("falcon", json!({"activation": "relu"})),
+        (
+            "falcon",
+            json!({"new_decoder_architecture": true, "parallel_attn": false}),
+        ),
+        ("cohere", json!({"use_qk_norm": true})),
+        ("olmo", json!({"clip_qkv": 8.0})),
+        (
+            "bloom",
+            json!({"apply_residual_connection_post_layernorm": true}),
+        ),
+        ("mpt", json!({"attn_config": {"alibi": false}})),
+        ("mpt", json!({"attn_config": {"alibi_bias_max": 16}})),
+        ("mpt", json!({"attn_config": {"qk_ln": true}})),
+        ("mpt", json!({"attn_config": {"softmax_scale": -1.0}})),
+        ("mpt", json!({"no_bias": false})),
+        ("mpt", json!({"expansion_ratio": 2})),
+        ("llama", json!({"rope_scaling": {"rope_type": "dynamic"}})),
+        (
+            "llama",
+            json!({"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "truncate": 3}}),
+        ),
         (
             "gpt2",
             json!({"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}),
