@@ -29,7 +29,7 @@ macro_rules! asset {
     };
 }
 
-static MODELS: [Bundled; 4] = [
+static MODELS: [Bundled; 5] = [
     Bundled {
         name: "fashion-cnn",
         title: "Fashion classifier",
@@ -80,6 +80,18 @@ static MODELS: [Bundled; 4] = [
             asset!("models/fashion-gan-student-025.safetensors"),
             asset!("models/fashion-gan-student-010.safetensors"),
             asset!("models/fashion-gan-student-005.safetensors"),
+        ],
+    },
+    Bundled {
+        name: "tiny-lstm",
+        title: "Recurrent language model",
+        summary: "Long short-term memory that continues English prose byte by byte (the same texts as the tiny language model)",
+        weights: asset!("models/tiny-lstm.safetensors"),
+        students: &[
+            asset!("models/tiny-lstm-student-050.safetensors"),
+            asset!("models/tiny-lstm-student-025.safetensors"),
+            asset!("models/tiny-lstm-student-010.safetensors"),
+            asset!("models/tiny-lstm-student-005.safetensors"),
         ],
     },
 ];
