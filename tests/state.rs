@@ -350,7 +350,7 @@ fn pins_of_another_model_stay_with_their_figures() {
     window.click("Pin as A");
     assert_eq!(window.count(&figure), 2, "now and A: {figure}");
     let other = |window: &Window| {
-        assert!(window.says("fashion-cnn, 3-bit weights"));
+        assert!(window.says("fashion-vae, 3-bit weights"));
         assert!(window.says("Of another model, with the figures that it had:"));
         assert_eq!(window.count(&figure), 1);
     };
@@ -483,6 +483,11 @@ fn a_training_stopped_from_elsewhere_stays_stopped() {
     assert_eq!(window.app().readings()[0].matches("student").count(), 1);
 }
 
+fn open_model(window: &mut Window) {
+    let shortcut = Command::OpenModel.shortcut().unwrap();
+    window.press(shortcut.modifiers, shortcut.logical_key);
+}
+
 #[test]
 fn a_preset_whose_model_moved_asks_where_it_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -492,12 +497,12 @@ fn a_preset_whose_model_moved_asks_where_it_is() {
     std::fs::write(&other, "weights of another").unwrap();
     let preset = file("mine.ron");
     let mut window = Setup::default().open();
-    window.click("Open model…");
+    open_model(&mut window);
     window.path(&mine, "Open");
     window.slider("Sparsity", 0.5);
     window.click("Save preset…");
     window.path(&preset, "Save");
-    window.click("Open model…");
+    open_model(&mut window);
     window.path(&other, "Open");
     std::fs::rename(&mine, &moved).unwrap();
     let model = |window: &mut Window| window.app().session().configuration.model.clone();

@@ -116,6 +116,10 @@ impl Error {
             })
             .collect();
         near.sort();
+        // Where one letter makes a name of it, no other is meant.
+        if near.first().is_some_and(|(distance, _)| *distance == 1) {
+            near.retain(|(distance, _)| *distance == 1);
+        }
         Self::Unknown {
             what,
             id: id.to_owned(),

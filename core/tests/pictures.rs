@@ -1,6 +1,12 @@
 //! Networks that make pictures, through the engine: what compression does to them, and that distances of pictures rank as
 //! they should.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test that called them"
+)]
+
 use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

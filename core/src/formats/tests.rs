@@ -259,8 +259,8 @@ fn a_tensor_that_does_not_fit_is_named() {
             "the file holds no tensors",
         ),
         (
-            with_architecture("{\"rnn\": {}}"),
-            "the architecture in the metadata is damaged (unknown variant `rnn`, expected one of `cnn`, `gpt`, `decoder`, `residual` at line 1 column 6)",
+            with_architecture("{\"elm\": {}}"),
+            "the architecture in the metadata is damaged (unknown variant `elm`, expected one of `cnn`, `gpt`, `decoder`, `residual`, `vae`, `gan`, `rnn` at line 1 column 6)",
         ),
         (
             changed("size", json!(1)),

@@ -6,7 +6,6 @@
 //! cost models see; [`Graph::language`] sums up what the model of served language models needs.
 
 mod language;
-mod listed;
 mod node;
 mod op;
 mod segments;
@@ -16,7 +15,6 @@ mod tests;
 mod work;
 
 pub use language::{AttentionLayers, ExpertLayers, Language};
-pub use listed::Listed;
 pub use node::{Node, Role, Value};
 pub use op::{
     Activation, Alibi, Attention, Cell, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores,

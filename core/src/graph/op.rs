@@ -171,7 +171,7 @@ impl Op {
     }
 
     /// The same with channels, units and widths scaled by a factor; what is counted only scales with its square.
-    pub(super) fn narrower(&self, factor: f64) -> Self {
+    pub(crate) fn narrower(&self, factor: f64) -> Self {
         // At least one, and no larger than before.
         let less = |n: u32| ((f64::from(n) * factor).round() as u32).clamp(1, n.max(1));
         let square = factor * factor;

@@ -277,8 +277,9 @@ mod tests {
 
     #[test]
     fn every_student_is_its_teachers_and_as_large_as_it_says() {
-        /// Whole channels cannot hit every count.
+        /// Whole channels cannot hit every count: of the ratio, or, where few are left, of the original.
         const TOLERANCE: f64 = 0.03;
+        const CHANNEL: f64 = 0.01;
         for bundled in all() {
             let model = load(bundled.name).unwrap();
             let students = students(&model).unwrap();
@@ -292,7 +293,7 @@ mod tests {
                 );
                 let actual = student.architecture.parameters() as f64
                     / model.architecture.parameters() as f64;
-                assert!((actual / ratio - 1.0).abs() < TOLERANCE);
+                assert!((actual - ratio).abs() < (TOLERANCE * ratio).max(CHANNEL));
                 assert!(training_set_bytes(&student.record.data).is_some());
             }
         }

@@ -21,6 +21,7 @@ mod architecture;
 pub mod bundled;
 mod families;
 mod names;
+mod stages;
 
 pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;

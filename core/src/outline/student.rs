@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::graph::Listed;
+use crate::serving::Listed;
 use crate::serving::architecture::{
     Architecture, Blocks, Experts, Feed, Heads, Mixer, Shape, StateMixer, Transformer,
 };

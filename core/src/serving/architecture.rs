@@ -9,7 +9,8 @@ use super::beside::{Beside, is_zero};
 use super::compressed::Compressed;
 use super::denoiser::{DiffusionTransformer, Pipeline, UNet};
 use super::layers::LayerList;
-use crate::graph::{Language, Listed, Role};
+use super::listed::Listed;
+use crate::graph::{Language, Role};
 
 /// A network of which only the shapes are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -18,12 +18,15 @@ const AT_ONCE: usize = 1 << 20;
 /// Headers end at such places.
 const ALIGNMENT: usize = 8;
 
+/// Gives some rows of a tensor by its name.
+pub(crate) type RowsOf<'a> = dyn Fn(&str, Range<usize>, &mut [f32]) -> Result<()> + 'a;
+
 /// New values of tensors, by the names that a network has for them.
 pub(crate) struct NewValues<'a> {
     /// Whether a tensor has some.
     pub(crate) has: &'a dyn Fn(&str) -> bool,
     /// Some rows of it.
-    pub(crate) rows: &'a dyn Fn(&str, Range<usize>, &mut [f32]) -> Result<()>,
+    pub(crate) rows: &'a RowsOf<'a>,
 }
 
 /// What a safetensors file calls a format that new values are written in.

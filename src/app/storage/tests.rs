@@ -42,7 +42,7 @@ fn load_text(text: &str) -> (Loaded, Vec<String>, tempfile::TempDir) {
 #[test]
 fn a_session_is_found_again() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(load(folder.path()).session, Session::default());
+    assert_eq!(load(folder.path()).session, Session::first());
     save(folder.path(), &sample()).unwrap();
     let loaded = load(folder.path());
     assert_eq!(loaded.session, sample());

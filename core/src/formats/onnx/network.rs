@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::value::elements;
 use super::work::{Extent, Kind, Work};
 use super::{Counted, Result};
-use crate::graph::{Conv, Graph, Listed, Node, Op, Role, Sized};
+use crate::graph::{Conv, Graph, Node, Op, Role, Sized};
 use crate::profile::{LayerKind, Unit};
+use crate::serving::Listed;
 use crate::serving::architecture::{Architecture, Shape, StoredWeights};
 
 /// Name of what is no weight of a single node.

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::pictures::{Builder, extent, indivisible, list, nearest, scale};
 use super::{Deviation, Family, Sizes, named_like};
 use crate::graph::{Graph, Input};
 use crate::model::Architecture;
+use crate::model::stages::{Builder, extent, indivisible, list, nearest, scale};
 
 /// Shape of a generator of images.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -5,7 +5,6 @@ mod cnn;
 mod decoder;
 mod gan;
 mod gpt;
-mod pictures;
 mod residual;
 mod rnn;
 mod vae;

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::pictures::{Builder, extent, indivisible, list, nearest, scale, square};
 use super::{Deviation, Family, Sizes, Stage, named_like};
 use crate::graph::{Graph, Input, Op, Role};
 use crate::model::Architecture;
+use crate::model::stages::{Builder, extent, indivisible, list, nearest, scale, square};
 
 /// Shape of a variational autoencoder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -259,7 +259,7 @@ fn attended(attention: &Attention, read: &[Tensor]) -> Result<Tensor> {
 fn linear(alibi: Alibi, (head, heads): (usize, usize), keys: usize, scale: f32) -> Result<Tensor> {
     let of_power = |n: usize| -> Vec<f64> {
         let ratio = 0.5_f64.powf(f64::from(alibi.most) / n as f64);
-        (1..=n as i32).map(|i| ratio.powi(i)).collect()
+        (1..=n).map(|i| ratio.powf(i as f64)).collect()
     };
     let mut below = 1;
     while below * 2 <= heads {

@@ -192,12 +192,15 @@ impl Column {
     ];
 
     /// Those that give way first where there is little room.
-    pub(super) const SPARE: [Self; 5] = [
+    pub(super) const SPARE: [Self; 8] = [
         Self::Shape,
         Self::Original,
         Self::Kind,
         Self::Work,
         Self::Parameters,
+        Self::Zeros,
+        Self::Energy,
+        Self::Bits,
     ];
 
     pub(super) const fn title(self) -> &'static str {

@@ -101,6 +101,9 @@ const fn anchor(column: Column) -> Align2 {
     }
 }
 
+/// Least width of a name, which may end early.
+const NAME: f32 = 70.0;
+
 /// The columns that there is room for, with their widths; the name takes what is left.
 fn columns(width: f32, growth: f32) -> Vec<(Column, f32)> {
     let mut shown = Column::ALL.to_vec();
@@ -111,14 +114,22 @@ fn columns(width: f32, growth: f32) -> Vec<(Column, f32)> {
             .sum()
     };
     for spare in Column::SPARE {
-        if needed(&shown) > width {
+        // Names give way as well before a figure does that says what the page is about.
+        let names = match spare {
+            Column::Zeros | Column::Energy | Column::Bits => Column::Layer.width() * growth - NAME,
+            _ => 0.0,
+        };
+        if needed(&shown) - names.max(0.0) > width {
             shown.retain(|column| *column != spare);
         }
     }
-    let left = (width - needed(&shown)).max(0.0);
+    let left = width - needed(&shown);
     let widths = shown.into_iter().map(|column| {
-        let more = if column == Column::Layer { left } else { 0.0 };
-        (column, column.width() * growth + more)
+        let own = column.width() * growth;
+        match column {
+            Column::Layer => (column, (own + left).max(NAME)),
+            _ => (column, own),
+        }
     });
     widths.collect()
 }

@@ -1,7 +1,7 @@
 //! A network that is known node by node, with the number format of each.
 
-use super::Graph;
-use crate::serving::architecture::StoredWeights;
+use super::architecture::StoredWeights;
+use crate::graph::Graph;
 
 /// A network that its file lists node by node. None of its nodes is done on the way, so that its layers are its nodes.
 #[derive(Debug, Clone, PartialEq)]

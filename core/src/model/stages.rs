@@ -7,25 +7,25 @@ use crate::graph::{Activation, Conv, Graph, Input, Node, Op, Role, Value, Window
 use crate::profile::Unit;
 
 /// A network being put together: where it stands.
-pub(super) struct Builder {
-    pub(super) graph: Graph,
-    pub(super) x: Value,
+pub(in crate::model) struct Builder {
+    pub(in crate::model) graph: Graph,
+    pub(in crate::model) x: Value,
     channels: usize,
     size: usize,
 }
 
 /// Sizes are far below the limit of the type.
-pub(super) fn extent(value: usize) -> u32 {
+pub(in crate::model) fn extent(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 /// A square image.
-pub(super) fn square(channels: usize, size: usize) -> (u32, u32, u32) {
+pub(in crate::model) fn square(channels: usize, size: usize) -> (u32, u32, u32) {
     (extent(channels), extent(size), extent(size))
 }
 
 impl Builder {
-    pub(super) fn new(input: Input) -> Self {
+    pub(in crate::model) fn new(input: Input) -> Self {
         let (channels, size) = match input {
             Input::Image((channels, rows, _)) => (channels as usize, rows as usize),
             Input::Tokens { .. } | Input::Noise { .. } => (0, 0),
@@ -44,7 +44,7 @@ impl Builder {
         }
     }
 
-    pub(super) fn push(&mut self, name: String, role: Role, op: Op) {
+    pub(in crate::model) fn push(&mut self, name: String, role: Role, op: Op) {
         self.x = self.graph.push(Node::new(name, role, op), &[self.x]);
     }
 
@@ -81,7 +81,7 @@ impl Builder {
     }
 
     /// Stages that look at an image, and the linear layer behind them.
-    pub(super) fn encode(&mut self, prefix: &str, stages: &[Stage], outputs: usize) {
+    pub(in crate::model) fn encode(&mut self, prefix: &str, stages: &[Stage], outputs: usize) {
         for (i, stage) in stages.iter().enumerate() {
             let i = i + 1;
             self.convolve(
@@ -113,7 +113,7 @@ impl Builder {
 
     /// From a row of `latent` numbers to an image of `size` pixels: a linear layer makes a small one of the first `stages`
     /// channels, every later one doubles it, and a last convolution gives as many channels as the image has.
-    pub(super) fn decode(
+    pub(in crate::model) fn decode(
         &mut self,
         prefix: &str,
         latent: usize,
@@ -146,7 +146,7 @@ impl Builder {
 }
 
 /// Why an image cannot be doubled to its size from a smaller one, if so.
-pub(super) fn indivisible(size: usize, stages: usize) -> Option<String> {
+pub(in crate::model) fn indivisible(size: usize, stages: usize) -> Option<String> {
     let halved = stages.saturating_sub(1);
     // Sizes are below 2²⁰ here.
     (halved > 20 || !size.is_multiple_of(1 << halved))
@@ -154,7 +154,7 @@ pub(super) fn indivisible(size: usize, stages: usize) -> Option<String> {
 }
 
 /// The candidate whose parameters come nearest to `wanted`, of those that `scaled` gives for scales up to 1.
-pub(super) fn nearest<T>(wanted: f64, scaled: impl Fn(f64) -> (T, Graph)) -> T {
+pub(in crate::model) fn nearest<T>(wanted: f64, scaled: impl Fn(f64) -> (T, Graph)) -> T {
     /// Fine enough that every stage passes through each of its integers.
     const STEPS: u32 = 1024;
     let distance = |(candidate, graph): (T, Graph)| {
@@ -172,13 +172,13 @@ pub(super) fn nearest<T>(wanted: f64, scaled: impl Fn(f64) -> (T, Graph)) -> T {
 }
 
 /// So many channels of a wider stage.
-pub(super) fn scale(channels: usize, by: f64) -> usize {
+pub(in crate::model) fn scale(channels: usize, by: f64) -> usize {
     // Positive and no larger than what it was.
     (channels as f64 * by).round().max(1.0) as usize
 }
 
 /// Channels of stages: "16-32-64".
-pub(super) fn list(channels: impl IntoIterator<Item = usize>) -> String {
+pub(in crate::model) fn list(channels: impl IntoIterator<Item = usize>) -> String {
     let channels: Vec<String> = channels.into_iter().map(|n| n.to_string()).collect();
     channels.join("-")
 }
