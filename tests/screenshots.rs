@@ -22,7 +22,42 @@ struct Shot {
 
 const LAPTOP: [f32; 2] = [1280.0, 800.0];
 
-const SHOTS: [Shot; 9] = [
+const SHOTS: [Shot; 12] = [
+    Shot {
+        name: "pictures",
+        model: "fashion-vae",
+        size: LAPTOP,
+        theme: egui::Theme::Light,
+        prepare: |window| {
+            set(window, "Sparsity", 0.2);
+            set(window, "Weight bits", 3.0);
+        },
+    },
+    Shot {
+        name: "generator-dark",
+        model: "fashion-gan",
+        size: LAPTOP,
+        theme: egui::Theme::Dark,
+        prepare: |window| {
+            set(window, "Weight bits", 3.0);
+        },
+    },
+    Shot {
+        name: "weights-dark",
+        model: "fashion-vae",
+        size: LAPTOP,
+        theme: egui::Theme::Dark,
+        prepare: |window| {
+            set(window, "Weight bits", 4.0);
+            tab(window, "Weights");
+            // Errors are found in the background.
+            let begin = std::time::Instant::now();
+            while !window.says("the largest error is in") && begin.elapsed().as_secs() < 60 {
+                std::thread::park_timeout(std::time::Duration::from_millis(10));
+                window.harness.step();
+            }
+        },
+    },
     Shot {
         name: "window",
         model: "fashion-cnn",

@@ -367,7 +367,7 @@ fn pins_of_another_model_stay_with_their_figures() {
     let mut window = open();
     assert!(window.configuration().model.is_outline());
     other(&window);
-    window.open_model("fashion-cnn");
+    window.open_model("fashion-vae");
     assert!(!window.says("Of another model"));
     window.harness.get_by_label("A");
     window.click("Remove pins");
@@ -528,7 +528,7 @@ fn a_preset_whose_model_moved_asks_where_it_is() {
     assert!(!complains(&mut window));
 
     // Another one, only when that is said twice.
-    window.click("Reset to the original");
+    window.click("Reset");
     window.click("Open preset…");
     window.path(&preset, "Open");
     window.click("Find it…");

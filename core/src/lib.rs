@@ -50,7 +50,7 @@ pub mod worker;
 pub use error::{Error, Result};
 
 /// Version of the formulas in METHODS.md. It changes whenever the same inputs would give other numbers.
-pub const METHOD_VERSION: u32 = 6;
+pub const METHOD_VERSION: u32 = 7;
 
 #[cfg(test)]
 mod tests {

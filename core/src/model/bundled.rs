@@ -271,7 +271,7 @@ mod tests {
         }
         assert_eq!(
             load("tiny-gtp").unwrap_err().to_string(),
-            "no bundled model is called 'tiny-gtp'; did you mean tiny-gpt?"
+            "no bundled model is called 'tiny-gtp'; did you mean tiny-gpt or tiny-lstm?"
         );
     }
 
