@@ -203,6 +203,7 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
             let name = match name {
                 "Energy" | "CO₂e" => format!("{name}/{}", unit.name()),
                 "Latency" if unit == Unit::Token => "Time/step".to_owned(),
+                "Fréchet distance" => "Fréchet".to_owned(),
                 other => other.to_owned(),
             };
             let label = RichText::new(&name).color(palette.muted);
