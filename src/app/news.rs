@@ -169,6 +169,7 @@ impl App {
         match how {
             How::Instead => {}
             How::Chosen => {
+                self.lost = None;
                 self.notices.succeeded(&Subject::Opening);
                 self.history.settle(&self.session.configuration);
             }

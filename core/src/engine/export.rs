@@ -24,6 +24,8 @@ const BESIDE: [&str; 6] = [
     "generation_config.json",
     "chat_template.jinja",
 ];
+/// Those of them that must be the same where they are there already.
+const COMPARED: usize = 4;
 /// The longest of these.
 const LONGEST_BESIDE: u64 = 256 << 20;
 
@@ -109,11 +111,23 @@ impl Engine {
                 .then(|| files::read_bytes(&path, LONGEST_BESIDE))
                 .transpose()
         };
+        // Other programs read a file of this name before an index of parts, and this one the index.
+        let whole = path
+            .file_name()
+            .is_some_and(|name| name == "model.safetensors");
+        let index = to.join("model.safetensors.index.json");
+        if whole && index.exists() {
+            return Err(Error::file(
+                "the folder has an index of parts, beside which a file of this name would stand for another model; write it \
+                 into a folder of its own",
+                path,
+            ));
+        }
         // What is there already must be the same, or the weights would be read otherwise.
         let mut missing = Vec::new();
         for (place, name) in BESIDE.into_iter().enumerate() {
             match (read(from, name)?, read(to, name)?) {
-                (Some(own), Some(other)) if place < 2 && own != other => {
+                (Some(own), Some(other)) if place < COMPARED && own != other => {
                     return Err(Error::file(
                         format!(
                             "{name} of another model is in this folder, by which the weights would be read; an empty \
@@ -140,11 +154,10 @@ impl Engine {
             ("wattif.model_hash".to_owned(), self.model.hash.clone()),
             ("wattif.recipe".to_owned(), text.unwrap_or_default()),
         ];
-        let written = weights::write_as_read(source, &new, &metadata.into(), path)?;
         for (name, contents) in missing {
             files::replace_with(&to.join(name), contents)?;
         }
-        Ok(written)
+        weights::write_as_read(source, &new, &metadata.into(), path)
     }
 
     fn export_gguf(&self, recipe: &Recipe, path: &Path) -> Result<u64> {

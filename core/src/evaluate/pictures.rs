@@ -234,7 +234,7 @@ impl PictureSet {
 }
 
 /// Pictures of each half, at least, that a distance is taken of.
-const NEEDED: usize = 16;
+pub(super) const NEEDED: usize = 16;
 
 /// The distance of what a network makes from the real ones.
 #[derive(Debug, Clone, Copy)]

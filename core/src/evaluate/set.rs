@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use super::pictures::PictureSet;
+use super::pictures::{NEEDED, PictureSet};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
 use crate::measurement::Metric;
@@ -136,6 +136,13 @@ impl EvaluationSet {
             return Err(Error::Compute("the images are none".to_owned()));
         };
         let made = graph.outputs() == images.pixels(0).len();
+        if images.labels().len() < 2 * NEEDED {
+            return Err(Error::Compute(format!(
+                "{} images are too few to tell distributions apart; {} are needed",
+                images.labels().len(),
+                2 * NEEDED
+            )));
+        }
         match graph.input {
             Some(input @ (Input::Image(_) | Input::Noise { .. })) if made => {
                 PictureSet::new(input, graph.latent(), images, judge).map(Self::Pictures)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockFormat, Pattern, Recipe, Scope, round_to};
+use super::{BlockFormat, Pattern, Quantization, Recipe, Scope, round_to};
 use crate::error::{Error, Result};
 
 /// What one layer has of its own; what is `None` is as the recipe says.
@@ -221,7 +221,11 @@ impl Recipe {
                 recipe.quantization.weight_bits = bits;
                 recipe.quantization.blocks = None;
             }
-            Some(Width::Blocks(format)) => recipe.quantization.blocks = Some(format),
+            Some(Width::Blocks(format)) => {
+                // What is rounded to blocks is not rounded to the bits of the others before.
+                recipe.quantization.blocks = Some(format);
+                recipe.quantization.weight_bits = Quantization::default().weight_bits;
+            }
             None => {}
         }
         Cow::Owned(recipe)

@@ -386,10 +386,19 @@ fn main_layer(profile: &ModelProfile) -> Option<&LayerProfile> {
     same.max_by(|a, b| a.layer.macs.total_cmp(&b.layer.macs))
 }
 
-/// That other widths than that of most work count as if they were like it.
+/// That other widths, or another pattern, than those of most work count as if they were like it: of layers outside the
+/// experts, and of experts among themselves.
 fn mixed_widths(profile: &ModelProfile) -> Option<String> {
-    let main = main_layer(profile)?.weight_bits;
-    let mut others = body(profile).filter(|layer| layer.weight_bits != main);
+    let (main, pattern) = main_layer(profile).map(|l| (l.weight_bits, half_zero(l)))?;
+    let of_experts = if narrow_experts(profile) { 4 } else { main };
+    let mut others = profile.layers.iter().filter(|layer| {
+        let bits = match layer.layer.execution.experts {
+            Some(_) => of_experts,
+            None => main,
+        };
+        let like = layer.weight_bits == bits && half_zero(layer) == pattern;
+        layer.layer.compressible && !like
+    });
     let first = others.next()?;
     let (layer, more) = (&first.layer.name, others.count());
     let which = match more {
@@ -397,8 +406,8 @@ fn mixed_widths(profile: &ModelProfile) -> Option<String> {
         more => format!("{layer} and {more} more"),
     };
     Some(format!(
-        "layers of other widths ({which}) count like those of most of the work, which have {main} bits: software that serves \
-         is not known with both"
+        "layers of other widths or patterns ({which}) count like those of most of the work, which have {main} bits: software \
+         that serves is not known with both"
     ))
 }
 
@@ -407,11 +416,20 @@ fn half_zero(layer: &LayerProfile) -> bool {
     layer.pattern == Some(Pattern::TwoOfFour) && layer.sparsity() > 0.49
 }
 
-/// Whether experts are stored in 4 bits and the rest in more.
+/// Whether most of the experts' work is done in weights that are stored in 4 bits, and the rest in more.
 fn narrow_experts(profile: &ModelProfile) -> bool {
-    let narrow = |l: &&LayerProfile| l.layer.execution.experts.is_some() && l.weight_bits == 4;
-    profile.layers.iter().any(|l| narrow(&l))
-        && main_layer(profile).is_some_and(|l| l.weight_bits > 4)
+    let experts = profile.layers.iter();
+    let experts = experts.filter(|l| l.layer.execution.experts.is_some() && l.layer.compressible);
+    let (mut narrow, mut all) = (0.0, 0.0);
+    for layer in experts {
+        all += layer.layer.macs;
+        narrow += if layer.weight_bits == 4 {
+            layer.layer.macs
+        } else {
+            0.0
+        };
+    }
+    2.0 * narrow > all && main_layer(profile).is_some_and(|l| l.weight_bits > 4)
 }
 
 /// The format of serving software that comes nearest to how the weights are stored.

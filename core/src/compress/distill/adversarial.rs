@@ -21,7 +21,8 @@ use crate::model::{Architecture, CnnConfig, GanConfig, Stage, Tensors, VaeConfig
 const FIRST_DECAY: f64 = 0.5;
 /// How certain the other network should be that a real image is one.
 const CERTAIN: f32 = 0.9;
-/// Decay of the running means of the generator's weights.
+/// Decay of the running means of the generator's weights; of n updates, its nth power of the first weights stays in them (6 %
+/// after the bundled generator's).
 const KEPT: f64 = 0.999;
 /// Batches whose statistics are taken at the end.
 const STATISTICS: usize = 60;

@@ -33,6 +33,28 @@ fn any_own() -> impl Strategy<Value = Override> {
     })
 }
 
+#[test]
+fn a_layer_in_blocks_of_its_own_is_rounded_once_whatever_the_others_have() {
+    let mut plain = Recipe::default();
+    plain.quantization.blocks = Some(BlockFormat::Q8_0);
+    let mut compressor = compressor(5);
+    let expected = go(&mut compressor, &plain);
+    for bits in [1, 2, 4, 8, 16, 32] {
+        let mut recipe = Recipe::default();
+        recipe.quantization.weight_bits = bits;
+        let own = Override {
+            sparsity: None,
+            weights: Some(Width::Blocks(BlockFormat::Q8_0)),
+        };
+        recipe.layers.set("head", own);
+        let found = go(&mut compressor, &recipe);
+        assert_eq!(
+            found.blocks["head.weight"], expected.blocks["head.weight"],
+            "{bits}"
+        );
+    }
+}
+
 fn zeros(profile: &ModelProfile, name: &str) -> u64 {
     let mut layers = profile.layers.iter();
     let layer = layers.find(|l| l.layer.name == name).unwrap();

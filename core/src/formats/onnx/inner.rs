@@ -53,12 +53,18 @@ impl<'a> Evaluation<'a> {
         for work in &mut self.works[left] {
             work.runs = false;
         }
-        // What is left out of the branch that does not run is no loss.
-        self.uncounted -= if first {
+        // What is left out of the branch that does not run is no loss, unless it could be that with more work.
+        let left_out = if first {
             self.uncounted - between
         } else {
             between - before
         };
+        if left_out > 0 {
+            self.note(
+                "a lower bound: a branch (If) whose work is not all known could be that with more"
+                    .to_owned(),
+            );
+        }
         if self.works.len() > start {
             self.note(
                 "where a condition is not known (If), the branch with more work is counted; the weights of the other are stored"
@@ -87,9 +93,16 @@ impl<'a> Evaluation<'a> {
             return Err(format!("'{}' (Loop) has no body", shown(label(call.node))));
         };
         let most = call.find(0).and_then(|value| value.values.clone());
-        let rounds = match most.as_deref() {
-            Some([rounds]) if (0.0..MOST_ROUNDS).contains(rounds) => Some(*rounds),
+        let begins = call.find(1).map(|value| value.values.clone());
+        let rounds = match (most.as_deref(), &begins) {
+            // It does not begin.
+            (_, Some(Some(begins))) if **begins == [0.0] => Some(0.0),
+            (Some([rounds]), _) if (0.0..MOST_ROUNDS).contains(rounds) => Some(*rounds),
             _ => None,
+        };
+        let surely = match &begins {
+            None => true,
+            Some(values) => values.as_deref() == Some(&[1.0]),
         };
         let states: Vec<Value> = call.inputs.iter().skip(2).cloned().map(carried).collect();
         let mut inputs = vec![
@@ -105,7 +118,7 @@ impl<'a> Evaluation<'a> {
             None => self.note(format!(
                 "a lower bound: how often '{name}' (Loop) runs only a run tells, and one round is counted"
             )),
-            Some(rounds) if !ends.as_deref().is_some_and(|ends| ends == [1.0]) => self.note(
+            Some(rounds) if !surely || !ends.as_deref().is_some_and(|ends| ends == [1.0]) => self.note(
                 format!("'{name}' (Loop) may end before its {rounds} rounds, which are counted"),
             ),
             Some(_) => {}
