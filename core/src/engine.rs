@@ -72,7 +72,7 @@ pub struct TrainingReport {
     pub step: u32,
     /// Updates planned.
     pub steps: u32,
-    /// Loss of the last batch in nats per prediction.
+    /// Loss of the last batch in nats per prediction or pixel.
     pub loss: f64,
     /// Seconds since the start.
     pub seconds: f64,

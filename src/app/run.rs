@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use egui::Context;
 use wattif_core::hardware::{self, HardwareClass};
-use wattif_core::measurement::{Depth, Metric};
+use wattif_core::measurement::Depth;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::{Measured, Preset};
+use wattif_core::profile::Unit;
 use wattif_core::recipe::Recipe;
 
 use super::axis::Axis;
@@ -295,19 +296,19 @@ impl App {
         } = &self.session.configuration;
         let spikes = hardware::find(&scenario.hardware)
             .is_ok_and(|target| target.class == HardwareClass::Neuromorphic);
-        // Attention has no spiking version.
-        let classifies = self
+        // Attention has no spiking version; why a network of images has none, the engine says.
+        let has_images = self
             .model
             .facts
             .as_ref()
-            .is_some_and(|facts| facts.metric == Some(Metric::Accuracy));
+            .is_some_and(|facts| facts.unit == Unit::Image && facts.metric.is_some());
         let known = self
             .model
             .store
             .spiking(recipe, scenario.time_steps)
             .is_some();
         if spikes
-            && classifies
+            && has_images
             && !known
             && let Some(backend) = &mut self.model.backend
         {

@@ -240,7 +240,7 @@ impl<'a> Accumulator<'a> {
 
     fn of_pictures(&self, set: &PictureSet, divergence: Option<Interval>) -> Quality {
         let (now, before) = self.both();
-        let judged = set.compared(&now, &before);
+        let judged = set.compared(&now, self.baseline);
         let shares = self.is_complete().then(|| {
             let (precision, recall) = set.precision_and_recall(&now);
             let baseline = self.baseline.shares(|| {

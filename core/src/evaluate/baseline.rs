@@ -1,10 +1,12 @@
 //! [`Baseline`]: what the original answers, sample by sample, for everything else to be paired with.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::frechet::Distance;
 use super::pictures::Made;
 use super::set::EvaluationSet;
 use super::text;
@@ -23,6 +25,8 @@ pub struct Baseline {
     texts: Vec<Written>,
     /// Precision and recall of its pictures.
     shares: OnceLock<(f64, f64)>,
+    /// Distances of its first so many pictures.
+    distances: Arc<Mutex<BTreeMap<usize, Arc<Distance>>>>,
 }
 
 /// A prompt and how the original goes on.
@@ -81,6 +85,7 @@ impl Baseline {
             items,
             texts,
             shares: OnceLock::new(),
+            distances: Arc::default(),
         }
     }
 
@@ -92,6 +97,15 @@ impl Baseline {
     /// Precision and recall of its pictures, found once.
     pub(super) fn shares(&self, find: impl FnOnce() -> (f64, f64)) -> (f64, f64) {
         *self.shares.get_or_init(find)
+    }
+
+    /// Distance of its first `n` pictures, found once.
+    pub(super) fn distance(&self, n: usize, find: impl FnOnce() -> Distance) -> Arc<Distance> {
+        let known = || (self.distances.lock()).unwrap_or_else(PoisonError::into_inner);
+        let there = known().get(&n).cloned();
+        // Not found under the lock: what runs in parallel could wait for it on the same thread.
+        let found = there.unwrap_or_else(|| Arc::new(find()));
+        Arc::clone(known().entry(n).or_insert(found))
     }
 
     pub(super) fn texts(&self) -> &[Written] {

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::baseline::{Answers, NOT_FINITE};
+use super::baseline::{Answers, Baseline, NOT_FINITE};
 use super::frechet::{Distance, Real};
 use super::set::ImageSet;
 use super::statistics::t_quantile;
@@ -187,17 +187,22 @@ impl PictureSet {
         Ok(made.collect())
     }
 
-    /// What pictures are like, of the first items of two networks.
-    pub(super) fn compared(&self, now: &[&Answers], before: &[&Answers]) -> Option<Judged> {
-        if now.len() < 2 * NEEDED || now.len() != before.len() {
+    /// How far pictures of the first items are from real ones, beside those of the original.
+    pub(super) fn compared(&self, now: &[&Answers], baseline: &Baseline) -> Option<Judged> {
+        let n = now.len();
+        if n < 2 * NEEDED || baseline.len() < n {
             return None;
         }
         let judged = |answers: &[&Answers]| self.judge.real.distance(&features(answers));
-        let (now_at, before_at) = rayon::join(|| judged(now), || judged(before));
+        let of_original = || {
+            let before: Vec<_> = (0..n).filter_map(|item| baseline.answers(item)).collect();
+            judged(&before)
+        };
+        let (now, before) = rayon::join(|| judged(now), || baseline.distance(n, of_original));
         Some(Judged {
-            level: around(&now_at, None),
-            baseline: before_at.value,
-            change: around(&now_at, Some(&before_at)),
+            level: around(&now, None),
+            baseline: before.value,
+            change: around(&now, Some(&before)),
         })
     }
 

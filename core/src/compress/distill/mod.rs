@@ -121,7 +121,7 @@ pub struct TrainingProgress {
     pub step: u32,
     /// Updates planned.
     pub steps: u32,
-    /// Loss of the last batch in nats per prediction, before the update.
+    /// Loss of the last batch in nats per prediction, or per pixel where pictures are made, before the update.
     pub loss: f64,
     /// Seconds since the start.
     pub seconds: f64,
