@@ -26,6 +26,8 @@ use safetensors::tensor::TensorView;
 use wattif_core::compress::distill::{
     Schedule, StudentRecord, Trained, TrainingProgress, train, train_generator,
 };
+use wattif_core::graph::Input;
+use wattif_core::model::bundled::MADE_OF_NOISE;
 use wattif_core::model::{
     Architecture, CnnConfig, GanConfig, GptConfig, Model, ModelReference, RnnConfig, Tensors,
     VaeConfig,
@@ -200,7 +202,11 @@ fn student(file: &str, model: &Model, corpus: &Corpus, percent: u32, steps: u32)
         steps: u64::from(trained.steps),
         macs: trained.macs,
         seconds: trained.seconds,
-        data: corpus.name(&architecture).to_owned(),
+        data: match architecture.input() {
+            Input::Noise { .. } => MADE_OF_NOISE,
+            _ => corpus.name(&architecture),
+        }
+        .to_owned(),
         cores: None,
     };
     let record = (StudentRecord::METADATA_KEY, serde_json::to_string(&record)?);
