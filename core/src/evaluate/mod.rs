@@ -19,6 +19,7 @@ pub(crate) use baseline::{Answers, Written, written};
 pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
 pub(crate) use parts::Original;
 pub use pictures::PictureSet;
+pub(crate) use set::wanted;
 pub use set::{
     COARSE_CONTEXTS, COARSE_IMAGES, COARSE_PICTURES, EvaluationSet, ImageSet, STRETCHES, TextSet,
 };
