@@ -1,5 +1,8 @@
 //! What a model is measured on: the data that ship for its kind, or the user's.
 
+#[cfg(test)]
+mod tests;
+
 use crate::data::{Images, OwnData, Preprocessing};
 use crate::error::{Error, Result};
 use crate::evaluate::{EvaluationSet, wanted};

@@ -106,8 +106,8 @@ pub(crate) struct Listing {
     pub(crate) tensors: Vec<Listed>,
     /// Whether the file is one of this program's, or has the tensors of an architecture that data ship for.
     pub(crate) runs: bool,
-    /// Whether it has those of a classifier that is measured on images of the user's.
-    pub(crate) needs_images: bool,
+    /// The classifier that it has the tensors of, where that is measured on images of the user's only.
+    pub(crate) classifier: Option<Architecture>,
 }
 
 /// Reads the header of a file of `len` bytes.
@@ -137,7 +137,9 @@ pub(super) fn list(file: &mut impl Read, len: u64) -> Result<Listing> {
     Ok(Listing {
         tensors: listed,
         runs: ours || ship,
-        needs_images: !ship && known.is_some_and(|known| matches!(known.input(), Input::Image(_))),
+        classifier: known
+            .filter(|known| !ship && matches!(known.input(), Input::Image(_)))
+            .filter(|known| known.graph().sampling().is_none()),
     })
 }
 

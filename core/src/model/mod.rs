@@ -85,7 +85,7 @@ impl ModelReference {
         match self {
             Self::File(path) => {
                 crate::formats::is_safetensors(path)
-                    && crate::formats::list(path).is_ok_and(|listing| listing.needs_images)
+                    && crate::formats::list(path).is_ok_and(|listing| listing.classifier.is_some())
             }
             Self::Bundled(_) | Self::Catalogue(_) | Self::Sized { .. } => false,
         }

@@ -32,8 +32,15 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     let small = |text: String| RichText::new(text).text_style(TextStyle::Small);
     ui.horizontal(|ui| {
         ui.label(small("Measured on".to_owned()).color(palette.muted));
-        let menu = ui.menu_button(small(format!("{name} \u{23f7}")), |ui| {
-            choices(ui, (ships, reads_text, needs_images), queue);
+        let menu = egui::ComboBox::from_id_salt("data")
+            .selected_text(small(name))
+            .width(ui.available_width())
+            .truncate()
+            .show_ui(ui, |ui| {
+                choices(ui, (ships, reads_text, needs_images), queue);
+            });
+        menu.response.widget_info(|| {
+            egui::WidgetInfo::labeled(egui::accesskit::Role::ComboBox, true, "Measured on")
         });
         menu.response.on_hover_text(match reads_text {
             true => "Text whose perplexity or bits per byte is measured; a text file can be dropped on the window too",
