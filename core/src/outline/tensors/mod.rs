@@ -43,13 +43,29 @@ pub(super) struct Counted {
 /// of a known family, a configuration lies beside them, or it is an ONNX file, which tells its network itself. Looks at
 /// the header only, once for each state of a file; `false` where it cannot be read, which [`formats::open`] then says.
 pub(crate) fn is_outline(path: &Path) -> bool {
+    looked(path).outline
+}
+
+/// Whether it is one that runs once there are images of the user's to measure it on; as [`is_outline`].
+pub(crate) fn needs_images(path: &Path) -> bool {
+    looked(path).needs_images
+}
+
+/// What a look at a file's header tells.
+#[derive(Debug, Clone, Copy, Default)]
+struct Look {
+    outline: bool,
+    needs_images: bool,
+}
+
+fn looked(path: &Path) -> Look {
     type State = (u64, Option<SystemTime>);
-    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, bool)>>> = Mutex::new(None);
+    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, Look)>>> = Mutex::new(None);
     let Ok(metadata) = std::fs::metadata(path) else {
-        return false;
+        return Look::default();
     };
     if !metadata.is_file() {
-        return false;
+        return Look::default();
     }
     let state = (metadata.len(), metadata.modified().ok());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +76,7 @@ pub(crate) fn is_outline(path: &Path) -> bool {
         return *answer;
     }
     let adapts = |listing: &Listing| listing.tensors.iter().any(|own| is_adapter(&own.name));
-    let tells = |listing: Listing| {
+    let tells = |listing: &Listing| {
         !listing.runs
             && (listing.classifier.is_some()
                 || families::seen(&listing.tensors).is_some()
@@ -70,8 +86,17 @@ pub(crate) fn is_outline(path: &Path) -> bool {
                 || !matches!(listed_in_catalogue(&listing.tensors), Ok(None)))
     };
     let answer = match formats::is_safetensors(path) {
-        true => formats::list(path).is_ok_and(tells),
-        false => formats::is_onnx(path),
+        true => formats::list(path).map_or_else(
+            |_| Look::default(),
+            |listing| Look {
+                outline: tells(&listing),
+                needs_images: listing.classifier.is_some(),
+            },
+        ),
+        false => Look {
+            outline: formats::is_onnx(path),
+            needs_images: false,
+        },
     };
     if known.len() >= REMEMBERED {
         known.clear();
