@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::node::Taken;
 use crate::profile::LayerKind;
 
 /// A tensor of activations: channels, rows, columns.
@@ -161,6 +162,15 @@ pub enum Op {
         cell: Cell,
         /// Units, as many as the numbers that it writes.
         units: u32,
+    },
+    /// A row of a table for every token, whatever that is, weights `[rows, width]`.
+    Row {
+        /// Rows.
+        rows: u32,
+        /// Width of a row.
+        width: u32,
+        /// Which one.
+        taken: Taken,
     },
 }
 

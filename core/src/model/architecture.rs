@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tensors;
 use super::families::{
-    CnnConfig, DecoderConfig, Deviation, Family, GanConfig, GptConfig, ResidualConfig, RnnConfig,
+    CnnConfig, DecoderConfig, Deviation, EncoderConfig, Family, GanConfig, GptConfig, ResidualConfig, RnnConfig,
     Sizes, VaeConfig,
 };
 use crate::error::{Error, Result};
@@ -36,6 +36,8 @@ pub enum Architecture {
     Gan(GanConfig),
     /// A recurrent language model.
     Rnn(RnnConfig),
+    /// An encoder of sentences.
+    Encoder(EncoderConfig),
 }
 
 impl Architecture {
@@ -52,6 +54,7 @@ impl Architecture {
             Self::Vae(config) => config,
             Self::Gan(config) => config,
             Self::Rnn(config) => config,
+            Self::Encoder(config) => config,
         }
     }
 

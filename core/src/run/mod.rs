@@ -15,6 +15,7 @@ pub(crate) mod plain;
 mod predictions;
 mod program;
 mod rows;
+mod sentences;
 mod spiking;
 mod steps;
 mod streamed;

@@ -46,7 +46,8 @@ impl PackedNetwork {
         let packed = |step| -> Vec<&PackedMatrix> {
             match step {
                 &Step::Lookup(Table::Packed(ref matrix), _)
-                | &Step::Positions(Table::Packed(ref matrix), _) => vec![matrix],
+                | &Step::Positions(Table::Packed(ref matrix), _)
+                | &Step::Row(Table::Packed(ref matrix), _, _) => vec![matrix],
                 Step::Product(dense) => of_factor(&dense.weights).into_iter().collect(),
                 Step::Convolution(convolution) => {
                     of_factor(&convolution.weights).into_iter().collect()
