@@ -158,7 +158,7 @@ impl Metric {
                 samples: "held-out sentences",
                 is_fraction: false,
                 higher_is_better: true,
-                is_of_text: true,
+                is_of_text: false,
                 bounds: (-1.0, 1.0),
                 least_span: 0.01,
                 most_times: f64::INFINITY,

@@ -244,7 +244,7 @@ impl Backend for EngineBackend {
                 let images = pictures.images();
                 Some((images.pixels(index).to_vec(), images.size()))
             }
-            EvaluationSet::Text(_) => None,
+            EvaluationSet::Text(_) | EvaluationSet::Sentences(_) => None,
         }
     }
 

@@ -38,6 +38,7 @@ mod prompting;
 mod rest;
 mod run;
 mod session;
+mod start;
 mod storage;
 mod theme;
 mod timing;
@@ -70,8 +71,8 @@ pub use calibrating::Measurer;
 pub use command::Command;
 pub use pages::Page;
 pub use pins::{KeptFigures, PinView};
-pub use run::{Start, engine_opener, run};
 pub use session::{Configuration, DEFAULT_MODEL, Session, Settings};
+pub use start::{Start, engine_opener, run};
 pub use storage::read as read_session;
 pub use theme::ThemeChoice;
 

@@ -1,7 +1,7 @@
 //! Running commands and talking to the work, and opening the window itself.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use egui::Context;
 use wattif_core::hardware::{self, HardwareClass};
@@ -12,72 +12,14 @@ use wattif_core::profile::Unit;
 use wattif_core::recipe::Recipe;
 
 use super::axis::Axis;
-use super::backend::Opener;
 use super::command::{Action, Command};
 use super::dialogs::Purpose;
-use super::engine::EngineBackend;
 use super::hardware::HardwareAction;
 use super::notices::{Offer, Subject, Tone};
 use super::open::Filled;
-use super::outline::OutlineBackend;
 use super::pages::Page;
-use super::power::PowerWatch;
 use super::session::{Configuration, Settings, Step};
-use super::{App, How, OpenedPreset, Options, ThemeChoice, export, picture, theme};
-
-/// What the window opens on.
-#[derive(Debug, Clone, Default)]
-pub struct Start {
-    /// A preset to open; it wins over `model`.
-    pub preset: Option<PathBuf>,
-    /// A model to open instead of the last one.
-    pub model: Option<ModelReference>,
-}
-
-/// Opens models in the engine itself.
-pub fn engine_opener() -> Opener {
-    Box::new(|reference, wake| {
-        if reference.is_outline() {
-            OutlineBackend::open(reference)
-        } else {
-            EngineBackend::open(reference, wake)
-        }
-    })
-}
-
-/// Opens the window and returns when it is closed.
-///
-/// # Errors
-/// Where no window can be opened.
-pub fn run(start: Start) -> anyhow::Result<()> {
-    let viewport = egui::ViewportBuilder::default()
-        .with_title("WattIf")
-        .with_app_id("wattif")
-        .with_icon(theme::icon())
-        .with_inner_size([1280.0, 800.0])
-        .with_min_inner_size(theme::SMALLEST)
-        .with_drag_and_drop(true);
-    let native = eframe::NativeOptions {
-        viewport,
-        ..eframe::NativeOptions::default()
-    };
-    eframe::run_native(
-        "WattIf",
-        native,
-        Box::new(|creation| {
-            let options = Options {
-                start,
-                opener: engine_opener(),
-                folder: wattif_core::folders::configuration(),
-                system_dialogs: true,
-            };
-            let mut app = App::new(&creation.egui_ctx, options);
-            app.power = Some(PowerWatch::start()?);
-            Ok(Box::new(app))
-        }),
-    )
-    .map_err(|error| anyhow::anyhow!("{error}"))
-}
+use super::{App, How, OpenedPreset, ThemeChoice, export, picture};
 
 impl App {
     /// Whether a command has something to do now.

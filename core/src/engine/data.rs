@@ -38,6 +38,15 @@ impl OwnText {
 
     /// All of it, as a model reads it.
     pub(super) fn set(&self, model: &Model) -> Result<EvaluationSet> {
+        if let (Architecture::Encoder(config), Some(tokenizer)) =
+            (&model.architecture, &model.tokenizer)
+        {
+            let wanted = self
+                .context
+                .map_or(config.context, |context| context as usize);
+            let context = wanted.min(config.context);
+            return EvaluationSet::sentences(tokenizer, &self.text, context, config.pooling);
+        }
         match (model.architecture.input(), &model.tokenizer) {
             (Input::Tokens { context, .. }, Some(tokenizer)) => {
                 let wanted = self.context.unwrap_or(LLAMA_CPP_CONTEXT).min(context);
@@ -56,6 +65,11 @@ impl OwnText {
 /// The held-out data that ships for models like this one.
 pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
     let architecture = &model.architecture;
+    if let (Architecture::Encoder(config), Some(tokenizer)) = (architecture, &model.tokenizer) {
+        let text = bundled::evaluation_text()?;
+        let text = String::from_utf8_lossy(&text);
+        return EvaluationSet::sentences(tokenizer, &text, config.context, config.pooling);
+    }
     match architecture.input() {
         Input::Noise { .. } => pictures(architecture),
         Input::Image(_) if architecture.graph().sampling().is_some() => pictures(architecture),

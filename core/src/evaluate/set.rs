@@ -1,7 +1,9 @@
 //! [`EvaluationSet`]: the held-out data, in an order of which every prefix is a fair sample.
 
+mod images;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,6 +14,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
+pub use self::images::ImageSet;
+use self::texts::Pieces;
+pub use self::texts::TextSet;
+pub(super) use self::texts::{in_rounds, stretch};
 use super::pictures::{NEEDED, PictureSet};
 use super::sentences::SentenceSet;
 use crate::error::{Error, Result};
@@ -56,37 +62,6 @@ pub enum EvaluationSet {
     Pictures(PictureSet),
     /// Sentences for an encoder.
     Sentences(SentenceSet),
-}
-
-/// Labelled images of one size.
-#[derive(Debug, Clone)]
-pub struct ImageSet {
-    pixels: Vec<u8>,
-    labels: Vec<u32>,
-    channels: usize,
-    size: usize,
-    order: Vec<usize>,
-}
-
-/// Text cut into stretches, and those into contexts that do not overlap; every byte but the first is predicted once, from the bytes before it in
-/// its own context. The first bytes of a context are therefore harder than in running text, for every model alike.
-#[derive(Debug, Clone)]
-pub struct TextSet {
-    tokens: Vec<u32>,
-    context: usize,
-    /// Places of a context whose predictions are scored.
-    scored: Range<usize>,
-    order: Vec<usize>,
-    /// The pieces that the tokens are, where they are not bytes.
-    pieces: Option<Pieces>,
-}
-
-/// What tokens stand for.
-#[derive(Debug, Clone)]
-pub(super) struct Pieces {
-    pub(super) tokenizer: Arc<Tokenizer>,
-    /// The token that every context begins with, in place of its own first.
-    begin: Option<u32>,
 }
 
 impl EvaluationSet {
@@ -444,90 +419,8 @@ impl EvaluationSet {
     }
 }
 
-impl ImageSet {
-    fn new(pixels: Vec<u8>, labels: Vec<u8>, channels: usize, size: usize) -> Self {
-        Self {
-            pixels,
-            order: shuffled(labels.len()),
-            labels: labels.into_iter().map(u32::from).collect(),
-            channels,
-            size,
-        }
-    }
-
-    /// The class of each image.
-    pub(super) fn labels(&self) -> &[u32] {
-        &self.labels
-    }
-
-    /// Pixels of some items, 0 to 1.
-    pub(super) fn shades(&self, items: Range<usize>) -> Vec<f32> {
-        let images = self.order[items].iter();
-        let pixels = images.flat_map(|&index| self.pixels(index));
-        pixels.map(|&pixel| f32::from(pixel) / 255.0).collect()
-    }
-
-    /// Pixels of an image, `[channels, size, size]`, 255 as white; `index` counts as in [`crate::measurement::Example`].
-    /// Empty beyond the last image.
-    pub fn pixels(&self, index: usize) -> &[u8] {
-        let len = self.channels * self.size * self.size;
-        self.pixels
-            .get(index * len..(index + 1) * len)
-            .unwrap_or(&[])
-    }
-
-    /// Height and width in pixels.
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
-    /// Index of an item's image.
-    pub(super) fn index(&self, item: usize) -> usize {
-        self.order[item]
-    }
-}
-
-impl TextSet {
-    /// Contexts of the whole text.
-    fn contexts(&self) -> usize {
-        let targets = usize::from(self.pieces.is_none());
-        (self.tokens.len() - targets) / self.context
-    }
-
-    /// The whole text, in tokens.
-    pub(super) fn all(&self) -> &[u32] {
-        &self.tokens
-    }
-
-    /// What its tokens stand for, where they are not bytes.
-    pub(super) fn pieces(&self) -> Option<&Pieces> {
-        self.pieces.as_ref()
-    }
-}
-
 fn shuffled(n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(ORDER_SEED));
     order
-}
-
-/// The stretch that one of `n` contexts is in.
-pub(super) fn stretch(context: usize, n: usize) -> usize {
-    context * STRETCHES.min(n) / n
-}
-
-/// Rounds of one context from each stretch, both in random order, so that every prefix represents the whole text.
-pub(super) fn in_rounds(n: usize) -> Vec<usize> {
-    let mut taken = [0; STRETCHES];
-    let mut order: Vec<(usize, usize)> = shuffled(n)
-        .into_iter()
-        .map(|context| {
-            let round = &mut taken[stretch(context, n)];
-            *round += 1;
-            (*round, context)
-        })
-        .collect();
-    // Stable: within a round the random order stays.
-    order.sort_by_key(|(round, _)| *round);
-    order.into_iter().map(|(_, context)| context).collect()
 }

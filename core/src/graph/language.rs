@@ -2,7 +2,8 @@
 //! nothing is averaged.
 
 use super::node::Role;
-use super::op::{Attention, Op};
+use super::op::Op;
+use super::parts::Attention;
 use super::work::STATE_MACS;
 use super::{Graph, Node};
 

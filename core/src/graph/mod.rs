@@ -8,6 +8,7 @@
 mod language;
 mod node;
 mod op;
+mod parts;
 mod segments;
 mod tensors;
 #[cfg(test)]
@@ -16,9 +17,9 @@ mod work;
 
 pub use language::{AttentionLayers, ExpertLayers, Language};
 pub use node::{Node, Role, Taken, Value};
-pub use op::{
-    Activation, Alibi, Attention, Cell, Chosen, Conv, Extent, Factors, Op, Rotary, Rule, Scores,
-    Sized, Window,
+pub use op::{Extent, Op};
+pub use parts::{
+    Activation, Alibi, Attention, Cell, Chosen, Conv, Factors, Rotary, Rule, Scores, Sized, Window,
 };
 
 use crate::profile::{Layer, Unit};

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::op::{Chosen, Op};
+use super::op::Op;
+use super::parts::Chosen;
 
 /// What a node is there for. Formats are stated, and files name their tensors, by these parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The work of nodes: the only place that counts multiply-accumulates, numbers moved and cache.
 
-use super::op::{Attention, Conv, Op, Sized};
+use super::op::Op;
+use super::parts::{Attention, Conv, Sized};
 use super::{Extent, Graph, Node};
 use crate::profile::{Execution, Kept, Layer, LayerKind};
 

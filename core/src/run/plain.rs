@@ -34,9 +34,7 @@ pub(super) fn forward(
         Architecture::Vae(config) => pictures::vae(config, tensors, input, activation_bits),
         Architecture::Gan(config) => pictures::gan(config, tensors, input, activation_bits),
         Architecture::Rnn(config) => recurrent::logits(config, tensors, input, activation_bits),
-        Architecture::Encoder(_) => {
-            any(&architecture.graph(), tensors, input, activation_bits)
-        }
+        Architecture::Encoder(_) => any(&architecture.graph(), tensors, input, activation_bits),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
+use super::Network;
 use super::lower;
 use super::program::{Frame, Program};
 use super::streamed::Stream;
 use super::weights::Weights;
-use super::Network;
 use crate::error::Result;
 use crate::model::Pooling;
 

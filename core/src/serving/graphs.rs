@@ -18,7 +18,11 @@ const READ_TOKENS: u32 = 384;
 
 /// Tokens of a text that an encoder with room for so many reads.
 pub(crate) const fn read_tokens(room: u32) -> u32 {
-    if room < READ_TOKENS { room } else { READ_TOKENS }
+    if room < READ_TOKENS {
+        room
+    } else {
+        READ_TOKENS
+    }
 }
 
 /// Name of the table of learned positions.

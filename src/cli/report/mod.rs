@@ -5,6 +5,7 @@ mod lifecycle;
 mod own;
 mod parts;
 mod quality;
+mod saving;
 mod text;
 mod usage;
 mod view;
@@ -41,6 +42,7 @@ use super::arguments::{ScenarioArguments, SourceArguments};
 use super::notes;
 use super::out::{Out, Progress, complain};
 use super::packed;
+use saving::{name_preset, save, saved};
 
 /// Arguments of `wattif report`.
 #[derive(Debug, Args)]
@@ -389,27 +391,6 @@ fn understood(
     Ok(model.into_iter().chain(rest).collect())
 }
 
-/// The figures of the preset that was opened, if the question is still the same.
-fn saved(
-    arguments: &ReportArguments,
-    base: Option<&Preset>,
-    recipe: &Recipe,
-    scenario: &Scenario,
-    hash: &str,
-) -> anyhow::Result<Option<SavedView>> {
-    let Some(preset) = base else { return Ok(None) };
-    let same = preset.recipe.canonical() == recipe.canonical()
-        && preset.scenario == *scenario
-        && (arguments.source.model.is_none() || preset.model.hash == hash);
-    let Some(measured) = preset.measured.as_ref().filter(|_| same) else {
-        return Ok(None);
-    };
-    Ok(Some(SavedView {
-        measured: measured.clone(),
-        differences: preset.differences(hash)?,
-    }))
-}
-
 /// Runs `wattif report` on a network known by its shapes only.
 fn outlined(
     arguments: &ReportArguments,
@@ -462,39 +443,5 @@ fn outlined(
     )?;
     name_preset(&mut preset, arguments, base);
     preset.measured = Some(Measured::of_shapes(&profile, &cost));
-    Ok(preset.save(path)?)
-}
-
-/// Title and notes of the preset opened stay unless replaced.
-fn name_preset(preset: &mut Preset, arguments: &ReportArguments, base: Option<&Preset>) {
-    let (title, notes) = base.map_or_else(Default::default, |old| {
-        (old.title.clone(), old.notes.clone())
-    });
-    preset.title = arguments.title.clone().unwrap_or(title);
-    preset.notes = arguments.notes.clone().unwrap_or(notes);
-}
-
-/// Writes the preset if one is asked for.
-fn save(
-    arguments: &ReportArguments,
-    engine: &Engine,
-    base: Option<&Preset>,
-    measurement: &Measurement,
-    scenario: &Scenario,
-) -> anyhow::Result<()> {
-    let Some(path) = &arguments.save else {
-        return Ok(());
-    };
-    let (target, grid) = place(scenario)?;
-    let cost = footprint::footprint(&measurement.profile, scenario, target, grid)?;
-    let model = engine.model();
-    let mut preset = Preset::new(
-        model.reference.clone(),
-        model.hash.clone(),
-        measurement.recipe.clone(),
-        scenario.clone(),
-    )?;
-    name_preset(&mut preset, arguments, base);
-    preset.measured = Some(Measured::new(measurement, &cost));
     Ok(preset.save(path)?)
 }

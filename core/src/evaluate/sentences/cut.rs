@@ -112,7 +112,12 @@ mod tests {
     #[test]
     fn lines_are_sentences_where_each_holds_one() {
         let text = "how to bake bread\nwhere is Rome?\n\n  The sky is blue.  \r\nHi";
-        let expected = ["how to bake bread", "where is Rome?", "The sky is blue.", "Hi"];
+        let expected = [
+            "how to bake bread",
+            "where is Rome?",
+            "The sky is blue.",
+            "Hi",
+        ];
         assert_eq!(sentences(text), expected);
         assert_eq!(sentences(""), Vec::<String>::new());
     }

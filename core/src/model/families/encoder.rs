@@ -16,9 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decoder::{Function, Number};
 use super::{Family, Sizes};
-use crate::graph::{
-    Attention, Graph, Input, Node, Op, Role, Rule, Scores, Taken, Value,
-};
+use crate::graph::{Attention, Graph, Input, Node, Op, Role, Rule, Scores, Taken, Value};
 use crate::profile::Unit;
 use crate::serving::architecture::{Biases, Transformer};
 use crate::serving::read_tokens;

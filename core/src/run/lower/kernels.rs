@@ -379,9 +379,7 @@ impl Lowering<'_> {
         taken: Taken,
     ) -> Result<()> {
         let table = match self.coded(node) {
-            Some(coded) => {
-                Table::Packed(PackedMatrix::of_blocks((rows, width), coded, 1, true)?)
-            }
+            Some(coded) => Table::Packed(PackedMatrix::of_blocks((rows, width), coded, 1, true)?),
             None => {
                 let matrix = self.matrix(node, rows * width)?;
                 Table::new((rows, width), matrix.as_ref(), self.widths.held)?

@@ -97,7 +97,7 @@ impl PackedNetwork {
     /// # Errors
     /// [`Error::Compute`] where the context has no room for that.
     pub(crate) fn writer(&self, texts: usize, context: usize) -> Result<Option<Writer<'_>>> {
-        if self.0.text().is_err() {
+        if self.0.text().is_err() || self.0.sees_all() {
             return Ok(None);
         }
         // What was read does not change how long the next token takes, so all have read the same.

@@ -106,7 +106,9 @@ impl<'a> Reader<'a> {
             return Ok(usual);
         };
         let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
-        size.ok_or_else(|| format!("its config.json says {key} = {value}, which is no whole number"))
+        size.ok_or_else(|| {
+            format!("its config.json says {key} = {value}, which is no whole number")
+        })
     }
 }
 
@@ -157,7 +159,9 @@ impl EncoderConfig {
         }
         for (key, plain) in PLAIN {
             if let Some(value) = reader.value(key) {
-                let said = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let said = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
                 if said != plain {
                     return Err(not_run(key, value));
                 }
@@ -170,7 +174,15 @@ impl EncoderConfig {
             );
         }
         let [width, blocks, heads, hidden, function] = kind.keys;
-        let [vocabulary, places, types, usual_width, layers, usual_heads, usual_hidden] = kind.usual;
+        let [
+            vocabulary,
+            places,
+            types,
+            usual_width,
+            layers,
+            usual_heads,
+            usual_hidden,
+        ] = kind.usual;
         let first_position = match kind.offset {
             true => reader.whole("pad_token_id", 1)?.saturating_add(1),
             false => 0,
@@ -342,7 +354,9 @@ fn known(name: &str) -> Option<Renaming> {
     if let Some((_, own)) = ONCE.iter().find(|(published, _)| *published == table) {
         return Some(format!("{own}.{ending}").into());
     }
-    let inside = BLOCKS.iter().find_map(|before| table.strip_prefix(before))?;
+    let inside = BLOCKS
+        .iter()
+        .find_map(|before| table.strip_prefix(before))?;
     let (block, part) = inside.split_once('.')?;
     let number: u32 = block.parse().ok()?;
     // 7, not 07 or +7.
