@@ -5,16 +5,16 @@
     reason = "helpers of tests fail the test that called them"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use wattif_core::Error;
 use wattif_core::engine::{Engine, Observer, OwnText, Unobserved};
 use wattif_core::evaluate::COARSE_SENTENCES;
 use wattif_core::measurement::{Depth, Example, Measurement, Metric};
-use wattif_core::model::ModelReference;
+use wattif_core::model::{Architecture, ModelReference};
 use wattif_core::profile::Unit;
-use wattif_core::recipe::Recipe;
+use wattif_core::recipe::{BlockFormat, Recipe};
 
 fn open(name: &str) -> Engine {
     Engine::open(&reference(name)).unwrap()
@@ -135,8 +135,42 @@ fn what_an_encoder_does_not_do_is_said() {
     assert!(!engine.model().architecture.has_students());
 }
 
-/// Export and open again: what is measured is what was written.
+/// What is measured of an exported encoder is what was measured of the recipe.
 #[test]
-fn an_exported_encoder_opens_again_and_is_as_good() {
-    let _ = PathBuf::new();
+fn an_exported_encoder_opens_again_and_makes_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, file) in [
+        ("bert", "one/model.safetensors"),
+        ("roberta", "two/model.safetensors"),
+        ("bert.gguf", "three.gguf"),
+    ] {
+        let engine = open(name);
+        let mut recipe = Recipe::default();
+        recipe.quantization.blocks = Some(BlockFormat::Q8_0);
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        engine.export(&recipe, &path).unwrap();
+        let again = Engine::open(&ModelReference::File(path.clone())).unwrap();
+        let pooling = |engine: &Engine| match &engine.model().architecture {
+            Architecture::Encoder(config) => config.pooling,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(pooling(&again), pooling(&engine), "{name}");
+        // The compressed weights are the original of the new file.
+        let sentence = |engine: &Engine, recipe: &Recipe| {
+            let measured = engine.measure(recipe, Depth::Full, &Unobserved).unwrap();
+            match &measured.examples[0] {
+                Example::Nearest { compressed, .. } => compressed.clone(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (before, now) = (
+            sentence(&engine, &recipe),
+            sentence(&again, &Recipe::default()),
+        );
+        for (before, now) in before.iter().zip(&now) {
+            // Half precision of what is written.
+            assert!((before.similarity - now.similarity).abs() < 2e-3, "{name}");
+        }
+    }
 }

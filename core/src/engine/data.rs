@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::evaluate::EvaluationSet;
 use crate::graph::Input;
-use crate::model::{Architecture, Model, bundled};
+use crate::model::{Architecture, EncoderConfig, Model, bundled};
 
 /// Tokens of a context that a model with a tokenizer is measured on, at most.
 const TOKEN_CONTEXT: usize = 256;
@@ -38,14 +38,8 @@ impl OwnText {
 
     /// All of it, as a model reads it.
     pub(super) fn set(&self, model: &Model) -> Result<EvaluationSet> {
-        if let (Architecture::Encoder(config), Some(tokenizer)) =
-            (&model.architecture, &model.tokenizer)
-        {
-            let wanted = self
-                .context
-                .map_or(config.context, |context| context as usize);
-            let context = wanted.min(config.context);
-            return EvaluationSet::sentences(tokenizer, &self.text, context, config.pooling);
+        if let Architecture::Encoder(config) = &model.architecture {
+            return sentences(model, config, &self.text, self.context);
         }
         match (model.architecture.input(), &model.tokenizer) {
             (Input::Tokens { context, .. }, Some(tokenizer)) => {
@@ -65,10 +59,9 @@ impl OwnText {
 /// The held-out data that ships for models like this one.
 pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
     let architecture = &model.architecture;
-    if let (Architecture::Encoder(config), Some(tokenizer)) = (architecture, &model.tokenizer) {
+    if let Architecture::Encoder(config) = architecture {
         let text = bundled::evaluation_text()?;
-        let text = String::from_utf8_lossy(&text);
-        return EvaluationSet::sentences(tokenizer, &text, config.context, config.pooling);
+        return sentences(model, config, &String::from_utf8_lossy(&text), None);
     }
     match architecture.input() {
         Input::Noise { .. } => pictures(architecture),
@@ -81,9 +74,7 @@ pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
             context,
             vocabulary,
         } => match &model.tokenizer {
-            None if vocabulary != 256 => Err(Error::Infeasible(format!(
-                "the file does not carry the tokenizer of its {vocabulary} tokens, as files that this program packs do not; open the file that it was made from"
-            ))),
+            None if vocabulary != 256 => Err(without_tokenizer(vocabulary)),
             None => EvaluationSet::text(&architecture.graph(), bundled::evaluation_text()?),
             Some(tokenizer) => {
                 let text = bundled::evaluation_text()?;
@@ -93,6 +84,27 @@ pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
             }
         },
     }
+}
+
+fn without_tokenizer(vocabulary: u32) -> Error {
+    Error::Infeasible(format!(
+        "the file does not carry the tokenizer of its {vocabulary} tokens, as files that this program packs do not; open the file that it was made from"
+    ))
+}
+
+/// Sentences of a text for an encoder, each of at most so many tokens.
+fn sentences(
+    model: &Model,
+    config: &EncoderConfig,
+    text: &str,
+    context: Option<u32>,
+) -> Result<EvaluationSet> {
+    let Some(tokenizer) = &model.tokenizer else {
+        let vocabulary = u32::try_from(config.vocabulary).unwrap_or(u32::MAX);
+        return Err(without_tokenizer(vocabulary));
+    };
+    let wanted = context.map_or(config.context, |context| context as usize);
+    EvaluationSet::sentences(tokenizer, text, wanted.min(config.context), config.pooling)
 }
 
 /// Held-out images for a network that makes such, seen by the bundled classifier.
