@@ -47,3 +47,47 @@ pub(super) fn as_json(text: &str, small_letters: bool) -> Result<Value, String> 
             "max_input_chars_per_word": 100, "vocab": pieces},
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::tokenizer::Tokenizer;
+
+    fn open(text: &str, small: bool) -> Result<Tokenizer, String> {
+        let json = as_json(text, small)?.to_string();
+        Tokenizer::read_json(json.as_bytes(), Path::new("x")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn pieces_are_numbered_by_their_lines() {
+        let list = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\ncat\n##s\nA\n";
+        let cut = |small, text: &str| {
+            open(list, small)
+                .unwrap()
+                .encode(text, true, false)
+                .unwrap()
+        };
+        assert_eq!(cut(true, "The cats x"), [2, 4, 5, 6, 1, 3]);
+        assert_eq!(cut(false, "A the"), [2, 7, 4, 3]);
+        // Where letters are not small, others are other letters.
+        assert_eq!(cut(false, "The"), [2, 1, 3]);
+        assert_eq!(open(list, true).unwrap().vocabulary(), 8);
+    }
+
+    #[test]
+    fn a_list_that_is_none_is_refused_or_cuts() {
+        for (list, said) in [
+            ("", "[CLS]"),
+            ("[CLS]\nthe", "[SEP]"),
+            ("[CLS]\n[SEP]", "[UNK]"),
+        ] {
+            let fact = open(list, true).unwrap_err();
+            assert!(fact.contains(said), "{fact}");
+        }
+        // A piece that stands twice, and empty ones.
+        let twice = open("[UNK]\n[CLS]\n[SEP]\na\n\n\na\n", true).unwrap();
+        assert_eq!(twice.encode("a", false, false).unwrap(), [6]);
+    }
+}
