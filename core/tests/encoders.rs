@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use wattif_core::Error;
-use wattif_core::engine::{Engine, Observer, OwnText, Unobserved};
+use wattif_core::data::OwnData;
+use wattif_core::engine::{Engine, Observer, Unobserved};
 use wattif_core::evaluate::COARSE_SENTENCES;
 use wattif_core::measurement::{Depth, Example, Measurement, Metric};
 use wattif_core::model::{Architecture, ModelReference};
@@ -105,9 +106,13 @@ fn sentences_of_the_users_are_measured_in_their_place() {
     let lines: Vec<String> = (0..40)
         .map(|i| format!("the cat {i} sat on mat {}", i * 7))
         .collect();
-    let own = |text: String, context| OwnText { text, context };
-    let engine = |text: &OwnText| Engine::open_with(&reference("bert"), Some(text));
-    let engine_of_lines = engine(&own(lines.join("\n"), None)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let engine = |text: &str, context| {
+        let path = folder.path().join("sentences.txt");
+        std::fs::write(&path, text).unwrap();
+        Engine::open_with(&reference("bert"), Some(&OwnData::Text(path)), context)
+    };
+    let engine_of_lines = engine(&lines.join("\n"), None).unwrap();
     assert_eq!(engine_of_lines.evaluation_set().len(), 40);
     let measured = engine_of_lines
         .measure(&bits(3), Depth::Full, &Unobserved)
@@ -121,7 +126,7 @@ fn sentences_of_the_users_are_measured_in_their_place() {
         ("One.".to_owned(), None, "too few"),
         (lines.join("\n"), Some(2), "no room"),
     ] {
-        let error = engine(&own(text, context)).err().unwrap();
+        let error = engine(&text, context).err().unwrap();
         assert!(matches!(error, Error::Compute(_)));
         assert!(error.to_string().contains(said), "{error}");
     }

@@ -1,11 +1,13 @@
 //! [`Command`]: everything that a button, the menu or a shortcut can ask for. One list feeds all three.
 
 use egui::{Key, KeyboardShortcut, Modifiers};
+use wattif_core::data::OwnData;
 use wattif_core::model::ModelReference;
 use wattif_core::recipe::{Override, Recipe};
 use wattif_core::scenario::Scenario;
 
 use super::axis::Axis;
+use super::dialogs::Purpose;
 use super::hardware::HardwareAction;
 use super::notices::Offer;
 use super::pages::Page;
@@ -186,6 +188,10 @@ pub(super) enum Action {
     Write(String),
     /// Another model.
     SetModel(ModelReference),
+    /// Other data to measure on; none for those that ship.
+    MeasureOn(Option<OwnData>),
+    /// Ask for a file.
+    Ask(Purpose),
     /// Something to do with a device.
     Hardware(HardwareAction),
     /// A message was read.

@@ -37,6 +37,7 @@ impl OutlineBackend {
             metric: None,
             hash: String::new(),
             has_students: true,
+            own_data: None,
             ratios: Vec::new(),
             packed: false,
             published: Some(outline.published_bits()),

@@ -124,7 +124,7 @@ impl Engine {
             &mut |part: usize, parts: usize| watch.before("Measuring the original", part, parts);
         original.reach(&stream, &streamed.weights, &self.set, end, before)?;
         let answers = original.answers.iter().take(end).cloned().collect();
-        Ok(Baseline::of(answers, Vec::new()))
+        Ok(Baseline::of(answers))
     }
 
     /// As [`Engine::measure`].
@@ -201,7 +201,7 @@ impl Engine {
             watch.passed += watch.stage;
             let baseline = original.answers.iter().take(stage.end).cloned().collect();
             drop(original);
-            let baseline = Baseline::of(baseline, Vec::new());
+            let baseline = Baseline::of(baseline);
             let mut accumulator = Accumulator::new(&self.set, &baseline);
             accumulator.add_all(&answers)?;
             let reached = match (i, accumulator.is_complete()) {

@@ -181,6 +181,11 @@ impl<'a> Accumulator<'a> {
         self.set.samples(self.items)
     }
 
+    /// Items measured so far.
+    pub(crate) fn items(&self) -> usize {
+        self.items
+    }
+
     /// Whether the whole set was measured.
     pub fn is_complete(&self) -> bool {
         self.items == self.set.items()

@@ -21,6 +21,7 @@ pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
 pub(crate) use parts::Original;
 pub use pictures::PictureSet;
 pub use sentences::SentenceSet;
+pub(crate) use set::wanted;
 pub use set::{
     COARSE_CONTEXTS, COARSE_IMAGES, COARSE_PICTURES, COARSE_SENTENCES, EvaluationSet, ImageSet,
     STRETCHES, TextSet,

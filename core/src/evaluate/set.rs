@@ -20,6 +20,7 @@ pub use self::texts::TextSet;
 pub(super) use self::texts::{in_rounds, stretch};
 use super::pictures::{NEEDED, PictureSet};
 use super::sentences::SentenceSet;
+use crate::data::{Images, Wanted};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
 use crate::measurement::Metric;
@@ -36,8 +37,8 @@ pub const COARSE_CONTEXTS: usize = STRETCHES;
 /// Stretches that a text is divided into. They stand for the independent parts behind its intervals: long enough that
 /// two of them have little in common, enough of them to know how far they differ.
 pub const STRETCHES: usize = 16;
-/// Images of one step of a measurement; with the bundled model well below 50 ms.
-const IMAGES_PER_STEP: usize = 128;
+/// Pictures of one step of a measurement; with the bundled models well below 50 ms.
+const PICTURES_PER_STEP: usize = 128;
 /// Contexts of the first, coarse measurement where tokens are pieces of words: a network of another program takes long to
 /// read one.
 const COARSE_TOKEN_CONTEXTS: usize = 2;
@@ -70,17 +71,11 @@ impl EvaluationSet {
     /// # Errors
     /// [`Error::Compute`] if the pixels and labels do not fit each other and the network, or there are fewer than two.
     pub fn images(graph: &Graph, pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
-        let (channels, size) = match graph.input {
-            Some(Input::Image((channels, rows, columns))) if rows == columns => {
-                (channels as usize, rows as usize)
-            }
-            _ => {
-                return Err(Error::Compute(
-                    "the network does not read square images".to_owned(),
-                ));
-            }
-        };
-        let classes = graph.outputs();
+        let Wanted {
+            channels,
+            size,
+            classes,
+        } = wanted(graph)?;
         // The sizes may come from a file, and their product beyond every type.
         let expected = [channels, size, size]
             .into_iter()
@@ -99,7 +94,34 @@ impl EvaluationSet {
                 classes
             )));
         }
-        Ok(Self::Images(ImageSet::new(pixels, labels, channels, size)))
+        let labels = labels.into_iter().map(u32::from).collect();
+        let extents = (channels, size);
+        Ok(Self::Images(ImageSet::new(
+            pixels,
+            labels,
+            extents,
+            macs(graph),
+        )))
+    }
+
+    /// Labelled images of the user's for a classifier, read for its extents and classes.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if they were read for another network.
+    pub fn own_images(graph: &Graph, images: Images) -> Result<Self> {
+        let wanted = wanted(graph)?;
+        let each = wanted.channels * wanted.size * wanted.size;
+        let known = |label: &u32| (*label as usize) < wanted.classes;
+        let fits = images.pixels.len() == images.labels.len() * each
+            && images.labels.len() >= 2
+            && images.labels.iter().all(known);
+        if !fits {
+            return Err(Error::Compute(
+                "the images were read for another network".to_owned(),
+            ));
+        }
+        let extents = (wanted.channels, wanted.size);
+        Ok(Self::Images(ImageSet::own(images, extents, macs(graph))))
     }
 
     /// Held-out grey images for a network that makes such, as `pixels` and `labels` of [`Self::images`] for the `judge`: a
@@ -244,7 +266,7 @@ impl EvaluationSet {
     /// Items of the coarse measurement.
     pub(crate) fn coarse_items(&self) -> usize {
         let wanted = match self {
-            Self::Images(_) => COARSE_IMAGES,
+            Self::Images(images) => images.pace.1,
             Self::Pictures(_) => COARSE_PICTURES,
             Self::Sentences(_) => COARSE_SENTENCES,
             Self::Text(text) => match text.pieces {
@@ -294,9 +316,10 @@ impl EvaluationSet {
     }
 
     /// The items of the step that begins at item `from`.
-    pub(super) fn step(&self, from: usize) -> Range<usize> {
+    pub(crate) fn step(&self, from: usize) -> Range<usize> {
         let size = match self {
-            Self::Images(_) | Self::Pictures(_) => IMAGES_PER_STEP,
+            Self::Images(images) => images.pace.0,
+            Self::Pictures(_) => PICTURES_PER_STEP,
             Self::Text(text) if text.pieces.is_some() => rayon::current_num_threads().max(2),
             Self::Text(_) => CONTEXTS_PER_STEP,
             Self::Sentences(_) => SENTENCES_PER_STEP,
@@ -417,6 +440,28 @@ impl EvaluationSet {
             ))
         }
     }
+}
+
+/// What images a network reads.
+///
+/// # Errors
+/// It reads none, or none as high as wide.
+pub(crate) fn wanted(graph: &Graph) -> Result<Wanted> {
+    match graph.input {
+        Some(Input::Image((channels, rows, columns))) if rows == columns => Ok(Wanted {
+            channels: channels as usize,
+            size: rows as usize,
+            classes: graph.outputs(),
+        }),
+        _ => Err(Error::Compute(
+            "the network does not read square images".to_owned(),
+        )),
+    }
+}
+
+/// Multiply-accumulates of one unit of work.
+fn macs(graph: &Graph) -> f64 {
+    graph.layers().iter().map(|layer| layer.macs).sum()
 }
 
 fn shuffled(n: usize) -> Vec<usize> {

@@ -13,6 +13,7 @@ use safetensors::Dtype;
 use serde::Deserialize;
 
 use crate::compress;
+use crate::graph::Input;
 use crate::model::{Architecture, StoredFormat, Tensors, admit, own_names, recognise};
 use crate::recipe::Recipe;
 use crate::unique;
@@ -103,8 +104,10 @@ pub(crate) struct Listed {
 pub(crate) struct Listing {
     /// In the order of their names.
     pub(crate) tensors: Vec<Listed>,
-    /// Whether the file is one of this program's, or has the tensors of a bundled architecture.
+    /// Whether the file is one of this program's, or has the tensors of an architecture that data ship for.
     pub(crate) runs: bool,
+    /// The classifier that it has the tensors of, where that is measured on images of the user's only.
+    pub(crate) classifier: Option<Architecture>,
 }
 
 /// Reads the header of a file of `len` bytes.
@@ -123,19 +126,20 @@ pub(super) fn list(file: &mut impl Read, len: u64) -> Result<Listing> {
     let ours = [Architecture::METADATA_KEY, compress::CHECKSUM_KEY]
         .iter()
         .any(|key| header.metadata.contains_key(*key));
-    let runs = ours
-        || architecture(&header).is_ok_and(|architecture| {
-            let shapes = header
-                .tensors
-                .iter()
-                .filter(|(name, _)| !name.ends_with(IGNORED))
-                .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
-                .collect();
-            architecture.mismatch_of_shapes(&shapes).is_none()
-        });
+    let shapes = (header.tensors.iter())
+        .filter(|(name, _)| !name.ends_with(IGNORED))
+        .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
+        .collect();
+    let known = architecture(&header)
+        .ok()
+        .filter(|known| known.mismatch_of_shapes(&shapes).is_none());
+    let ship = known.as_ref().is_some_and(Architecture::data_ship);
     Ok(Listing {
         tensors: listed,
-        runs,
+        runs: ours || ship,
+        classifier: known
+            .filter(|known| !ship && matches!(known.input(), Input::Image(_)))
+            .filter(|known| known.graph().sampling().is_none()),
     })
 }
 

@@ -72,6 +72,28 @@ impl Architecture {
         (self.graph().input).unwrap_or(Input::Image((0, 0, 0)))
     }
 
+    /// Whether data ship that it is measured on and its students are trained with: grey images of 28x28 pixels in ten
+    /// classes, and texts.
+    pub fn data_ship(&self) -> bool {
+        const PIXELS: usize = 28 * 28;
+        let graph = self.graph();
+        let makes = |classes| graph.outputs() == classes;
+        match self.input() {
+            Input::Tokens { .. } => true,
+            Input::Noise { .. } => makes(PIXELS),
+            Input::Image((1, 28, 28)) => match graph.sampling() {
+                Some(_) => makes(PIXELS),
+                None => makes(10),
+            },
+            Input::Image(_) => false,
+        }
+    }
+
+    /// The same network for images of so many pixels an edge, where its weights fit any size.
+    pub(crate) fn reading(&self, size: u32) -> Option<Self> {
+        self.inner().reading(size)
+    }
+
     /// Name of the family.
     pub fn family(&self) -> &'static str {
         self.inner().name()

@@ -78,6 +78,20 @@ impl ModelReference {
     }
 }
 
+impl ModelReference {
+    /// Whether it is a file of a classifier that can be run once there are images of the user's to measure it on; with
+    /// none it is known by its shapes ([`Self::is_outline`]).
+    pub fn needs_images(&self) -> bool {
+        match self {
+            Self::File(path) => {
+                crate::formats::is_safetensors(path)
+                    && crate::formats::list(path).is_ok_and(|listing| listing.classifier.is_some())
+            }
+            Self::Bundled(_) | Self::Catalogue(_) | Self::Sized { .. } => false,
+        }
+    }
+}
+
 /// A number that may end in K, M, B or T: `70e9`, `70B`, `350M`; `None` where it is none.
 pub fn amount(text: &str) -> Option<f64> {
     let (number, factor) = match text.char_indices().next_back() {

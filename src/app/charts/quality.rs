@@ -31,7 +31,7 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         chart.reading = "Quality".to_owned();
         return chart;
     }
-    if configuration.model.is_outline() {
+    if configuration.is_outline() {
         chart.reading = "Quality not measured: no weights are loaded".to_owned();
         chart.caption = "open a bundled model, a GGUF or a safetensors file to measure".to_owned();
         chart.bare = true;

@@ -33,7 +33,7 @@ pub(in crate::app) fn show(
         }
         let known = now.measurement.as_ref().or(now.stand_in.as_ref());
         let Some(measurement) = known else {
-            ui.label(muted(if app.session.configuration.model.is_outline() {
+            ui.label(muted(if app.session.configuration.is_outline() {
                 "Nothing to run: no weights are loaded"
             } else {
                 "Not measured yet"

@@ -4,6 +4,7 @@ pub(super) mod axis;
 pub(super) mod beside;
 pub(super) mod breakdown;
 pub(super) mod controls;
+pub(super) mod data;
 pub(super) mod errors;
 pub(super) mod examples;
 pub(super) mod figures;

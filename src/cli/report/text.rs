@@ -137,8 +137,12 @@ fn heading(report: &Report, target: &HardwareTarget, grid: &Grid) -> Vec<String>
             ),
         ]),
     ];
+    if let Some(data) = &report.measurement.data {
+        rows.insert(1, row(["Measured on", data]));
+    }
     if let Some(summary) = &report.blocks_summary {
-        rows.insert(2, row(["Blocks", summary]));
+        let place = 2 + usize::from(report.measurement.data.is_some());
+        rows.insert(place, row(["Blocks", summary]));
     }
     if let Some(packed) = &model.packed_with {
         let words = format!(

@@ -127,6 +127,9 @@ pub struct MeasurementView {
     pub depth: Option<Depth>,
     /// Where the quality comes from, or why there is none.
     pub provenance: Provenance,
+    /// What the user's data are and how they were prepared, where it was measured on such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// Size of the exported file.
     pub stored_bytes: u64,
     /// Weights that are not zero, among `weights`.

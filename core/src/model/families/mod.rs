@@ -52,6 +52,12 @@ pub(super) trait Family: Debug {
         None
     }
 
+    /// The same network for images of so many pixels an edge, where its weights fit any size.
+    fn reading(&self, size: u32) -> Option<Architecture> {
+        let _ = size;
+        None
+    }
+
     /// How far the initial weights of a matrix spread.
     fn deviation(&self, name: &str, shape: &[usize]) -> Deviation {
         let _ = (name, shape);

@@ -2,6 +2,7 @@
 //! and its widths, the configuration beside the file what they do not, above all the number of heads. The parameters are
 //! those of the file; nothing of the weights is read.
 
+mod classifier;
 mod families;
 mod parts;
 #[cfg(test)]
@@ -61,7 +62,8 @@ pub(crate) fn is_outline(path: &Path) -> bool {
     let adapts = |listing: &Listing| listing.tensors.iter().any(|own| is_adapter(&own.name));
     let tells = |listing: Listing| {
         !listing.runs
-            && (families::seen(&listing.tensors).is_some()
+            && (listing.classifier.is_some()
+                || families::seen(&listing.tensors).is_some()
                 || configuration(path).is_some()
                 || parts::is_part(path)
                 || adapts(&listing)
@@ -86,7 +88,14 @@ pub(crate) fn is_outline(path: &Path) -> bool {
 pub(super) fn open(path: &Path) -> Result<Counted> {
     let mut tensors = Vec::new();
     for part in parts::of(path)? {
-        let Listing { tensors: found, .. } = formats::list(&part)?;
+        let Listing {
+            tensors: found,
+            classifier,
+            ..
+        } = formats::list(&part)?;
+        if let Some(classifier) = classifier {
+            return classifier::counted(&classifier, &found, path);
+        }
         tensors.extend(found);
     }
     told(tensors, path, configuration(path).as_deref())
@@ -97,7 +106,11 @@ pub(super) fn open(path: &Path) -> Result<Counted> {
 /// # Errors
 /// As [`open`].
 pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Counted> {
-    told(formats::list_bytes(bytes, path)?.tensors, path, None)
+    let listing = formats::list_bytes(bytes, path)?;
+    match &listing.classifier {
+        Some(classifier) => classifier::counted(classifier, &listing.tensors, path),
+        None => told(listing.tensors, path, None),
+    }
 }
 
 /// Whether a tensor is one of two narrow matrices that are added to another file's (Hu et al. 2021,
