@@ -247,7 +247,7 @@ impl Backend for EngineBackend {
                 let images = pictures.images();
                 Some((images.colours(index), images.size()))
             }
-            EvaluationSet::Text(_) => None,
+            EvaluationSet::Text(_) | EvaluationSet::Sentences(_) => None,
         }
     }
 

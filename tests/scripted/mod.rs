@@ -161,6 +161,7 @@ impl Scripted {
                 change: interval(value - ORIGINAL_ACCURACY, half / 3.0),
                 divergence: Some(interval(0.01, 0.002)),
                 pictures: None,
+                neighbours: None,
                 same_top: None,
             },
             profile: self.plan(&network),

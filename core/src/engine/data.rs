@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::{EvaluationSet, wanted};
 use crate::files;
 use crate::graph::Input;
-use crate::model::{Architecture, Model, ModelReference, bundled};
+use crate::model::{Architecture, EncoderConfig, Model, ModelReference, bundled};
 
 /// Tokens of a context that a model with a tokenizer is measured on, at most.
 const TOKEN_CONTEXT: usize = 256;
@@ -77,6 +77,9 @@ pub(super) fn own(
 
 /// All of a text, as a model reads it.
 fn text(model: &Model, text: String, context: Option<u32>) -> Result<EvaluationSet> {
+    if let Architecture::Encoder(config) = &model.architecture {
+        return sentences(model, config, &text, context);
+    }
     match (model.architecture.input(), &model.tokenizer) {
         (Input::Tokens { context: most, .. }, Some(tokenizer)) => {
             let wanted = context.unwrap_or(LLAMA_CPP_CONTEXT).min(most);
@@ -89,6 +92,10 @@ fn text(model: &Model, text: String, context: Option<u32>) -> Result<EvaluationS
 /// The held-out data that ships for models like this one.
 pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
     let architecture = &model.architecture;
+    if let Architecture::Encoder(config) = architecture {
+        let text = bundled::evaluation_text()?;
+        return sentences(model, config, &String::from_utf8_lossy(&text), None);
+    }
     match architecture.input() {
         Input::Noise { .. } => pictures(architecture),
         Input::Image(_) if architecture.graph().sampling().is_some() => pictures(architecture),
@@ -106,9 +113,7 @@ pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
             context,
             vocabulary,
         } => match &model.tokenizer {
-            None if vocabulary != 256 => Err(Error::Infeasible(format!(
-                "the file does not carry the tokenizer of its {vocabulary} tokens, as files that this program packs do not; open the file that it was made from"
-            ))),
+            None if vocabulary != 256 => Err(without_tokenizer(vocabulary)),
             None => EvaluationSet::text(&architecture.graph(), bundled::evaluation_text()?),
             Some(tokenizer) => {
                 let text = bundled::evaluation_text()?;
@@ -118,6 +123,27 @@ pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
             }
         },
     }
+}
+
+fn without_tokenizer(vocabulary: u32) -> Error {
+    Error::Infeasible(format!(
+        "the file does not carry the tokenizer of its {vocabulary} tokens, as files that this program packs do not; open the file that it was made from"
+    ))
+}
+
+/// Sentences of a text for an encoder, each of at most so many tokens.
+fn sentences(
+    model: &Model,
+    config: &EncoderConfig,
+    text: &str,
+    context: Option<u32>,
+) -> Result<EvaluationSet> {
+    let Some(tokenizer) = &model.tokenizer else {
+        let vocabulary = u32::try_from(config.vocabulary).unwrap_or(u32::MAX);
+        return Err(without_tokenizer(vocabulary));
+    };
+    let wanted = context.map_or(config.context, |context| context as usize);
+    EvaluationSet::sentences(tokenizer, text, wanted.min(config.context), config.pooling)
 }
 
 /// Held-out images for a network that makes such, seen by the bundled classifier.

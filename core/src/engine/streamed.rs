@@ -216,7 +216,7 @@ impl Engine {
                 quality: accumulator.quality(),
                 profile: weights.profile()?,
                 student: network.note(&recipe, true),
-                examples: Vec::new(),
+                examples: accumulator.made(),
             };
             let measured = self.remember(key, measured);
             if depth > reached || reached == Depth::Full {
@@ -228,7 +228,9 @@ impl Engine {
         let mut measurement = measurement
             .ok_or_else(|| Error::Compute("there is nothing to measure on".to_owned()))?;
         if measurement.depth == Depth::Full {
-            measurement.examples = self.texts_of(streamed, &recipe, &weights, observer)?;
+            if matches!(self.set, EvaluationSet::Text(_)) {
+                measurement.examples = self.texts_of(streamed, &recipe, &weights, observer)?;
+            }
             streamed.kept.write(key, &measurement);
             measurement = self.remember(key, measurement);
         }

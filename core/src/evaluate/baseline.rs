@@ -54,6 +54,8 @@ pub(crate) struct Answers {
     pub(super) bits: f64,
     /// Mean divergence of the original from it in nats per prediction, where that was taken on the way.
     pub(super) divergence: Option<f64>,
+    /// What it made of a sentence, where it is an encoder.
+    pub(super) embedding: Vec<f32>,
     /// What it made, where these are pictures.
     pub(super) made: Option<Box<Made>>,
 }
@@ -212,6 +214,9 @@ pub(super) fn answer(
 ) -> Result<Vec<Answers>> {
     if let EvaluationSet::Pictures(pictures) = set {
         return pictures.answers(network, items);
+    }
+    if let EvaluationSet::Sentences(sentences) = set {
+        return sentences.answers(network, items);
     }
     let (_, last) = set.scored();
     let logits = network.run_last(&set.input(items.clone())?, last)?;

@@ -15,14 +15,16 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 pub use self::images::ImageSet;
+use self::texts::Pieces;
 pub use self::texts::TextSet;
-use self::texts::{Pieces, in_rounds, stretch};
+pub(super) use self::texts::{in_rounds, stretch};
 use super::pictures::{NEEDED, PictureSet};
+use super::sentences::SentenceSet;
 use crate::data::{Images, Wanted};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
 use crate::measurement::Metric;
-use crate::model::{Model, hex};
+use crate::model::{Model, Pooling, hex};
 use crate::run::Network;
 use crate::tokenizer::Tokenizer;
 
@@ -40,6 +42,10 @@ const PICTURES_PER_STEP: usize = 128;
 /// Contexts of the first, coarse measurement where tokens are pieces of words: a network of another program takes long to
 /// read one.
 const COARSE_TOKEN_CONTEXTS: usize = 2;
+/// Sentences of the first, coarse measurement: four of each stretch.
+pub const COARSE_SENTENCES: usize = 4 * STRETCHES;
+/// Sentences of one step.
+const SENTENCES_PER_STEP: usize = 16;
 /// Contexts of one step.
 const CONTEXTS_PER_STEP: usize = 8;
 /// Seed of the order in which samples are taken; the same for every model, so that measurements are paired.
@@ -55,6 +61,8 @@ pub enum EvaluationSet {
     Text(TextSet),
     /// What pictures are made of.
     Pictures(PictureSet),
+    /// Sentences for an encoder.
+    Sentences(SentenceSet),
 }
 
 impl EvaluationSet {
@@ -216,6 +224,19 @@ impl EvaluationSet {
         }))
     }
 
+    /// Sentences of a text for an encoder, each of at most so many tokens.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if there are too few, or the tokenizer cannot cut one.
+    pub fn sentences(
+        tokenizer: &Arc<Tokenizer>,
+        text: &str,
+        context: usize,
+        pooling: Pooling,
+    ) -> Result<Self> {
+        SentenceSet::new(tokenizer, text, context, pooling).map(Self::Sentences)
+    }
+
     /// What models are measured by on it.
     pub const fn metric(&self) -> Metric {
         match self {
@@ -223,6 +244,7 @@ impl EvaluationSet {
             Self::Text(text) if text.pieces.is_some() => Metric::Perplexity,
             Self::Text(_) => Metric::BitsPerByte,
             Self::Pictures(pictures) => pictures.metric(),
+            Self::Sentences(_) => Metric::EmbeddingCosine,
         }
     }
 
@@ -246,6 +268,7 @@ impl EvaluationSet {
         let wanted = match self {
             Self::Images(images) => images.pace.1,
             Self::Pictures(_) => COARSE_PICTURES,
+            Self::Sentences(_) => COARSE_SENTENCES,
             Self::Text(text) => match text.pieces {
                 None => COARSE_CONTEXTS,
                 Some(_) => COARSE_TOKEN_CONTEXTS,
@@ -266,6 +289,11 @@ impl EvaluationSet {
                 hasher.update(token.to_le_bytes());
             }
         }
+        if let Self::Sentences(sentences) = self {
+            for number in sentences.numbers() {
+                hasher.update(number.to_le_bytes());
+            }
+        }
         hex(&hasher.finalize())
     }
 
@@ -274,13 +302,14 @@ impl EvaluationSet {
         match self {
             Self::Images(images) | Self::Pictures(PictureSet { images, .. }) => images.order.len(),
             Self::Text(text) => text.order.len(),
+            Self::Sentences(sentences) => sentences.order.len(),
         }
     }
 
     /// Samples in this many items.
     pub(super) fn samples(&self, items: usize) -> u64 {
         let each = match self {
-            Self::Images(_) | Self::Pictures(_) => 1,
+            Self::Images(_) | Self::Pictures(_) | Self::Sentences(_) => 1,
             Self::Text(text) => text.scored.len(),
         };
         (items * each) as u64
@@ -293,6 +322,7 @@ impl EvaluationSet {
             Self::Pictures(_) => PICTURES_PER_STEP,
             Self::Text(text) if text.pieces.is_some() => rayon::current_num_threads().max(2),
             Self::Text(_) => CONTEXTS_PER_STEP,
+            Self::Sentences(_) => SENTENCES_PER_STEP,
         };
         // A single item left over would be a step without a spread.
         let to = if from + size + 1 >= self.items() {
@@ -325,6 +355,11 @@ impl EvaluationSet {
                 }
                 Tensor::from_vec(tokens, (n, text.context), &Device::Cpu)?
             }
+            Self::Sentences(_) => {
+                return Err(Error::Compute(
+                    "sentences differ in length and are run one by one".to_owned(),
+                ));
+            }
         })
     }
 
@@ -333,13 +368,14 @@ impl EvaluationSet {
         match self {
             Self::Images(_) | Self::Pictures(_) => 1,
             Self::Text(text) => text.context,
+            Self::Sentences(sentences) => sentences.longest(),
         }
     }
 
     /// Predictions of an item that are scored, of the network's last so many.
     pub(super) fn scored(&self) -> (Range<usize>, usize) {
         match self {
-            Self::Images(_) | Self::Pictures(_) => (0..1, 1),
+            Self::Images(_) | Self::Pictures(_) | Self::Sentences(_) => (0..1, 1),
             Self::Text(text) => {
                 let last = text.context - text.scored.start;
                 (0..text.scored.len(), last)
@@ -358,6 +394,7 @@ impl EvaluationSet {
                 let start = text.order[item] * text.context + text.scored.start + 1;
                 &text.tokens[start..][..text.scored.len()]
             }
+            Self::Sentences(_) => &[],
         }
     }
 
@@ -366,6 +403,7 @@ impl EvaluationSet {
         match self {
             Self::Images(_) | Self::Pictures(_) => item,
             Self::Text(text) => stretch(text.order[item], text.contexts()),
+            Self::Sentences(sentences) => sentences.stretch(item),
         }
     }
 
@@ -385,6 +423,13 @@ impl EvaluationSet {
                 };
                 text.context <= context as usize && known
             }
+            (
+                Self::Sentences(sentences),
+                Input::Tokens {
+                    vocabulary,
+                    context,
+                },
+            ) => sentences.fits(vocabulary as usize, context as usize),
             _ => false,
         };
         if fits {

@@ -2,6 +2,7 @@
 //!
 //! Nothing in a file is trusted: lengths are checked against the file before memory is reserved, and nothing is executed.
 
+mod encoder;
 mod foreign;
 mod gguf;
 mod hugging_face;

@@ -342,6 +342,7 @@ mod tests {
             divergence: None,
             pictures: None,
             same_top: None,
+            neighbours: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use egui::{RichText, Ui, vec2};
 use wattif_core::measurement::{Depth, Example};
 
+use super::nearest;
 use super::pictures::{Pictures, made_pictures, picture};
 use crate::app::command::Action;
 use crate::app::{App, charts, theme, widgets};
@@ -43,6 +44,10 @@ pub(in crate::app) fn show(
         let made = |example: &Example| matches!(example, Example::Picture { .. });
         if measurement.examples.iter().any(made) {
             made_pictures(ui, app, measurement, pictures);
+            return;
+        }
+        if nearest::has_sentences(measurement) {
+            nearest::sentences(ui, measurement);
             return;
         }
         if measurement.recipe.is_identity() {

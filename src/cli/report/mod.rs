@@ -2,6 +2,7 @@
 
 mod blocks;
 mod lifecycle;
+mod nearest;
 mod own;
 mod parts;
 mod quality;
@@ -34,6 +35,8 @@ pub use view::{
     SavingsView, WrittenView,
 };
 
+pub use nearest::NearestView;
+
 pub use lifecycle::{StorageView, TrainingView, WaterView};
 pub use parts::PartsView;
 pub use usage::{AmountView, AnswerView, MemoryView, SoftwareView, Usage};
@@ -63,7 +66,8 @@ pub(super) struct ReportArguments {
     measure_speed: bool,
     /// Measure a language model on this text in place of the one that ships: all of it, in contexts of --context tokens (512)
     /// that do not overlap, of which the second half is scored, as llama.cpp's perplexity does; a model of bytes is measured
-    /// on all of its own contexts. The word 'code' stands for 34 KiB of program code that ship, in contexts of 256
+    /// on all of its own contexts, an encoder on its sentences or lines. The word 'code' stands for 34 KiB of program code that
+    /// ship, in contexts of 256
     #[arg(
         long,
         value_name = "FILE",
@@ -154,6 +158,7 @@ pub fn compute(
                 spiking: profile.spiking.as_deref().cloned(),
                 training: None,
                 rival: None,
+                nearest: nearest::views(&measurement.examples),
             },
             record: engine.student_record(&measurement.recipe),
             original: &plain,
@@ -214,6 +219,7 @@ pub fn compute_outline(
                 spiking: None,
                 training: None,
                 rival: None,
+                nearest: Vec::new(),
             },
             record: None,
             original: &plain,
