@@ -10,7 +10,7 @@ use super::sentences::{SentenceSet, cosine};
 use super::set::EvaluationSet;
 use super::statistics::{ClusteredMean, paired_proportions, wilson};
 use crate::error::{Error, Result};
-use crate::measurement::{Example, Interval, Metric, Pictures, Quality};
+use crate::measurement::{Example, Interval, Metric, Paired, Pictures, Quality};
 use crate::run::Network;
 
 /// Images shown as examples at most.
@@ -250,7 +250,24 @@ impl<'a> Accumulator<'a> {
                 .then(|| within(self.same_top.interval(), 0.0, 1.0)),
             pictures: None,
             neighbours: None,
+            bits_per_byte: self.bits_per_byte(),
         }
+    }
+
+    /// What the scored tokens cost by the bytes that they stand for; how many bytes these are is a fact of the text.
+    fn bits_per_byte(&self) -> Option<Paired> {
+        let EvaluationSet::Text(text) = self.set else {
+            return None;
+        };
+        let bytes = text.scored_bytes(self.items)?;
+        let per_token = bytes as f64 / self.seen().max(1) as f64;
+        let bits = self.bits.interval();
+        (bytes > 0).then(|| Paired {
+            value: bits.value / per_token,
+            low: bits.low.max(0.0) / per_token,
+            high: bits.high / per_token,
+            baseline: self.original_bits.value() / per_token,
+        })
     }
 
     /// Mean cosine to the original's embeddings, and once all are known, which sentences are nearest to each other.
@@ -279,6 +296,7 @@ impl<'a> Accumulator<'a> {
             same_top: None,
             pictures: None,
             neighbours,
+            bits_per_byte: None,
         }
     }
 
@@ -337,6 +355,7 @@ impl<'a> Accumulator<'a> {
             same_top: None,
             pictures: Some(pictures),
             neighbours: None,
+            bits_per_byte: None,
         }
     }
 

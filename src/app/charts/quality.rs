@@ -343,6 +343,7 @@ mod tests {
             pictures: None,
             same_top: None,
             neighbours: None,
+            bits_per_byte: None,
         }
     }
 
