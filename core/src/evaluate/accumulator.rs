@@ -136,11 +136,16 @@ impl<'a> Accumulator<'a> {
             self.made.push(answers.clone());
             return;
         }
-        self.bits.push(cluster, answers.bits);
+        let (before, now) = (&original.quarters, &answers.quarters);
+        let changes = now.iter().zip(before).map(|(now, was)| now.bits - was.bits);
+        self.bits
+            .push_mean(cluster, answers.bits, now.iter().map(|part| part.bits));
         self.original_bits.push(cluster, original.bits);
-        self.change.push(cluster, answers.bits - original.bits);
+        self.change
+            .push_mean(cluster, answers.bits - original.bits, changes);
         if let Some(nats) = divergence(original, answers, targets.len()) {
-            self.divergence.push(cluster, nats);
+            let parts = now.iter().map(|part| part.divergence);
+            self.divergence.push_mean(cluster, nats, parts);
         }
         if let (Some(before), Some(now)) = (&original.made, &answers.made) {
             let [psnr, original_psnr] = &mut self.psnr;
@@ -153,10 +158,14 @@ impl<'a> Accumulator<'a> {
             self.made.push(answers);
             return;
         }
-        let same = original.tops.iter().zip(&answers.tops);
-        let same = same.filter(|(before, now)| before == now).count();
-        self.same_top
-            .push(cluster, same as f64 / targets.len() as f64);
+        let same: Vec<f64> = (original.tops.iter().zip(&answers.tops))
+            .map(|(before, now)| f64::from(u8::from(before == now)))
+            .collect();
+        let share = same.iter().sum::<f64>() / targets.len() as f64;
+        let quarter = same.len().div_ceil(answers.quarters.len().max(1)).max(1);
+        let parts = same.chunks(quarter);
+        let parts = parts.map(|part| part.iter().sum::<f64>() / part.len() as f64);
+        self.same_top.push_mean(cluster, share, parts);
         let EvaluationSet::Images(images) = self.set else {
             return;
         };
