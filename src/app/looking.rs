@@ -30,6 +30,13 @@ impl Looking {
         self.looks.as_ref().map(|looks| &looks.errors)
     }
 
+    /// Signal over noise of all weights under a recipe in decibels: the outer `None` where that was not looked at, the inner
+    /// where the recipe changes nothing.
+    pub(super) fn fidelity(&self, recipe: &Recipe) -> Option<Option<f64>> {
+        let looks = self.looks.as_ref()?;
+        (looks.recipe.key() == recipe.key()).then(|| looks.all().decibels())
+    }
+
     /// The weights of a layer as they were seen last.
     pub(super) fn of(&self, layer: &str) -> Option<&LayerLook> {
         let look = self.looks.as_ref()?.chosen.as_ref()?;
@@ -50,12 +57,7 @@ impl Looking {
     pub(super) fn ask(&self, app: &App, layer: Option<&str>, queue: &mut Vec<Action>) {
         let key = app.session.configuration.recipe.key();
         let same = |asked: &(String, Option<String>)| asked.0 == key && asked.1.as_deref() == layer;
-        let looks = app
-            .model
-            .backend
-            .as_ref()
-            .is_some_and(|backend| backend.looks());
-        if looks && !self.asked.as_ref().is_some_and(same) {
+        if app.model.has_weights() && !self.asked.as_ref().is_some_and(same) {
             queue.push(Action::Look(layer.map(str::to_owned)));
         }
     }
@@ -82,6 +84,14 @@ impl Looking {
 }
 
 impl App {
+    /// Takes in what was seen of the layers.
+    pub(super) fn looked(&mut self, answer: Result<Arc<Looks>, Error>) {
+        if let (true, Ok(looks)) = (self.model.is_weights_only(), &answer) {
+            self.derived.told(&looks.recipe, looks.all().decibels());
+        }
+        self.model.looking.take(answer);
+    }
+
     /// Lets the work look at the layers, one of them more closely.
     pub(super) fn look(&mut self, layer: Option<String>) {
         let recipe = self.session.configuration.recipe.clone();

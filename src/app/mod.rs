@@ -426,7 +426,7 @@ impl App {
             self.open_model(ModelReference::File(path.to_owned()));
         } else {
             let error = wattif_core::Error::file(
-                "this is neither a preset or device (.ron) nor a model (.gguf, .safetensors, .onnx, config.json)",
+                "this is neither a preset or device (.ron) nor a model (.gguf, .safetensors, .pt, .npz, .onnx, config.json)",
                 path,
             );
             self.fail(Subject::Opening, "The file was not opened", &error);

@@ -23,7 +23,7 @@ pub struct Start {
 pub fn engine_opener() -> Opener {
     Box::new(|reference, wake| {
         if reference.is_outline() {
-            OutlineBackend::open(reference)
+            OutlineBackend::open(reference, wake)
         } else {
             EngineBackend::open(reference, wake)
         }

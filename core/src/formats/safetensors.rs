@@ -22,7 +22,7 @@ const LONGEST_HEADER: u64 = 100_000_000;
 /// Bytes before the header.
 const PREFIX: u64 = 8;
 /// PyTorch counts batches in its batch normalisation; inference has no use for it.
-const IGNORED: &str = ".num_batches_tracked";
+pub(super) const IGNORED: &str = ".num_batches_tracked";
 
 /// Why a file cannot be opened.
 #[derive(Debug)]
@@ -105,6 +105,19 @@ pub(crate) struct Listing {
     pub(crate) tensors: Vec<Listed>,
     /// Whether the file is one of this program's, or has the tensors of a bundled architecture.
     pub(crate) runs: bool,
+    /// Whether at least half of the tensors are of a family that runs.
+    pub(crate) known: bool,
+}
+
+/// Whether at least half of some tensors are those of the network that they fit best.
+pub(super) fn is_known(shapes: &BTreeMap<&str, &[usize]>) -> bool {
+    recognised(shapes).is_ok_and(|architecture| {
+        let own = architecture.tensor_shapes();
+        let found = own
+            .iter()
+            .filter(|(name, _)| shapes.contains_key(name.as_str()));
+        2 * found.count() >= shapes.len()
+    })
 }
 
 /// Reads the header of a file of `len` bytes.
@@ -133,7 +146,14 @@ pub(super) fn list(file: &mut impl Read, len: u64) -> Result<Listing> {
                 .collect();
             architecture.mismatch_of_shapes(&shapes).is_none()
         });
+    let shapes = header
+        .tensors
+        .iter()
+        .filter(|(name, _)| !name.ends_with(IGNORED))
+        .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
+        .collect();
     Ok(Listing {
+        known: runs || is_known(&shapes),
         tensors: listed,
         runs,
     })
@@ -335,18 +355,22 @@ fn architecture(header: &Header) -> Result<Architecture> {
         .iter()
         .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
         .collect();
-    match (recognise(&shapes), header.tensors.first_key_value()) {
+    recognised(&shapes)
+}
+
+/// The bundled architecture that has most of these tensors.
+pub(super) fn recognised(shapes: &BTreeMap<&str, &[usize]>) -> Result<Architecture> {
+    match (recognise(shapes), shapes.first_key_value()) {
         (Some(architecture), _) => Ok(architecture),
         (_, None) => wrong("the file holds no tensors"),
         (_, Some((name, _))) => Err(Problem::Family {
             fact: format!(
                 "this is a model of a family that cannot be run: none of its {} tensors is known, the first is '{name}'",
-                header.tensors.len()
+                shapes.len()
             ),
-            parameters: header
-                .tensors
+            parameters: shapes
                 .values()
-                .map(|entry| entry.shape.iter().product::<usize>() as u64)
+                .map(|shape| shape.iter().product::<usize>() as u64)
                 .sum(),
         }),
     }
