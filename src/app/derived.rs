@@ -289,7 +289,7 @@ impl Derived {
         let figures_of = |pin: &Configuration| figures(pin, store, backend, None, Count::Chosen);
         let open_pins = session.pins.each_ref().map(|pin| {
             pin.as_ref()
-                .filter(|pin| pin.model == session.configuration.model)
+                .filter(|pin| pin.is_of_model(&session.configuration))
         });
         self.as_pinned = open_pins.map(|pin| pin.and_then(figures_of));
         self.pins = open_pins.map(|pin| {

@@ -55,6 +55,7 @@ impl OutlineBackend {
             metric: None,
             hash: String::new(),
             has_students: !outline.is_weights_only(),
+            own_data: None,
             ratios: Vec::new(),
             packed: false,
             published: Some(outline.published_bits()),

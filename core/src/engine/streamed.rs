@@ -124,7 +124,7 @@ impl Engine {
             &mut |part: usize, parts: usize| watch.before("Measuring the original", part, parts);
         original.reach(&stream, &streamed.weights, &self.set, end, before)?;
         let answers = original.answers.iter().take(end).cloned().collect();
-        Ok(Baseline::of(answers, Vec::new()))
+        Ok(Baseline::of(answers))
     }
 
     /// As [`Engine::measure`].
@@ -201,7 +201,7 @@ impl Engine {
             watch.passed += watch.stage;
             let baseline = original.answers.iter().take(stage.end).cloned().collect();
             drop(original);
-            let baseline = Baseline::of(baseline, Vec::new());
+            let baseline = Baseline::of(baseline);
             let mut accumulator = Accumulator::new(&self.set, &baseline);
             accumulator.add_all(&answers)?;
             let reached = match (i, accumulator.is_complete()) {
@@ -216,7 +216,7 @@ impl Engine {
                 quality: accumulator.quality(),
                 profile: weights.profile()?,
                 student: network.note(&recipe, true),
-                examples: Vec::new(),
+                examples: accumulator.made(),
             };
             let measured = self.remember(key, measured);
             if depth > reached || reached == Depth::Full {
@@ -228,7 +228,9 @@ impl Engine {
         let mut measurement = measurement
             .ok_or_else(|| Error::Compute("there is nothing to measure on".to_owned()))?;
         if measurement.depth == Depth::Full {
-            measurement.examples = self.texts_of(streamed, &recipe, &weights, observer)?;
+            if matches!(self.set, EvaluationSet::Text(_)) {
+                measurement.examples = self.texts_of(streamed, &recipe, &weights, observer)?;
+            }
             streamed.kept.write(key, &measurement);
             measurement = self.remember(key, measurement);
         }

@@ -20,6 +20,7 @@ impl Engine {
     /// Whether the model writes texts that can be asked for.
     pub fn writes(&self) -> bool {
         matches!(self.model.architecture.input(), Input::Tokens { .. })
+            && !self.model.architecture.graph().is_encoder()
             && (self.streamed.is_none() || self.model.architecture.parameters() <= LARGEST_WHOLE)
     }
 
@@ -121,7 +122,9 @@ mod tests {
                 compressed,
                 ..
             } => (original, compressed),
-            Example::Image { .. } | Example::Picture { .. } => panic!("an image"),
+            Example::Image { .. } | Example::Picture { .. } | Example::Nearest { .. } => {
+                panic!("no text")
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use candle_core::Tensor;
 
 use super::baseline::{Answers, Baseline, Written, answer, divergence, scores, written};
 use super::pictures::{PictureSet, SHOWN, paired};
+use super::sentences::{SentenceSet, cosine};
 use super::set::EvaluationSet;
 use super::statistics::{ClusteredMean, paired_proportions, wilson};
 use crate::error::{Error, Result};
@@ -28,6 +29,8 @@ pub struct Accumulator<'a> {
     gained: u64,
     lost: u64,
     bits: ClusteredMean,
+    /// Of sentences: between what the original makes of each and what it makes now.
+    cosine: ClusteredMean,
     original_bits: ClusteredMean,
     change: ClusteredMean,
     divergence: ClusteredMean,
@@ -51,6 +54,7 @@ impl<'a> Accumulator<'a> {
             gained: 0,
             lost: 0,
             bits: ClusteredMean::default(),
+            cosine: ClusteredMean::default(),
             original_bits: ClusteredMean::default(),
             change: ClusteredMean::default(),
             divergence: ClusteredMean::default(),
@@ -82,6 +86,9 @@ impl<'a> Accumulator<'a> {
     ) -> Result<bool> {
         let set = self.set;
         self.step_with(&mut |items| {
+            if let EvaluationSet::Sentences(sentences) = set {
+                return sentences.answers_through(run, items);
+            }
             let logits = run(&set.input(items.clone())?)?;
             scores(&last(&logits, set)?, set, items)
         })
@@ -122,6 +129,13 @@ impl<'a> Accumulator<'a> {
         let targets = self.set.targets(item);
         self.items += 1;
         let cluster = self.set.cluster(item);
+        if matches!(self.set, EvaluationSet::Sentences(_)) {
+            let cosine = cosine(&original.embedding, &answers.embedding);
+            self.cosine.push(cluster, cosine);
+            self.change.push(cluster, cosine - 1.0);
+            self.made.push(answers.clone());
+            return;
+        }
         self.bits.push(cluster, answers.bits);
         self.original_bits.push(cluster, original.bits);
         self.change.push(cluster, answers.bits - original.bits);
@@ -167,6 +181,11 @@ impl<'a> Accumulator<'a> {
         self.set.samples(self.items)
     }
 
+    /// Items measured so far.
+    pub(crate) fn items(&self) -> usize {
+        self.items
+    }
+
     /// Whether the whole set was measured.
     pub fn is_complete(&self) -> bool {
         self.items == self.set.items()
@@ -210,6 +229,7 @@ impl<'a> Accumulator<'a> {
                 (Metric::Perplexity, interval, level, change)
             }
             EvaluationSet::Pictures(pictures) => return self.of_pictures(pictures, divergence),
+            EvaluationSet::Sentences(sentences) => return self.of_sentences(sentences),
             EvaluationSet::Text(_) => (
                 Metric::BitsPerByte,
                 self.bits.interval(),
@@ -229,6 +249,36 @@ impl<'a> Accumulator<'a> {
             same_top: matches!(self.set, EvaluationSet::Text(_))
                 .then(|| within(self.same_top.interval(), 0.0, 1.0)),
             pictures: None,
+            neighbours: None,
+        }
+    }
+
+    /// Mean cosine to the original's embeddings, and once all are known, which sentences are nearest to each other.
+    fn of_sentences(&self, set: &SentenceSet) -> Quality {
+        let held = |interval: Interval| within(interval, -1.0, 1.0);
+        let change = self.change.interval();
+        let cosine = held(self.cosine.interval());
+        let neighbours = self.is_complete().then(|| {
+            let (now, before) = self.both();
+            within(set.overlap(&before, &now), 0.0, 1.0)
+        });
+        Quality {
+            metric: Metric::EmbeddingCosine,
+            value: cosine.value,
+            low: cosine.low,
+            high: cosine.high,
+            n: self.seen(),
+            // The original is itself.
+            baseline: 1.0,
+            change: Interval {
+                value: change.value,
+                low: change.low.clamp(-2.0, 0.0),
+                high: change.high.clamp(-2.0, 0.0),
+            },
+            divergence: None,
+            same_top: None,
+            pictures: None,
+            neighbours,
         }
     }
 
@@ -286,6 +336,7 @@ impl<'a> Accumulator<'a> {
             divergence,
             same_top: None,
             pictures: Some(pictures),
+            neighbours: None,
         }
     }
 
@@ -295,6 +346,10 @@ impl<'a> Accumulator<'a> {
             EvaluationSet::Pictures(set) => {
                 let (now, before) = self.both();
                 set.examples(&now, &before)
+            }
+            EvaluationSet::Sentences(set) if self.is_complete() => {
+                let (now, before) = self.both();
+                set.examples(&before, &now)
             }
             _ => Vec::new(),
         }
@@ -306,7 +361,10 @@ impl<'a> Accumulator<'a> {
     /// # Errors
     /// [`Error::Compute`] if the network's predictions are not finite.
     pub fn examples(&self, network: &Network) -> Result<Vec<Example>> {
-        if matches!(self.set, EvaluationSet::Pictures(_)) {
+        if matches!(
+            self.set,
+            EvaluationSet::Pictures(_) | EvaluationSet::Sentences(_)
+        ) {
             return Ok(self.made());
         }
         let mut examples = self.examples.clone();

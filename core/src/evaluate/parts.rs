@@ -46,6 +46,11 @@ impl Original {
         if first >= end {
             return Ok(());
         }
+        if let EvaluationSet::Sentences(sentences) = set {
+            let answers = sentences.part_by_part(stream, weights, first..end, before)?;
+            self.answers.extend(answers);
+            return Ok(());
+        }
         let (hidden, head) = through(stream, weights, set, first..end, before)?;
         let side = Side {
             head: &head,
@@ -84,6 +89,9 @@ impl Original {
         items: std::ops::Range<usize>,
         before: &mut Before<'_>,
     ) -> Result<Vec<Answers>> {
+        if let EvaluationSet::Sentences(sentences) = set {
+            return sentences.part_by_part(stream, weights, items, before);
+        }
         let (hidden, head) = through(stream, weights, set, items.clone(), before)?;
         // Activations of the original are not rounded.
         let original = stream.unrounded().head(originals)?;
@@ -208,7 +216,7 @@ impl Score {
             tops: self.tops,
             bits: self.nats / std::f64::consts::LN_2 / predictions as f64,
             divergence: compared.then(|| (self.divergence / predictions as f64).max(0.0)),
-            made: None,
+            ..Answers::default()
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use safetensors::Dtype;
 
-use super::safetensors::{Contents, IGNORED, Listed, Listing, Problem, is_known, recognised};
+use super::safetensors::{Contents, IGNORED, Listed, Listing, Problem, recognised};
 use super::{HEAD, begins, foreign};
 use crate::error::{Error, Result};
 use crate::model::{StoredFormat, Tensors, admit, own_names};
@@ -160,13 +160,7 @@ pub(super) fn list(source: &Arrays) -> Listing {
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let names = names(source);
     let shapes = shapes(source, &names);
-    let runs = recognised(&shapes)
-        .is_ok_and(|architecture| architecture.mismatch_of_shapes(&shapes).is_none());
-    Listing {
-        known: runs || is_known(&shapes),
-        tensors,
-        runs,
-    }
+    Listing::new(tensors, &shapes, recognised(&shapes).ok(), false)
 }
 
 /// The same type as safetensors files call it.

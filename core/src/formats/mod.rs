@@ -3,6 +3,7 @@
 //! Nothing in a file is trusted: lengths are checked against the file before memory is reserved, and nothing is executed.
 
 pub(crate) mod arrays;
+mod encoder;
 mod foreign;
 mod gguf;
 mod hugging_face;

@@ -13,6 +13,7 @@ use safetensors::Dtype;
 use serde::Deserialize;
 
 use crate::compress;
+use crate::graph::Input;
 use crate::model::{Architecture, StoredFormat, Tensors, admit, own_names, recognise};
 use crate::recipe::Recipe;
 use crate::unique;
@@ -103,21 +104,36 @@ pub(crate) struct Listed {
 pub(crate) struct Listing {
     /// In the order of their names.
     pub(crate) tensors: Vec<Listed>,
-    /// Whether the file is one of this program's, or has the tensors of a bundled architecture.
+    /// Whether the file is one of this program's, or has the tensors of an architecture that data ship for.
     pub(crate) runs: bool,
     /// Whether at least half of the tensors are of a family that runs.
     pub(crate) known: bool,
+    /// The classifier that it has the tensors of, where that is measured on images of the user's only.
+    pub(crate) classifier: Option<Architecture>,
 }
 
-/// Whether at least half of some tensors are those of the network that they fit best.
-pub(super) fn is_known(shapes: &BTreeMap<&str, &[usize]>) -> bool {
-    recognised(shapes).is_ok_and(|architecture| {
-        let own = architecture.tensor_shapes();
-        let found = own
-            .iter()
-            .filter(|(name, _)| shapes.contains_key(name.as_str()));
-        2 * found.count() >= shapes.len()
-    })
+impl Listing {
+    /// What tensors tell by the names that they have here, in a file of this program's or another's.
+    pub(super) fn new(
+        tensors: Vec<Listed>,
+        shapes: &BTreeMap<&str, &[usize]>,
+        architecture: Option<Architecture>,
+        ours: bool,
+    ) -> Self {
+        let own = architecture.as_ref().map(|known| known.tensor_shapes());
+        let found = own.iter().flatten();
+        let found = found.filter(|(name, _)| shapes.contains_key(name.as_str()));
+        let known = architecture.filter(|known| known.mismatch_of_shapes(shapes).is_none());
+        let ship = known.as_ref().is_some_and(Architecture::data_ship);
+        Self {
+            tensors,
+            runs: ours || ship,
+            known: ours || 2 * found.count() >= shapes.len().max(1),
+            classifier: known
+                .filter(|known| !ship && matches!(known.input(), Input::Image(_)))
+                .filter(|known| known.graph().sampling().is_none()),
+        }
+    }
 }
 
 /// Reads the header of a file of `len` bytes.
@@ -136,27 +152,16 @@ pub(super) fn list(file: &mut impl Read, len: u64) -> Result<Listing> {
     let ours = [Architecture::METADATA_KEY, compress::CHECKSUM_KEY]
         .iter()
         .any(|key| header.metadata.contains_key(*key));
-    let runs = ours
-        || architecture(&header).is_ok_and(|architecture| {
-            let shapes = header
-                .tensors
-                .iter()
-                .filter(|(name, _)| !name.ends_with(IGNORED))
-                .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
-                .collect();
-            architecture.mismatch_of_shapes(&shapes).is_none()
-        });
-    let shapes = header
-        .tensors
-        .iter()
+    let shapes = (header.tensors.iter())
         .filter(|(name, _)| !name.ends_with(IGNORED))
         .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
         .collect();
-    Ok(Listing {
-        known: runs || is_known(&shapes),
-        tensors: listed,
-        runs,
-    })
+    Ok(Listing::new(
+        listed,
+        &shapes,
+        architecture(&header).ok(),
+        ours,
+    ))
 }
 
 /// Gives tensors of another program the names that they have here, where their names and shapes tell what they are.

@@ -65,6 +65,7 @@ fn sample() -> Preset {
                     high: 0.025,
                 }),
                 pictures: None,
+                neighbours: None,
                 same_top: None,
             }),
             stored_bytes: 30_000,

@@ -51,9 +51,15 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         chart.bare = true;
         return chart;
     }
-    if configuration.model.is_outline() {
+    if configuration.is_outline() {
         chart.reading = "Quality not measured: no weights are loaded".to_owned();
-        chart.caption = "open a bundled model, a GGUF or a safetensors file to measure".to_owned();
+        if configuration.model.needs_images() {
+            chart.reading = "Quality not measured: no images to measure on".to_owned();
+            chart.caption = "choose yours under Measured on, or drop their folder here".to_owned();
+        } else {
+            chart.caption =
+                "open a bundled model, a GGUF or a safetensors file to measure".to_owned();
+        }
         chart.bare = true;
         return chart;
     }
@@ -356,6 +362,7 @@ mod tests {
             divergence: None,
             pictures: None,
             same_top: None,
+            neighbours: None,
         }
     }
 

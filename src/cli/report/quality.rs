@@ -124,6 +124,7 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
         ]),
         row(["  Same choice", &same_top(quality.same_top)]),
         row(["  Divergence", &divergence(quality)]),
+        row(["  Neighbours", &neighbours(quality.neighbours)]),
     ];
     rows.extend(pictures(&quality.pictures.unwrap_or_default()));
     let rows: Vec<_> = rows
@@ -220,6 +221,18 @@ fn same_top(share: Option<Interval>) -> String {
     share.map_or_else(String::new, |share| {
         format!(
             "{} [{}, {}] of the predictions name the original's most probable token",
+            percent(share.value, 1),
+            percent(share.low, 1),
+            percent(share.high, 1)
+        )
+    })
+}
+
+/// How many of the nearest sentences are the original's; nothing where that was not counted.
+fn neighbours(share: Option<Interval>) -> String {
+    share.map_or_else(String::new, |share| {
+        format!(
+            "{} [{}, {}] of the ten sentences nearest to each are the original's",
             percent(share.value, 1),
             percent(share.low, 1),
             percent(share.high, 1)

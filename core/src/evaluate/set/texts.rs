@@ -46,12 +46,12 @@ impl TextSet {
 }
 
 /// The stretch that one of `n` contexts is in.
-pub(super) fn stretch(context: usize, n: usize) -> usize {
+pub(in crate::evaluate) fn stretch(context: usize, n: usize) -> usize {
     context * STRETCHES.min(n) / n
 }
 
 /// Rounds of one context from each stretch, both in random order, so that every prefix represents the whole text.
-pub(super) fn in_rounds(n: usize) -> Vec<usize> {
+pub(in crate::evaluate) fn in_rounds(n: usize) -> Vec<usize> {
     let mut taken = [0; STRETCHES];
     let mut order: Vec<(usize, usize)> = shuffled(n)
         .into_iter()

@@ -2,6 +2,7 @@
 //! and its widths, the configuration beside the file what they do not, above all the number of heads. The parameters are
 //! those of the file; nothing of the weights is read.
 
+mod classifier;
 mod families;
 mod parts;
 #[cfg(test)]
@@ -45,16 +46,23 @@ pub(crate) fn is_outline(path: &Path) -> bool {
     kind(path).is_some()
 }
 
+/// Whether it is one that runs once there are images of the user's to measure it on; as [`is_outline`].
+pub(crate) fn needs_images(path: &Path) -> bool {
+    kind(path) == Some(Told::Classifier)
+}
+
 /// What tells a network that cannot be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
     /// Its shapes.
     Shapes,
+    /// Its shapes, which are those of a classifier that runs where there are images.
+    Classifier,
     /// Nothing: its weights have names and no more.
     Weights,
 }
 
-/// What [`is_outline`] says, and by what.
+/// What a look at a file's header tells, once for each state of it.
 pub(crate) fn kind(path: &Path) -> Option<Told> {
     type State = (u64, Option<SystemTime>);
     static KNOWN: Mutex<Option<HashMap<PathBuf, (State, Option<Told>)>>> = Mutex::new(None);
@@ -76,6 +84,9 @@ pub(crate) fn kind(path: &Path) -> Option<Told> {
     let tells = |listing: Listing| {
         if listing.runs {
             return None;
+        }
+        if listing.classifier.is_some() {
+            return Some(Told::Classifier);
         }
         let shapes = families::seen(&listing.tensors).is_some()
             || configuration(path).is_some()
@@ -109,7 +120,14 @@ pub(crate) fn kind(path: &Path) -> Option<Told> {
 pub(super) fn open(path: &Path) -> Result<Counted> {
     let mut tensors = Vec::new();
     for part in parts::of(path)? {
-        let Listing { tensors: found, .. } = formats::list(&part)?;
+        let Listing {
+            tensors: found,
+            classifier,
+            ..
+        } = formats::list(&part)?;
+        if let Some(classifier) = classifier {
+            return classifier::counted(&classifier, &found, path);
+        }
         tensors.extend(found);
     }
     told(tensors, path, configuration(path).as_deref())
@@ -120,7 +138,11 @@ pub(super) fn open(path: &Path) -> Result<Counted> {
 /// # Errors
 /// As [`open`].
 pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Counted> {
-    told(formats::list_bytes(bytes, path)?.tensors, path, None)
+    let listing = formats::list_bytes(bytes, path)?;
+    match &listing.classifier {
+        Some(classifier) => classifier::counted(classifier, &listing.tensors, path),
+        None => told(listing.tensors, path, None),
+    }
 }
 
 /// Whether a tensor is one of two narrow matrices that are added to another file's (Hu et al. 2021,
