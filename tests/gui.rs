@@ -592,7 +592,7 @@ fn a_preset_dropped_on_the_window_is_opened() {
     assert_eq!(messages.len(), 1);
     assert!(
         messages[0].contains(
-            "neither a preset or device (.ron) nor a model (.gguf, .safetensors, .onnx, config.json)"
+            "neither a preset or device (.ron) nor a model (.gguf, .safetensors, .pt, .npz, .onnx, config.json)"
         ),
         "{messages:?}"
     );

@@ -36,6 +36,13 @@ impl Looking {
         self.looks.as_ref().map(|looks| &looks.errors)
     }
 
+    /// Signal over noise of all weights under a recipe in decibels: the outer `None` where that was not looked at, the inner
+    /// where the recipe changes nothing.
+    pub(super) fn fidelity(&self, recipe: &Recipe) -> Option<Option<f64>> {
+        let looks = self.looks.as_ref()?;
+        (looks.recipe.key() == recipe.key()).then(|| looks.all().decibels())
+    }
+
     /// The errors of a recipe that was compared with.
     pub(super) fn errors_of(
         &self,
@@ -47,9 +54,8 @@ impl Looking {
     /// Asks for the errors of another recipe, once those of the current one are there.
     pub(super) fn ask_other(&self, app: &App, recipe: &Recipe, queue: &mut Vec<Action>) {
         let key = recipe.key();
-        let looks = (app.model.backend.as_ref()).is_some_and(|backend| backend.looks());
         let asked = self.asked_other.as_ref() == Some(&key) || self.others.contains_key(&key);
-        if looks && !self.waits && self.looks.is_some() && !asked {
+        if app.model.has_weights() && !self.waits && self.looks.is_some() && !asked {
             queue.push(Action::LookAt(recipe.clone()));
         }
     }
@@ -74,12 +80,7 @@ impl Looking {
     pub(super) fn ask(&self, app: &App, layer: Option<&str>, queue: &mut Vec<Action>) {
         let key = app.session.configuration.recipe.key();
         let same = |asked: &(String, Option<String>)| asked.0 == key && asked.1.as_deref() == layer;
-        let looks = app
-            .model
-            .backend
-            .as_ref()
-            .is_some_and(|backend| backend.looks());
-        if looks && !self.asked.as_ref().is_some_and(same) {
+        if app.model.has_weights() && !self.asked.as_ref().is_some_and(same) {
             queue.push(Action::Look(layer.map(str::to_owned)));
         }
     }
@@ -119,6 +120,14 @@ impl Looking {
 }
 
 impl App {
+    /// Takes in what was seen of the layers.
+    pub(super) fn looked(&mut self, answer: Result<Arc<Looks>, Error>) {
+        if let (true, Ok(looks)) = (self.model.is_weights_only(), &answer) {
+            self.derived.told(&looks.recipe, looks.all().decibels());
+        }
+        self.model.looking.take(answer);
+    }
+
     /// Lets the work look at the layers, one of them more closely.
     pub(super) fn look(&mut self, layer: Option<String>) {
         let recipe = self.session.configuration.recipe.clone();

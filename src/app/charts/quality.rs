@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
+use wattif_core::recipe::Recipe;
 
 use super::{Chart, Point, Unit, level};
 use crate::app::axis::Axis;
@@ -15,6 +16,17 @@ pub(super) const QUALITY: &str = "quality";
 
 /// What marks of places without a measurement mean.
 const STILL_TO_COME: &str = "dotted: still to be measured";
+
+/// "Weight fidelity 31.2 dB", of the recipe of now.
+fn fidelity(derived: &Derived, recipe: &Recipe) -> String {
+    match &derived.fidelity {
+        Some((key, Some(decibels))) if *key == recipe.key() => {
+            format!("Weight fidelity {decibels:.1} dB")
+        }
+        Some((key, None)) if *key == recipe.key() => "Weights unchanged".to_owned(),
+        _ => "Weight fidelity…".to_owned(),
+    }
+}
 
 pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Chart {
     let axis = session.axis;
@@ -29,6 +41,14 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
     let mut chart = Chart::empty(QUALITY, caption(metric), unit);
     if derived.now.is_none() {
         chart.reading = "Quality".to_owned();
+        return chart;
+    }
+    if derived.weights_only {
+        chart.reading = fidelity(derived, &configuration.recipe);
+        chart.caption =
+            "how near the weights stay; no quality is measured, as the architecture is not known"
+                .to_owned();
+        chart.bare = true;
         return chart;
     }
     if configuration.is_outline() {

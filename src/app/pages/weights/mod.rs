@@ -54,7 +54,11 @@ impl Weights {
             .ask(app, chosen.map(|row| row.name.as_str()), queue);
         let mut picked = None;
         sheet::card(ui, |ui| {
-            sheet::reading(ui, &reading(all, errors));
+            let fidelity = match app.model.is_weights_only() {
+                true => fidelity(app),
+                false => String::new(),
+            };
+            sheet::reading(ui, &(fidelity + &reading(all, errors)));
             let mut head = table::Head {
                 column: &mut self.column,
                 rising: &mut self.rising,
@@ -141,7 +145,13 @@ fn compared(
 fn notes(ui: &mut Ui, app: &App, rows: &[Row]) {
     let palette = theme::palette(ui.visuals());
     let mut notes = Vec::new();
-    if app.model.is_outline() {
+    if app.model.is_weights_only() {
+        notes.push(
+            "of this network only named weights are known: no quality is measured, only how near the weights stay; \
+             time and energy are not known"
+                .to_owned(),
+        );
+    } else if app.model.is_outline() {
         notes.push(
             "known by its shapes only: without weights there are no errors and no histograms"
                 .to_owned(),
@@ -149,7 +159,7 @@ fn notes(ui: &mut Ui, app: &App, rows: &[Row]) {
     } else if let Some(error) = app.model.looking.failure() {
         notes.push(format!("the weights could not be looked at: {error}"));
     }
-    if rows.iter().all(|row| row.energy.is_none()) {
+    if rows.iter().all(|row| row.energy.is_none()) && !app.model.is_weights_only() {
         notes.push(
             "on this device energy is known of the whole only, not layer by layer".to_owned(),
         );
@@ -160,6 +170,16 @@ fn notes(ui: &mut Ui, app: &App, rows: &[Row]) {
             first.make_ascii_uppercase();
         }
         ui.label(RichText::new(text).color(palette.muted));
+    }
+}
+
+/// How near all weights stay: "Weight fidelity 31.2 dB; ".
+fn fidelity(app: &App) -> String {
+    let recipe = &app.session.configuration.recipe;
+    match app.model.looking.fidelity(recipe) {
+        Some(Some(decibels)) => format!("Weight fidelity {}; ", rows::decibels_text(decibels)),
+        Some(None) => "Weights unchanged; ".to_owned(),
+        None => String::new(),
     }
 }
 

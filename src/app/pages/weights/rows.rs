@@ -32,8 +32,8 @@ pub(super) struct Row {
     pub(super) kind: LayerKind,
     pub(super) shape: String,
     pub(super) parameters: u64,
-    /// Share of the multiply-accumulates.
-    pub(super) work: f64,
+    /// Share of the multiply-accumulates, where these are known.
+    pub(super) work: Option<f64>,
     pub(super) stored: u64,
     /// Bytes of the original.
     pub(super) original: u64,
@@ -85,7 +85,7 @@ pub(super) fn of(now: &Figures, original: Option<&Figures>, recipe: &Recipe) -> 
             kind: shape.kind,
             shape: shape_text(&shape.shape),
             parameters: shape.weights() + shape.other_parameters,
-            work: if macs > 0.0 { shape.macs / macs } else { 0.0 },
+            work: (macs > 0.0).then(|| shape.macs / macs),
             stored: layer.stored_bytes,
             original: before.get(name).copied().unwrap_or(0),
             energy: (joules.get(name).map(|joules| joules / energy))
@@ -309,7 +309,9 @@ impl Column {
             Self::Kind => kind_name(row.kind).to_owned(),
             Self::Shape => row.shape.clone(),
             Self::Parameters => format::grouped(row.parameters as f64),
-            Self::Work => format::percent(row.work, 1),
+            Self::Work => row
+                .work
+                .map_or_else(|| "–".to_owned(), |share| format::percent(share, 1)),
             Self::Stored => format::bytes(row.stored as f64),
             Self::Original => format::bytes(row.original as f64),
             Self::Energy => row
@@ -343,7 +345,7 @@ impl Column {
         Some(match self {
             Self::Layer | Self::Kind | Self::Shape => row.place as f64,
             Self::Parameters => row.parameters as f64,
-            Self::Work => row.work,
+            Self::Work => row.work?,
             Self::Stored => row.stored as f64,
             Self::Original => row.original as f64,
             Self::Energy => row.energy?,
@@ -407,7 +409,7 @@ pub(super) fn table(rows: &[Row], errors: Option<&Errors>) -> Vec<Vec<String>> {
             kind_name(row.kind).to_owned(),
             row.shape.clone(),
             row.parameters.to_string(),
-            row.work.to_string(),
+            number(row.work),
             row.stored.to_string(),
             row.original.to_string(),
             number(row.energy),
