@@ -204,6 +204,7 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
                 "Energy" | "CO₂e" => format!("{name}/{}", unit.name()),
                 "Latency" if unit == Unit::Token => "Time/step".to_owned(),
                 "Fréchet distance" => "Fréchet".to_owned(),
+                "Embedding cosine" => "Cosine".to_owned(),
                 other => other.to_owned(),
             };
             let label = RichText::new(&name).color(palette.muted);
@@ -264,6 +265,9 @@ fn help(row: &str, unit: Unit) -> &'static str {
         "Negative ELBO" => {
             "What a held-out image costs the autoencoder at most, in bits per pixel; what is made again badly costs more: fewer \
              are better"
+        }
+        "Embedding cosine" => {
+            "How near what it makes of a held-out sentence points to what the original makes of it: 1 is the same, less is worse"
         }
         "Fréchet distance" => {
             "How far pictures made of noise are from held-out ones, by the features that the bundled classifier sees: less \
