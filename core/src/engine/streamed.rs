@@ -174,33 +174,11 @@ impl Engine {
             start: Instant::now(),
         };
         for (i, stage) in stages.iter().enumerate() {
-            let mut original = lock(&streamed.original);
-            watch.stage = stage.end.saturating_sub(original.answers.len());
-            original.reach(
-                &stream.unrounded(),
-                &streamed.weights,
-                &self.set,
-                stage.end,
-                &mut |part, parts| watch.before("Measuring the original", part, parts),
-            )?;
-            watch.passed += watch.stage;
-            watch.stage = 0;
-            if i > 0 && recipe.is_identity() {
-                answers.extend(original.same(stage.clone()));
-            } else {
-                watch.stage = stage.len();
-                answers.extend(original.compared(
-                    &stream,
-                    (&weights, &streamed.weights),
-                    &self.set,
-                    stage.clone(),
-                    &mut |part, parts| watch.before("Measuring quality", part, parts),
-                )?);
-            }
-            watch.passed += watch.stage;
-            let baseline = original.answers.iter().take(stage.end).cloned().collect();
-            drop(original);
-            let baseline = Baseline::of(baseline);
+            let same = i > 0 && recipe.is_identity();
+            let weights_now = (!same).then_some(&weights);
+            let run = (&stream, weights_now);
+            let (more, baseline) = self.stage(streamed, run, stage.clone(), &mut watch)?;
+            answers.extend(more);
             let mut accumulator = Accumulator::new(&self.set, &baseline);
             accumulator.add_all(&answers)?;
             let reached = match (i, accumulator.is_complete()) {
@@ -234,6 +212,44 @@ impl Engine {
             measurement = self.remember(key, measurement);
         }
         Ok(measurement)
+    }
+
+    /// What a recipe's weights answer to the items of a stage, the original's answers to them where none are given, and those
+    /// of the original up to its end.
+    fn stage(
+        &self,
+        streamed: &Streamed,
+        (stream, weights): (&Stream<'_>, Option<&OnDemand<'_>>),
+        stage: Range<usize>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Vec<Answers>, Baseline)> {
+        let mut original = lock(&streamed.original);
+        watch.stage = stage.end.saturating_sub(original.answers.len());
+        original.reach(
+            &stream.unrounded(),
+            &streamed.weights,
+            &self.set,
+            stage.end,
+            &mut |part, parts| watch.before("Measuring the original", part, parts),
+        )?;
+        watch.passed += watch.stage;
+        watch.stage = 0;
+        let answers = match weights {
+            None => original.same(stage.clone()),
+            Some(weights) => {
+                watch.stage = stage.len();
+                original.compared(
+                    stream,
+                    (weights, &streamed.weights),
+                    &self.set,
+                    stage.clone(),
+                    &mut |part, parts| watch.before("Measuring quality", part, parts),
+                )?
+            }
+        };
+        watch.passed += watch.stage;
+        let known = original.answers.iter().take(stage.end);
+        Ok((answers, Baseline::of(known.cloned().collect())))
     }
 
     /// Whether a full measurement was ended before its texts were written.
