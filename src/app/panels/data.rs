@@ -46,7 +46,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         });
         menu.response.on_hover_text(match reads_text {
             true => "Text whose perplexity or bits per byte is measured; a text file can be dropped on the window too",
-            false => "Labelled images: a folder with one folder of PNG, JPEG or WebP files for each class, or IDX files; both can be dropped on the window too",
+            false => "Labelled images: a folder with one folder of PNG, JPEG or WebP files for each class, IDX files, or an .npz with x and y; all can be dropped on the window too",
         });
     });
     if let Some(said) = &facts.own_data {

@@ -78,8 +78,8 @@ pub(super) struct ReportArguments {
     )]
     text: Option<PathBuf>,
     /// Measure a classifier on these labelled images in place of those that ship: a folder with one folder of PNG, JPEG or
-    /// WebP files for each class, in the order of their names (or called by the numbers of classes), or one of a pair of IDX
-    /// files
+    /// WebP files for each class, in the order of their names (or called by the numbers of classes), one of a pair of IDX
+    /// files, or an .npz with x and y
     #[arg(
         long,
         value_name = "PATH",
