@@ -232,6 +232,10 @@ pub struct Quality {
     /// all sentences are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbours: Option<Interval>,
+    /// Bits per byte of the text that the scored tokens stand for, which is comparable between tokenizers; of language models
+    /// with a tokenizer only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_byte: Option<Paired>,
 }
 
 /// A number with its 95 % interval beside the original's.

@@ -178,6 +178,8 @@ pub(super) enum Action {
     SetLayer(String, Override, bool),
     /// A look at the layers, one of them more closely.
     Look(Option<String>),
+    /// Look at the layers of another recipe.
+    LookAt(Recipe),
     /// Another scenario, and the axis that was moved if it was a slider.
     SetScenario(Scenario, Option<Axis>),
     /// Another what-if axis.

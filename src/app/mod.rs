@@ -436,7 +436,7 @@ impl App {
             self.measure_on(Some(OwnData::at(path.to_owned())));
         } else {
             let error = wattif_core::Error::file(
-                "this is neither a preset or device (.ron) nor a model (.gguf, .safetensors, .onnx, config.json) nor data that the open model could be measured on",
+                "this is neither a preset or device (.ron) nor a model (.gguf, .safetensors, .pt, .npz, .onnx, config.json) nor data that the open model could be measured on",
                 path,
             );
             self.fail(Subject::Opening, "The file was not opened", &error);

@@ -284,7 +284,7 @@ impl App {
         self.notices.withdraw_work();
         // Where no quality is there to be lost, what most changes the cost is the batch.
         let outlined = self.model.is_outline();
-        if outlined && self.session.axis.is_recipe() {
+        if outlined && self.session.axis.is_recipe() && !self.model.is_weights_only() {
             self.session.axis = Axis::Batch;
         } else if !outlined && was_outlined {
             self.session.axis = Axis::default();
@@ -303,7 +303,7 @@ impl App {
     fn take(&mut self, ctx: &Context, update: Update) {
         match update {
             Update::Opened(_) => {}
-            Update::Looked(answer) => self.model.looking.take(answer),
+            Update::Looked(answer) => self.looked(answer),
             Update::Measured(measurement) => {
                 // The next try is that of the configuration in use; its surroundings are measured whatever it does.
                 if measurement.recipe.key() == self.session.configuration.recipe.key() {

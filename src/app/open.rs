@@ -62,6 +62,16 @@ impl OpenModel {
             .as_ref()
             .is_some_and(|facts| facts.source.is_some())
     }
+
+    /// Whether there are weights to look at.
+    pub(super) fn has_weights(&self) -> bool {
+        self.backend.as_ref().is_some_and(|backend| backend.looks())
+    }
+
+    /// Whether weights are all that is known of it.
+    pub(super) fn is_weights_only(&self) -> bool {
+        self.is_outline() && self.has_weights()
+    }
 }
 
 /// What the measuring of surroundings depends on.

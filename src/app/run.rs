@@ -85,6 +85,7 @@ impl App {
                 self.set_layer(&layer, own);
             }
             Action::Look(layer) => self.look(layer),
+            Action::LookAt(recipe) => self.look_at(recipe),
             Action::SetScenario(scenario, axis) => {
                 self.begin_gesture(axis);
                 self.session.configuration.scenario = scenario;

@@ -25,7 +25,7 @@ pub fn engine_opener() -> Opener {
     Box::new(|reference, data, wake| {
         let given = matches!(data, Some(OwnData::Images { .. }));
         if reference.is_outline() && !(given && reference.needs_images()) {
-            OutlineBackend::open(reference)
+            OutlineBackend::open(reference, wake)
         } else {
             EngineBackend::open(reference, data, wake)
         }

@@ -162,6 +162,7 @@ impl Scripted {
                 divergence: Some(interval(0.01, 0.002)),
                 pictures: None,
                 neighbours: None,
+                bits_per_byte: None,
                 same_top: None,
             },
             profile: self.plan(&network),

@@ -10,7 +10,7 @@ use crate::compress::{OnDemand, Originals};
 use crate::error::{Error, Result};
 use crate::evaluate::{Accumulator, Answers, Baseline, EvaluationSet, Original, Written, written};
 use crate::graph::Graph;
-use crate::measurement::{Depth, Example, Measurement};
+use crate::measurement::{Depth, Example, Measurement, Metric};
 use crate::recipe::Recipe;
 use crate::run::{Stream, Weights};
 use crate::weights::Source;
@@ -167,10 +167,9 @@ impl Engine {
             stage: 0,
             // The original need not be compared with itself.
             all: end.saturating_sub(known)
-                + if recipe.is_identity() {
-                    self.set.coarse_items()
-                } else {
-                    end
+                + match recipe.is_identity() {
+                    true => stages.first().map_or(0, |stage| stage.end),
+                    false => end,
                 },
             start: Instant::now(),
         };
@@ -206,7 +205,7 @@ impl Engine {
             accumulator.add_all(&answers)?;
             let reached = match (i, accumulator.is_complete()) {
                 (_, true) => Depth::Full,
-                (0, _) => Depth::Coarse,
+                _ if stage.end <= self.set.coarse_items() => Depth::Coarse,
                 _ => Depth::Partial,
             };
             let measured = Measurement {
@@ -219,7 +218,7 @@ impl Engine {
                 examples: accumulator.made(),
             };
             let measured = self.remember(key, measured);
-            if depth > reached || reached == Depth::Full {
+            if depth > reached || reached == Depth::Full || i + 1 < stages.len() {
                 observer.measured(&measured);
             }
             watch.coarse = true;
@@ -268,7 +267,12 @@ impl Engine {
         let each = (bytes_per_token * self.set.item_length()).max(1);
         let most = (MOST / each).max(2);
         let (coarse, all) = (self.set.coarse_items(), self.set.items());
-        let mut ends = vec![coarse];
+        // A first glance at a single context is there in half the time.
+        let glance = match self.set.metric() {
+            Metric::Perplexity => 1,
+            _ => coarse,
+        };
+        let mut ends = vec![glance, coarse];
         if depth > Depth::Coarse {
             let mut end = (all / SECOND).max(coarse).min(coarse + most);
             while end < all {

@@ -10,7 +10,7 @@ use super::sentences::{SentenceSet, cosine};
 use super::set::EvaluationSet;
 use super::statistics::{ClusteredMean, paired_proportions, wilson};
 use crate::error::{Error, Result};
-use crate::measurement::{Example, Interval, Metric, Pictures, Quality};
+use crate::measurement::{Example, Interval, Metric, Paired, Pictures, Quality};
 use crate::run::Network;
 
 /// Images shown as examples at most.
@@ -136,11 +136,16 @@ impl<'a> Accumulator<'a> {
             self.made.push(answers.clone());
             return;
         }
-        self.bits.push(cluster, answers.bits);
+        let (before, now) = (&original.quarters, &answers.quarters);
+        let changes = now.iter().zip(before).map(|(now, was)| now.bits - was.bits);
+        self.bits
+            .push_mean(cluster, answers.bits, now.iter().map(|part| part.bits));
         self.original_bits.push(cluster, original.bits);
-        self.change.push(cluster, answers.bits - original.bits);
+        self.change
+            .push_mean(cluster, answers.bits - original.bits, changes);
         if let Some(nats) = divergence(original, answers, targets.len()) {
-            self.divergence.push(cluster, nats);
+            let parts = now.iter().map(|part| part.divergence);
+            self.divergence.push_mean(cluster, nats, parts);
         }
         if let (Some(before), Some(now)) = (&original.made, &answers.made) {
             let [psnr, original_psnr] = &mut self.psnr;
@@ -153,10 +158,14 @@ impl<'a> Accumulator<'a> {
             self.made.push(answers);
             return;
         }
-        let same = original.tops.iter().zip(&answers.tops);
-        let same = same.filter(|(before, now)| before == now).count();
-        self.same_top
-            .push(cluster, same as f64 / targets.len() as f64);
+        let same: Vec<f64> = (original.tops.iter().zip(&answers.tops))
+            .map(|(before, now)| f64::from(u8::from(before == now)))
+            .collect();
+        let share = same.iter().sum::<f64>() / targets.len() as f64;
+        let quarter = same.len().div_ceil(answers.quarters.len().max(1)).max(1);
+        let parts = same.chunks(quarter);
+        let parts = parts.map(|part| part.iter().sum::<f64>() / part.len() as f64);
+        self.same_top.push_mean(cluster, share, parts);
         let EvaluationSet::Images(images) = self.set else {
             return;
         };
@@ -250,7 +259,24 @@ impl<'a> Accumulator<'a> {
                 .then(|| within(self.same_top.interval(), 0.0, 1.0)),
             pictures: None,
             neighbours: None,
+            bits_per_byte: self.bits_per_byte(),
         }
+    }
+
+    /// What the scored tokens cost by the bytes that they stand for; how many bytes these are is a fact of the text.
+    fn bits_per_byte(&self) -> Option<Paired> {
+        let EvaluationSet::Text(text) = self.set else {
+            return None;
+        };
+        let bytes = text.scored_bytes(self.items)?;
+        let per_token = bytes as f64 / self.seen().max(1) as f64;
+        let bits = self.bits.interval();
+        (bytes > 0).then(|| Paired {
+            value: bits.value / per_token,
+            low: bits.low.max(0.0) / per_token,
+            high: bits.high / per_token,
+            baseline: self.original_bits.value() / per_token,
+        })
     }
 
     /// Mean cosine to the original's embeddings, and once all are known, which sentences are nearest to each other.
@@ -279,6 +305,7 @@ impl<'a> Accumulator<'a> {
             same_top: None,
             pictures: None,
             neighbours,
+            bits_per_byte: None,
         }
     }
 
@@ -337,6 +364,7 @@ impl<'a> Accumulator<'a> {
             same_top: None,
             pictures: Some(pictures),
             neighbours: None,
+            bits_per_byte: None,
         }
     }
 

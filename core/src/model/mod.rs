@@ -83,10 +83,7 @@ impl ModelReference {
     /// none it is known by its shapes ([`Self::is_outline`]).
     pub fn needs_images(&self) -> bool {
         match self {
-            Self::File(path) => {
-                crate::formats::is_safetensors(path)
-                    && crate::formats::list(path).is_ok_and(|listing| listing.classifier.is_some())
-            }
+            Self::File(path) => crate::outline::tensors::needs_images(path),
             Self::Bundled(_) | Self::Catalogue(_) | Self::Sized { .. } => false,
         }
     }

@@ -66,6 +66,7 @@ fn sample() -> Preset {
                 }),
                 pictures: None,
                 neighbours: None,
+                bits_per_byte: None,
                 same_top: None,
             }),
             stored_bytes: 30_000,

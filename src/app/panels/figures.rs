@@ -324,6 +324,11 @@ fn quality(source: &Source<'_>, _: Unit) -> Entry {
         if let Some(change) = charts::change_text(&quality) {
             range += &format!("; {change} against the original, paired");
         }
+        if let Some(bits) = &quality.bits_per_byte {
+            let half = (bits.high - bits.low) / 2.0;
+            let text = charts::quality_text(Metric::BitsPerByte, bits.value, half);
+            range += &format!("; {text} per byte of text, which compares between tokenizers");
+        }
         Entry {
             range: Some(range),
             ..Entry::new(

@@ -1,6 +1,7 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
 mod blocks;
+mod fidelity;
 mod lifecycle;
 mod nearest;
 mod own;
@@ -30,6 +31,7 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
 pub use blocks::BlocksView;
+pub use fidelity::{FidelityView, LayerView, WeightsReport, WeightsView, compute_weights};
 pub use view::{
     FootprintView, MeasurementView, ModelView, Report, RivalView, SavedView, SavingView,
     SavingsView, WrittenView,
@@ -438,6 +440,10 @@ fn outlined(
     let outline = Outline::open(&reference.item)?;
     let layers = outline.layers();
     let recipe = &(arguments.source.recipe).with_layers(recipe.clone(), layers)?;
+    if outline.is_weights_only() {
+        let understood = understood(arguments, reference)?;
+        return fidelity::run(arguments, &outline, recipe, understood, out);
+    }
     let first = match base {
         Some(preset) => preset.scenario.clone(),
         None => outline.scenario()?,

@@ -122,6 +122,7 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
                 change.points()
             ),
         ]),
+        row(["  Bits per byte", &bits_per_byte(quality.bits_per_byte)]),
         row(["  Same choice", &same_top(quality.same_top)]),
         row(["  Divergence", &divergence(quality)]),
         row(["  Neighbours", &neighbours(quality.neighbours)]),
@@ -214,6 +215,20 @@ pub(super) fn compared(
         quality: rival.quality,
         words: words::rival(student, &rival),
     }))
+}
+
+/// What the text costs by its bytes; nothing where that is the metric itself, or there are no bytes.
+fn bits_per_byte(figure: Option<Paired>) -> String {
+    figure.map_or_else(String::new, |figure| {
+        let shown = Shown::new(Metric::BitsPerByte, (figure.high - figure.low) / 2.0);
+        format!(
+            "{} [{}, {}]; the original has {}",
+            shown.number(figure.value),
+            shown.number(figure.low),
+            shown.number(figure.high),
+            shown.number(figure.baseline)
+        )
+    })
 }
 
 /// How often the most probable token is the original's; nothing where that was not counted.

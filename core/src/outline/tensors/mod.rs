@@ -43,13 +43,35 @@ pub(super) struct Counted {
 /// of a known family, a configuration lies beside them, or it is an ONNX file, which tells its network itself. Looks at
 /// the header only, once for each state of a file; `false` where it cannot be read, which [`formats::open`] then says.
 pub(crate) fn is_outline(path: &Path) -> bool {
+    kind(path).is_some()
+}
+
+/// Whether it is one that runs once there are images of the user's to measure it on; as [`is_outline`].
+pub(crate) fn needs_images(path: &Path) -> bool {
+    kind(path) == Some(Told::Classifier)
+}
+
+/// What tells a network that cannot be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Its shapes.
+    Shapes,
+    /// Its shapes, which are those of a classifier that runs where there are images.
+    Classifier,
+    /// Nothing: its weights have names and no more.
+    Weights,
+}
+
+/// What a look at a file's header tells, once for each state of it.
+pub(crate) fn kind(path: &Path) -> Option<Told> {
     type State = (u64, Option<SystemTime>);
-    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, bool)>>> = Mutex::new(None);
+    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, Option<Told>)>>> = Mutex::new(None);
+    let path = &formats::arrays::file(path);
     let Ok(metadata) = std::fs::metadata(path) else {
-        return false;
+        return None;
     };
     if !metadata.is_file() {
-        return false;
+        return None;
     }
     let state = (metadata.len(), metadata.modified().ok());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,19 +81,29 @@ pub(crate) fn is_outline(path: &Path) -> bool {
     {
         return *answer;
     }
-    let adapts = |listing: &Listing| listing.tensors.iter().any(|own| is_adapter(&own.name));
     let tells = |listing: Listing| {
-        !listing.runs
-            && (listing.classifier.is_some()
-                || families::seen(&listing.tensors).is_some()
-                || configuration(path).is_some()
-                || parts::is_part(path)
-                || adapts(&listing)
-                || !matches!(listed_in_catalogue(&listing.tensors), Ok(None)))
+        if listing.runs {
+            return None;
+        }
+        if listing.classifier.is_some() {
+            return Some(Told::Classifier);
+        }
+        let shapes = families::seen(&listing.tensors).is_some()
+            || configuration(path).is_some()
+            || parts::is_part(path)
+            || listing.tensors.iter().any(|own| is_adapter(&own.name))
+            || !matches!(listed_in_catalogue(&listing.tensors), Ok(None));
+        let is_matrix = |tensor: &Listed| tensor.shape.len() >= 2 && !is_buffer(tensor);
+        match shapes {
+            true => Some(Told::Shapes),
+            false if listing.known || !listing.tensors.iter().any(is_matrix) => None,
+            false => Some(Told::Weights),
+        }
     };
-    let answer = match formats::is_safetensors(path) {
-        true => formats::list(path).is_ok_and(tells),
-        false => formats::is_onnx(path),
+    let lists = formats::is_safetensors(path) || formats::arrays::found(path).is_some();
+    let answer = match lists {
+        true => formats::list(path).ok().and_then(tells),
+        false => formats::is_onnx(path).then_some(Told::Shapes),
     };
     if known.len() >= REMEMBERED {
         known.clear();
