@@ -174,3 +174,22 @@ torch.save({"weight": torch.eye(3).to_sparse()}, out / "refused-sparse.pt")
 torch.save({"weight": torch.zeros(1, 1).expand(4, 4)}, out / "refused-repeats.pt")
 torch.save({"a": dict(weights), "b": dict(weights)}, out / "refused-two.pt")
 torch.save(trained.state_dict(), out / "refused-optimiser.pt")
+
+# Weights of no known network, in several files; one matrix stands under two names.
+table = torch.randn(12, 8)
+unknown = {
+    "block.0.mix": torch.randn(6, 4, 3),
+    "block.0.kernel.weight": torch.randn(8, 6, 3, 3),
+    "block.0.kernel.bias": torch.randn(8),
+    "block.1.weight": torch.randn(16, 8).t(),
+    "block.1": torch.randn(3, 5),
+    "table": table,
+    "head.weight": table,
+    "steps": torch.tensor([4, 5]),
+}
+torch.save(unknown, out / "unknown.pt")
+torch.save(unknown, out / "unknown-old.pt", **old)
+numpy.savez(out / "unknown.npz", **{name: value.numpy() for name, value in unknown.items() if name != "head.weight"})
+save_file({name: value.clone().contiguous() for name, value in unknown.items() if name != "head.weight"}, out / "unknown.safetensors")
+(out / "unknown.safetensors").chmod(0o644)
+(out / "lstm.safetensors").chmod(0o644)

@@ -1,6 +1,9 @@
 //! Weights of a network that is not known: the matrices and kernels of a file by the names of its tensors. How near they
 //! stay to themselves under a recipe can be told; what the network answers, and what it takes to run, cannot.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,7 @@
 //! Files that PyTorch and NumPy wrote, with the values that they have there (`scripts/tiny_arrays.py`).
 
+mod hostile;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -155,4 +157,39 @@ fn pickles_that_make_objects_are_refused_by_their_class_and_nothing_is_run() {
         assert!(error.contains(fact), "{name}: {error}");
     }
     assert_eq!(marker.exists(), before);
+}
+
+/// Every tensor of published files as Python reads it: `scripts/fetch_models.sh FOLDER`, then
+/// `WATTIF_ARRAYS=FOLDER/arrays cargo test -p wattif-core --lib -- --ignored published_arrays`.
+#[test]
+#[ignore = "needs files out of packages, which core/tests/fixtures/arrays/README.md names"]
+fn published_arrays_are_what_python_reads() {
+    let folder = PathBuf::from(std::env::var_os("WATTIF_ARRAYS").unwrap());
+    let text = std::fs::read_to_string(fixture("real.csv")).unwrap();
+    let mut files: BTreeMap<String, (Arrays, usize)> = BTreeMap::new();
+    for row in csv::Reader::from_reader(text.as_bytes()).records() {
+        let row = row.unwrap();
+        let (arrays, seen) = files.entry(row[0].to_owned()).or_insert_with(|| {
+            let arrays = found::open(&folder.join(&row[0])).unwrap().unwrap();
+            (arrays, 0)
+        });
+        *seen += 1;
+        let at = arrays.find(&row[1]).unwrap_or_else(|| panic!("{row:?}"));
+        let info = &arrays.tensors()[at];
+        let shape: Vec<String> = info.shape.iter().map(usize::to_string).collect();
+        assert_eq!(shape.join("x"), row[2], "{row:?}");
+        if !info.format.can_be_decoded() {
+            continue;
+        }
+        let mut values = vec![0.0; info.elements()];
+        arrays.decode(at, 0..info.rows(), &mut values).unwrap();
+        let squares: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+        let expected: f64 = row[4].parse().unwrap();
+        assert!((squares - expected).abs() <= 1e-6 * expected + 1e-9, "{row:?} {squares}");
+    }
+    for (name, (arrays, seen)) in &files {
+        println!("{name}: {seen} tensors");
+        assert_eq!(arrays.tensors().len(), *seen, "{name}");
+    }
+    assert_eq!(files.len(), 5);
 }
