@@ -21,6 +21,7 @@ use crate::model::{Model, ModelReference};
 use crate::outline::tensors::name as outline_name;
 use crate::serving::architecture::Architecture;
 pub(crate) use hugging_face::published;
+pub(crate) use onnx::buffer_name;
 pub(crate) use safetensors::{Contents, Listed, Listing};
 
 /// Bytes at the beginning of a file that it is recognised by.

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use super::axes::agrees;
 use super::call::{Bound, Call, Unknown};
 use super::file::{Attribute, Dim, File, Function, Graph, Node};
+use super::layout::layout;
 use super::operators::{Given, MULTIPLY, Use, infer};
 use super::tensor::{DataType, Place, Tensor, shown};
-use super::value::Value;
+use super::value::{Form, Value};
 use super::wire::{Fact, Result};
 use super::work::Work;
 
@@ -150,6 +151,7 @@ impl<'a> Evaluation<'a> {
         Ok(Value {
             values: tensor.values.as_deref().map(Into::into),
             made_of: Some([place].into()),
+            form: Form::Stored,
             rounded: tensor
                 .data_type
                 .bits()
@@ -358,12 +360,24 @@ impl<'a> Evaluation<'a> {
             self.mark(&made_of, Mark::Data);
             made_of.clear();
         }
-        if let Some(work) = given.work {
+        let form = match call.find(0) {
+            Some(first) if is_constant => {
+                let turns = call.ints("perm").is_none_or(|perm| perm == [1, 0]);
+                let operator = call.node.operator.as_str();
+                first.form.after(operator, first.shape.as_deref(), turns)
+            }
+            _ => Form::Other,
+        };
+        if let Some(mut work) = given.work {
+            if let Some(weights) = &mut work.weights {
+                weights.layout = layout(call);
+            }
             self.work(call.node, work);
         } else if !is_constant {
             self.added(call);
         }
         let outputs = given.outputs.into_iter().map(|mut value| {
+            value.form = form;
             value.made_of = match (is_constant, &value.values) {
                 (true, _) => Some(made_of.as_slice().into()),
                 (false, Some(_)) => Some([].into()),

@@ -5,9 +5,13 @@ mod axes;
 mod call;
 mod evaluate;
 mod file;
+mod inline;
 mod inner;
+mod layout;
+mod message;
 mod network;
 mod operators;
+mod plain;
 mod tensor;
 #[cfg(test)]
 pub(super) mod tests;
@@ -19,9 +23,11 @@ use std::collections::HashMap;
 use std::io::{Read, Seek};
 use std::path::Path;
 
+pub(crate) use layout::Rows;
 use evaluate::{Evaluation, MOST_STEPS, Mark};
 use file::Graph;
 pub(crate) use network::network;
+pub(crate) use plain::{Plain, buffer_name, plain};
 use tensor::{Place, shown};
 use wire::Result;
 use work::{Kind, Work};
@@ -148,11 +154,14 @@ fn finish(
             continue;
         };
         let mut widest = (0, 32);
+        let mut rows = weights.layout.map(|layout| Rows::new(layout, weights.fan_in));
         for place in weights.made_of.iter() {
             if std::mem::replace(&mut owned[*place], true) {
+                rows = None;
                 continue;
             }
             let tensor = evaluation.tensors[*place].tensor;
+            rows = rows.and_then(|rows| rows.with(tensor));
             let (count, bits) = match works[at].packed {
                 Some(packed) => packed,
                 None => (
@@ -166,6 +175,7 @@ fn finish(
             }
         }
         works[at].weight_bits = widest.1;
+        works[at].rows = rows.filter(|rows| rows.count() == works[at].parameters);
     }
     let mut others = (0_u64, [0_u64; 65]);
     let mut unread = 0;
