@@ -4,6 +4,7 @@
 mod attempts;
 mod data;
 mod export;
+mod foreign;
 mod kept;
 mod looking;
 mod packed;
@@ -20,6 +21,7 @@ use self::attempts::Attempts;
 pub(crate) use self::attempts::guarded;
 pub use self::data::OwnText;
 use self::data::evaluation_set;
+use self::foreign::Foreign;
 use self::looking::Looking;
 pub use self::looking::Looks;
 use self::run::Run;
@@ -90,6 +92,8 @@ pub struct Engine {
     planner: Planner,
     /// Of a model whose weights stay in their file.
     streamed: Option<Streamed>,
+    /// Of a network that another library runs.
+    foreign: Option<Foreign>,
     baseline: OnceLock<Baseline>,
     shelf: Shelf,
     /// Planners of students by the ratio asked for, in ten-thousandths.
@@ -146,6 +150,7 @@ impl Engine {
             set,
             planner,
             streamed,
+            foreign: Foreign::of(&model.architecture, reference),
             shelf: Shelf::open(&model)?,
             model,
             baseline: OnceLock::new(),
@@ -198,7 +203,11 @@ impl Engine {
     pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
         let ratio = self.checked(recipe)?.distillation.ratio;
         if ratio >= 1.0 {
-            return Ok(self.planner.plan(recipe));
+            let planned = self.planner.plan(recipe);
+            return match &self.foreign {
+                Some(foreign) => foreign.completed(planned),
+                None => Ok(planned),
+            };
         }
         // The ratio lies between 0 and 1: no sign, no overflow.
         let key = (ratio * 1e4).round() as u32;
@@ -269,6 +278,11 @@ impl Engine {
                 let network = self.network(None)?;
                 let work = (recipe.clone(), key.as_str());
                 return self.measure_streamed(streamed, &network, work, depth, observer);
+            }
+            if let Some(foreign) = &self.foreign {
+                let network = self.network(None)?;
+                let work = (recipe.clone(), key.as_str());
+                return self.measure_foreign(foreign, &network, work, depth, observer);
             }
             let baseline = self.baseline(observer)?;
             let network = self.network(student.as_deref())?;

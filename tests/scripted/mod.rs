@@ -162,6 +162,7 @@ impl Scripted {
                 divergence: Some(interval(0.01, 0.002)),
                 pictures: None,
                 same_top: None,
+                cosine: None,
             },
             profile: self.plan(&network),
             student: StudentNote {

@@ -1,7 +1,7 @@
 //! What a model is measured on: the data that ship for its kind, or a text of the user's.
 
 use crate::error::{Error, Result};
-use crate::evaluate::EvaluationSet;
+use crate::evaluate::{EvaluationSet, GeneratedSet};
 use crate::graph::Input;
 use crate::model::{Architecture, Model, bundled};
 
@@ -56,6 +56,12 @@ impl OwnText {
 /// The held-out data that ships for models like this one.
 pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
     let architecture = &model.architecture;
+    if let Architecture::Onnx(config) = architecture {
+        // Where nothing can be made up, that is said when it is to be measured.
+        let given = config.given().unwrap_or_default().to_vec();
+        let set = GeneratedSet::new(given, config.outputs().to_vec());
+        return Ok(EvaluationSet::Generated(set));
+    }
     match architecture.input() {
         Input::Noise { .. } => pictures(architecture),
         Input::Image(_) if architecture.graph().sampling().is_some() => pictures(architecture),

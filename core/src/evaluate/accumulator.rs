@@ -210,6 +210,8 @@ impl<'a> Accumulator<'a> {
                 (Metric::Perplexity, interval, level, change)
             }
             EvaluationSet::Pictures(pictures) => return self.of_pictures(pictures, divergence),
+            // What is generated is compared apart.
+            EvaluationSet::Generated(_) => (Metric::Fidelity, UNKNOWN, 0.0, UNKNOWN),
             EvaluationSet::Text(_) => (
                 Metric::BitsPerByte,
                 self.bits.interval(),
@@ -228,6 +230,7 @@ impl<'a> Accumulator<'a> {
             divergence,
             same_top: matches!(self.set, EvaluationSet::Text(_))
                 .then(|| within(self.same_top.interval(), 0.0, 1.0)),
+            cosine: None,
             pictures: None,
         }
     }
@@ -285,6 +288,7 @@ impl<'a> Accumulator<'a> {
             change,
             divergence,
             same_top: None,
+            cosine: None,
             pictures: Some(pictures),
         }
     }

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 pub use self::images::ImageSet;
 pub use self::texts::TextSet;
 use self::texts::{Pieces, in_rounds, stretch};
+use super::generated::{COARSE_INPUTS, GeneratedSet, INPUTS};
 use super::pictures::{NEEDED, PictureSet};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -54,6 +55,8 @@ pub enum EvaluationSet {
     Text(TextSet),
     /// What pictures are made of.
     Pictures(PictureSet),
+    /// Inputs that are made up.
+    Generated(GeneratedSet),
 }
 
 impl EvaluationSet {
@@ -201,6 +204,7 @@ impl EvaluationSet {
             Self::Text(text) if text.pieces.is_some() => Metric::Perplexity,
             Self::Text(_) => Metric::BitsPerByte,
             Self::Pictures(pictures) => pictures.metric(),
+            Self::Generated(_) => Metric::Fidelity,
         }
     }
 
@@ -224,6 +228,7 @@ impl EvaluationSet {
         let wanted = match self {
             Self::Images(_) => COARSE_IMAGES,
             Self::Pictures(_) => COARSE_PICTURES,
+            Self::Generated(_) => COARSE_INPUTS,
             Self::Text(text) => match text.pieces {
                 None => COARSE_CONTEXTS,
                 Some(_) => COARSE_TOKEN_CONTEXTS,
@@ -252,13 +257,14 @@ impl EvaluationSet {
         match self {
             Self::Images(images) | Self::Pictures(PictureSet { images, .. }) => images.order.len(),
             Self::Text(text) => text.order.len(),
+            Self::Generated(_) => INPUTS,
         }
     }
 
     /// Samples in this many items.
     pub(super) fn samples(&self, items: usize) -> u64 {
         let each = match self {
-            Self::Images(_) | Self::Pictures(_) => 1,
+            Self::Images(_) | Self::Pictures(_) | Self::Generated(_) => 1,
             Self::Text(text) => text.scored.len(),
         };
         (items * each) as u64
@@ -268,6 +274,7 @@ impl EvaluationSet {
     pub(super) fn step(&self, from: usize) -> Range<usize> {
         let size = match self {
             Self::Images(_) | Self::Pictures(_) => IMAGES_PER_STEP,
+            Self::Generated(_) => 1,
             Self::Text(text) if text.pieces.is_some() => rayon::current_num_threads().max(2),
             Self::Text(_) => CONTEXTS_PER_STEP,
         };
@@ -302,13 +309,18 @@ impl EvaluationSet {
                 }
                 Tensor::from_vec(tokens, (n, text.context), &Device::Cpu)?
             }
+            Self::Generated(_) => {
+                return Err(Error::Compute(
+                    "networks of other programs are not run here".to_owned(),
+                ));
+            }
         })
     }
 
     /// Tokens of an item; an image counts as one.
     pub(crate) fn item_length(&self) -> usize {
         match self {
-            Self::Images(_) | Self::Pictures(_) => 1,
+            Self::Images(_) | Self::Pictures(_) | Self::Generated(_) => 1,
             Self::Text(text) => text.context,
         }
     }
@@ -316,7 +328,7 @@ impl EvaluationSet {
     /// Predictions of an item that are scored, of the network's last so many.
     pub(super) fn scored(&self) -> (Range<usize>, usize) {
         match self {
-            Self::Images(_) | Self::Pictures(_) => (0..1, 1),
+            Self::Images(_) | Self::Pictures(_) | Self::Generated(_) => (0..1, 1),
             Self::Text(text) => {
                 let last = text.context - text.scored.start;
                 (0..text.scored.len(), last)
@@ -335,13 +347,14 @@ impl EvaluationSet {
                 let start = text.order[item] * text.context + text.scored.start + 1;
                 &text.tokens[start..][..text.scored.len()]
             }
+            Self::Generated(_) => &[],
         }
     }
 
     /// What an item has in common with others: a text's stretch; an image is on its own.
     pub(super) fn cluster(&self, item: usize) -> usize {
         match self {
-            Self::Images(_) | Self::Pictures(_) => item,
+            Self::Images(_) | Self::Pictures(_) | Self::Generated(_) => item,
             Self::Text(text) => stretch(text.order[item], text.contexts()),
         }
     }

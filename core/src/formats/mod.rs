@@ -21,7 +21,7 @@ use crate::model::{Model, ModelReference};
 use crate::outline::tensors::name as outline_name;
 use crate::serving::architecture::Architecture;
 pub(crate) use hugging_face::published;
-pub(crate) use onnx::buffer_name;
+pub(crate) use onnx::{Fill, Given, Passed, Replaced, buffer_name};
 pub(crate) use safetensors::{Contents, Listed, Listing};
 
 /// Bytes at the beginning of a file that it is recognised by.
@@ -46,11 +46,10 @@ pub fn open(path: &Path) -> Result<Model> {
     if begins(path).is_some_and(|head| head.starts_with(b"GGUF")) {
         return language::open(path).map_err(|error| not_run(error, path));
     }
-    let (mut file, len) = opened(path)?;
     if is_onnx(path) {
-        let refusal = foreign::Kind::Onnx.refusal(&mut file, len, path);
-        return Err(Error::file(refusal, path));
+        return onnx::model(path, &[]);
     }
+    let (mut file, len) = opened(path)?;
     model(&mut file, len, path)
 }
 

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Tensors;
 use super::families::{
-    CnnConfig, DecoderConfig, Deviation, Family, GanConfig, GptConfig, ResidualConfig, RnnConfig,
-    Sizes, VaeConfig,
+    CnnConfig, DecoderConfig, Deviation, Family, GanConfig, GptConfig, OnnxConfig, ResidualConfig,
+    RnnConfig, Sizes, VaeConfig,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -39,6 +39,8 @@ pub enum Architecture {
     Gan(GanConfig),
     /// A recurrent language model.
     Rnn(RnnConfig),
+    /// A network of an ONNX file, which another library runs.
+    Onnx(OnnxConfig),
 }
 
 impl Architecture {
@@ -55,6 +57,7 @@ impl Architecture {
             Self::Vae(config) => config,
             Self::Gan(config) => config,
             Self::Rnn(config) => config,
+            Self::Onnx(config) => config,
         }
     }
 
@@ -78,7 +81,10 @@ impl Architecture {
     /// weight tensor is `{name}.weight`; batch and layer normalisation have their tensors in `other_parameters`. A
     /// token attends to the full context.
     pub fn layers(&self) -> Vec<Layer> {
-        self.graph().layers()
+        match self {
+            Self::Onnx(config) => config.layers(),
+            _ => self.graph().layers(),
+        }
     }
 
     /// What the network computes.
@@ -88,6 +94,9 @@ impl Architecture {
 
     /// The same network as one of which only the shapes are known, where serving stacks run networks of its kind.
     pub fn network(&self, name: &str) -> Option<Outlined> {
+        if let Self::Onnx(config) = self {
+            return Some(config.outlined().clone());
+        }
         let shape = self.inner().served()?;
         let context_limit = match self.graph().input {
             Some(Input::Tokens { context, .. }) => Some(context),
@@ -116,7 +125,10 @@ impl Architecture {
 
     /// Names and shapes of all tensors in the order in which they run.
     pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
-        self.graph().tensors()
+        match self {
+            Self::Onnx(config) => config.tensor_shapes(),
+            _ => self.graph().tensors(),
+        }
     }
 
     /// What is wrong with the tensors, if anything: the first that is missing, has another shape or is unknown.

@@ -66,6 +66,7 @@ fn sample() -> Preset {
                 }),
                 pictures: None,
                 same_top: None,
+                cosine: None,
             }),
             stored_bytes: 30_000,
             weights: 100_000,

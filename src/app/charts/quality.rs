@@ -336,6 +336,7 @@ mod tests {
             divergence: None,
             pictures: None,
             same_top: None,
+            cosine: None,
         }
     }
 

@@ -61,17 +61,14 @@ pub(crate) struct Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rows {
     layout: Layout,
-    /// Numbers of a row.
-    width: u64,
     /// The tensors that they stand in.
     pub(crate) parts: Vec<Part>,
 }
 
 impl Rows {
-    pub(super) const fn new(layout: Layout, width: u64) -> Self {
+    pub(super) const fn new(layout: Layout) -> Self {
         Self {
             layout,
-            width,
             parts: Vec::new(),
         }
     }
@@ -96,36 +93,55 @@ impl Rows {
 
     /// Row by row, the numbers of its tensors; `None` where these have other shapes.
     pub(crate) fn gather(&self, parts: &[&[f32]]) -> Option<Vec<f32>> {
-        let mut rows = vec![0.0; usize::try_from(self.count()).ok()?];
-        let places = self.places()?;
-        for (place, (part, at)) in places.into_iter().enumerate() {
-            *rows.get_mut(place)? = *parts.get(part)?.get(at)?;
+        if let (Layout::Rows, [only]) = (self.layout, parts) {
+            return Some(only.to_vec());
         }
-        Some(rows)
+        let mut rows = vec![0.0; usize::try_from(self.count()).ok()?];
+        let mut fits = true;
+        self.walk(|place, part, at| {
+            let value = parts.get(part).and_then(|part| part.get(at));
+            match (rows.get_mut(place), value) {
+                (Some(row), Some(value)) => *row = *value,
+                _ => fits = false,
+            }
+        })?;
+        fits.then_some(rows)
     }
 
     /// The other way around: the numbers of each tensor out of all rows.
     pub(crate) fn scatter(&self, rows: &[f32]) -> Option<Vec<Vec<f32>>> {
+        if self.layout == Layout::Rows {
+            return Some(vec![rows.to_vec()]);
+        }
         let len = |part: &Part| usize::try_from(elements(&part.shape)).ok();
         let mut parts: Vec<Vec<f32>> = self
             .parts
             .iter()
             .map(|part| Some(vec![0.0; len(part)?]))
             .collect::<Option<_>>()?;
-        for (place, (part, at)) in self.places()?.into_iter().enumerate() {
-            *parts.get_mut(part)?.get_mut(at)? = *rows.get(place)?;
-        }
-        Some(parts)
+        let mut fits = true;
+        self.walk(|place, part, at| {
+            let own = parts.get_mut(part).and_then(|part| part.get_mut(at));
+            match (own, rows.get(place)) {
+                (Some(own), Some(value)) => *own = *value,
+                _ => fits = false,
+            }
+        })?;
+        fits.then_some(parts)
     }
 
-    /// For every number, row by row, its tensor and its place there.
-    fn places(&self) -> Option<Vec<(usize, usize)>> {
+    /// Visits every number, row by row: its place among these, its tensor and its place there.
+    fn walk(&self, mut visit: impl FnMut(usize, usize, usize)) -> Option<()> {
         let size = |n: u64| usize::try_from(n).ok();
         let count = size(self.count())?;
         let first = self.parts.first()?;
-        let mut places = Vec::with_capacity(count);
+        let mut next = 0;
+        let mut each = |part: usize, at: usize| {
+            visit(next, part, at);
+            next += 1;
+        };
         match self.layout {
-            Layout::Rows => places.extend((0..count).map(|at| (0, at))),
+            Layout::Rows => (0..count).for_each(|at| each(0, at)),
             Layout::Columns => {
                 let [.., inner, columns] = first.shape[..] else {
                     return None;
@@ -134,7 +150,7 @@ impl Rows {
                 for matrix in 0..count / (inner * columns).max(1) {
                     let start = matrix * inner * columns;
                     for column in 0..columns {
-                        places.extend((0..inner).map(|row| (0, start + row * columns + column)));
+                        (0..inner).for_each(|row| each(0, start + row * columns + column));
                     }
                 }
             }
@@ -149,7 +165,7 @@ impl Rows {
                     for out in 0..written {
                         for channel in group * per_group..(group + 1) * per_group {
                             let start = (channel * written + out) * kernel;
-                            places.extend((start..start + kernel).map(|at| (0, at)));
+                            (start..start + kernel).for_each(|at| each(0, at));
                         }
                     }
                 }
@@ -161,12 +177,12 @@ impl Rows {
                 let width = |part: &Part| size(*part.shape.last()?);
                 let (one, other) = (width(one)?, width(other)?);
                 for row in 0..count / (one + other).max(1) {
-                    places.extend((0..one).map(|at| (0, row * one + at)));
-                    places.extend((0..other).map(|at| (1, row * other + at)));
+                    (0..one).for_each(|at| each(0, row * one + at));
+                    (0..other).for_each(|at| each(1, row * other + at));
                 }
             }
         }
-        (places.len() == count && self.width > 0).then_some(places)
+        (next == count).then_some(())
     }
 }
 
@@ -177,7 +193,6 @@ mod tests {
     fn rows(layout: Layout, shapes: &[&[u64]]) -> Rows {
         Rows {
             layout,
-            width: 1,
             parts: shapes
                 .iter()
                 .map(|shape| Part {

@@ -5,11 +5,14 @@ mod axes;
 mod call;
 mod evaluate;
 mod file;
+mod given;
 mod inline;
 mod inner;
 mod layout;
 mod message;
+mod model;
 mod network;
+mod opened;
 mod operators;
 mod plain;
 mod tensor;
@@ -23,11 +26,15 @@ use std::collections::HashMap;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-pub(crate) use layout::Rows;
+use layout::Rows;
+
 use evaluate::{Evaluation, MOST_STEPS, Mark};
 use file::Graph;
 pub(crate) use network::network;
-pub(crate) use plain::{Plain, buffer_name, plain};
+pub(crate) use given::{Fill, Given, Passed};
+pub(crate) use model::model;
+pub(crate) use opened::Replaced;
+pub(crate) use plain::buffer_name;
 use tensor::{Place, shown};
 use wire::Result;
 use work::{Kind, Work};
@@ -65,6 +72,15 @@ pub(crate) fn read<R: Read + Seek>(
         return Err("there is no graph in it".to_owned());
     };
     let (inputs, evaluation) = followed(&file, graph, given)?;
+    counted(&file, &inputs, evaluation)
+}
+
+/// What was found on following a file.
+fn counted(
+    file: &file::File,
+    inputs: &axes::Inputs,
+    evaluation: Evaluation<'_>,
+) -> Result<Counted> {
     let mut notes = Vec::new();
     if !file.producer.is_empty() {
         notes.push(format!("written by {}", shown(&file.producer)));
@@ -154,7 +170,7 @@ fn finish(
             continue;
         };
         let mut widest = (0, 32);
-        let mut rows = weights.layout.map(|layout| Rows::new(layout, weights.fan_in));
+        let mut rows = weights.layout.map(Rows::new);
         for place in weights.made_of.iter() {
             if std::mem::replace(&mut owned[*place], true) {
                 rows = None;

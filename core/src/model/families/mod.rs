@@ -5,6 +5,7 @@ mod cnn;
 mod decoder;
 mod gan;
 mod gpt;
+mod onnx;
 mod residual;
 mod rnn;
 mod vae;
@@ -19,6 +20,7 @@ pub use decoder::{
 };
 pub use gan::GanConfig;
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
+pub use onnx::OnnxConfig;
 pub use residual::{Block, BlockKind, ResidualConfig, Stem};
 pub use rnn::RnnConfig;
 pub(crate) use rnn::own_names;
