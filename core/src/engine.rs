@@ -121,9 +121,21 @@ impl Engine {
     /// # Errors
     /// As [`Self::open`]; the model reads no text, or the text is too short.
     pub fn open_with(reference: &ModelReference, text: Option<&OwnText>) -> Result<Self> {
+        Self::open_sized(reference, text, &[])
+    }
+
+    /// The same with sizes that an ONNX file leaves open, by their names.
+    ///
+    /// # Errors
+    /// As [`Self::open_with`]; the file leaves no such size open.
+    pub fn open_sized(
+        reference: &ModelReference,
+        text: Option<&OwnText>,
+        sizes: &[(String, u64)],
+    ) -> Result<Self> {
         let model = Arc::new(match reference {
             ModelReference::Bundled(name) => bundled::load(name)?,
-            ModelReference::File(path) => formats::open(path)?,
+            ModelReference::File(path) => formats::open_sized(path, sizes)?,
             ModelReference::Catalogue(_) | ModelReference::Sized { .. } => {
                 return Err(Error::Compute(format!(
                     "{reference} is known by its shapes only; there are no weights to run"

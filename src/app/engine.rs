@@ -82,7 +82,7 @@ impl EngineBackend {
             has_students: model.architecture.has_students(),
             ratios,
             source: None,
-            understood: Vec::new(),
+            understood: engine.notes().to_vec(),
             published: halves(model),
             packed: model.packed.is_some(),
         }
@@ -244,7 +244,7 @@ impl Backend for EngineBackend {
                 let images = pictures.images();
                 Some((images.pixels(index).to_vec(), images.size()))
             }
-            EvaluationSet::Text(_) => None,
+            EvaluationSet::Text(_) | EvaluationSet::Generated(_) => None,
         }
     }
 

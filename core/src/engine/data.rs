@@ -56,7 +56,7 @@ impl OwnText {
 /// The held-out data that ships for models like this one.
 pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
     let architecture = &model.architecture;
-    if let Architecture::Onnx(config) = architecture {
+    if let Some(config) = architecture.onnx() {
         // Where nothing can be made up, that is said when it is to be measured.
         let given = config.given().unwrap_or_default().to_vec();
         let set = GeneratedSet::new(given, config.outputs().to_vec());

@@ -31,23 +31,34 @@ pub(super) struct Foreign {
     state: Mutex<State>,
 }
 
+/// Which network and weights a runner has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Holds {
+    /// The original.
+    #[default]
+    Original,
+    /// What enters the layers is rounded to so many bits, or not, and the weights are other ones.
+    Other(u8),
+}
+
 #[derive(Default)]
 struct State {
     runner: Option<Box<dyn Runner>>,
     /// The original's outputs for the first inputs.
     original: Vec<Outputs>,
-    /// Whether the runner has the original's weights.
-    holds_original: bool,
+    /// What the runner has.
+    holds: Holds,
     /// Why it cannot be run at all.
     refused: Option<Error>,
 }
 
 impl Foreign {
     /// The network of an architecture, where it is another library's.
-    pub(super) fn of(architecture: &Architecture, reference: &crate::model::ModelReference) -> Option<Self> {
-        let Architecture::Onnx(config) = architecture else {
-            return None;
-        };
+    pub(super) fn of(
+        architecture: &Architecture,
+        reference: &crate::model::ModelReference,
+    ) -> Option<Self> {
+        let config = architecture.onnx()?;
         Some(Self {
             outline: Outline::of(reference.clone(), config.outlined().clone()),
             config: config.clone(),
@@ -58,7 +69,8 @@ impl Foreign {
     /// A profile in which layers that no recipe changes are as the file has them.
     pub(super) fn completed(&self, profile: ModelProfile) -> Result<ModelProfile> {
         let published = self.outline.predict(&Recipe::default())?;
-        let other_bits = |layer: &LayerProfile| f64::from(self.config.other_bits()).min(layer.other_bits);
+        let other_bits =
+            |layer: &LayerProfile| f64::from(self.config.other_bits()).min(layer.other_bits);
         let layers = profile.layers.into_iter().zip(published.layers);
         let layers = layers
             .map(|(own, published)| {
@@ -74,6 +86,32 @@ impl Foreign {
             })
             .collect();
         Ok(ModelProfile { layers, ..profile })
+    }
+}
+
+impl Engine {
+    /// What was understood of a network of another program, a sentence each; nothing of our own.
+    pub fn notes(&self) -> &[String] {
+        let own = self.model.architecture.onnx();
+        own.map_or(&[], |config| config.outlined().notes.as_slice())
+    }
+
+    /// Whether another library runs it.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign.is_some()
+    }
+
+    /// Refuses what only our own networks can do.
+    ///
+    /// # Errors
+    /// [`Error::Infeasible`] where another library runs it.
+    pub(super) fn check_own(&self, what: &str) -> Result<()> {
+        match self.is_foreign() {
+            true => Err(Error::Infeasible(format!(
+                "a network of an ONNX file cannot be {what}"
+            ))),
+            false => Ok(()),
+        }
     }
 }
 
@@ -99,14 +137,11 @@ impl Engine {
             return Err(Error::Compute("there are no inputs for it".to_owned()));
         };
         if let Err(fact) = foreign.config.given() {
-            return Err(Error::Infeasible(format!("its quality is not measured: {fact}")));
+            return Err(Error::Infeasible(format!(
+                "its quality is not measured: {fact}"
+            )));
         }
-        if recipe.quantization.activation_bits < 32 {
-            return Err(Error::Infeasible(
-                "activations are not rounded in a network of an ONNX file; their width must be 32"
-                    .to_owned(),
-            ));
-        }
+        let bits = recipe.quantization.activation_bits;
         let mut compressor = lock(&network.compressor);
         let compressed = compressor.compress(&recipe, &|| observer.abandoned())?;
         let profile = foreign.completed(compressed.profile.clone())?;
@@ -116,13 +151,14 @@ impl Engine {
             set,
             state: &mut state,
             observer,
+            are_own: false,
         };
         let mut fidelity = Fidelity::default();
         let mut measured = None;
         for &end in stages(depth) {
             let first = measured.is_none();
             let last = run.original(end, first)?;
-            run.compressed(&compressed, &mut fidelity, last, first)?;
+            run.compressed((&compressed, bits), &mut fidelity, last, first)?;
             let is_all = end == INPUTS || last < end;
             let measurement = Measurement {
                 recipe: recipe.clone(),
@@ -157,6 +193,8 @@ struct Run<'a> {
     set: &'a GeneratedSet,
     state: &'a mut State,
     observer: &'a dyn Observer,
+    /// Whether the weights that the runner has are this measurement's.
+    are_own: bool,
 }
 
 impl Run<'_> {
@@ -187,7 +225,7 @@ impl Run<'_> {
                 return Err(error);
             }
             self.state.runner = Some(runner);
-            self.state.holds_original = true;
+            self.state.holds = Holds::Original;
         }
         let runner = self.state.runner.as_mut();
         runner.ok_or_else(|| Error::Compute("there is no runner".to_owned()))
@@ -218,11 +256,19 @@ impl Run<'_> {
             self.observer
                 .progress("Measuring the original", item as f64 / end as f64);
             self.runner()?;
-            if !self.state.holds_original {
-                let buffers = self.foreign.originals();
-                self.runner()?.replace(buffers)?;
-                self.state.holds_original = true;
+            match self.state.holds {
+                Holds::Original => {}
+                Holds::Other(32) => {
+                    let buffers = self.foreign.originals();
+                    self.runner()?.replace(buffers)?;
+                }
+                Holds::Other(_) => {
+                    let network = self.foreign.config.network();
+                    self.runner()?.load(network)?;
+                }
             }
+            self.state.holds = Holds::Original;
+            self.are_own = false;
             let outputs = self.outputs(item);
             let outputs = outputs.map_err(|error| {
                 let error = refused(&error);
@@ -237,7 +283,7 @@ impl Run<'_> {
     /// Adds the compressed network's outputs up to input `end`.
     fn compressed(
         &mut self,
-        compressed: &Compressed,
+        (compressed, bits): (&Compressed, u8),
         fidelity: &mut Fidelity,
         end: usize,
         first: bool,
@@ -246,9 +292,10 @@ impl Run<'_> {
             return Ok(());
         }
         self.check(first)?;
-        let buffers = self.foreign.buffers(compressed)?;
-        self.state.holds_original = false;
-        self.runner()?.replace(buffers)?;
+        if !self.are_own || self.state.runner.is_none() {
+            self.give(compressed, bits)?;
+            self.are_own = true;
+        }
         for item in fidelity.items()..end {
             self.check(first)?;
             self.observer
@@ -257,6 +304,25 @@ impl Run<'_> {
             fidelity.add(&self.state.original[item], &outputs)?;
         }
         Ok(())
+    }
+
+    /// Gives the runner these weights, and the network with so many bits of activations.
+    fn give(&mut self, compressed: &Compressed, bits: u8) -> Result<()> {
+        let buffers = self.foreign.buffers(compressed)?;
+        self.runner()?;
+        let held = match self.state.holds {
+            Holds::Original => 32,
+            Holds::Other(bits) => bits,
+        };
+        if held != bits {
+            let network = match bits {
+                32 => self.foreign.config.network().clone(),
+                _ => (self.foreign.config.rounded(bits)).map_err(Error::Compute)?,
+            };
+            self.runner()?.load(&network)?;
+        }
+        self.state.holds = Holds::Other(bits);
+        self.runner()?.replace(buffers)
     }
 }
 
@@ -299,3 +365,6 @@ impl Foreign {
         Ok(buffers)
     }
 }
+
+#[cfg(test)]
+mod tests;

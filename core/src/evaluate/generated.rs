@@ -193,8 +193,7 @@ impl Fidelity {
                 high: interval.high - EQUAL,
             },
             divergence: None,
-            same_top: (self.same_top.n() > 0)
-                .then(|| within(self.same_top.interval(), 0.0, 1.0)),
+            same_top: (self.same_top.n() > 0).then(|| within(self.same_top.interval(), 0.0, 1.0)),
             cosine: Some(within(self.cosine.interval(), -1.0, 1.0)),
             pictures: None,
         }
@@ -245,7 +244,11 @@ impl Nearness {
         let lengths = (power * other).sqrt();
         Some(Self {
             noise: difference / power.max(f64::MIN_POSITIVE),
-            cosine: if lengths > 0.0 { product / lengths } else { 0.0 },
+            cosine: if lengths > 0.0 {
+                product / lengths
+            } else {
+                0.0
+            },
         })
     }
 
@@ -261,7 +264,9 @@ fn same_tops(original: &[f32], compressed: &[f32], width: usize) -> f64 {
         let largest = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         largest.map(|(at, _)| at)
     };
-    let rows = original.chunks_exact(width).zip(compressed.chunks_exact(width));
+    let rows = original
+        .chunks_exact(width)
+        .zip(compressed.chunks_exact(width));
     let same: Vec<bool> = rows.map(|(one, other)| top(one) == top(other)).collect();
     same.iter().filter(|same| **same).count() as f64 / same.len().max(1) as f64
 }
@@ -271,7 +276,12 @@ fn example(array: &Array, original: &[f32], compressed: &[f32]) -> Example {
     let mut places: Vec<usize> = (0..original.len()).collect();
     places.sort_by(|a, b| original[*b].abs().total_cmp(&original[*a].abs()));
     places.truncate(SHOWN);
-    let at = |numbers: &[f32]| places.iter().filter_map(|at| numbers.get(*at).copied()).collect();
+    let at = |numbers: &[f32]| {
+        places
+            .iter()
+            .filter_map(|at| numbers.get(*at).copied())
+            .collect()
+    };
     Example::Outputs {
         name: array.name.clone(),
         shape: array.shape.clone(),
@@ -313,7 +323,10 @@ mod tests {
         let quality = fidelity(&[(&one, &[0.0, 0.0]), (&one, &[0.0, 0.0])]);
         assert_eq!((quality.value, quality.cosine.unwrap().value), (0.0, 0.0));
         let quality = fidelity(&[(&one, &one), (&one, &one)]);
-        assert_eq!((quality.value, quality.low, quality.high), (EQUAL, EQUAL, EQUAL));
+        assert_eq!(
+            (quality.value, quality.low, quality.high),
+            (EQUAL, EQUAL, EQUAL)
+        );
         assert_eq!(quality.change.value, 0.0);
     }
 

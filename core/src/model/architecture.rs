@@ -72,6 +72,14 @@ impl Architecture {
         (self.graph().input).unwrap_or(Input::Image((0, 0, 0)))
     }
 
+    /// The network of an ONNX file that another library runs, where it is one.
+    pub(crate) fn onnx(&self) -> Option<&OnnxConfig> {
+        match self {
+            Self::Onnx(own) => Some(own),
+            _ => None,
+        }
+    }
+
     /// Name of the family.
     pub fn family(&self) -> &'static str {
         self.inner().name()

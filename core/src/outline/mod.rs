@@ -161,7 +161,9 @@ impl Outline {
         let network = match reference {
             ModelReference::Catalogue(name) => serving::architecture(name)?.clone(),
             ModelReference::Sized { total, active } => of_size(*total, *active),
-            ModelReference::File(path) if formats::is_onnx(path) => formats::onnx_outline(path)?,
+            ModelReference::File(path) if formats::is_onnx(path) => {
+                formats::onnx_outline(path, &[])?
+            }
             ModelReference::File(path) if tensors::is_index(path) || tensors::is_outline(path) => {
                 let mut counted = tensors::open(path)?;
                 counted.network.notes.extend(not_run(path));

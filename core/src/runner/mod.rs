@@ -38,7 +38,7 @@ pub(crate) struct Array {
     pub(crate) numbers: Numbers,
 }
 
-/// A network without its weights, and these: the bytes of the files that it names `w0`, `w1` and so on.
+/// A network without its weights, and these: the bytes of the external files that it names, by [`crate::formats::buffer_name`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Network {
     pub(crate) graph: Arc<[u8]>,

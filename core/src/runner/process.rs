@@ -49,7 +49,9 @@ impl Process {
 
     fn begin(&self) -> Result<Running> {
         let no_process = |error: std::io::Error| {
-            failed(format!("the process that runs networks did not start: {error}"))
+            failed(format!(
+                "the process that runs networks did not start: {error}"
+            ))
         };
         let mut child = Command::new(&self.program)
             .arg(ARGUMENT)

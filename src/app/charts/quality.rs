@@ -236,7 +236,8 @@ fn reading(measurement: &Measurement, level: f64) -> String {
         }
     };
     let mut text = words;
-    if !measurement.recipe.is_identity() {
+    // Fidelity compares with the original already.
+    if !measurement.recipe.is_identity() && metric != Metric::Fidelity {
         text += &comparison(quality);
     }
     text + so_far(measurement)

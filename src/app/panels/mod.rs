@@ -10,6 +10,7 @@ pub(super) mod figures;
 pub(super) mod hardware;
 pub(super) mod measured;
 pub(super) mod model;
+mod outputs;
 pub(super) mod pictures;
 pub(super) mod pins;
 pub(super) mod present;

@@ -62,7 +62,7 @@ pub(super) fn written(
             original,
             compressed,
         })),
-        Example::Image { .. } | Example::Picture { .. } => Ok(None),
+        _ => Ok(None),
     }
 }
 

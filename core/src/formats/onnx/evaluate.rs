@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::axes::agrees;
 use super::call::{Bound, Call, Unknown};
 use super::file::{Attribute, Dim, File, Function, Graph, Node};
-use super::layout::layout;
+use super::layout::{form, layout};
 use super::operators::{Given, MULTIPLY, Use, infer};
 use super::tensor::{DataType, Place, Tensor, shown};
 use super::value::{Form, Value};
@@ -329,10 +329,7 @@ impl<'a> Evaluation<'a> {
         let is_random =
             call.node.operator.starts_with("Random") || call.node.operator == "Bernoulli";
         let is_constant = !is_random && given.work.is_none() && call.is_constant();
-        let parts = |evaluation: &Self, at: usize| {
-            let made_of = evaluation.made_of(call, at);
-            made_of.unwrap_or_default()
-        };
+        let parts = |evaluation: &Self, at: usize| evaluation.made_of(call, at).unwrap_or_default();
         let mut made_of = BTreeSet::new();
         for at in inputs {
             let own = parts(self, at);
@@ -360,14 +357,7 @@ impl<'a> Evaluation<'a> {
             self.mark(&made_of, Mark::Data);
             made_of.clear();
         }
-        let form = match call.find(0) {
-            Some(first) if is_constant => {
-                let turns = call.ints("perm").is_none_or(|perm| perm == [1, 0]);
-                let operator = call.node.operator.as_str();
-                first.form.after(operator, first.shape.as_deref(), turns)
-            }
-            _ => Form::Other,
-        };
+        let form = form(call, is_constant);
         if let Some(mut work) = given.work {
             if let Some(weights) = &mut work.weights {
                 weights.layout = layout(call);

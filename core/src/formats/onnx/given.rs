@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::axes::Inputs;
-use super::evaluate::Evaluation;
 use super::file::{Graph, Node};
 use super::tensor::{DataType, Tensor, shown};
 use super::value::elements;
@@ -63,11 +62,7 @@ impl Given {
 ///
 /// # Errors
 /// The first input that nothing sensible can be made up for.
-pub(super) fn given(
-    graph: &Graph,
-    inputs: &Inputs,
-    evaluation: &Evaluation<'_>,
-) -> Result<Vec<Given>> {
+pub(super) fn given(graph: &Graph, inputs: &Inputs) -> Result<Vec<Given>> {
     let stored: HashMap<&str, &Tensor> = graph
         .tensors
         .iter()
@@ -98,10 +93,12 @@ pub(super) fn given(
             Passed::Float => float(&lower),
             _ if value.data_type == DataType::BOOL => Fill::All(1),
             _ => whole(&lower, shape, length.copied())
-                .or_else(|| vocabulary(graph, &info.name, &stored, evaluation))
+                .or_else(|| vocabulary(graph, &info.name, &stored))
                 .or_else(|| pixels(passed, &lower))
                 .ok_or_else(|| {
-                    format!("input '{name}' takes whole numbers of which it is not known what they mean")
+                    format!(
+                        "input '{name}' takes whole numbers of which it is not known what they mean"
+                    )
                 })?,
         };
         all.push(Given {
@@ -160,21 +157,28 @@ fn pixels(passed: Passed, name: &str) -> Option<Fill> {
 }
 
 /// How many different numbers an input can hold, where these are looked up in a table or compared with 0, 1, 2 and so on.
-fn vocabulary(
-    graph: &Graph,
-    input: &str,
-    stored: &HashMap<&str, &Tensor>,
-    evaluation: &Evaluation<'_>,
-) -> Option<Fill> {
+fn vocabulary(graph: &Graph, input: &str, stored: &HashMap<&str, &Tensor>) -> Option<Fill> {
     /// Operators whose results are the same numbers in another arrangement.
     const SAME: [&str; 9] = [
-        "Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "Transpose", "Expand", "Slice",
+        "Cast",
+        "Identity",
+        "Unsqueeze",
+        "Squeeze",
+        "Reshape",
+        "Flatten",
+        "Transpose",
+        "Expand",
+        "Slice",
     ];
     let mut names = vec![input];
     let mut sizes = Vec::new();
     for node in &graph.nodes {
-        let reads = |at: usize| node.inputs.get(at).is_some_and(|own| names.contains(&own.as_str()));
-        let shape = |at: usize| shape_of(graph, node, at, stored, evaluation);
+        let reads = |at: usize| {
+            node.inputs
+                .get(at)
+                .is_some_and(|own| names.contains(&own.as_str()))
+        };
+        let shape = |at: usize| shape_of(graph, node, at, stored);
         match node.operator.as_str() {
             "Gather" if reads(1) => sizes.extend(shape(0).and_then(|shape| shape.first().copied())),
             "EmbedLayerNormalization" if reads(0) => {
@@ -183,7 +187,10 @@ fn vocabulary(
             "OneHot" if reads(0) => sizes.extend(number(node, 1, stored)),
             "Equal" if reads(0) || reads(1) => {
                 let other = usize::from(reads(0));
-                let tensor = node.inputs.get(other).and_then(|name| stored.get(name.as_str()));
+                let tensor = node
+                    .inputs
+                    .get(other)
+                    .and_then(|name| stored.get(name.as_str()));
                 let values = tensor.and_then(|tensor| tensor.values.as_ref());
                 let counts = |values: &&Vec<f64>| {
                     values.len() > 1 && values.iter().enumerate().all(|(at, n)| *n == at as f64)
@@ -212,7 +219,6 @@ fn shape_of(
     node: &Node,
     at: usize,
     stored: &HashMap<&str, &Tensor>,
-    evaluation: &Evaluation<'_>,
 ) -> Option<Vec<u64>> {
     let name = node.inputs.get(at)?.as_str();
     if let Some(tensor) = stored.get(name) {
@@ -224,12 +230,13 @@ fn shape_of(
         .find(|node| node.outputs.iter().any(|output| output == name))?;
     match maker.operator.as_str() {
         "Constant" => {
-            let value = maker.attributes.iter().find_map(|own| own.tensor.as_ref())?;
+            let value = maker
+                .attributes
+                .iter()
+                .find_map(|own| own.tensor.as_ref())?;
             Some(value.shape.clone())
         }
-        "DequantizeLinear" | "Cast" | "Identity" => {
-            shape_of(graph, maker, 0, stored, evaluation)
-        }
+        "DequantizeLinear" | "Cast" | "Identity" => shape_of(graph, maker, 0, stored),
         _ => None,
     }
 }

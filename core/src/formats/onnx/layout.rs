@@ -17,6 +17,18 @@ pub(super) enum Layout {
     Joined,
 }
 
+/// How what a node makes of its first input comes from a stored tensor.
+pub(super) fn form(call: &Call<'_, '_>, is_constant: bool) -> Form {
+    match call.find(0) {
+        Some(first) if is_constant => {
+            let turns = call.ints("perm").is_none_or(|perm| perm == [1, 0]);
+            let operator = call.node.operator.as_str();
+            first.form.after(operator, first.shape.as_deref(), turns)
+        }
+        _ => Form::Other,
+    }
+}
+
 /// The layout of a node's weights, where it is known.
 pub(super) fn layout(call: &Call<'_, '_>) -> Option<Layout> {
     let form = |at: usize| call.find(at).map_or(Form::Other, |value| value.form);
@@ -34,9 +46,9 @@ pub(super) fn layout(call: &Call<'_, '_>) -> Option<Layout> {
         "MatMul" if constant(1) => either(1, false),
         "MatMul" => either(0, true),
         "Conv" if form(1) == Form::Stored => Some(Layout::Rows),
-        "ConvTranspose" if form(1) == Form::Stored => {
-            Some(Layout::Transposed(u64::try_from(call.int("group", 1)).ok()?))
-        }
+        "ConvTranspose" if form(1) == Form::Stored => Some(Layout::Transposed(
+            u64::try_from(call.int("group", 1)).ok()?,
+        )),
         "Gather" if call.int("axis", 0) == 0 => either(0, true),
         "LSTM" | "GRU" | "RNN" if form(1) == Form::Stored && form(2) == Form::Stored => {
             Some(Layout::Joined)

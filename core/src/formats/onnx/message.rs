@@ -61,7 +61,11 @@ impl Message {
                     };
                     Item::Bits32(u32::from_le_bytes([a, b, c, d]))
                 }
-                other => return Err(format!("there is no field of wire type {other} (byte {at})")),
+                other => {
+                    return Err(format!(
+                        "there is no field of wire type {other} (byte {at})"
+                    ));
+                }
             };
             fields.push((tag >> 3, item));
         }

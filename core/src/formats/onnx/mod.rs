@@ -1,6 +1,7 @@
 //! ONNX files (<https://onnx.ai/onnx/repo-docs/IR.html>): what network they hold and what it computes, without running it or
 //! loading its weights. Nothing in a file is trusted: sizes are checked against what is there before memory is taken.
 
+mod activations;
 mod axes;
 mod call;
 mod evaluate;
@@ -15,6 +16,8 @@ mod network;
 mod opened;
 mod operators;
 mod plain;
+#[cfg(test)]
+mod running;
 mod tensor;
 #[cfg(test)]
 pub(super) mod tests;
@@ -28,11 +31,12 @@ use std::path::Path;
 
 use layout::Rows;
 
+pub(crate) use activations::rounded;
 use evaluate::{Evaluation, MOST_STEPS, Mark};
 use file::Graph;
-pub(crate) use network::network;
 pub(crate) use given::{Fill, Given, Passed};
-pub(crate) use model::model;
+pub(crate) use model::{LARGEST, model};
+pub(crate) use network::network;
 pub(crate) use opened::Replaced;
 pub(crate) use plain::buffer_name;
 use tensor::{Place, shown};
@@ -56,6 +60,8 @@ pub(crate) struct Counted {
     pub(crate) notes: Vec<String>,
     /// Files beside it that its weights are in, and the bytes that they must have at least.
     pub(crate) beside: Vec<(String, u64)>,
+    /// Whether all of its tensors are stored number by number.
+    pub(crate) is_dense: bool,
 }
 
 /// Reads a file of `len` bytes. Sizes that it leaves open are those `given` by their names, else assumed.
@@ -242,6 +248,7 @@ fn finish(
         reads_images,
         notes,
         beside: files_beside(&evaluation),
+        is_dense: (evaluation.tensors.iter()).all(|stored| stored.tensor.sparse.is_none()),
     })
 }
 

@@ -14,7 +14,7 @@ use crate::model::{Architecture, Model, ModelReference, OnnxConfig, StoredFormat
 use crate::runner::{LIBRARY, Network};
 
 /// The largest file that is run: protocol buffers end there.
-const LARGEST: u64 = 1 << 31;
+pub(crate) const LARGEST: u64 = 1 << 31;
 /// Layers that are named of those whose weights cannot be replaced.
 const NAMED: usize = 3;
 
@@ -91,10 +91,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path, sizes: &[(String, u64)]) -> Result
         .collect();
     outlined.notes.extend(notes(&opened, &left));
     let Opened {
-        plain,
-        given,
-        hash,
-        ..
+        plain, given, hash, ..
     } = opened;
     let network = Network {
         graph: plain.graph.into(),
@@ -105,7 +102,14 @@ pub(crate) fn read(bytes: &[u8], path: &Path, sizes: &[(String, u64)]) -> Result
             .collect(),
         optimised: true,
     };
-    let config = OnnxConfig::new(outlined, replaced, network, plain.outputs, given, hash.clone());
+    let config = OnnxConfig::new(
+        outlined,
+        replaced,
+        network,
+        plain.outputs,
+        given,
+        hash.clone(),
+    );
     let model = Model::new(
         ModelReference::File(path.to_owned()),
         name,
@@ -130,6 +134,9 @@ fn notes(opened: &Opened, left: &[&str]) -> Vec<String> {
                 .map(|given| format!("generated input {}", given.words())),
         ),
         Err(fact) => notes.push(format!("not run: {fact}")),
+    }
+    if opened.plain.draws {
+        notes.push("random numbers that it draws are their mean here".to_owned());
     }
     if !left.is_empty() {
         let named: Vec<String> = left.iter().take(NAMED).map(|name| shown(name)).collect();

@@ -32,7 +32,17 @@ pub(crate) fn open(bytes: &[u8], sizes: &[(String, u64)], beside: &Beside<'_>) -
         return Err("there is no graph in it".to_owned());
     };
     let (inputs, evaluation) = followed(&file, graph, sizes)?;
-    let given = given(graph, &inputs, &evaluation);
+    if let Some((name, _)) = sizes
+        .iter()
+        .find(|(name, _)| !inputs.given.contains_key(name))
+    {
+        let open: Vec<&str> = inputs.assumed.keys().map(String::as_str).collect();
+        return Err(format!(
+            "it leaves no size '{name}' open; open are: {}",
+            open.join(", ")
+        ));
+    }
+    let given = given(graph, &inputs);
     let counted = counted(&file, &inputs, evaluation)?;
     let plain = plain(bytes, beside)?;
     let mut hasher = Sha256::new();
@@ -73,7 +83,10 @@ impl Opened {
         works
             .filter_map(|work| {
                 let rows = work.rows.as_ref()?;
-                let buffers = rows.parts.iter().map(|part| by_place.get(&part.at).copied());
+                let buffers = rows
+                    .parts
+                    .iter()
+                    .map(|part| by_place.get(&part.at).copied());
                 let replaced = Replaced {
                     rows: rows.clone(),
                     buffers: buffers.collect::<Option<_>>()?,

@@ -22,6 +22,8 @@ pub(crate) struct Plain {
     pub(crate) outputs: Vec<String>,
     /// Operators of its nodes, each once.
     pub(crate) operators: Vec<String>,
+    /// Whether it draws random numbers, in place of which their mean stands.
+    pub(crate) draws: bool,
 }
 
 /// A tensor that stands apart.
@@ -29,8 +31,6 @@ pub(crate) struct Plain {
 pub(crate) struct Taken {
     /// Where in the file it was.
     pub(crate) at: u64,
-    pub(crate) name: String,
-    pub(crate) shape: Vec<usize>,
     /// Whether it holds numbers of 32 bits with a floating point.
     pub(crate) is_float: bool,
     pub(crate) bytes: Vec<u8>,
@@ -38,7 +38,8 @@ pub(crate) struct Taken {
 
 /// The name of the external file that a tensor stands for.
 pub(crate) fn buffer_name(place: usize) -> String {
-    format!("w{place}")
+    // The library takes no other endings.
+    format!("w{place}.data")
 }
 
 /// Reads bytes of another file beside the model's, by its name, from an offset on.
@@ -51,6 +52,7 @@ struct Writer<'a> {
     /// Shapes of stored tensors by name.
     shapes: HashMap<String, Vec<i64>>,
     operators: Vec<String>,
+    draws: bool,
 }
 
 /// Writes a file again.
@@ -67,6 +69,7 @@ pub(crate) fn plain(file: &[u8], beside: &Beside<'_>) -> Result<Plain> {
         tensors: Vec::new(),
         shapes: HashMap::new(),
         operators: Vec::new(),
+        draws: false,
     };
     let outputs = graph
         .all(12)
@@ -85,6 +88,7 @@ pub(crate) fn plain(file: &[u8], beside: &Beside<'_>) -> Result<Plain> {
         tensors: writer.tensors,
         outputs,
         operators: writer.operators,
+        draws: writer.draws,
     })
 }
 
@@ -129,6 +133,9 @@ impl Writer<'_> {
             graph.push_message(5, &tensor, file);
             return Ok(());
         }
+        if self.instead(&operator, &node, graph)? {
+            return Ok(());
+        }
         let mut written = Message::default();
         for (number, item) in &node.fields {
             if *number == 5 {
@@ -149,8 +156,7 @@ impl Writer<'_> {
         for (number, item) in &attribute.fields {
             match number {
                 5 => {
-                    let tensor =
-                        self.tensor(&Message::of(item, file)?, place(item), None, true)?;
+                    let tensor = self.tensor(&Message::of(item, file)?, place(item), None, true)?;
                     written.push_message(5, &tensor, file);
                 }
                 6 | 11 => {
@@ -163,6 +169,51 @@ impl Writer<'_> {
         written.unpack_words(7, file);
         written.unpack_ints(8, file)?;
         Ok(written)
+    }
+
+    /// Writes what stands for a node that the library does not know; whether there is such.
+    fn instead(&mut self, operator: &str, node: &Message, graph: &mut Message) -> Result<bool> {
+        let file = self.file;
+        let texts = |number| -> Vec<String> {
+            let own = node.all(number).map(|item| item.bytes(file));
+            own.map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+                .collect()
+        };
+        let (inputs, outputs) = (texts(1), texts(2));
+        let (Some(input), Some(output)) = (inputs.first(), outputs.first()) else {
+            return Ok(false);
+        };
+        let float = |name: &str, default: f32| -> Result<f32> {
+            Ok(
+                match attribute(node, name, file)?.and_then(|own| own.last(2).cloned()) {
+                    Some(Item::Bits32(bits)) => f32::from_bits(bits),
+                    _ => default,
+                },
+            )
+        };
+        match operator {
+            // Only training drops anything.
+            "Dropout" if inputs.get(2).is_none_or(String::is_empty) && outputs.len() == 1 => {
+                graph.push_message(1, &simple("Identity", &[input], output), file);
+            }
+            "RandomNormalLike" | "RandomUniformLike" => {
+                let mean = match operator {
+                    "RandomNormalLike" => float("mean", 0.0)?,
+                    _ => f32::midpoint(float("low", 0.0)?, float("high", 1.0)?),
+                };
+                let name = |part: &str| format!("{output}#{part}");
+                for (part, value) in [("none", 0.0), ("mean", mean)] {
+                    graph.push_message(5, &scalar(&name(part), value), file);
+                }
+                let none = simple("Mul", &[input, &name("none")], &name("zeros"));
+                graph.push_message(1, &none, file);
+                let mean = simple("Add", &[&name("zeros"), &name("mean")], output);
+                graph.push_message(1, &mean, file);
+                self.draws = true;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// What is left out of convolutions and pools.
@@ -180,7 +231,6 @@ impl Writer<'_> {
                     node.push_message(5, &kernel, file);
                 }
             }
-            "DequantizeLinear" => {}
             "MaxPool" | "AveragePool" | "LpPool" => {
                 if let (None, Some(kernel)) = (
                     attribute(node, "strides", file)?,
@@ -243,11 +293,8 @@ impl Writer<'_> {
             written.push_message(13, &pair, file);
         }
         written.push_int(14, 1);
-        let size = |dim: &i64| usize::try_from(*dim).unwrap_or(0);
         self.tensors.push(Taken {
             at,
-            name,
-            shape: dims.iter().map(size).collect(),
             is_float,
             bytes,
         });
@@ -263,9 +310,9 @@ impl Writer<'_> {
         data_type: DataType,
     ) -> Result<Vec<u8>> {
         let file = self.file;
-        let elements = dims.iter().try_fold(1_u64, |all, dim| {
-            all.checked_mul(u64::try_from(*dim).ok()?)
-        });
+        let elements = dims
+            .iter()
+            .try_fold(1_u64, |all, dim| all.checked_mul(u64::try_from(*dim).ok()?));
         let elements = elements.filter(|all| *all < 1 << 40).unwrap_or(u64::MAX);
         let bits = u64::from(data_type.bits().unwrap_or(8));
         let wanted = elements.saturating_mul(bits).div_ceil(8);
@@ -336,7 +383,10 @@ fn each<const N: usize>(values: &[i64], of: impl Fn(i64) -> [u8; N]) -> Vec<u8> 
 fn single(bytes: &[u8], data_type: DataType) -> Vec<u8> {
     let two = |of: fn([u8; 2]) -> f32| -> Vec<u8> {
         let (halves, _) = bytes.as_chunks::<2>();
-        halves.iter().flat_map(|own| of(*own).to_le_bytes()).collect()
+        halves
+            .iter()
+            .flat_map(|own| of(*own).to_le_bytes())
+            .collect()
     };
     match data_type.0 {
         10 => two(|own| f16::from_le_bytes(own).to_f32()),
@@ -368,8 +418,30 @@ pub(super) fn attribute(node: &Message, name: &str, file: &[u8]) -> Result<Optio
     Ok(None)
 }
 
+/// A node without attributes.
+pub(super) fn simple(operator: &str, inputs: &[&str], output: &str) -> Message {
+    let mut node = Message::default();
+    for input in inputs {
+        node.push_text(1, input);
+    }
+    node.push_text(2, output);
+    node.push_text(3, output);
+    node.push_text(4, operator);
+    node
+}
+
+/// A single number as a tensor.
+pub(super) fn scalar(name: &str, value: f32) -> Message {
+    let mut tensor = Message::default();
+    tensor.push_int(2, DataType::FLOAT.0);
+    tensor.push_text(8, name);
+    let bytes = value.to_le_bytes().to_vec();
+    tensor.fields.push((9, Item::New(bytes)));
+    tensor
+}
+
 /// A list of whole numbers as an attribute.
-fn list(name: &str, values: &[i64]) -> Message {
+pub(super) fn list(name: &str, values: &[i64]) -> Message {
     const INTS: i64 = 7;
     let mut attribute = Message::default();
     attribute.push_text(1, name);

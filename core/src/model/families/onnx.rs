@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{Family, Sizes};
-use crate::formats::{Given, Replaced};
+use crate::formats::{Given, Replaced, rounded};
 use crate::graph::Graph;
 use crate::profile::Layer;
 use crate::runner::Network;
@@ -69,6 +69,25 @@ impl OnnxConfig {
             Shape::Listed(listed) => listed.other_bits,
             _ => 32,
         }
+    }
+
+    /// The same with what enters the layers that can be replaced rounded to so many bits.
+    ///
+    /// # Errors
+    /// The written network is damaged.
+    pub(crate) fn rounded(&self, bits: u8) -> Result<Network, String> {
+        // What stands more than once has its number behind the name.
+        let label =
+            |name: &String| match name.strip_suffix(')').and_then(|own| own.rsplit_once(" (")) {
+                Some((own, number)) if number.parse::<u32>().is_ok() => own.to_owned(),
+                _ => name.clone(),
+            };
+        let layers = self.0.replaced.keys().map(label).collect();
+        let network = &self.0.network;
+        Ok(Network {
+            graph: rounded(&network.graph, &layers, bits)?.into(),
+            ..network.clone()
+        })
     }
 
     /// Names of its outputs.

@@ -69,7 +69,7 @@ pub(crate) fn is_outline(path: &Path) -> bool {
     };
     let answer = match formats::is_safetensors(path) {
         true => formats::list(path).is_ok_and(tells),
-        false => formats::is_onnx(path),
+        false => formats::is_onnx(path) && !formats::onnx_runs(path),
     };
     if known.len() >= REMEMBERED {
         known.clear();
