@@ -96,6 +96,9 @@ pub(super) struct ReportArguments {
         requires = "images"
     )]
     preprocess: Option<String>,
+    /// A size that an ONNX file leaves open, repeatable: height=320
+    #[arg(long = "axis", value_name = "NAME=SIZE", help_heading = "Measurement", value_parser = axis, conflicts_with = "save")]
+    axes: Vec<(String, u64)>,
     /// Continue this prompt with the original and with the compressed model
     #[arg(long, value_name = "TEXT", help_heading = "Measurement")]
     prompt: Option<String>,
@@ -111,6 +114,21 @@ pub(super) struct ReportArguments {
     /// Notes of the saved preset
     #[arg(long, value_name = "TEXT", help_heading = "Output", requires = "save")]
     notes: Option<String>,
+}
+
+/// A size by its name.
+fn axis(text: &str) -> Result<(String, u64), String> {
+    let size = text.rsplit_once('=').and_then(|(name, size)| {
+        let size = size.trim().parse().ok()?;
+        Some((name.to_owned(), size))
+    });
+    let wanted = size.filter(|(_, size)| (1..=1 << 20).contains(size));
+    wanted.ok_or_else(|| {
+        format!(
+            "'{text}' is not NAME=SIZE with a size from 1 to {}",
+            1 << 20
+        )
+    })
 }
 
 /// The report on a measurement: arithmetic only.
@@ -369,15 +387,20 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     )?;
     let runs = arguments.images.is_some() && reference.item.needs_images();
     if reference.item.is_outline() && !runs {
-        return outlined(arguments, base, reference, &recipe, out);
+        return outlined(arguments, base, reference, &recipe, (None, out));
     }
     let scenario = arguments
         .scenario
         .apply(base.map_or_else(Scenario::default, |preset| preset.scenario.clone()))?;
     let progress = Progress::new();
     progress.show("Opening the model", None);
-    let engine =
-        Engine::open_with(&reference.item, data.as_ref(), arguments.scenario.context)?.keeping();
+    let engine = Engine::open_sized(
+        &reference.item,
+        data.as_ref(),
+        arguments.scenario.context,
+        &arguments.axes,
+    )?
+    .keeping();
     notes::left_out(&engine);
     notes::another_model(&arguments.source, base, &engine);
     let recipe = (arguments.source.recipe).with_layers(recipe, engine.layers())?;
@@ -389,13 +412,20 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     if !arguments.nearest_student {
         train_missing_student(&engine, &recipe, &progress)?;
     }
-    let mut measurement = engine.measure(&recipe, Depth::Full, &progress)?;
+    let mut measurement = match engine.measure(&recipe, Depth::Full, &progress) {
+        Err(wattif_core::Error::Infeasible(fact)) if engine.is_foreign() => {
+            drop(progress);
+            return outlined(arguments, base, reference, &recipe, (Some(fact), out));
+        }
+        measured => measured?,
+    };
     if target.class == HardwareClass::Neuromorphic {
         let spiking = engine.spike(&recipe, scenario.time_steps, &progress)?;
         measurement.profile.spiking = Some(Arc::new(spiking));
     }
     let mut report = compute(&engine, &scenario, &measurement)?;
     report.understood = understood(arguments, reference)?;
+    report.understood.extend_from_slice(engine.notes());
     report.measurement.rival = quality::compared(&engine, &measurement, &progress)?;
     report.written = own::written(&engine, &recipe, arguments.prompt.as_deref(), &progress)?;
     if arguments.measure_speed {
@@ -429,7 +459,7 @@ fn outlined(
     base: Option<&Preset>,
     reference: Understood<ModelReference>,
     recipe: &Recipe,
-    out: &mut Out,
+    (not_run, out): (Option<String>, &mut Out),
 ) -> anyhow::Result<()> {
     own::refuse_outline(
         arguments.measure_speed,
@@ -437,7 +467,7 @@ fn outlined(
         arguments.text.is_some() || arguments.images.is_some(),
         &reference.item,
     )?;
-    let outline = Outline::open(&reference.item)?;
+    let outline = Outline::open_sized(&reference.item, &arguments.axes)?;
     let layers = outline.layers();
     let recipe = &(arguments.source.recipe).with_layers(recipe.clone(), layers)?;
     if outline.is_weights_only() {
@@ -455,6 +485,10 @@ fn outlined(
     let mut report = compute_outline(&outline, recipe, &scenario)?;
     if matches!(reference.item, ModelReference::File(_)) {
         report.understood = outline.summary(scenario.longest_context())?.understood;
+    }
+    if let Some(fact) = not_run {
+        report.understood.push(fact.clone());
+        report.measurement.provenance = Provenance::Assumed { reason: fact };
     }
     report.understood.extend(understood(arguments, reference)?);
     report.saved = saved(arguments, base, recipe, &scenario, "")?;
