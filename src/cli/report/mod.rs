@@ -1,5 +1,6 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
+mod arguments;
 mod blocks;
 mod fidelity;
 mod lifecycle;
@@ -12,10 +13,8 @@ mod text;
 mod usage;
 mod view;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
 use wattif_core::carbon::{self, Grid};
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::{Engine, Observer};
@@ -30,6 +29,7 @@ use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
+pub(super) use arguments::ReportArguments;
 pub use blocks::BlocksView;
 pub use fidelity::{FidelityView, LayerView, WeightsReport, WeightsView, compute_weights};
 pub use view::{
@@ -43,93 +43,10 @@ pub use lifecycle::{StorageView, TrainingView, WaterView};
 pub use parts::PartsView;
 pub use usage::{AmountView, AnswerView, MemoryView, SoftwareView, Usage};
 
-use super::arguments::{ScenarioArguments, SourceArguments};
 use super::notes;
 use super::out::{Out, Progress, complain};
 use super::packed;
 use saving::{name_preset, save, saved};
-
-/// Arguments of `wattif report`.
-#[derive(Debug, Args)]
-#[command(allow_negative_numbers = true)]
-pub(super) struct ReportArguments {
-    #[command(flatten)]
-    source: SourceArguments,
-    #[command(flatten)]
-    scenario: ScenarioArguments,
-    /// Print JSON instead of text
-    #[arg(long, help_heading = "Output")]
-    json: bool,
-    /// Print the formula behind each modelled number, with its values
-    #[arg(long, help_heading = "Output", conflicts_with = "json")]
-    explain: bool,
-    /// Run the compressed model with packed weights on this machine, beside the prediction for it
-    #[arg(long, help_heading = "Output")]
-    measure_speed: bool,
-    /// Measure a language model on this text in place of the one that ships: all of it, in contexts of --context tokens (512)
-    /// that do not overlap, of which the second half is scored, as llama.cpp's perplexity does; a model of bytes is measured
-    /// on all of its own contexts, an encoder on its sentences or lines. The word 'code' stands for 34 KiB of program code that
-    /// ship, in contexts of 256
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Measurement",
-        conflicts_with = "save"
-    )]
-    text: Option<PathBuf>,
-    /// Measure a classifier on these labelled images in place of those that ship: a folder with one folder of PNG, JPEG or
-    /// WebP files for each class, in the order of their names (or called by the numbers of classes), one of a pair of IDX
-    /// files, or an .npz with x and y
-    #[arg(
-        long,
-        value_name = "PATH",
-        help_heading = "Measurement",
-        conflicts_with_all = ["save", "text"]
-    )]
-    images: Option<PathBuf>,
-    /// How images become what the network reads, e.g. "resize=256 crop=224 mean=0.485,0.456,0.406 std=0.229,0.224,0.225
-    /// order=rgb"; where it is not given, what preprocessor_config.json or config.json beside the model says
-    #[arg(
-        long,
-        value_name = "STEPS",
-        help_heading = "Measurement",
-        requires = "images"
-    )]
-    preprocess: Option<String>,
-    /// A size that an ONNX file leaves open, repeatable: height=320
-    #[arg(long = "axis", value_name = "NAME=SIZE", help_heading = "Measurement", value_parser = axis, conflicts_with = "save")]
-    axes: Vec<(String, u64)>,
-    /// Continue this prompt with the original and with the compressed model
-    #[arg(long, value_name = "TEXT", help_heading = "Measurement")]
-    prompt: Option<String>,
-    /// Use the nearest finished student where the wanted one is not trained yet, instead of training it
-    #[arg(long, help_heading = "Recipe")]
-    nearest_student: bool,
-    /// Write the configuration and its figures as a preset
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    save: Option<PathBuf>,
-    /// Title of the saved preset
-    #[arg(long, value_name = "TEXT", help_heading = "Output", requires = "save")]
-    title: Option<String>,
-    /// Notes of the saved preset
-    #[arg(long, value_name = "TEXT", help_heading = "Output", requires = "save")]
-    notes: Option<String>,
-}
-
-/// A size by its name.
-fn axis(text: &str) -> Result<(String, u64), String> {
-    let size = text.rsplit_once('=').and_then(|(name, size)| {
-        let size = size.trim().parse().ok()?;
-        Some((name.to_owned(), size))
-    });
-    let wanted = size.filter(|(_, size)| (1..=1 << 20).contains(size));
-    wanted.ok_or_else(|| {
-        format!(
-            "'{text}' is not NAME=SIZE with a size from 1 to {}",
-            1 << 20
-        )
-    })
-}
 
 /// The report on a measurement: arithmetic only.
 ///
