@@ -481,7 +481,10 @@ pub(crate) fn name(path: &Path) -> String {
     let text =
         |name: Option<&std::ffi::OsStr>| name.map(|name| name.to_string_lossy().into_owned());
     let stem = text(path.file_stem()).unwrap_or_default();
-    let is_common = stem == "model" || stem.starts_with("model-") || stem.starts_with("model.");
+    let is_common = stem == "model"
+        || stem.starts_with("model-")
+        || stem.starts_with("model.")
+        || stem.starts_with("pytorch_model");
     text(path.parent().and_then(Path::file_name))
         .filter(|folder| is_common && !folder.is_empty())
         .unwrap_or(stem)

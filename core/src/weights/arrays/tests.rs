@@ -185,7 +185,10 @@ fn published_arrays_are_what_python_reads() {
         arrays.decode(at, 0..info.rows(), &mut values).unwrap();
         let squares: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
         let expected: f64 = row[4].parse().unwrap();
-        assert!((squares - expected).abs() <= 1e-6 * expected + 1e-9, "{row:?} {squares}");
+        assert!(
+            (squares - expected).abs() <= 1e-6 * expected + 1e-9,
+            "{row:?} {squares}"
+        );
     }
     for (name, (arrays, seen)) in &files {
         println!("{name}: {seen} tensors");
