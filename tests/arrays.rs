@@ -73,7 +73,7 @@ fn a_report_on_weights_says_how_near_they_stay_and_nothing_more() {
     }
     let (_, stdout, _) = report("unknown.pt", &[]);
     assert!(stdout.contains("unchanged"), "{stdout}");
-    let (code, _, stderr) = report("unknown.pt", &["--ratio", "0.5"]);
+    let (code, _, stderr) = report("unknown.pt", &["--distill", "0.5"]);
     assert_eq!(code, 1, "{stderr}");
 }
 
