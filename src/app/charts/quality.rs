@@ -43,10 +43,10 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         chart.reading = "Quality".to_owned();
         return chart;
     }
-    if derived.weights_only {
+    if derived.tells_fidelity && !configuration.model.needs_images() {
         chart.reading = fidelity(derived, &configuration.recipe);
         chart.caption =
-            "how near the weights stay; no quality is measured, as the architecture is not known"
+            "how near the weights stay; no quality is measured, as the network is not run here"
                 .to_owned();
         chart.bare = true;
         return chart;

@@ -87,6 +87,7 @@ pub fn compute(
                 provenance: Provenance::Measured {
                     n: measurement.quality.n,
                 },
+                weight_fidelity: None,
                 data: engine.own_data().map(str::to_owned),
                 stored_bytes: profile.stored_bytes(),
                 nonzero_weights: profile.nonzero_weights(),
@@ -143,6 +144,7 @@ pub fn compute_outline(
                     reason: "quality is not measured: no weights are loaded; bytes and zeros are counted from shapes"
                         .to_owned(),
                 },
+                weight_fidelity: fidelity::beside(outline, &recipe)?,
                 data: None,
                 stored_bytes: profile.stored_bytes(),
                 nonzero_weights: profile.nonzero_weights(),

@@ -15,6 +15,15 @@ pub(super) fn measured(report: &Report) -> Vec<String> {
         None if report.measurement.is_not_run() => vec!["Quality: not measured".to_owned()],
         None => vec!["Quality: not measured, no weights are loaded".to_owned()],
     };
+    if let Some(fidelity) = &report.measurement.weight_fidelity {
+        lines = vec![
+            "Quality: not measured, the network is not run here".to_owned(),
+            format!(
+                "Weight fidelity: {} (how near the weights stay)",
+                fidelity.words()
+            ),
+        ];
+    }
     let MeasurementView {
         stored_bytes,
         nonzero_weights,

@@ -11,6 +11,7 @@ use wattif_core::units::{GramsCo2e, Joules, Seconds, UnitsPerSecond};
 
 use super::super::packed::PackedView;
 use super::blocks::BlocksView;
+use super::fidelity::FidelityView;
 use super::lifecycle::{StorageView, TrainingView, WaterView};
 use super::nearest::NearestView;
 use super::parts::PartsView;
@@ -127,6 +128,9 @@ pub struct MeasurementView {
     pub depth: Option<Depth>,
     /// Where the quality comes from, or why there is none.
     pub provenance: Provenance,
+    /// How near the weights stay, where there are some and the network is not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_fidelity: Option<FidelityView>,
     /// What the user's data are and how they were prepared, where it was measured on such.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
