@@ -202,6 +202,10 @@ fn a_gguf_is_opened_measured_and_exported() {
         (0.0, quality.baseline)
     );
     assert_eq!(quality.same_top.unwrap().value, 1.0);
+    // A piece of this vocabulary is a byte.
+    let per_byte = quality.bits_per_byte.unwrap();
+    assert!((per_byte.value - quality.value.log2()).abs() < 1e-9);
+    assert_eq!(per_byte.value, per_byte.baseline);
     // The bytes are those of the file: 34 for 32 weights in blocks, 4 for others.
     let in_blocks = BLOCKS * (3 * WIDTH * WIDTH + 3 * WIDTH * HIDDEN);
     let others = VOCABULARY * WIDTH + (2 * BLOCKS + 1) * WIDTH + 4;

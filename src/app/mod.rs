@@ -426,6 +426,8 @@ impl App {
         };
         if is("ron") {
             self.open_preset(path);
+        } else if is("npz") && is_images(path) {
+            self.measure_on(Some(OwnData::at(path.to_owned())));
         } else if is("safetensors")
             || is("json")
             || path.join("config.json").is_file()

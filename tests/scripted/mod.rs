@@ -162,7 +162,9 @@ impl Scripted {
                 divergence: Some(interval(0.01, 0.002)),
                 pictures: None,
                 neighbours: None,
+                bits_per_byte: None,
                 same_top: None,
+                cosine: None,
             },
             profile: self.plan(&network),
             student: StudentNote {

@@ -13,7 +13,7 @@ use crate::files;
 /// Longest file that is read, and longest contents of a compressed one.
 const LONGEST: u64 = 1 << 30;
 /// Pixels of an edge at most.
-const LARGEST: usize = 16_384;
+pub(super) const LARGEST: usize = 16_384;
 
 /// Images and their labels.
 pub(super) struct Pair {

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::preprocessing::{Order, Preprocessing};
-use super::{folder, idx};
+use super::{folder, idx, npz};
 use crate::error::{Error, Result};
 
 /// Bytes that the pixels of all images may take in memory.
@@ -61,9 +61,9 @@ pub(super) trait Form {
     fn image(&self, index: usize) -> Result<RgbImage>;
 }
 
-/// Whether images lie at a path: a folder with folders of images, or an IDX file.
+/// Whether images lie at a path: a folder with folders of images, an IDX file, or an `.npz` of images and labels.
 pub fn is_images(path: &Path) -> bool {
-    folder::is_folder(path) || idx::is_idx(path)
+    folder::is_folder(path) || idx::is_idx(path) || npz::is_npz(path)
 }
 
 /// The form of what lies at a path, for a network of so many classes.
@@ -74,8 +74,12 @@ fn form(path: &Path, classes: usize) -> Result<Box<dyn Form>> {
     if idx::is_idx(path) {
         return Ok(Box::new(idx::Pair::open(path)?));
     }
+    let ending = path.extension();
+    if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("npz")) {
+        return Ok(Box::new(npz::Npz::open(path)?));
+    }
     Err(Error::file(
-        "these are no labelled images: what is read is a folder with one folder of PNG or JPEG files for each class, or a pair of IDX files",
+        "these are no labelled images: what is read is a folder with one folder of PNG or JPEG files for each class, a pair of IDX files, or an .npz of images and labels",
         path,
     ))
 }

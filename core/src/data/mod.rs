@@ -6,6 +6,7 @@
 mod folder;
 mod idx;
 mod images;
+mod npz;
 mod preprocessing;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ pub enum OwnData {
     Code,
     /// A text file.
     Text(PathBuf),
-    /// Labelled images: a folder with one folder for each class, or a pair of IDX files.
+    /// Labelled images: a folder with one folder for each class, a pair of IDX files, or an `.npz`.
     Images {
         /// Where they are.
         path: PathBuf,

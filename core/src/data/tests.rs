@@ -186,6 +186,106 @@ fn pairs_of_idx_files_are_read_by_either_file_plain_or_compressed() {
     );
 }
 
+/// A `.npy` of this description and these bytes.
+fn npy(kind: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
+    let text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((text.len() as u16).to_le_bytes());
+    file.extend(text.as_bytes());
+    file.extend(bytes);
+    file
+}
+
+/// An archive that stores these files as they are.
+fn archive(path: &Path, files: &[(&str, Vec<u8>)]) {
+    let (mut body, mut list) = (Vec::new(), Vec::new());
+    for (name, bytes) in files {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        let start = (body.len() as u32).to_le_bytes();
+        let length = (bytes.len() as u32).to_le_bytes();
+        let mut facts = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        facts.extend(crc.sum().to_le_bytes());
+        facts.extend([length, length].concat());
+        facts.extend((name.len() as u16).to_le_bytes());
+        facts.extend([0, 0]);
+        body.extend(b"PK\x03\x04");
+        body.extend(&facts);
+        body.extend(name.as_bytes());
+        body.extend(bytes);
+        list.extend(b"PK\x01\x02\x14\x00");
+        list.extend(&facts);
+        list.extend([0; 10]);
+        list.extend(start);
+        list.extend(name.as_bytes());
+    }
+    let mut file = body.clone();
+    file.extend(&list);
+    file.extend(b"PK\x05\x06\0\0\0\0");
+    let count = (files.len() as u16).to_le_bytes();
+    file.extend([count, count].concat());
+    file.extend((list.len() as u32).to_le_bytes());
+    file.extend((body.len() as u32).to_le_bytes());
+    file.extend([0, 0]);
+    std::fs::write(path, file).unwrap();
+}
+
+#[test]
+fn archives_of_arrays_are_read_whichever_way_colours_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("images.npz");
+    let labels = |kind: &str, labels: &[u8]| ("y.npy", npy(kind, "(2,)", labels));
+    let bytes: Vec<u8> = (0..96).collect();
+    // Colours last, as most have it.
+    let last = ("x.npy", npy("|u1", "(2, 4, 4, 3)", &bytes));
+    archive(&path, &[last, labels("|u1", &[1, 0])]);
+    assert!(is_images(&path));
+    let images = Images::read(&path, SMALL, None).unwrap();
+    assert_eq!(images.labels, [1, 0]);
+    assert_eq!(images.pixels[..4], [0, 3, 6, 9]);
+    assert_eq!(images.pixels[16..20], [1, 4, 7, 10]);
+    // Colours first, as shades of single precision.
+    let shades: Vec<u8> = (0..96)
+        .flat_map(|value| (value as f32 / 255.0).to_le_bytes())
+        .collect();
+    let first = ("x.npy", npy("<f4", "(2, 3, 4, 4)", &shades));
+    archive(&path, &[first, labels("|u1", &[1, 0])]);
+    let images = Images::read(&path, SMALL, None).unwrap();
+    assert_eq!(images.pixels, bytes);
+    assert!(images.said.contains("white at 1"), "{}", images.said);
+
+    let refuse = |files: &[(&str, Vec<u8>)]| {
+        archive(&path, files);
+        Images::read(&path, SMALL, None).unwrap_err().to_string()
+    };
+    let normalised: Vec<u8> = (0..96)
+        .flat_map(|value| (value as f32 - 40.5).to_le_bytes())
+        .collect();
+    let x = ("x.npy", npy("<f4", "(2, 3, 4, 4)", &normalised));
+    let error = refuse(&[x, labels("|u1", &[1, 0])]);
+    assert!(
+        error.starts_with("the images have values from -40.5 to 54.5"),
+        "{error}"
+    );
+    let x = || ("x.npy", npy("|u1", "(2, 4, 4, 3)", &bytes));
+    let error = refuse(&[x(), ("y.npy", npy("|u1", "(3,)", &[0, 1, 0]))]);
+    assert!(
+        error.starts_with("'y' of shape [3] are no classes of 2 images"),
+        "{error}"
+    );
+    let error = refuse(&[x(), ("z.npy", npy("|u1", "(2,)", &[0, 1]))]);
+    assert!(
+        error.starts_with("no images and labels are in it"),
+        "{error}"
+    );
+    let x = ("x.npy", npy("|u1", "(2, 4, 12)", &bytes));
+    let error = refuse(&[x, labels("|u1", &[1, 0])]);
+    assert!(
+        !error.starts_with("the shape"),
+        "grey images are fine: {error}"
+    );
+}
+
 #[test]
 fn grey_networks_read_the_luma_of_colours() {
     let folder = folder(&[("a", &[[255, 0, 0]]), ("b", &[[77, 77, 77]])], (4, 4));

@@ -10,7 +10,7 @@ use super::sentences::{SentenceSet, cosine};
 use super::set::EvaluationSet;
 use super::statistics::{ClusteredMean, paired_proportions, wilson};
 use crate::error::{Error, Result};
-use crate::measurement::{Example, Interval, Metric, Pictures, Quality};
+use crate::measurement::{Example, Interval, Metric, Paired, Pictures, Quality};
 use crate::run::Network;
 
 /// Images shown as examples at most.
@@ -136,11 +136,16 @@ impl<'a> Accumulator<'a> {
             self.made.push(answers.clone());
             return;
         }
-        self.bits.push(cluster, answers.bits);
+        let (before, now) = (&original.quarters, &answers.quarters);
+        let changes = now.iter().zip(before).map(|(now, was)| now.bits - was.bits);
+        self.bits
+            .push_mean(cluster, answers.bits, now.iter().map(|part| part.bits));
         self.original_bits.push(cluster, original.bits);
-        self.change.push(cluster, answers.bits - original.bits);
+        self.change
+            .push_mean(cluster, answers.bits - original.bits, changes);
         if let Some(nats) = divergence(original, answers, targets.len()) {
-            self.divergence.push(cluster, nats);
+            let parts = now.iter().map(|part| part.divergence);
+            self.divergence.push_mean(cluster, nats, parts);
         }
         if let (Some(before), Some(now)) = (&original.made, &answers.made) {
             let [psnr, original_psnr] = &mut self.psnr;
@@ -153,10 +158,14 @@ impl<'a> Accumulator<'a> {
             self.made.push(answers);
             return;
         }
-        let same = original.tops.iter().zip(&answers.tops);
-        let same = same.filter(|(before, now)| before == now).count();
-        self.same_top
-            .push(cluster, same as f64 / targets.len() as f64);
+        let same: Vec<f64> = (original.tops.iter().zip(&answers.tops))
+            .map(|(before, now)| f64::from(u8::from(before == now)))
+            .collect();
+        let share = same.iter().sum::<f64>() / targets.len() as f64;
+        let quarter = same.len().div_ceil(answers.quarters.len().max(1)).max(1);
+        let parts = same.chunks(quarter);
+        let parts = parts.map(|part| part.iter().sum::<f64>() / part.len() as f64);
+        self.same_top.push_mean(cluster, share, parts);
         let EvaluationSet::Images(images) = self.set else {
             return;
         };
@@ -230,6 +239,8 @@ impl<'a> Accumulator<'a> {
             }
             EvaluationSet::Pictures(pictures) => return self.of_pictures(pictures, divergence),
             EvaluationSet::Sentences(sentences) => return self.of_sentences(sentences),
+            // What is generated is compared apart.
+            EvaluationSet::Generated(_) => (Metric::Fidelity, UNKNOWN, 0.0, UNKNOWN),
             EvaluationSet::Text(_) => (
                 Metric::BitsPerByte,
                 self.bits.interval(),
@@ -248,9 +259,27 @@ impl<'a> Accumulator<'a> {
             divergence,
             same_top: matches!(self.set, EvaluationSet::Text(_))
                 .then(|| within(self.same_top.interval(), 0.0, 1.0)),
+            cosine: None,
             pictures: None,
             neighbours: None,
+            bits_per_byte: self.bits_per_byte(),
         }
+    }
+
+    /// What the scored tokens cost by the bytes that they stand for; how many bytes these are is a fact of the text.
+    fn bits_per_byte(&self) -> Option<Paired> {
+        let EvaluationSet::Text(text) = self.set else {
+            return None;
+        };
+        let bytes = text.scored_bytes(self.items)?;
+        let per_token = bytes as f64 / self.seen().max(1) as f64;
+        let bits = self.bits.interval();
+        (bytes > 0).then(|| Paired {
+            value: bits.value / per_token,
+            low: bits.low.max(0.0) / per_token,
+            high: bits.high / per_token,
+            baseline: self.original_bits.value() / per_token,
+        })
     }
 
     /// Mean cosine to the original's embeddings, and once all are known, which sentences are nearest to each other.
@@ -277,8 +306,10 @@ impl<'a> Accumulator<'a> {
             },
             divergence: None,
             same_top: None,
+            cosine: None,
             pictures: None,
             neighbours,
+            bits_per_byte: None,
         }
     }
 
@@ -335,8 +366,10 @@ impl<'a> Accumulator<'a> {
             change,
             divergence,
             same_top: None,
+            cosine: None,
             pictures: Some(pictures),
             neighbours: None,
+            bits_per_byte: None,
         }
     }
 

@@ -58,6 +58,17 @@ pub(crate) struct Answers {
     pub(super) embedding: Vec<f32>,
     /// What it made, where these are pictures.
     pub(super) made: Option<Box<Made>>,
+    /// The same by the quarters of a context's predictions, where that was taken on the way.
+    pub(super) quarters: Vec<Quarter>,
+}
+
+/// A quarter of the predictions of a context.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quarter {
+    /// Mean code length in bits per prediction.
+    pub(super) bits: f64,
+    /// Mean divergence of the original from it in nats per prediction; 0 where that was not taken.
+    pub(super) divergence: f64,
 }
 
 impl Baseline {

@@ -7,6 +7,7 @@
 mod accumulator;
 mod baseline;
 mod frechet;
+mod generated;
 mod parts;
 mod pictures;
 mod sentences;
@@ -18,6 +19,8 @@ mod text;
 pub use accumulator::Accumulator;
 pub(crate) use baseline::{Answers, Written, written};
 pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
+pub use generated::{COARSE_INPUTS, EQUAL, GeneratedSet, INPUTS};
+pub(crate) use generated::{Fidelity, Outputs};
 pub(crate) use parts::Original;
 pub use pictures::PictureSet;
 pub use sentences::SentenceSet;

@@ -22,6 +22,9 @@ use crate::tokenizer::Tokenizer;
 
 /// Nearest sentences that are compared, as Wendlandt et al. 2018 (<https://arxiv.org/abs/1804.09692>) do for words.
 const NEAREST: usize = 10;
+/// Sentences that are compared with each other at most: the work grows with their square. The order is random, so the
+/// first ones are a fair sample.
+const MOST_COMPARED: usize = 2048;
 /// Fewest sentences that have nearest ones to compare.
 pub(super) const NEEDED: usize = NEAREST + 2;
 /// Sentences whose nearest ones are shown, and how many of each.
@@ -165,6 +168,8 @@ impl SentenceSet {
 
     /// Mean share of a sentence's nearest ones by the original that are among as many by another network.
     pub(super) fn overlap(&self, before: &[&Answers], now: &[&Answers]) -> Interval {
+        let first = |all: usize| all.min(MOST_COMPARED);
+        let (before, now) = (&before[..first(before.len())], &now[..first(now.len())]);
         let (before, now) = (directions(before), directions(now));
         let shares: Vec<f64> = (0..before.len().min(now.len()))
             .into_par_iter()

@@ -113,7 +113,9 @@ impl Outline {
         let network = match reference {
             ModelReference::Catalogue(name) => serving::architecture(name)?.clone(),
             ModelReference::Sized { total, active } => of_size(*total, *active),
-            ModelReference::File(path) if formats::is_onnx(path) => formats::onnx_outline(path)?,
+            ModelReference::File(path) if formats::is_onnx(path) => {
+                formats::onnx_outline(path, &[])?
+            }
             ModelReference::File(path) if tensors::kind(path) == Some(tensors::Told::Weights) => {
                 return named::open(path)
                     .map(|weights| Self::of_weights(reference.clone(), weights));

@@ -35,6 +35,7 @@ pub(super) fn forward(
         Architecture::Gan(config) => pictures::gan(config, tensors, input, activation_bits),
         Architecture::Rnn(config) => recurrent::logits(config, tensors, input, activation_bits),
         Architecture::Encoder(_) => any(&architecture.graph(), tensors, input, activation_bits),
+        Architecture::Onnx(_) => Err(crate::Error::Compute("another library runs it".to_owned())),
     }
 }
 

@@ -262,7 +262,8 @@ fn reading(measurement: &Measurement, level: f64) -> String {
         }
     };
     let mut text = words;
-    if !measurement.recipe.is_identity() {
+    // Fidelity compares with the original already.
+    if !measurement.recipe.is_identity() && metric != Metric::Fidelity {
         text += &comparison(quality);
     }
     text + so_far(measurement)
@@ -363,6 +364,8 @@ mod tests {
             pictures: None,
             same_top: None,
             neighbours: None,
+            bits_per_byte: None,
+            cosine: None,
         }
     }
 

@@ -156,6 +156,13 @@ pub struct MeasurementView {
     pub nearest: Vec<NearestView>,
 }
 
+impl MeasurementView {
+    /// Whether there are weights, and what would run them does not.
+    pub(super) fn is_not_run(&self) -> bool {
+        matches!(&self.provenance, Provenance::Assumed { reason } if reason.starts_with("its quality"))
+    }
+}
+
 /// The original at the most bits with which it takes no more bytes than a student.
 #[derive(Debug, Serialize)]
 pub struct RivalView {

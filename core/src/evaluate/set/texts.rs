@@ -39,6 +39,18 @@ impl TextSet {
         &self.tokens
     }
 
+    /// Bytes that the scored tokens of the first items stand for; none where tokens are bytes.
+    pub(in crate::evaluate) fn scored_bytes(&self, items: usize) -> Option<usize> {
+        let tokenizer = &self.pieces.as_ref()?.tokenizer;
+        let bytes = |&token: &u32| tokenizer.token_bytes(token).map_or(0, <[u8]>::len);
+        let of_item = |&item: &usize| -> usize {
+            let start = item * self.context + self.scored.start + 1;
+            let scored = self.tokens.get(start..start + self.scored.len());
+            scored.unwrap_or_default().iter().map(bytes).sum()
+        };
+        Some(self.order.iter().take(items).map(of_item).sum())
+    }
+
     /// What its tokens stand for, where they are not bytes.
     pub(in crate::evaluate) fn pieces(&self) -> Option<&Pieces> {
         self.pieces.as_ref()

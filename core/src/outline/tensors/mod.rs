@@ -105,7 +105,7 @@ pub(crate) fn kind(path: &Path) -> Option<Told> {
     let lists = formats::is_safetensors(path) || formats::arrays::found(path).is_some();
     let answer = match lists {
         true => formats::list(path).ok().and_then(tells),
-        false if formats::is_onnx(path) => Some(Told::Shapes),
+        false if formats::is_onnx(path) => (!formats::onnx_runs(path)).then_some(Told::Shapes),
         false => formats::is_of_unknown_kind(path).then_some(Told::Weights),
     };
     if known.len() >= REMEMBERED {

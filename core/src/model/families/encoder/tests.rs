@@ -107,6 +107,44 @@ fn sentences_become_what_llama_cpp_makes_of_them() {
     assert!(embedding < TOLERANCE && rows < TOLERANCE, "{embedding:e}");
 }
 
+/// The published encoder that many start from, of `scripts/fetch_models.sh`: `WATTIF_MINILM` is its folder, the numbers are
+/// of `scripts/sentence_embeddings.py`.
+#[test]
+#[ignore = "needs a model of 91 MB"]
+fn a_published_encoder_makes_of_sentences_what_transformers_does() {
+    /// One minus the cosine.
+    const TOLERANCE: f64 = 1e-5;
+    let folder = PathBuf::from(std::env::var_os("WATTIF_MINILM").unwrap());
+    let model = formats::open(&folder).unwrap();
+    let network = model.ready(32).unwrap();
+    let cut = model.tokenizer.as_ref().unwrap();
+    let words = folder.join("vocab.txt");
+    let list = crate::tokenizer::Tokenizer::open_words(&words, true).unwrap();
+    let mut worst = (0.0, 0.0_f32);
+    for record in records(&fixtures().join("all-minilm-l6-v2.json")) {
+        let tokens = cut.encode(&record.text, true, false).unwrap();
+        assert_eq!(tokens, record.tokens, "{}", record.text);
+        assert_eq!(list.encode(&record.text, true, false).unwrap(), tokens);
+        let made = network.sentences(&[&tokens], pooling(&model)).unwrap();
+        let made = made[0].iter().map(|x| f64::from(*x));
+        let length = made.clone().map(|x| x * x).sum::<f64>().sqrt();
+        let made: Vec<f32> = made.map(|x| (x / length) as f32).collect();
+        let pairs = made.iter().zip(&record.embedding);
+        let cosine: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+        worst = (
+            f64::max(worst.0, 1.0 - cosine),
+            worst.1.max(apart(&made, &record.embedding)),
+        );
+    }
+    println!(
+        "1 - cosine {:.1e}, largest difference {:.1e}",
+        worst.0, worst.1
+    );
+    assert!(worst.0 < TOLERANCE && worst.1 < 1e-5, "{worst:?}");
+    let file = folder.join("model.safetensors");
+    assert_eq!(formats::open(&file).unwrap().hash, model.hash);
+}
+
 /// What the agreement above would hold without seeing.
 #[test]
 fn a_network_that_is_changed_makes_something_else() {
