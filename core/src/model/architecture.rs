@@ -40,6 +40,7 @@ pub enum Architecture {
     /// A recurrent language model.
     Rnn(RnnConfig),
     /// A network of an ONNX file, which another library runs.
+    #[serde(skip_deserializing)]
     Onnx(OnnxConfig),
 }
 

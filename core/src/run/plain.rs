@@ -33,6 +33,7 @@ pub(super) fn forward(
         Architecture::Vae(config) => pictures::vae(config, tensors, input, activation_bits),
         Architecture::Gan(config) => pictures::gan(config, tensors, input, activation_bits),
         Architecture::Rnn(config) => recurrent::logits(config, tensors, input, activation_bits),
+        Architecture::Onnx(_) => Err(crate::Error::Compute("another library runs it".to_owned())),
     }
 }
 
