@@ -46,7 +46,7 @@ impl OwnText {
             (Input::Tokens { .. }, None) => {
                 EvaluationSet::text(&model.architecture.graph(), self.text.clone().into_bytes())
             }
-            (Input::Image(_) | Input::Noise { .. }, _) => Err(Error::Infeasible(
+            (Input::Image(_) | Input::Noise { .. } | Input::Noisy(_), _) => Err(Error::Infeasible(
                 "the model reads no text and cannot be measured on one".to_owned(),
             )),
         }
@@ -57,7 +57,7 @@ impl OwnText {
 pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
     let architecture = &model.architecture;
     match architecture.input() {
-        Input::Noise { .. } => pictures(architecture),
+        Input::Noise { .. } | Input::Noisy(_) => pictures(architecture),
         Input::Image(_) if architecture.graph().sampling().is_some() => pictures(architecture),
         Input::Image(_) => {
             let (pixels, labels) = bundled::evaluation_images()?;

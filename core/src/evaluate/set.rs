@@ -118,7 +118,7 @@ impl EvaluationSet {
             )));
         }
         match graph.input {
-            Some(input @ (Input::Image(_) | Input::Noise { .. })) if made => {
+            Some(input @ (Input::Image(_) | Input::Noise { .. } | Input::Noisy(_))) if made => {
                 PictureSet::new(input, graph.latent(), images, judge).map(Self::Pictures)
             }
             _ => Err(Error::Compute(
@@ -223,7 +223,7 @@ impl EvaluationSet {
     pub(crate) fn coarse_items(&self) -> usize {
         let wanted = match self {
             Self::Images(_) => COARSE_IMAGES,
-            Self::Pictures(_) => COARSE_PICTURES,
+            Self::Pictures(pictures) => pictures.coarse(),
             Self::Text(text) => match text.pieces {
                 None => COARSE_CONTEXTS,
                 Some(_) => COARSE_TOKEN_CONTEXTS,
@@ -250,7 +250,8 @@ impl EvaluationSet {
     /// Number of items.
     pub(crate) fn items(&self) -> usize {
         match self {
-            Self::Images(images) | Self::Pictures(PictureSet { images, .. }) => images.order.len(),
+            Self::Images(images) => images.order.len(),
+            Self::Pictures(pictures) => pictures.items(),
             Self::Text(text) => text.order.len(),
         }
     }
@@ -258,7 +259,8 @@ impl EvaluationSet {
     /// Samples in this many items.
     pub(super) fn samples(&self, items: usize) -> u64 {
         let each = match self {
-            Self::Images(_) | Self::Pictures(_) => 1,
+            Self::Images(_) => 1,
+            Self::Pictures(pictures) => return pictures.samples(items) as u64,
             Self::Text(text) => text.scored.len(),
         };
         (items * each) as u64
@@ -266,6 +268,11 @@ impl EvaluationSet {
 
     /// The items of the step that begins at item `from`.
     pub(super) fn step(&self, from: usize) -> Range<usize> {
+        if let Self::Pictures(pictures) = self
+            && let Some(step) = pictures.step(from)
+        {
+            return step;
+        }
         let size = match self {
             Self::Images(_) | Self::Pictures(_) => IMAGES_PER_STEP,
             Self::Text(text) if text.pieces.is_some() => rayon::current_num_threads().max(2),

@@ -161,6 +161,17 @@ pub enum Op {
         /// Units, as many as the numbers that it writes.
         units: u32,
     },
+    /// Sines and cosines of how noisy an image is ([`super::Input::Noisy`]), done on the way: see
+    /// [`super::time_features`].
+    Time {
+        /// Numbers that it gives, half of them sines.
+        width: u32,
+    },
+    /// An image with every channel scaled and shifted by a row of numbers: x · (1 + scale) + shift, all scales first.
+    Modulate {
+        /// The image.
+        to: Extent,
+    },
 }
 
 impl Op {
@@ -240,6 +251,7 @@ impl Op {
                 | Self::Unflatten { .. }
                 | Self::Flatten
                 | Self::Sample { .. }
+                | Self::Time { .. }
         )
     }
 }

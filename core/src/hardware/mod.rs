@@ -162,6 +162,9 @@ const EMBODIED_PER_WATT: Range<f64> = Range {
 impl HardwareTarget {
     /// Time and energy of one unit of work, prompts shared out over the tokens written. Every figure of it is finite.
     pub(crate) fn cost(&self, request: &Request<'_>) -> Result<Cost> {
+        if request.profile.is_made_in_steps() {
+            return self.cost_in_steps(request);
+        }
         if let Some(network) = &request.profile.network {
             network.can_be_costed()?;
         }
@@ -177,6 +180,23 @@ impl HardwareTarget {
             if let Some(note) = self.gain_of_batch(request, &cost) {
                 cost.explanation.notes.insert(0, note);
             }
+        }
+        Ok(cost)
+    }
+
+    /// The same of an image that is made in the scenario's denoising steps, which follow each other and read the weights again.
+    fn cost_in_steps(&self, request: &Request<'_>) -> Result<Cost> {
+        let steps = request.scenario.denoising_steps;
+        let mut cost = self.cost(&Request {
+            profile: &request.profile.in_steps(steps),
+            ..*request
+        })?;
+        if request.explain {
+            let plural = if steps == 1 { "" } else { "s" };
+            let note = format!(
+                "an image takes {steps} denoising step{plural}, one after the other: time and energy are {steps} times those of one step"
+            );
+            cost.explanation.notes.push(note);
         }
         Ok(cost)
     }

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Tensors;
 use super::families::{
-    CnnConfig, DecoderConfig, Deviation, Family, GanConfig, GptConfig, ResidualConfig, RnnConfig,
-    Sizes, VaeConfig,
+    CnnConfig, DecoderConfig, Deviation, DiffusionConfig, Family, GanConfig, GptConfig,
+    ResidualConfig, RnnConfig, Sizes, VaeConfig,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -39,6 +39,8 @@ pub enum Architecture {
     Gan(GanConfig),
     /// A recurrent language model.
     Rnn(RnnConfig),
+    /// A denoiser of images.
+    Diffusion(DiffusionConfig),
 }
 
 impl Architecture {
@@ -55,6 +57,7 @@ impl Architecture {
             Self::Vae(config) => config,
             Self::Gan(config) => config,
             Self::Rnn(config) => config,
+            Self::Diffusion(config) => config,
         }
     }
 
