@@ -126,7 +126,7 @@ const FLOORS: [&[&str]; 14] = [
     &["graph", "places", "carbon"],
     &["serving", "software", "hardware"],
     &["model", "outline", "formats", "run", "weights", "tokenizer"],
-    &["footprint", "storage", "water"],
+    &["footprint", "storage", "water", "data"],
     &["tables", "training"],
     &["compress", "evaluate", "students", "folders"],
     &["preset"],

@@ -226,8 +226,8 @@ fn written(tensors: &Tensors, metadata: HashMap<String, String>) -> Vec<u8> {
 
 /// The tiny networks of the tests: whole, as their metadata and as their configurations.
 fn language(project: &Path, corpus: &Path) {
-    let fixtures = project.join("core/tests/fixtures/language");
-    for path in files(&fixtures) {
+    let all = ["language", "encoders"].map(|of| project.join("core/tests/fixtures").join(of));
+    for path in all.iter().flat_map(|folder| files(folder)) {
         if path.extension().is_some_and(|found| found == "gguf") {
             keep(corpus, "gguf", &name(&path), &fs::read(&path).unwrap());
         }
@@ -240,7 +240,8 @@ fn language(project: &Path, corpus: &Path) {
             &vocabulary(model),
         );
     }
-    for folder in fs::read_dir(&fixtures).into_iter().flatten().flatten() {
+    let folders = all.iter().filter_map(|folder| fs::read_dir(folder).ok());
+    for folder in folders.flatten().flatten() {
         for (file, targets) in [
             ("config.json", &["hugging_face", "configuration"][..]),
             ("tokenizer.json", &["tokenizer"]),

@@ -97,7 +97,7 @@ fn plans() -> [Plan; 6] {
             name: "diffusion",
             file: "fashion-diffusion",
             architecture: Architecture::Diffusion(DiffusionConfig::fashion()),
-            steps: (2500, 600),
+            steps: (4000, 960),
             ladder: &[50, 25, 10, 5],
         },
     ]

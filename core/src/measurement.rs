@@ -53,6 +53,9 @@ pub enum Metric {
     /// Fréchet distance of pictures made of noise from held-out ones, by the features of the bundled classifier; lower is
     /// better; 95 % interval by what each picture changes of it.
     Frechet,
+    /// Mean cosine of the angle between what the original and the compressed encoder make of a sentence; higher is better;
+    /// 95 % interval of the mean.
+    EmbeddingCosine,
     /// Mean square per pixel of what a denoiser is wrong by in the velocities of held-out images with noise, at times spread
     /// evenly; lower is better; 95 % interval of the mean.
     DenoisingLoss,
@@ -156,6 +159,19 @@ impl Metric {
                 most_times: 20.0,
                 decimals: 2,
             },
+            Self::EmbeddingCosine => MetricFacts {
+                name: "Embedding cosine",
+                unit: "",
+                counted_in: "cosine to the original's embedding",
+                samples: "held-out sentences",
+                is_fraction: false,
+                higher_is_better: true,
+                is_of_text: false,
+                bounds: (-1.0, 1.0),
+                least_span: 0.01,
+                most_times: f64::INFINITY,
+                decimals: 4,
+            },
             Self::DenoisingLoss => MetricFacts {
                 name: "Denoising loss",
                 unit: "per pixel",
@@ -236,6 +252,14 @@ pub struct Quality {
     /// What else is measured of pictures that it makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<Pictures>,
+    /// Share of the ten sentences nearest to each by the original that are among the ten nearest now; of encoders only, once
+    /// all sentences are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<Interval>,
+    /// Bits per byte of the text that the scored tokens stand for, which is comparable between tokenizers; of language models
+    /// with a tokenizer only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_byte: Option<Paired>,
 }
 
 /// A number with its 95 % interval beside the original's.
@@ -320,6 +344,26 @@ pub enum Example {
         /// How the compressed model goes on.
         compressed: String,
     },
+    /// A held-out sentence and those nearest to it, by each model.
+    Nearest {
+        /// The sentence.
+        sentence: String,
+        /// The nearest by the original, the nearest first.
+        original: Vec<Near>,
+        /// The nearest by the compressed model.
+        compressed: Vec<Near>,
+    },
+}
+
+/// A sentence near another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Near {
+    /// The sentence.
+    pub sentence: String,
+    /// Cosine of the angle between what a model makes of both.
+    pub similarity: f64,
+    /// Whether it is among the nearest by the other model too.
+    pub by_both: bool,
 }
 
 /// How often the inputs of a layer of a spiking network fire.

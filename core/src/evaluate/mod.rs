@@ -10,6 +10,7 @@ mod denoised;
 mod frechet;
 mod parts;
 mod pictures;
+mod sentences;
 mod set;
 mod spiking;
 pub mod statistics;
@@ -20,8 +21,11 @@ pub(crate) use baseline::{Answers, Written, written};
 pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
 pub(crate) use parts::Original;
 pub use pictures::PictureSet;
+pub use sentences::SentenceSet;
+pub(crate) use set::wanted;
 pub use set::{
-    COARSE_CONTEXTS, COARSE_IMAGES, COARSE_PICTURES, EvaluationSet, ImageSet, STRETCHES, TextSet,
+    COARSE_CONTEXTS, COARSE_IMAGES, COARSE_PICTURES, COARSE_SENTENCES, EvaluationSet, ImageSet,
+    STRETCHES, TextSet,
 };
 pub(crate) use spiking::run_spiking;
 pub(crate) use text::{Choice, Task, go_on, readable};

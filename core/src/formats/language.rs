@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::model::{Architecture, Blocks, DecoderConfig, Model, ModelReference, StoredFormat};
+use crate::model::{
+    Architecture, Blocks, DecoderConfig, EncoderConfig, Model, ModelReference, StoredFormat,
+};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{self, Source};
 
@@ -16,15 +18,20 @@ use crate::weights::{self, Source};
 /// [`Error::File`] saying what the file or its network is instead, or what in it is damaged.
 pub(super) fn open(path: &Path) -> Result<Model> {
     let source: Arc<dyn Source> = weights::open_flat(path)?.into();
-    let config = DecoderConfig::of_gguf(source.as_ref()).map_err(|fact| Error::file(fact, path))?;
-    let architecture = Architecture::Decoder(config);
+    let network = match EncoderConfig::is_gguf(source.as_ref()) {
+        true => EncoderConfig::of_gguf(source.as_ref())
+            .map(|config| (config.vocabulary, Architecture::Encoder(config))),
+        false => DecoderConfig::of_gguf(source.as_ref())
+            .map(|config| (config.vocabulary, Architecture::Decoder(config))),
+    };
+    let (vocabulary, architecture) = network.map_err(|fact| Error::file(fact, path))?;
     check(&architecture, source.as_ref()).map_err(|fact| Error::file(fact, path))?;
     let tokenizer = Tokenizer::from_weights(source.as_ref(), path)?;
-    if tokenizer.vocabulary() != architecture.graph().outputs() {
+    if tokenizer.vocabulary() != vocabulary {
         let fact = format!(
             "its tokenizer has {} pieces, its network {}",
             tokenizer.vocabulary(),
-            architecture.graph().outputs()
+            vocabulary
         );
         return Err(Error::file(fact, path));
     }

@@ -184,21 +184,13 @@ impl HardwareTarget {
         Ok(cost)
     }
 
-    /// The same of an image that is made in the scenario's denoising steps, which follow each other and read the weights again.
+    /// The same of an image that is made in the scenario's denoising steps, each started by whoever makes it.
     fn cost_in_steps(&self, request: &Request<'_>) -> Result<Cost> {
-        let steps = request.scenario.denoising_steps;
-        let mut cost = self.cost(&Request {
-            profile: &request.profile.in_steps(steps),
+        let one = self.cost(&Request {
+            profile: &request.profile.in_steps(1),
             ..*request
         })?;
-        if request.explain {
-            let plural = if steps == 1 { "" } else { "s" };
-            let note = format!(
-                "an image takes {steps} denoising step{plural}, one after the other: time and energy are {steps} times those of one step"
-            );
-            cost.explanation.notes.push(note);
-        }
-        Ok(cost)
+        Ok(one.in_steps(request.scenario.denoising_steps))
     }
 
     /// What twice the batch would save where overhead takes most of the time: it is tried out, since a larger batch may

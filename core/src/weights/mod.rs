@@ -5,7 +5,9 @@
 //! Opening reads what stands before the weights, and checks every length of it against the file before memory is
 //! reserved. One file per format.
 
+pub(crate) mod arrays;
 mod blocks;
+mod chosen;
 mod gguf;
 mod header;
 mod metadata;
@@ -31,6 +33,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 pub use crate::number::StoredFormat;
 pub(crate) use blocks::{candle_blocks, decode, of_candle};
+pub(crate) use chosen::Chosen;
 pub use metadata::{Metadata, Number, Numbers};
 use opened::Opened;
 pub(crate) use packed::{Packed, Scheme};
@@ -62,6 +65,10 @@ pub trait Source: Send + Sync + Debug {
     fn all_metadata(&self) -> &BTreeMap<String, Metadata>;
     /// Itself where it is another source under other names.
     fn as_renamed(&self) -> Option<&Renamed> {
+        None
+    }
+    /// The tensor before it whose very elements it has, under another name.
+    fn same_as(&self, _tensor: usize) -> Option<usize> {
         None
     }
     /// The files that it is read from.

@@ -1,7 +1,9 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
 mod blocks;
+mod fidelity;
 mod lifecycle;
+mod nearest;
 mod own;
 mod parts;
 mod quality;
@@ -29,10 +31,13 @@ use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
 pub use blocks::BlocksView;
+pub use fidelity::{FidelityView, LayerView, WeightsReport, WeightsView, compute_weights};
 pub use view::{
     FootprintView, MeasurementView, ModelView, Report, RivalView, SavedView, SavingView,
     SavingsView, WrittenView,
 };
+
+pub use nearest::NearestView;
 
 pub use lifecycle::{StorageView, TrainingView, WaterView};
 pub use parts::PartsView;
@@ -63,7 +68,8 @@ pub(super) struct ReportArguments {
     measure_speed: bool,
     /// Measure a language model on this text in place of the one that ships: all of it, in contexts of --context tokens (512)
     /// that do not overlap, of which the second half is scored, as llama.cpp's perplexity does; a model of bytes is measured
-    /// on all of its own contexts. The word 'code' stands for 34 KiB of program code that ship, in contexts of 256
+    /// on all of its own contexts, an encoder on its sentences or lines. The word 'code' stands for 34 KiB of program code that
+    /// ship, in contexts of 256
     #[arg(
         long,
         value_name = "FILE",
@@ -71,6 +77,25 @@ pub(super) struct ReportArguments {
         conflicts_with = "save"
     )]
     text: Option<PathBuf>,
+    /// Measure a classifier on these labelled images in place of those that ship: a folder with one folder of PNG, JPEG or
+    /// WebP files for each class, in the order of their names (or called by the numbers of classes), one of a pair of IDX
+    /// files, or an .npz with x and y
+    #[arg(
+        long,
+        value_name = "PATH",
+        help_heading = "Measurement",
+        conflicts_with_all = ["save", "text"]
+    )]
+    images: Option<PathBuf>,
+    /// How images become what the network reads, e.g. "resize=256 crop=224 mean=0.485,0.456,0.406 std=0.229,0.224,0.225
+    /// order=rgb"; where it is not given, what preprocessor_config.json or config.json beside the model says
+    #[arg(
+        long,
+        value_name = "STEPS",
+        help_heading = "Measurement",
+        requires = "images"
+    )]
+    preprocess: Option<String>,
     /// Continue this prompt with the original and with the compressed model
     #[arg(long, value_name = "TEXT", help_heading = "Measurement")]
     prompt: Option<String>,
@@ -127,6 +152,7 @@ pub fn compute(
                 provenance: Provenance::Measured {
                     n: measurement.quality.n,
                 },
+                data: engine.own_data().map(str::to_owned),
                 stored_bytes: profile.stored_bytes(),
                 nonzero_weights: profile.nonzero_weights(),
                 weights: profile.weights(),
@@ -134,6 +160,7 @@ pub fn compute(
                 spiking: profile.spiking.as_deref().cloned(),
                 training: None,
                 rival: None,
+                nearest: nearest::views(&measurement.examples),
             },
             record: engine.student_record(&measurement.recipe),
             original: &plain,
@@ -181,6 +208,7 @@ pub fn compute_outline(
                     reason: "quality is not measured: no weights are loaded; bytes and zeros are counted from shapes"
                         .to_owned(),
                 },
+                data: None,
                 stored_bytes: profile.stored_bytes(),
                 nonzero_weights: profile.nonzero_weights(),
                 weights: profile.weights(),
@@ -193,6 +221,7 @@ pub fn compute_outline(
                 spiking: None,
                 training: None,
                 rival: None,
+                nearest: Vec::new(),
             },
             record: None,
             original: &plain,
@@ -333,7 +362,13 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         .recipe
         .apply(base.map_or_else(Recipe::default, |preset| preset.recipe.clone()))?;
     let reference = arguments.source.reference(base)?;
-    if reference.item.is_outline() {
+    let data = own::own_data(
+        arguments.text.as_deref(),
+        arguments.images.as_deref(),
+        arguments.preprocess.as_deref(),
+    )?;
+    let runs = arguments.images.is_some() && reference.item.needs_images();
+    if reference.item.is_outline() && !runs {
         return outlined(arguments, base, reference, &recipe, out);
     }
     let scenario = arguments
@@ -341,11 +376,8 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         .apply(base.map_or_else(Scenario::default, |preset| preset.scenario.clone()))?;
     let progress = Progress::new();
     progress.show("Opening the model", None);
-    let engine = Engine::open_with(
-        &reference.item,
-        own::own_text(arguments.text.as_deref(), &arguments.scenario)?.as_ref(),
-    )?
-    .keeping();
+    let engine =
+        Engine::open_with(&reference.item, data.as_ref(), arguments.scenario.context)?.keeping();
     notes::left_out(&engine);
     notes::another_model(&arguments.source, base, &engine);
     let recipe = (arguments.source.recipe).with_layers(recipe, engine.layers())?;
@@ -402,11 +434,16 @@ fn outlined(
     own::refuse_outline(
         arguments.measure_speed,
         arguments.prompt.is_some(),
+        arguments.text.is_some() || arguments.images.is_some(),
         &reference.item,
     )?;
     let outline = Outline::open(&reference.item)?;
     let layers = outline.layers();
     let recipe = &(arguments.source.recipe).with_layers(recipe.clone(), layers)?;
+    if outline.is_weights_only() {
+        let understood = understood(arguments, reference)?;
+        return fidelity::run(arguments, &outline, recipe, understood, out);
+    }
     let first = match base {
         Some(preset) => preset.scenario.clone(),
         None => outline.scenario()?,

@@ -12,6 +12,7 @@ use wattif_core::units::{GramsCo2e, Joules, Seconds, UnitsPerSecond};
 use super::super::packed::PackedView;
 use super::blocks::BlocksView;
 use super::lifecycle::{StorageView, TrainingView, WaterView};
+use super::nearest::NearestView;
 use super::parts::PartsView;
 use super::usage::Usage;
 
@@ -126,6 +127,9 @@ pub struct MeasurementView {
     pub depth: Option<Depth>,
     /// Where the quality comes from, or why there is none.
     pub provenance: Provenance,
+    /// What the user's data are and how they were prepared, where it was measured on such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// Size of the exported file.
     pub stored_bytes: u64,
     /// Weights that are not zero, among `weights`.
@@ -143,6 +147,9 @@ pub struct MeasurementView {
     /// The original in as few bytes, where the network is a student.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rival: Option<RivalView>,
+    /// Sentences nearest to a few held-out ones, where it is an encoder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nearest: Vec<NearestView>,
 }
 
 /// The original at the most bits with which it takes no more bytes than a student.

@@ -76,7 +76,7 @@ fn before_the_first_step_nothing_is_known() {
         assert_eq!(divergence, (0.0, f64::INFINITY));
         let (value, change) = match set {
             EvaluationSet::Images(_) => ((0.0, 1.0), (-1.0, 1.0)),
-            EvaluationSet::Pictures(_) | EvaluationSet::Text(_) => (everything, everything),
+            _ => (everything, everything),
         };
         assert_eq!((quality.low, quality.high), value);
         assert_eq!((quality.change.low, quality.change.high), change);

@@ -2,6 +2,7 @@
 //! and its widths, the configuration beside the file what they do not, above all the number of heads. The parameters are
 //! those of the file; nothing of the weights is read.
 
+mod classifier;
 mod families;
 mod parts;
 #[cfg(test)]
@@ -42,13 +43,35 @@ pub(super) struct Counted {
 /// of a known family, a configuration lies beside them, or it is an ONNX file, which tells its network itself. Looks at
 /// the header only, once for each state of a file; `false` where it cannot be read, which [`formats::open`] then says.
 pub(crate) fn is_outline(path: &Path) -> bool {
+    kind(path).is_some()
+}
+
+/// Whether it is one that runs once there are images of the user's to measure it on; as [`is_outline`].
+pub(crate) fn needs_images(path: &Path) -> bool {
+    kind(path) == Some(Told::Classifier)
+}
+
+/// What tells a network that cannot be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Its shapes.
+    Shapes,
+    /// Its shapes, which are those of a classifier that runs where there are images.
+    Classifier,
+    /// Nothing: its weights have names and no more.
+    Weights,
+}
+
+/// What a look at a file's header tells, once for each state of it.
+pub(crate) fn kind(path: &Path) -> Option<Told> {
     type State = (u64, Option<SystemTime>);
-    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, bool)>>> = Mutex::new(None);
+    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, Option<Told>)>>> = Mutex::new(None);
+    let path = &formats::arrays::file(path);
     let Ok(metadata) = std::fs::metadata(path) else {
-        return false;
+        return None;
     };
     if !metadata.is_file() {
-        return false;
+        return None;
     }
     let state = (metadata.len(), metadata.modified().ok());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,18 +81,29 @@ pub(crate) fn is_outline(path: &Path) -> bool {
     {
         return *answer;
     }
-    let adapts = |listing: &Listing| listing.tensors.iter().any(|own| is_adapter(&own.name));
     let tells = |listing: Listing| {
-        !listing.runs
-            && (families::seen(&listing.tensors).is_some()
-                || configuration(path).is_some()
-                || parts::is_part(path)
-                || adapts(&listing)
-                || !matches!(listed_in_catalogue(&listing.tensors), Ok(None)))
+        if listing.runs {
+            return None;
+        }
+        if listing.classifier.is_some() {
+            return Some(Told::Classifier);
+        }
+        let shapes = families::seen(&listing.tensors).is_some()
+            || configuration(path).is_some()
+            || parts::is_part(path)
+            || listing.tensors.iter().any(|own| is_adapter(&own.name))
+            || !matches!(listed_in_catalogue(&listing.tensors), Ok(None));
+        let is_matrix = |tensor: &Listed| tensor.shape.len() >= 2 && !is_buffer(tensor);
+        match shapes {
+            true => Some(Told::Shapes),
+            false if listing.known || !listing.tensors.iter().any(is_matrix) => None,
+            false => Some(Told::Weights),
+        }
     };
-    let answer = match formats::is_safetensors(path) {
-        true => formats::list(path).is_ok_and(tells),
-        false => formats::is_onnx(path),
+    let lists = formats::is_safetensors(path) || formats::arrays::found(path).is_some();
+    let answer = match lists {
+        true => formats::list(path).ok().and_then(tells),
+        false => formats::is_onnx(path).then_some(Told::Shapes),
     };
     if known.len() >= REMEMBERED {
         known.clear();
@@ -86,7 +120,14 @@ pub(crate) fn is_outline(path: &Path) -> bool {
 pub(super) fn open(path: &Path) -> Result<Counted> {
     let mut tensors = Vec::new();
     for part in parts::of(path)? {
-        let Listing { tensors: found, .. } = formats::list(&part)?;
+        let Listing {
+            tensors: found,
+            classifier,
+            ..
+        } = formats::list(&part)?;
+        if let Some(classifier) = classifier {
+            return classifier::counted(&classifier, &found, path);
+        }
         tensors.extend(found);
     }
     told(tensors, path, configuration(path).as_deref())
@@ -97,7 +138,11 @@ pub(super) fn open(path: &Path) -> Result<Counted> {
 /// # Errors
 /// As [`open`].
 pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Counted> {
-    told(formats::list_bytes(bytes, path)?.tensors, path, None)
+    let listing = formats::list_bytes(bytes, path)?;
+    match &listing.classifier {
+        Some(classifier) => classifier::counted(classifier, &listing.tensors, path),
+        None => told(listing.tensors, path, None),
+    }
 }
 
 /// Whether a tensor is one of two narrow matrices that are added to another file's (Hu et al. 2021,

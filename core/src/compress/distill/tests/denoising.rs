@@ -37,7 +37,8 @@ fn the_gradients_of_scales_and_shifts_agree_with_differences() {
 #[test]
 fn the_running_statistics_lead_inference_of_a_denoiser_to_its_training_pass() {
     const BATCHES: usize = 200;
-    const TOLERANCE: f32 = 3e-2;
+    /// Of the largest number; running variances are the unbiased ones, of 256 pixels, through six normalisations.
+    const TOLERANCE: f32 = 2e-2;
     let architecture = tiny();
     let graph = architecture.graph();
     let mut state = State::new(&architecture, 5).unwrap();
@@ -52,15 +53,17 @@ fn the_running_statistics_lead_inference_of_a_denoiser_to_its_training_pass() {
     }
     let tensors = state.tensors(&architecture).unwrap();
     let found = architecture.forward(&tensors, &given, 32).unwrap();
-    let apart = (trained.unwrap() - found).unwrap().abs().unwrap();
-    let worst = apart.flatten_all().unwrap().max(0).unwrap();
-    let worst = worst.to_scalar::<f32>().unwrap();
+    let largest = |x: Tensor| {
+        let x = x.abs().unwrap().flatten_all().unwrap();
+        x.max(0).unwrap().to_scalar::<f32>().unwrap()
+    };
+    let worst = largest((trained.unwrap() - &found).unwrap()) / largest(found);
     assert!(worst < TOLERANCE, "{worst}");
 }
 
 #[test]
 fn the_gradient_of_the_denoising_loss_agrees_with_differences_with_a_teacher_and_without() {
-    const STEP: f32 = 1e-2;
+    const STEP: f32 = 1e-3;
     /// Rectifiers and maxima have kinks within a step.
     const TOLERANCE: f64 = 5e-2;
     let architecture = tiny();
