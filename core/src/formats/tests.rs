@@ -3,7 +3,6 @@
 mod foreign;
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
 
 use serde_json::{Value, json};
 
