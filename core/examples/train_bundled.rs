@@ -5,8 +5,8 @@
 //! assets/fetch-training-data.sh
 //! cargo run --release -p wattif-core --example train_bundled -- target/training-data
 //! ```
-//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, the same for `gpt`, `lstm`, `vae` and
-//! `gan`, `figures`, or one student as `cnn-student-050`.
+//! Steps can be named after the folder to run only those: `data`, `cnn`, `cnn-students`, the same for `gpt`, `lstm`, `vae`,
+//! `gan` and `diffusion`, `figures`, or one student as `cnn-student-050`.
 //! The environment variable `WATTIF_STEPS=0.1` shortens every training to that fraction, to try the command out.
 
 #![expect(clippy::print_stdout, reason = "a command that reports to a terminal")]
@@ -29,8 +29,8 @@ use wattif_core::compress::distill::{
 use wattif_core::graph::Input;
 use wattif_core::model::bundled::MADE_OF_NOISE;
 use wattif_core::model::{
-    Architecture, CnnConfig, GanConfig, GptConfig, Model, ModelReference, RnnConfig, Tensors,
-    VaeConfig,
+    Architecture, CnnConfig, DiffusionConfig, GanConfig, GptConfig, Model, ModelReference,
+    RnnConfig, Tensors, VaeConfig,
 };
 
 use corpus::Corpus;
@@ -56,7 +56,7 @@ struct Plan {
     ladder: &'static [u32],
 }
 
-fn plans() -> [Plan; 5] {
+fn plans() -> [Plan; 6] {
     [
         Plan {
             name: "cnn",
@@ -91,6 +91,13 @@ fn plans() -> [Plan; 5] {
             file: "fashion-gan",
             architecture: Architecture::Gan(GanConfig::fashion()),
             steps: (938 * 3, 469 * 2),
+            ladder: &[50, 25, 10, 5],
+        },
+        Plan {
+            name: "diffusion",
+            file: "fashion-diffusion",
+            architecture: Architecture::Diffusion(DiffusionConfig::fashion()),
+            steps: (4000, 960),
             ladder: &[50, 25, 10, 5],
         },
     ]

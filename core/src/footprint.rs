@@ -15,6 +15,8 @@ mod sentences;
 #[cfg(test)]
 mod stages;
 #[cfg(test)]
+mod steps;
+#[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! What a model asks of a machine: its layers with their shapes, operations and, once a recipe is applied, the bits and
 //! zeros of their weights. Everything here is arithmetic on shapes; no weight is needed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,10 @@ pub struct Execution {
     /// Elements of an earlier result that are read once more and added to this one (residual connections).
     #[serde(default)]
     pub added: f64,
+    /// Whether it runs once for every denoising step of a scenario, which makes a unit of work; its numbers are then those of
+    /// one step.
+    #[serde(default, skip_serializing_if = "Execution::runs_once")]
+    pub in_steps: bool,
 }
 
 /// What a layer keeps of a sequence, against the elements that [`Layer::cache`] counts as read of it.
@@ -159,11 +164,17 @@ impl Default for Execution {
             window: None,
             kept: Kept::Read,
             added: 0.0,
+            in_steps: false,
         }
     }
 }
 
 impl Execution {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    const fn runs_once(in_steps: &bool) -> bool {
+        !*in_steps
+    }
+
     /// One layer that runs once and whole.
     fn is_plain(&self) -> bool {
         *self == Self::default()
@@ -304,6 +315,37 @@ impl ModelProfile {
     pub(crate) fn is_recurrent(&self) -> bool {
         let mut layers = self.layers.iter();
         layers.any(|l| l.layer.kind == LayerKind::Recurrent)
+    }
+
+    /// Whether a unit of work takes several denoising steps.
+    pub fn is_made_in_steps(&self) -> bool {
+        self.layers.iter().any(|l| l.layer.execution.in_steps)
+    }
+
+    /// The same with what so many denoising steps ask for together, where a unit of work takes several.
+    pub fn in_steps(&self, steps: u32) -> Cow<'_, Self> {
+        if !self.is_made_in_steps() {
+            return Cow::Borrowed(self);
+        }
+        let mut all = self.clone();
+        let times = f64::from(steps.max(1));
+        for LayerProfile { layer, .. } in &mut all.layers {
+            if !std::mem::take(&mut layer.execution.in_steps) {
+                continue;
+            }
+            let execution = &mut layer.execution;
+            execution.passes = execution.passes.saturating_mul(steps.max(1));
+            for number in [
+                &mut layer.macs,
+                &mut layer.inputs,
+                &mut layer.outputs,
+                &mut layer.cache,
+                &mut execution.added,
+            ] {
+                *number *= times;
+            }
+        }
+        Cow::Owned(all)
     }
 
     /// All parameters, compressible or not.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, plain};
+use crate::measurement::DENOISING_STEPS;
 use crate::software::Software;
 
 /// Where and how a model runs.
@@ -29,6 +30,8 @@ pub struct Scenario {
     /// Time steps that a spiking version is presented with one unit of work for; ignored by other hardware. 0: as
     /// published networks on the chip.
     pub time_steps: u32,
+    /// Denoising steps in which an image is made of noise; ignored by models that make none in steps.
+    pub denoising_steps: u32,
     /// The software that runs a language model or a denoiser.
     #[serde(alias = "era")]
     pub software: Software,
@@ -65,6 +68,7 @@ impl Default for Scenario {
             answer_tokens: 0,
             software: Software::Usual,
             time_steps: 32,
+            denoising_steps: DENOISING_STEPS,
             demand_per_day: 1e6,
             region: "WORLD".to_owned(),
             pue: 1.2,
@@ -75,6 +79,9 @@ impl Default for Scenario {
         }
     }
 }
+
+/// Most denoising steps.
+const MOST_DENOISING_STEPS: u32 = 1000;
 
 /// Longest context, prompt and answer, in tokens.
 const MOST_TOKENS: u32 = 1 << 22;
@@ -162,6 +169,11 @@ impl Scenario {
         }
         whole("the batch size", self.batch, 65536)?;
         whole("the context length", self.context, MOST_TOKENS)?;
+        whole(
+            "the number of denoising steps",
+            self.denoising_steps,
+            MOST_DENOISING_STEPS,
+        )?;
         if self.time_steps > 1024 {
             return Err(Error::Scenario(format!(
                 "the number of time steps is {}; it may be at most 1024",

@@ -38,6 +38,8 @@ pub enum Axis {
     Lifetime,
     /// Fraction of its life a device is busy.
     Utilization,
+    /// Denoising steps of an image.
+    Steps,
 }
 
 /// How values of an axis are spread over the chart.
@@ -51,7 +53,7 @@ enum Spread {
 
 impl Axis {
     /// All axes, in the order of the controls.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Sparsity,
         Self::WeightBits,
         Self::ActivationBits,
@@ -66,6 +68,7 @@ impl Axis {
         Self::Pue,
         Self::Lifetime,
         Self::Utilization,
+        Self::Steps,
     ];
 
     /// Name on screen, the same as that of its slider.
@@ -85,6 +88,7 @@ impl Axis {
             Self::Pue => "PUE",
             Self::Lifetime => "Lifetime",
             Self::Utilization => "Utilisation",
+            Self::Steps => "Denoising steps",
         }
     }
 
@@ -95,7 +99,12 @@ impl Axis {
             Self::WeightBits | Self::ActivationBits => "bits",
             Self::Context | Self::Prompt | Self::Answer => "tokens",
             Self::Lifetime => "years",
-            Self::Batch | Self::Devices | Self::TimeSteps | Self::Demand | Self::Pue => "",
+            Self::Batch
+            | Self::Devices
+            | Self::TimeSteps
+            | Self::Demand
+            | Self::Pue
+            | Self::Steps => "",
         }
     }
 
@@ -106,6 +115,7 @@ impl Axis {
             Self::Batch => "units of work",
             Self::Devices => "devices",
             Self::TimeSteps => "time steps",
+            Self::Steps => "denoising steps",
             Self::Demand => "units of work per day",
             Self::Pue => "ratio",
             _ => self.unit(),
@@ -130,6 +140,7 @@ impl Axis {
             | Self::Prompt
             | Self::Answer
             | Self::TimeSteps
+            | Self::Steps
             | Self::Demand => Spread::Logarithmic,
             _ => Spread::Even,
         }
@@ -147,6 +158,7 @@ impl Axis {
             Self::Context | Self::Prompt => (1.0, 131_072.0),
             Self::Answer => (1.0, 16_384.0),
             Self::TimeSteps => (1.0, 256.0),
+            Self::Steps => (1.0, 100.0),
             Self::Demand => (1e3, 1e12),
             Self::Pue => (1.0, 2.5),
             Self::Lifetime => (1.0, 10.0),
@@ -204,7 +216,8 @@ impl Axis {
             | Self::Context
             | Self::Prompt
             | Self::Answer
-            | Self::TimeSteps => value.round(),
+            | Self::TimeSteps
+            | Self::Steps => value.round(),
             Self::Demand => {
                 let size = 10_f64.powf(value.max(1.0).log10().floor() - 1.0);
                 (value / size).round() * size
@@ -235,7 +248,8 @@ impl Axis {
             | Self::Context
             | Self::Prompt
             | Self::Answer
-            | Self::TimeSteps => std::f64::consts::LOG10_2,
+            | Self::TimeSteps
+            | Self::Steps => std::f64::consts::LOG10_2,
             Self::Demand => 0.1,
         }
     }
@@ -296,6 +310,7 @@ impl Axis {
             Self::Prompt => f64::from(scenario.prompt_tokens.max(1)),
             Self::Answer => f64::from(scenario.answer_tokens.max(1)),
             Self::TimeSteps => f64::from(scenario.time_steps),
+            Self::Steps => f64::from(scenario.denoising_steps),
             Self::Demand => scenario.demand_per_day,
             Self::Pue => scenario.pue,
             Self::Lifetime => scenario.lifetime_years,
@@ -331,6 +346,7 @@ impl Axis {
             }
             Self::Answer => scenario.answer_tokens = value as u32,
             Self::TimeSteps => scenario.time_steps = value as u32,
+            Self::Steps => scenario.denoising_steps = value as u32,
             Self::Demand => scenario.demand_per_day = value,
             Self::Pue => scenario.pue = value,
             Self::Lifetime => scenario.lifetime_years = value,
@@ -354,6 +370,7 @@ impl Axis {
             Self::Context | Self::Prompt => (0..=8).map(|i| 4_f64.powi(i)).collect(),
             Self::Answer => (0..=7).map(|i| 4_f64.powi(i)).collect(),
             Self::TimeSteps => (0..=8).map(|i| 2_f64.powi(i)).collect(),
+            Self::Steps => vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0],
             Self::Demand => (3..=12).map(|i| 10_f64.powi(i)).collect(),
         }
     }
@@ -377,7 +394,7 @@ impl Axis {
             Self::Sparsity | Self::Ratio | Self::Utilization => format::percent(value, 0),
             Self::WeightBits | Self::ActivationBits if value == 1.0 => "1 bit".to_owned(),
             Self::WeightBits | Self::ActivationBits => format!("{value:.0} bits"),
-            Self::Batch | Self::Devices | Self::TimeSteps => format::count(value),
+            Self::Batch | Self::Devices | Self::TimeSteps | Self::Steps => format::count(value),
             Self::Context | Self::Prompt | Self::Answer => {
                 format!("{} tokens", format::count(value))
             }

@@ -184,6 +184,7 @@ fn parts(scenario: &Scenario) -> Vec<(&'static str, String)> {
         prompt_tokens,
         answer_tokens,
         time_steps,
+        denoising_steps,
         software,
         demand_per_day,
         region,
@@ -209,6 +210,7 @@ fn parts(scenario: &Scenario) -> Vec<(&'static str, String)> {
         ("prompt", count(*prompt_tokens)),
         ("answer", count(*answer_tokens)),
         ("time steps", count(*time_steps)),
+        ("denoising steps", count(*denoising_steps)),
         ("software", software.name().to_owned()),
         ("demand per day", Axis::Demand.value_text(*demand_per_day)),
         ("region", region_name(region)),
@@ -268,6 +270,7 @@ mod tests {
         case(&|s| s.prompt_tokens = 64, "prompt 64");
         case(&|s| s.answer_tokens = 64, "answer 64");
         case(&|s| s.time_steps = 8, "time steps 8");
+        case(&|s| s.denoising_steps = 8, "denoising steps 8");
         case(&|s| s.demand_per_day = 5.0, "demand per day 5");
         case(&|s| s.pue = 1.5, "PUE 1.50");
         case(&|s| s.lifetime_years = 1.0, "lifetime 1 year");

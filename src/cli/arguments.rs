@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use wattif_core::carbon;
-use wattif_core::hardware;
 use wattif_core::model::{self, ModelReference};
 use wattif_core::named::Understood;
 use wattif_core::preset::Preset;
@@ -14,6 +12,7 @@ use wattif_core::profile::Layer;
 use wattif_core::recipe::{BlockFormat, Group, Override, Pattern, Recipe, Scope, Width, fits};
 use wattif_core::scenario::Scenario;
 use wattif_core::software::Software;
+use wattif_core::{carbon, hardware};
 
 /// Which model, from where, and what is done to it.
 #[derive(Debug, Args)]
@@ -237,6 +236,9 @@ pub(super) struct ScenarioArguments {
     /// Time steps for which a spiking chip is presented with one unit of work
     #[arg(long, value_name = "N")]
     pub(super) time_steps: Option<u32>,
+    /// Denoising steps in which a diffusion model makes an image
+    #[arg(long, value_name = "N")]
+    pub(super) steps: Option<u32>,
     /// Software that runs language models and denoisers: "usual" for the network and the device, "bare" for kernels back
     /// to back, or the year of a serving stack (2023 is a loop in Python)
     #[arg(long, value_name = "SOFTWARE", value_parser = software_names())]
@@ -306,6 +308,7 @@ impl ScenarioArguments {
         set(&mut scenario.prompt_tokens, self.prompt_tokens);
         set(&mut scenario.answer_tokens, self.answer_tokens);
         set(&mut scenario.time_steps, self.time_steps);
+        set(&mut scenario.denoising_steps, self.steps);
         if let Some(name) = &self.software {
             scenario.software = name.parse()?;
         }

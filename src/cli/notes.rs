@@ -71,6 +71,12 @@ pub(super) fn without_effect(
             "only spiking chips compute in time steps",
         ),
         (
+            arguments.steps.is_some(),
+            "--steps",
+            profile.is_made_in_steps(),
+            "the model makes no images in denoising steps",
+        ),
+        (
             arguments
                 .software
                 .as_deref()

@@ -89,7 +89,7 @@ impl Corpus {
     /// Everything that a network may be trained on.
     pub(crate) fn training(&self, architecture: &Architecture) -> &TrainingSet {
         match architecture.input() {
-            Input::Image(_) | Input::Noise { .. } => &self.images,
+            Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => &self.images,
             Input::Tokens { .. } => &self.text,
         }
     }
@@ -97,7 +97,9 @@ impl Corpus {
     /// What [`Self::training`] is, in words.
     pub(crate) fn name(&self, architecture: &Architecture) -> &'static str {
         match architecture.input() {
-            Input::Image(_) | Input::Noise { .. } => "60,000 Fashion-MNIST training images",
+            Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => {
+                "60,000 Fashion-MNIST training images"
+            }
             Input::Tokens { .. } => {
                 "nine tenths of Moby-Dick and of the State of the Union addresses, 10.7 MB"
             }

@@ -50,7 +50,7 @@ pub(crate) fn model(
                 .quality;
             println!("{file}: {parameters} parameters, {quality:?}");
         }
-        Input::Noise { .. } => {}
+        Input::Noise { .. } | Input::Noisy(_) => {}
         Input::Image(_) => {
             let all = accuracy(
                 architecture,

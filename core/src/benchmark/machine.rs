@@ -273,7 +273,9 @@ fn shapes(architecture: &Architecture) -> Vec<Shape> {
             let outputs = layer.shape.first().copied().unwrap_or(1);
             let rows = match architecture.input() {
                 Input::Tokens { context, .. } => context as usize,
-                Input::Image(_) | Input::Noise { .. } => (layer.outputs / outputs as f64) as usize,
+                Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => {
+                    (layer.outputs / outputs as f64) as usize
+                }
             };
             Shape {
                 outputs,
@@ -350,7 +352,7 @@ fn forward_speeds(model: &Model) -> Result<Vec<Speed>> {
 /// Inputs of the right shape, and the units of work in them; what they show does not change how long they take.
 pub(super) fn sample_input(architecture: &Architecture, samples: usize) -> Result<(Tensor, u32)> {
     let (input, units) = match architecture.input() {
-        given @ (Input::Image(_) | Input::Noise { .. }) => {
+        given @ (Input::Image(_) | Input::Noise { .. } | Input::Noisy(_)) => {
             let shape = given.shape(samples);
             (Tensor::rand(0_f32, 1.0, shape, &Device::Cpu)?, samples)
         }
@@ -383,7 +385,7 @@ pub fn predicted_speed(model: &Model, batch: u32, target: &HardwareTarget) -> Re
         // The positions of a text come one after another, those of several texts together.
         Input::Tokens { context, .. } if recurrent => (batch / context.max(1)).max(1),
         Input::Tokens { context, .. } => context,
-        Input::Image(_) | Input::Noise { .. } => batch,
+        Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => batch,
     };
     let cost = predicted(model, &Recipe::default(), batch, target)?;
     Ok(cost.time.map_decreasing(|time| 1.0 / time.0))
@@ -396,6 +398,8 @@ fn predicted(model: &Model, recipe: &Recipe, batch: u32, target: &HardwareTarget
         batch,
         // A token of a text looks back over half of it on average.
         context: (batch / 2).max(1),
+        // What is timed is one pass.
+        denoising_steps: 1,
         ..Scenario::default()
     };
     target.cost(&Request {

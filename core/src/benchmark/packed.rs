@@ -155,7 +155,7 @@ impl PackedModel {
         let batch = scenario.batch.clamp(1, MOST_AT_ONCE);
         let graph = self.architecture.graph();
         let mut works = match self.architecture.input() {
-            Input::Image(_) | Input::Noise { .. } => {
+            Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => {
                 vec![Work::Classify { batch: 1 }, Work::Classify { batch }]
             }
             Input::Tokens { context, .. } if graph.is_encoder() => {
@@ -376,6 +376,8 @@ fn predicted(
             // A token of a text looks back over half of it on average.
             Work::Read { batch } => (batch / 2).max(1),
         },
+        // What is timed is one pass.
+        denoising_steps: 1,
         ..Scenario::default()
     };
     let cost = target.cost(&Request {

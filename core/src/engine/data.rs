@@ -50,7 +50,9 @@ pub(super) fn own(
             preprocessing,
         } => {
             let graph = model.architecture.graph();
-            if graph.sampling().is_some() || matches!(graph.input, Some(Input::Noise { .. })) {
+            if graph.sampling().is_some()
+                || matches!(graph.input, Some(Input::Noise { .. } | Input::Noisy(_)))
+            {
                 return Err(Error::Infeasible(
                     "models that make pictures are measured on those that ship; classifiers are measured on images of your own".to_owned(),
                 ));
@@ -103,7 +105,7 @@ pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
         return Ok(EvaluationSet::Generated(set));
     }
     match architecture.input() {
-        Input::Noise { .. } => pictures(architecture),
+        Input::Noise { .. } | Input::Noisy(_) => pictures(architecture),
         Input::Image(_) if architecture.graph().sampling().is_some() => pictures(architecture),
         Input::Image((channels, rows, columns)) if !architecture.data_ship() => {
             Err(Error::Infeasible(format!(

@@ -126,6 +126,20 @@ impl<'a> Accumulator<'a> {
     }
 
     fn add(&mut self, item: usize, original: &Answers, answers: &Answers) {
+        if let EvaluationSet::Pictures(pictures) = self.set
+            && pictures.metric() == Metric::DenoisingLoss
+        {
+            self.items += 1;
+            if answers.made.is_some() {
+                self.made.push(answers.clone());
+                return;
+            }
+            let cluster = self.set.cluster(item);
+            self.bits.push(cluster, answers.bits);
+            self.original_bits.push(cluster, original.bits);
+            self.change.push(cluster, answers.bits - original.bits);
+            return;
+        }
         let targets = self.set.targets(item);
         self.items += 1;
         let cluster = self.set.cluster(item);
@@ -315,7 +329,11 @@ impl<'a> Accumulator<'a> {
 
     /// What was made so far, and what the original made of the same.
     fn both(&self) -> (Vec<&Answers>, Vec<&Answers>) {
-        let before = (0..self.items).filter_map(|item| self.baseline.answers(item));
+        let first = match self.set {
+            EvaluationSet::Pictures(pictures) => pictures.first_picture(),
+            _ => 0,
+        };
+        let before = (first..self.items).filter_map(|item| self.baseline.answers(item));
         (self.made.iter().collect(), before.collect())
     }
 
@@ -348,6 +366,16 @@ impl<'a> Accumulator<'a> {
                     self.original_bits.value(),
                     self.change.interval(),
                     divergence,
+                )
+            }
+            Metric::DenoisingLoss => {
+                pictures.frechet = judged.map(|judged| paired(judged.level, judged.baseline));
+                let loss = self.bits.interval();
+                (
+                    loss,
+                    self.original_bits.value(),
+                    self.change.interval(),
+                    None,
                 )
             }
             _ => match judged {

@@ -6,6 +6,7 @@
 
 mod accumulator;
 mod baseline;
+mod denoised;
 mod frechet;
 mod generated;
 mod parts;

@@ -8,13 +8,14 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::baseline::{Answers, Baseline, NOT_FINITE};
+use super::denoised;
 use super::frechet::{Distance, Real};
-use super::set::ImageSet;
+use super::set::{COARSE_PICTURES, ImageSet};
 use super::statistics::t_quantile;
 use crate::compress::distill::sample;
 use crate::error::{Error, Result};
 use crate::graph::Input;
-use crate::measurement::{Example, Interval, Metric, Paired};
+use crate::measurement::{DENOISING_STEPS, Example, Interval, Metric, Paired};
 use crate::model::{Model, standard_normal};
 use crate::run::Network;
 
@@ -31,11 +32,22 @@ pub struct PictureSet {
     pub(super) images: ImageSet,
     /// Numbers that a picture is made of.
     latent: usize,
-    /// Whether held-out images are made again besides.
-    autoencodes: bool,
+    /// What is done with held-out images and noise.
+    kind: Kind,
     /// For every item: what a picture is made of, and what a sample is drawn with.
     noise: Vec<f32>,
     judge: Arc<Judge>,
+}
+
+/// What is done with held-out images and noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Images are made again, and pictures of noise.
+    Autoencodes,
+    /// Pictures are made of noise.
+    Generates,
+    /// Noise is told from images, and pictures are made of it in so many steps.
+    Denoises(u32),
 }
 
 /// What sees features in pictures.
@@ -52,6 +64,8 @@ pub(super) struct Made {
     features: Vec<f32>,
     /// That picture, of the first items.
     picture: Vec<u8>,
+    /// Of a denoiser the same in several numbers of steps.
+    by_steps: Vec<(u32, Vec<u8>)>,
     /// The held-out image made again: kept of the original, and of the first items.
     again: Vec<f32>,
     /// How near that comes, in decibels.
@@ -75,14 +89,19 @@ impl PictureSet {
         let width = network.outputs();
         let n = images.labels().len();
         let mut rng = ChaCha8Rng::seed_from_u64(NOISE_SEED);
-        let noise = (0..2 * latent * n)
+        let (kind, rows) = match input {
+            Input::Image(_) => (Kind::Autoencodes, 2 * n),
+            Input::Noisy(_) => (Kind::Denoises(DENOISING_STEPS), n),
+            _ => (Kind::Generates, 2 * n),
+        };
+        let noise = (0..latent * rows)
             .map(|_| standard_normal(&mut rng) as f32)
             .collect();
         let real = network.encode(&images.shades(0..n))?;
         Ok(Self {
             images,
             latent,
-            autoencodes: matches!(input, Input::Image(_)),
+            kind,
             noise,
             judge: Arc::new(Judge {
                 network,
@@ -98,10 +117,76 @@ impl PictureSet {
 
     /// What their makers are judged by.
     pub(super) const fn metric(&self) -> Metric {
-        match self.autoencodes {
-            true => Metric::NegativeElbo,
-            false => Metric::Frechet,
+        match self.kind {
+            Kind::Autoencodes => Metric::NegativeElbo,
+            Kind::Generates => Metric::Frechet,
+            Kind::Denoises(_) => Metric::DenoisingLoss,
         }
+    }
+
+    /// The same with pictures made in so many steps, where they are made in steps.
+    #[must_use]
+    pub fn in_steps(mut self, steps: u32) -> Self {
+        if let Kind::Denoises(made) = &mut self.kind {
+            *made = steps;
+        }
+        self
+    }
+
+    /// Items that are held-out images; behind them come pictures of a denoiser.
+    pub(super) fn held_out(&self) -> usize {
+        let images = self.images.labels().len();
+        match self.kind {
+            Kind::Denoises(_) => images.min(denoised::IMAGES),
+            _ => images,
+        }
+    }
+
+    /// All items.
+    pub(super) fn items(&self) -> usize {
+        let images = self.held_out();
+        match self.kind {
+            Kind::Denoises(_) => images + denoised::PICTURES.min(images),
+            _ => images,
+        }
+    }
+
+    /// Samples of the metric in so many items.
+    pub(super) fn samples(&self, items: usize) -> usize {
+        items.min(self.held_out())
+    }
+
+    /// Items of the first, coarse measurement.
+    pub(super) fn coarse(&self) -> usize {
+        match self.kind {
+            Kind::Denoises(_) => denoised::COARSE,
+            _ => COARSE_PICTURES,
+        }
+    }
+
+    /// The first item that a picture is made for.
+    pub(super) fn first_picture(&self) -> usize {
+        match self.kind {
+            Kind::Denoises(_) => self.held_out(),
+            _ => 0,
+        }
+    }
+
+    /// Items of a step that begins at one, where they take longer than images.
+    pub(super) fn step(&self, from: usize) -> Option<Range<usize>> {
+        let Kind::Denoises(_) = self.kind else {
+            return None;
+        };
+        let (images, all) = (self.held_out(), self.items());
+        Some(match from < images {
+            true => from..images.min(from + denoised::PER_STEP.0),
+            false => from..all.min(from + denoised::PER_STEP.1),
+        })
+    }
+
+    /// Features that the classifier sees in pictures.
+    pub(super) fn features(&self, pictures: &[f32]) -> Result<Vec<f32>> {
+        self.judge.network.encode(pictures)
     }
 
     /// Numbers of a picture.
@@ -111,20 +196,25 @@ impl PictureSet {
 
     /// Whether a network makes pictures like these of the same numbers.
     pub(super) fn fits(&self, network: &Network) -> bool {
-        let given = match self.autoencodes {
-            true => self.pixels(),
-            false => self.latent,
+        let given = match self.kind {
+            Kind::Autoencodes => self.pixels(),
+            Kind::Generates => self.latent,
+            Kind::Denoises(_) => self.pixels() + 1,
         };
         network.input().numbers() == Some(given) && network.outputs() == self.pixels()
     }
 
     /// Noise of an item: the first or the second row of it.
-    fn noise(&self, items: Range<usize>, second: bool) -> Vec<f32> {
+    pub(super) fn noise(&self, items: Range<usize>, second: bool) -> Vec<f32> {
+        let every = match self.kind {
+            Kind::Denoises(_) => 1,
+            _ => 2,
+        };
         let rows = self
             .noise
             .chunks_exact(self.latent)
             .skip(usize::from(second));
-        let rows = rows.step_by(2).skip(items.start).take(items.len());
+        let rows = rows.step_by(every).skip(items.start).take(items.len());
         rows.flatten().copied().collect()
     }
 
@@ -133,9 +223,12 @@ impl PictureSet {
     /// # Errors
     /// What it makes is not finite.
     pub(super) fn answers(&self, network: &Network, items: Range<usize>) -> Result<Vec<Answers>> {
+        if let Kind::Denoises(steps) = self.kind {
+            return denoised::answers(self, network, items, steps);
+        }
         let pixels = self.pixels();
         let prior = self.noise(items.clone(), false);
-        let (pictures, again) = if self.autoencodes {
+        let (pictures, again) = if self.kind == Kind::Autoencodes {
             let images = self.images.shades(items.clone());
             let known = network.encode(&images)?;
             let noise = self.noise(items.clone(), true);
@@ -164,12 +257,7 @@ impl PictureSet {
                 true => picture.iter().map(|&shade| grey(shade)).collect(),
                 false => Vec::new(),
             };
-            let mut made = Made {
-                features: features.to_vec(),
-                picture: shown,
-                again: Vec::new(),
-                psnr: 0.0,
-            };
+            let mut made = Made::of_noise(features, shown, Vec::new());
             let mut nats = 0.0;
             if let Some((images, known, again)) = &again {
                 let row = |all: &[f32], width: usize| all[at * width..][..width].to_vec();
@@ -190,12 +278,15 @@ impl PictureSet {
     /// How far pictures of the first items are from real ones, beside those of the original.
     pub(super) fn compared(&self, now: &[&Answers], baseline: &Baseline) -> Option<Judged> {
         let n = now.len();
-        if n < 2 * NEEDED || baseline.len() < n {
+        let first = self.first_picture();
+        if n < 2 * NEEDED || baseline.len() < first + n {
             return None;
         }
         let judged = |answers: &[&Answers]| self.judge.real.distance(&features(answers));
         let of_original = || {
-            let before: Vec<_> = (0..n).filter_map(|item| baseline.answers(item)).collect();
+            let before: Vec<_> = (first..first + n)
+                .filter_map(|item| baseline.answers(item))
+                .collect();
             judged(&before)
         };
         let (now, before) = rayon::join(|| judged(now), || baseline.distance(n, of_original));
@@ -216,16 +307,26 @@ impl PictureSet {
         let (rows, both) = (self.images.size(), now.iter().zip(before).take(SHOWN));
         let pictures = both.enumerate().filter_map(|(item, (now, before))| {
             let (now, before) = (now.made.as_ref()?, before.made.as_ref()?);
-            let made = Example::Picture {
+            let of_noise = |steps, before: &[u8], now: &[u8]| Example::Picture {
                 held_out: None,
                 rows,
-                original: before.picture.clone(),
-                compressed: now.picture.clone(),
+                steps,
+                original: before.to_vec(),
+                compressed: now.to_vec(),
             };
+            if !now.by_steps.is_empty() {
+                let pairs = before.by_steps.iter().zip(&now.by_steps);
+                let pictures =
+                    pairs.map(|((steps, before), (_, now))| of_noise(Some(*steps), before, now));
+                return Some(pictures.collect());
+            }
+            let made = of_noise(None, &before.picture, &now.picture);
             let grey = |shades: &[f32]| shades.iter().map(|&shade| grey(shade)).collect();
-            let again = self.autoencodes.then(|| Example::Picture {
+            let autoencodes = self.kind == Kind::Autoencodes;
+            let again = autoencodes.then(|| Example::Picture {
                 held_out: Some(self.images.index(item)),
                 rows,
+                steps: None,
                 original: grey(&before.again),
                 compressed: grey(&now.again),
             });
@@ -276,6 +377,21 @@ fn around(now: &Distance, before: Option<&Distance>) -> Interval {
 }
 
 impl Made {
+    /// A picture made of noise.
+    pub(super) fn of_noise(
+        features: &[f32],
+        picture: Vec<u8>,
+        by_steps: Vec<(u32, Vec<u8>)>,
+    ) -> Self {
+        Self {
+            features: features.to_vec(),
+            picture,
+            by_steps,
+            again: Vec::new(),
+            psnr: 0.0,
+        }
+    }
+
     /// How near the held-out image made again comes to it, in decibels.
     pub(super) fn psnr(&self) -> f64 {
         self.psnr
@@ -307,7 +423,7 @@ impl Made {
 }
 
 /// A shade from 0 to 1 as one of 256.
-fn grey(shade: f32) -> u8 {
+pub(super) fn grey(shade: f32) -> u8 {
     // Between both ends of the type.
     (shade.clamp(0.0, 1.0) * 255.0).round() as u8
 }

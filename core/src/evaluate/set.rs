@@ -43,8 +43,8 @@ const PICTURES_PER_STEP: usize = 128;
 /// Contexts of the first, coarse measurement where tokens are pieces of words: a network of another program takes long to
 /// read one.
 const COARSE_TOKEN_CONTEXTS: usize = 2;
-/// Sentences of the first, coarse measurement: four of each stretch.
-pub const COARSE_SENTENCES: usize = 4 * STRETCHES;
+/// Sentences of the first, coarse measurement: two of each stretch.
+pub const COARSE_SENTENCES: usize = 2 * STRETCHES;
 /// Sentences of one step.
 const SENTENCES_PER_STEP: usize = 16;
 /// Contexts of one step.
@@ -151,7 +151,7 @@ impl EvaluationSet {
             )));
         }
         match graph.input {
-            Some(input @ (Input::Image(_) | Input::Noise { .. })) if made => {
+            Some(input @ (Input::Image(_) | Input::Noise { .. } | Input::Noisy(_))) if made => {
                 PictureSet::new(input, graph.latent(), images, judge).map(Self::Pictures)
             }
             _ => Err(Error::Compute(
@@ -271,7 +271,7 @@ impl EvaluationSet {
     pub(crate) fn coarse_items(&self) -> usize {
         let wanted = match self {
             Self::Images(images) => images.pace.1,
-            Self::Pictures(_) => COARSE_PICTURES,
+            Self::Pictures(pictures) => pictures.coarse(),
             Self::Sentences(_) => COARSE_SENTENCES,
             Self::Generated(_) => COARSE_INPUTS,
             Self::Text(text) => match text.pieces {
@@ -305,7 +305,8 @@ impl EvaluationSet {
     /// Number of items.
     pub(crate) fn items(&self) -> usize {
         match self {
-            Self::Images(images) | Self::Pictures(PictureSet { images, .. }) => images.order.len(),
+            Self::Images(images) => images.order.len(),
+            Self::Pictures(pictures) => pictures.items(),
             Self::Text(text) => text.order.len(),
             Self::Sentences(sentences) => sentences.order.len(),
             Self::Generated(_) => INPUTS,
@@ -315,7 +316,8 @@ impl EvaluationSet {
     /// Samples in this many items.
     pub(super) fn samples(&self, items: usize) -> u64 {
         let each = match self {
-            Self::Images(_) | Self::Pictures(_) | Self::Sentences(_) | Self::Generated(_) => 1,
+            Self::Images(_) | Self::Sentences(_) | Self::Generated(_) => 1,
+            Self::Pictures(pictures) => return pictures.samples(items) as u64,
             Self::Text(text) => text.scored.len(),
         };
         (items * each) as u64
@@ -323,6 +325,11 @@ impl EvaluationSet {
 
     /// The items of the step that begins at item `from`.
     pub(crate) fn step(&self, from: usize) -> Range<usize> {
+        if let Self::Pictures(pictures) = self
+            && let Some(step) = pictures.step(from)
+        {
+            return step;
+        }
         let size = match self {
             Self::Images(images) => images.pace.0,
             Self::Pictures(_) => PICTURES_PER_STEP,

@@ -57,6 +57,22 @@ pub enum Input {
         /// How many.
         width: u32,
     },
+    /// An image with noise, numbers of any size, and behind them how noisy it is, from 0 to 1: channels, rows, columns.
+    Noisy(Extent),
+}
+
+/// Sines, then cosines, of a time from 0 to 1, at frequencies from 1 to 100 radians in a geometric row (as positions of text in
+/// Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>).
+pub fn time_features(time: f32, width: usize) -> Vec<f32> {
+    const FASTEST: f64 = 100.0;
+    let pairs = width / 2;
+    let angle = |pair: usize| {
+        let share = pair as f64 / (pairs.max(2) - 1) as f64;
+        f64::from(time) * FASTEST.powf(share)
+    };
+    let sines = (0..pairs).map(|pair| angle(pair).sin() as f32);
+    let cosines = (0..pairs).map(|pair| angle(pair).cos() as f32);
+    sines.chain(cosines).collect()
 }
 
 impl Input {
@@ -70,6 +86,7 @@ impl Input {
             }
             Self::Tokens { .. } => None,
             Self::Noise { width } => Some(width as usize),
+            Self::Noisy(extent) => Self::Image(extent).numbers()?.checked_add(1),
         }
     }
 
@@ -82,6 +99,7 @@ impl Input {
             }
             Self::Tokens { context, .. } => vec![samples, context as usize],
             Self::Noise { width } => vec![samples, width as usize],
+            Self::Noisy(_) => vec![samples, self.numbers().unwrap_or(usize::MAX)],
         }
     }
 }
@@ -136,6 +154,7 @@ impl Graph {
         match (drawn, self.input) {
             (Some(Op::Sample { width }), _) => *width as usize,
             (_, Some(Input::Noise { width })) => width as usize,
+            (_, Some(Input::Noisy(extent))) => Input::Image(extent).numbers().unwrap_or(0),
             _ => 0,
         }
     }

@@ -171,6 +171,17 @@ pub enum Op {
         /// Which one.
         taken: Taken,
     },
+    /// Sines and cosines of how noisy an image is ([`super::Input::Noisy`]), done on the way: see
+    /// [`super::time_features`].
+    Time {
+        /// Numbers that it gives, half of them sines.
+        width: u32,
+    },
+    /// An image with every channel scaled and shifted by a row of numbers: x · (1 + scale) + shift, all scales first.
+    Modulate {
+        /// The image.
+        to: Extent,
+    },
 }
 
 impl Op {
@@ -250,6 +261,7 @@ impl Op {
                 | Self::Unflatten { .. }
                 | Self::Flatten
                 | Self::Sample { .. }
+                | Self::Time { .. }
         )
     }
 }

@@ -2,7 +2,7 @@
 
 use super::op::Op;
 use super::parts::{Attention, Conv, Sized};
-use super::{Extent, Graph, Node};
+use super::{Extent, Graph, Input, Node};
 use crate::profile::{Execution, Kept, Layer, LayerKind};
 
 /// Gates of a long short-term memory: input, forget, output and the new content.
@@ -71,6 +71,7 @@ pub(super) fn layer(node: &Node, graph: &Graph) -> Layer {
                 _ => Kept::Read,
             },
             added: node.added,
+            in_steps: matches!(graph.input, Some(Input::Noisy(_))),
         },
     }
 }
@@ -143,6 +144,7 @@ fn count(op: &Op, graph: &Graph) -> Counted {
         | Op::Unflatten { .. }
         | Op::Flatten
         | Op::Sample { .. }
+        | Op::Time { .. }
         | Op::Mean => folded(0),
         Op::Scale { channels } => Counted {
             kind: LayerKind::Elementwise,
@@ -175,6 +177,7 @@ fn count(op: &Op, graph: &Graph) -> Counted {
             }
         }
         Op::Sized(sized) => of_size(&sized, positions),
+        Op::Modulate { to } => modulation(to),
         Op::Recurrent { cell, units } => {
             let kept = f64::from(cell.kept()) * f64::from(units);
             let gates = f64::from(cell.gates()) * f64::from(units);
@@ -242,6 +245,17 @@ fn convolution(conv: &Conv) -> Counted {
         inputs: f64::from(conv.from.0) * places(conv.from),
         outputs: f64::from(conv.to.0) * places(conv.to),
         cache: 0.0,
+    }
+}
+
+/// A multiply-add for every number of an image, by a scale and a shift of its channel.
+fn modulation((channels, rows, columns): Extent) -> Counted {
+    let numbers = f64::from(channels) * f64::from(rows) * f64::from(columns);
+    Counted {
+        macs: numbers,
+        inputs: numbers + 2.0 * f64::from(channels),
+        outputs: numbers,
+        ..folded(0)
     }
 }
 

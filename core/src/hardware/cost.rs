@@ -273,6 +273,37 @@ impl Cost {
 }
 
 impl Cost {
+    /// The cost of so many denoising steps, one after the other, of which this is one.
+    pub(crate) fn in_steps(mut self, steps: u32) -> Self {
+        let times = f64::from(steps.max(1));
+        self.time = self.time.map(|time| time * times);
+        self.latency = self.latency.map(|time| time * times);
+        self.energy = self.energy.map(|energy| energy * times);
+        self.breakdown = self.breakdown.scaled(times);
+        self.executed *= times;
+        for layer in &mut self.layers {
+            layer.time = layer.time * times;
+            layer.energy = layer.energy.scaled(times);
+            layer.operations *= times;
+            layer.memory_bytes = layer.memory_bytes * times;
+            layer.on_chip_bytes = layer.on_chip_bytes * times;
+            layer.time_by = layer.time_by.scaled(times);
+        }
+        if self.explanation.time.is_empty() {
+            return self;
+        }
+        let plural = if steps == 1 { "" } else { "s" };
+        let (time, energy) = (self.time.typical.0, self.energy.typical.0);
+        let in_all = format!("; × {steps} denoising step{plural} =");
+        self.explanation.time += &format!("{in_all} {}", si(time, "s"));
+        self.explanation.energy += &format!("{in_all} {}", si(energy, "J"));
+        self.explanation.notes.push(format!(
+            "an image takes {steps} denoising step{plural}, one after the other, and time and energy are {steps} times those of \
+             one step"
+        ));
+        self
+    }
+
     /// What limits the speed, from the layers with everything that was added to them, in a clause.
     pub(crate) fn limit(&self) -> String {
         let Some(most) = Bottleneck::of(&self.layers) else {

@@ -162,6 +162,9 @@ const EMBODIED_PER_WATT: Range<f64> = Range {
 impl HardwareTarget {
     /// Time and energy of one unit of work, prompts shared out over the tokens written. Every figure of it is finite.
     pub(crate) fn cost(&self, request: &Request<'_>) -> Result<Cost> {
+        if request.profile.is_made_in_steps() {
+            return self.cost_in_steps(request);
+        }
         if let Some(network) = &request.profile.network {
             network.can_be_costed()?;
         }
@@ -179,6 +182,15 @@ impl HardwareTarget {
             }
         }
         Ok(cost)
+    }
+
+    /// The same of an image that is made in the scenario's denoising steps, each started by whoever makes it.
+    fn cost_in_steps(&self, request: &Request<'_>) -> Result<Cost> {
+        let one = self.cost(&Request {
+            profile: &request.profile.in_steps(1),
+            ..*request
+        })?;
+        Ok(one.in_steps(request.scenario.denoising_steps))
     }
 
     /// What twice the batch would save where overhead takes most of the time: it is tried out, since a larger batch may

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Tensors;
 use super::families::{
-    CnnConfig, DecoderConfig, Deviation, EncoderConfig, Family, GanConfig, GptConfig, OnnxConfig,
-    ResidualConfig, RnnConfig, Sizes, VaeConfig,
+    CnnConfig, DecoderConfig, Deviation, DiffusionConfig, EncoderConfig, Family, GanConfig,
+    GptConfig, OnnxConfig, ResidualConfig, RnnConfig, Sizes, VaeConfig,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -42,7 +42,10 @@ pub enum Architecture {
     /// An encoder of sentences.
     Encoder(EncoderConfig),
     /// A network of an ONNX file, which another library runs.
+    #[serde(skip_deserializing)]
     Onnx(OnnxConfig),
+    /// A denoiser of images.
+    Diffusion(DiffusionConfig),
 }
 
 impl Architecture {
@@ -61,6 +64,7 @@ impl Architecture {
             Self::Rnn(config) => config,
             Self::Encoder(config) => config,
             Self::Onnx(config) => config,
+            Self::Diffusion(config) => config,
         }
     }
 
@@ -83,7 +87,7 @@ impl Architecture {
         let makes = |classes| graph.outputs() == classes;
         match self.input() {
             Input::Tokens { .. } => true,
-            Input::Noise { .. } => makes(PIXELS),
+            Input::Noise { .. } | Input::Noisy(_) => makes(PIXELS),
             Input::Image((1, 28, 28)) => match graph.sampling() {
                 Some(_) => makes(PIXELS),
                 None => makes(10),

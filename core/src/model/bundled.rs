@@ -29,7 +29,7 @@ macro_rules! asset {
     };
 }
 
-static MODELS: [Bundled; 5] = [
+static MODELS: [Bundled; 6] = [
     Bundled {
         name: "fashion-cnn",
         title: "Fashion classifier",
@@ -92,6 +92,18 @@ static MODELS: [Bundled; 5] = [
             asset!("models/tiny-lstm-student-025.safetensors"),
             asset!("models/tiny-lstm-student-010.safetensors"),
             asset!("models/tiny-lstm-student-005.safetensors"),
+        ],
+    },
+    Bundled {
+        name: "fashion-diffusion",
+        title: "Fashion diffusion model",
+        summary: "Denoiser (U-Net) that makes 28x28 grey images of clothing of noise, step by step (Fashion-MNIST)",
+        weights: asset!("models/fashion-diffusion.safetensors"),
+        students: &[
+            asset!("models/fashion-diffusion-student-050.safetensors"),
+            asset!("models/fashion-diffusion-student-025.safetensors"),
+            asset!("models/fashion-diffusion-student-010.safetensors"),
+            asset!("models/fashion-diffusion-student-005.safetensors"),
         ],
     },
 ];
@@ -198,7 +210,7 @@ pub fn code_text() -> Result<String> {
 /// [`Error::Compute`] if the program's own data is damaged.
 pub fn training_set(architecture: &Architecture) -> Result<TrainingSet> {
     Ok(match architecture.input() {
-        Input::Image(_) | Input::Noise { .. } => TrainingSet::Images {
+        Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => TrainingSet::Images {
             pixels: idx(asset!("data/fashion-training-images.idx3-ubyte.gz"))?,
             labels: idx(asset!("data/fashion-training-labels.idx1-ubyte.gz"))?,
         },
@@ -213,7 +225,7 @@ pub const MADE_OF_NOISE: &str = "pictures that the original makes of noise";
 pub fn training_set_name(architecture: &Architecture) -> &'static str {
     match architecture.input() {
         Input::Noise { .. } => MADE_OF_NOISE,
-        Input::Image(_) => "8,000 Fashion-MNIST training images",
+        Input::Image(_) | Input::Noisy(_) => "8,000 Fashion-MNIST training images",
         Input::Tokens { .. } => "256 KiB of Moby-Dick and State of the Union addresses",
     }
 }

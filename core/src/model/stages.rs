@@ -27,7 +27,9 @@ pub(in crate::model) fn square(channels: usize, size: usize) -> (u32, u32, u32) 
 impl Builder {
     pub(in crate::model) fn new(input: Input) -> Self {
         let (channels, size) = match input {
-            Input::Image((channels, rows, _)) => (channels as usize, rows as usize),
+            Input::Image((channels, rows, _)) | Input::Noisy((channels, rows, _)) => {
+                (channels as usize, rows as usize)
+            }
             Input::Tokens { .. } | Input::Noise { .. } => (0, 0),
         };
         Self {
@@ -52,7 +54,13 @@ impl Builder {
         self.push(name, Role::Other, op);
     }
 
-    fn convolve(&mut self, name: String, role: Role, channels: usize, bias: bool) {
+    pub(in crate::model) fn convolve(
+        &mut self,
+        name: String,
+        role: Role,
+        channels: usize,
+        bias: bool,
+    ) {
         let conv = Conv {
             from: square(self.channels, self.size),
             to: square(channels, self.size),
@@ -67,6 +75,44 @@ impl Builder {
         };
         self.push(name, role, Op::Conv(conv));
         self.channels = channels;
+    }
+
+    /// A node that reads these results.
+    pub(in crate::model) fn join(&mut self, name: String, op: Op, inputs: &[Value]) {
+        self.x = self.graph.push(Node::new(name, Role::Other, op), inputs);
+    }
+
+    /// The image that it stands at.
+    pub(in crate::model) fn extent(&self) -> (u32, u32, u32) {
+        square(self.channels, self.size)
+    }
+
+    /// Half the height and width.
+    pub(in crate::model) fn halve(&mut self, name: &str) {
+        let pool = Op::MaxPool {
+            size: 2,
+            stride: 2,
+            padding: 0,
+        };
+        self.other(format!("{name}.pool"), pool);
+        self.size /= 2;
+    }
+
+    /// Twice the height and width.
+    pub(in crate::model) fn double(&mut self, name: &str) {
+        self.other(format!("{name}.up"), Op::Upsample);
+        self.size *= 2;
+    }
+
+    /// Batch normalisation of this name, and ReLU.
+    pub(in crate::model) fn normalized(&mut self, name: String) {
+        let relu = format!("{name}.relu");
+        let normalization = Op::BatchNorm {
+            channels: extent(self.channels),
+            epsilon: BATCH_NORM_EPSILON as f32,
+        };
+        self.other(name, normalization);
+        self.other(relu, Op::Activation(Activation::Relu));
     }
 
     /// Batch normalisation and ReLU.

@@ -102,7 +102,7 @@ pub(super) fn segment(
             .map_or(usize::MAX, |last| last + 1),
     };
     let image = match input {
-        Input::Image(_) | Input::Noise { .. } if nodes.start == 0 => {
+        Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) if nodes.start == 0 => {
             Some(lowering.give(graph.nodes.len()))
         }
         _ => None,
@@ -440,6 +440,7 @@ impl Lowering<'_> {
             }
             Op::Attention(attention) => self.attention(i, node, attention)?,
             Op::Recurrent { cell, units } => self.recurrent(i, node, *cell, size(*units))?,
+            Op::Time { .. } | Op::Modulate { .. } => self.timed(i, node)?,
             Op::Row { rows, width, taken } => {
                 self.row(i, node, (size(*rows), size(*width)), *taken)?;
             }

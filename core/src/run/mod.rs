@@ -5,6 +5,7 @@
 //! The same networks in plain tensor operations are the oracle that this is tested against.
 
 mod attention;
+pub(crate) mod denoising;
 mod factor;
 mod half;
 mod lower;
@@ -152,7 +153,7 @@ impl Network {
     /// As [`Self::run`].
     pub fn run_last(&self, input: &Tensor, last: usize) -> Result<Tensor> {
         match self.0.input {
-            given @ (Input::Image(_) | Input::Noise { .. }) => {
+            given @ (Input::Image(_) | Input::Noise { .. } | Input::Noisy(_)) => {
                 let (n, numbers) = samples(input, given)?;
                 let mut outputs = self.encode(&numbers)?;
                 if self.1.is_some() {

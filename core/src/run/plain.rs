@@ -1,5 +1,6 @@
 //! The same networks in plain tensor operations, one after another: the oracle of the fast path.
 
+mod denoiser;
 mod graph;
 mod pictures;
 mod recurrent;
@@ -34,6 +35,9 @@ pub(super) fn forward(
         Architecture::Vae(config) => pictures::vae(config, tensors, input, activation_bits),
         Architecture::Gan(config) => pictures::gan(config, tensors, input, activation_bits),
         Architecture::Rnn(config) => recurrent::logits(config, tensors, input, activation_bits),
+        Architecture::Diffusion(config) => {
+            denoiser::velocities(config, tensors, input, activation_bits)
+        }
         Architecture::Encoder(_) => any(&architecture.graph(), tensors, input, activation_bits),
         Architecture::Onnx(_) => Err(crate::Error::Compute("another library runs it".to_owned())),
     }

@@ -142,6 +142,8 @@ pub(super) struct Frame {
     /// What every attention and every recurrent layer keeps of each text.
     pub(super) caches: Vec<Vec<Cache>>,
     pub(super) attention: Attention,
+    /// How noisy the image is.
+    pub(super) time: f32,
 }
 
 /// Keys and values of a text, a row for every token; of a recurrent layer its outputs and the contents of its memory.
@@ -166,6 +168,7 @@ impl Program {
             rows: 0..1,
             caches: vec![vec![Cache::default(); texts]; self.attentions],
             attention: Attention::default(),
+            time: 0.0,
         }
     }
 
@@ -189,12 +192,16 @@ impl Program {
         Ok(())
     }
 
-    /// Makes ready for an image, which is put in its buffer.
+    /// Makes ready for an image, which is put in its buffer; what stands behind it is how noisy it is.
     pub(super) fn start(&self, image: &[f32], buffer: usize, frame: &mut Frame) {
         frame.rows = 0..1;
         self.make_room(frame, 1);
         match self.layouts[buffer] {
-            Layout::Plane(plane) => plane.load(image, &mut frame.buffers[buffer]),
+            Layout::Plane(plane) => {
+                plane.load(image, &mut frame.buffers[buffer]);
+                let behind = image.get(plane.pixels() * plane.channels);
+                frame.time = behind.copied().unwrap_or(0.0);
+            }
             Layout::Rows { width, .. } => {
                 frame.buffers[buffer][..width].copy_from_slice(&image[..width]);
             }
@@ -325,7 +332,7 @@ impl Program {
                 vocabulary,
                 context,
             } => Ok((vocabulary as usize, context as usize)),
-            Input::Image(_) | Input::Noise { .. } => {
+            Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => {
                 Err(Error::Compute("this network reads no tokens".to_owned()))
             }
         }

@@ -63,6 +63,10 @@ pub(super) enum Step {
     Flatten(usize, usize),
     /// A recurrent layer, position by position.
     Recurrent(Recurrent),
+    /// Sines and cosines of the time.
+    Time(usize),
+    /// Every channel of the first buffer is scaled and shifted by the row in the second, in place.
+    Modulate(usize, usize),
 }
 
 /// A product of rows with a matrix.
@@ -226,6 +230,8 @@ impl Step {
             Self::Unflatten(from, to) => image::unflatten(layouts, frame, *from, *to),
             Self::Flatten(from, to) => image::flatten(layouts, frame, *from, *to),
             Self::Recurrent(layer) => return layer.run(layouts, frame),
+            Self::Time(out) => image::time(layouts, frame, *out),
+            Self::Modulate(to, by) => image::modulate(layouts, frame, (*to, *by)),
         }
         Ok(())
     }

@@ -4,8 +4,9 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::graph::Cell;
 use crate::model::{
-    Architecture, Block, BlockKind, CnnConfig, DecoderConfig, EncoderConfig, Form, Function,
-    GanConfig, GptConfig, Number, Pooling, ResidualConfig, RnnConfig, Stage, Stem, VaeConfig,
+    Architecture, Block, BlockKind, CnnConfig, DecoderConfig, DiffusionConfig, EncoderConfig, Form,
+    Function, GanConfig, GptConfig, Number, Pooling, ResidualConfig, RnnConfig, Stage, Stem,
+    VaeConfig,
 };
 
 /// Largest difference of a logit, relative to the largest logit: single precision through a dozen layers.
@@ -57,6 +58,15 @@ pub(super) fn networks() -> Vec<Architecture> {
             heads: 3,
             hidden: 37,
             blocks: 2,
+        }),
+        Architecture::Diffusion(DiffusionConfig::fashion()),
+        // Several channels, one halving.
+        Architecture::Diffusion(DiffusionConfig {
+            channels: 3,
+            size: 6,
+            levels: vec![5, 7],
+            features: 6,
+            hidden: 9,
         }),
         Architecture::Rnn(RnnConfig::bytes()),
         Architecture::Rnn(RnnConfig {
@@ -228,7 +238,9 @@ pub(super) fn tensors(architecture: &Architecture) -> Tensors {
 
 pub(super) fn input(architecture: &Architecture, n: usize, t: usize) -> Tensor {
     match architecture.input() {
-        given @ (Input::Image(_) | Input::Noise { .. }) => random(&given.shape(n)),
+        given @ (Input::Image(_) | Input::Noise { .. } | Input::Noisy(_)) => {
+            random(&given.shape(n))
+        }
         Input::Tokens { vocabulary, .. } => {
             let tokens: Vec<u32> = (0..n * t)
                 .map(|i| (i * i * 31 % vocabulary as usize) as u32)

@@ -104,6 +104,7 @@ fn place(scenario: &Scenario) -> Vec<Cell> {
         ("prompt_tokens", scenario.prompt_tokens.to_string()),
         ("answer_tokens", scenario.answer_tokens.to_string()),
         ("time_steps", scenario.time_steps.to_string()),
+        ("denoising_steps", scenario.denoising_steps.to_string()),
         ("software", scenario.software.name().to_owned()),
         ("demand_units_per_day", scenario.demand_per_day.to_string()),
         ("pue", scenario.pue.to_string()),

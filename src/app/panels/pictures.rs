@@ -79,19 +79,36 @@ pub(super) fn made_pictures(
         let heading = "Held-out images, made again";
         grid(ui, app, heading, (&again, is_original), pictures);
     }
-    grid(
-        ui,
-        app,
-        "Made from the same noise",
-        (&made, is_original),
-        pictures,
-    );
+    let (made, heading) = in_steps(made, app.session.configuration.scenario.denoising_steps);
+    grid(ui, app, &heading, (&made, is_original), pictures);
     judged(ui, measurement);
     if is_original {
         let palette = theme::palette(ui.visuals());
         let words = "This is the original; move a slider to see what changes";
         ui.label(RichText::new(words).color(palette.muted));
     }
+}
+
+/// Those of the pictures that were made in about so many steps, where they were made in steps, and their heading.
+fn in_steps(made: Vec<&Example>, wanted: u32) -> (Vec<&Example>, String) {
+    let steps = |example: &Example| match example {
+        Example::Picture { steps, .. } => *steps,
+        _ => None,
+    };
+    let heading = "Made from the same noise";
+    // By ratio, as the slider has it.
+    let apart = |steps: &u32| (f64::from(*steps) / f64::from(wanted.max(1))).ln().abs();
+    let known = made.iter().filter_map(|example| steps(example));
+    let Some(nearest) = known.min_by(|a, b| apart(a).total_cmp(&apart(b))) else {
+        return (made, heading.to_owned());
+    };
+    let plural = if nearest == 1 { "" } else { "s" };
+    let made = made.into_iter();
+    let made = made.filter(|example| steps(example) == Some(nearest));
+    (
+        made.collect(),
+        format!("{heading} in {nearest} step{plural}"),
+    )
 }
 
 /// What is measured of pictures besides the metric, each beside the original's.

@@ -129,6 +129,9 @@ pub(in crate::app) const fn help(axis: Axis) -> &'static str {
         Axis::Lifetime => {
             "Years a device is used before it is replaced; spreads the embodied emissions, those of making it"
         }
+        Axis::Steps => {
+            "Steps in which an image is made of noise, each a pass through the network: time and energy grow with them, and more make better images"
+        }
         Axis::Utilization => {
             "Share of its life that a device is busy; the embodied emissions fall on that"
         }

@@ -38,6 +38,10 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     if app.derived.target.is_some_and(neuromorphic) {
         slider(ui, app, Axis::TimeSteps, Room::Line, queue);
     }
+    let now = app.derived.now.as_ref();
+    if now.is_some_and(|now| now.profile.is_made_in_steps()) {
+        slider(ui, app, Axis::Steps, Room::Line, queue);
+    }
     slider(ui, app, Axis::Demand, Room::Line, queue);
     slider(ui, app, Axis::Pue, Room::Line, queue);
     slider(ui, app, Axis::Lifetime, Room::Line, queue);

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
-use crate::model::{Architecture, GptConfig, RnnConfig};
+use crate::model::{Architecture, DiffusionConfig, GptConfig, RnnConfig, VaeConfig};
 
 /// Data to train on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,17 +63,23 @@ impl<'a> Batches<'a> {
                 }
                 (config.size, (0..labels.len()).collect())
             }
-            (Architecture::Vae(config), TrainingSet::Images { pixels, labels }) => {
-                let wanted = labels.len() * config.size * config.size;
-                if config.channels != 1 || labels.is_empty() || pixels.len() != wanted {
+            (
+                Architecture::Vae(VaeConfig { channels, size, .. }),
+                TrainingSet::Images { pixels, labels },
+            )
+            | (
+                Architecture::Diffusion(DiffusionConfig { channels, size, .. }),
+                TrainingSet::Images { pixels, labels },
+            ) => {
+                let wanted = labels.len() * size * size;
+                if *channels != 1 || labels.is_empty() || pixels.len() != wanted {
                     return Err(Error::Compute(format!(
-                        "{} pixels are no {} grey images of {2}x{2} pixels",
+                        "{} pixels are no {} grey images of {size}x{size} pixels",
                         pixels.len(),
                         labels.len(),
-                        config.size
                     )));
                 }
-                (config.size, (0..labels.len()).collect())
+                (*size, (0..labels.len()).collect())
             }
             (
                 Architecture::Gpt(GptConfig { context, .. })

@@ -20,6 +20,7 @@ use crate::run::Network;
 
 mod adversarial;
 mod batches;
+mod denoising;
 mod loss;
 mod network;
 mod ops;
@@ -64,6 +65,10 @@ impl Schedule {
     /// The schedule for students trained while somebody waits, on the bundled training subset.
     pub fn quick(architecture: &Architecture) -> Self {
         match architecture.input() {
+            Input::Noisy(_) => Self {
+                steps: 500,
+                ..Self::long(architecture, 0)
+            },
             // Six passes over 8,000 images.
             Input::Image(_) | Input::Noise { .. } => Self {
                 steps: 375,
@@ -80,6 +85,12 @@ impl Schedule {
     /// The schedule of the bundled models for this many updates.
     pub fn long(architecture: &Architecture, steps: u32) -> Self {
         match architecture.input() {
+            Input::Noisy(_) => Self {
+                steps,
+                batch: 64,
+                learning_rate: 3e-3,
+                weight_decay: 0.01,
+            },
             Input::Image(_) | Input::Noise { .. } => Self {
                 steps,
                 batch: 128,
@@ -177,6 +188,10 @@ pub fn train(
     seed: u64,
     on_step: &mut OnStep<'_>,
 ) -> Result<Trained> {
+    if let Input::Noisy(_) = architecture.input() {
+        let teacher = teacher.map(|(model, _)| model);
+        return denoising::train(teacher, architecture, data, schedule, seed, on_step);
+    }
     let start = Instant::now();
     let mut state = State::new(architecture, seed)?;
     let mut lesson = Lesson::new(teacher, architecture, data, seed)?;
@@ -295,7 +310,7 @@ fn step_macs(teacher: Option<&Model>, student: &Architecture, batch: usize) -> f
         architecture.layers().iter().map(|layer| layer.macs).sum()
     };
     let units = match student.input() {
-        Input::Image(_) | Input::Noise { .. } => batch,
+        Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => batch,
         Input::Tokens { context, .. } => batch * context as usize,
     };
     let teacher = teacher.map_or(0.0, |model| forward(&model.architecture));

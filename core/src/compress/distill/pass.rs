@@ -7,9 +7,9 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::network::{Variables, get};
-use super::ops::{BatchNormRelu, Convolution, MaxPool, Moments, Upsample};
+use super::ops::{BatchNormRelu, Convolution, MaxPool, Modulate, Moments, Upsample};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Graph, Node, Op, Value};
+use crate::graph::{Activation, Graph, Input, Node, Op, Value, time_features};
 
 /// Share of a batch's statistics in the running ones.
 const MOMENTUM: f64 = 0.1;
@@ -21,8 +21,8 @@ pub(super) struct Trained<'a> {
     pub(super) fixed: &'a mut BTreeMap<String, Vec<f32>>,
 }
 
-/// Runs some nodes of a network, each of which reads the one before it: of images `[n, channels, rows, columns]` or rows
-/// `[n, width]` the rows of the last one. A logistic function that ends the network is left out: these are its logits.
+/// Runs some nodes of a network: of images `[n, channels, rows, columns]`, rows `[n, width]`, or rows of noisy images with their
+/// times, the rows of the last one. A logistic function that ends the network is left out: these are its logits.
 /// `inner` says whether the gradient of what is given is wanted.
 pub(super) fn pass(
     graph: &Graph,
@@ -31,25 +31,51 @@ pub(super) fn pass(
     given: &Tensor,
     inner: bool,
 ) -> Result<Tensor> {
-    let mut x = match given.rank() {
-        4 => given.permute((0, 2, 3, 1))?.contiguous()?, // [n, h, w, c]
-        _ => given.clone(),
+    let (image, times) = match (graph.input, given.rank()) {
+        (Some(Input::Noisy((channels, rows, columns))), 2) if nodes.start == 0 => {
+            let sizes = [channels, rows, columns].map(|size| size as usize);
+            let pixels = sizes.iter().product();
+            let image = given.narrow(1, 0, pixels)?.contiguous()?;
+            let image = image.reshape((given.dim(0)?, sizes[0], sizes[1], sizes[2]))?;
+            (
+                image,
+                Some(
+                    given
+                        .narrow(1, pixels, 1)?
+                        .flatten_all()?
+                        .to_vec1::<f32>()?,
+                ),
+            )
+        }
+        _ => (given.clone(), None),
+    };
+    let given = match image.rank() {
+        4 => image.permute((0, 2, 3, 1))?.contiguous()?, // [n, h, w, c]
+        _ => image,
     };
     let first = nodes.start;
     let mut normalized = false;
+    let mut results: Vec<Tensor> = Vec::with_capacity(nodes.len());
     for i in nodes {
         let node = &graph.nodes[i];
-        let chained = match node.inputs[..] {
-            [Value::Input] => i == 0,
-            [Value::Node(from)] => from + 1 == i,
-            _ => false,
-        };
-        if !chained {
-            return refuse(node);
+        let mut read = Vec::with_capacity(node.inputs.len());
+        for value in &node.inputs {
+            read.push(match *value {
+                Value::Node(from) if from >= first => results.get(from - first),
+                Value::Node(from) => (from + 1 == first).then_some(&given),
+                Value::Input => (first == 0).then_some(&given),
+            });
         }
+        let read: Option<Vec<&Tensor>> = read.into_iter().collect();
+        let Some([x, others @ ..]) = read.as_deref() else {
+            return refuse(node);
+        };
+        let x = *x;
+        // What a node changes in place of the one before it is not read by others.
+        let chained = node.inputs[..] == [Value::Node(i.wrapping_sub(1))];
+        let before = std::mem::take(&mut normalized);
         let weight = || get(trained.variables, &format!("{}.weight", node.name));
-        let after_normalization = std::mem::take(&mut normalized);
-        x = match &node.op {
+        let result = match &node.op {
             Op::Conv(conv) if conv.kernel == (3, 3) && conv.groups == 1 && !conv.transposed => {
                 let (n, h, w, c) = x.dims4()?;
                 let weight = weight()?;
@@ -83,8 +109,9 @@ pub(super) fn pass(
                 normed.reshape((n, h, w, c))?
             }
             // Done by the normalisation before it.
-            Op::Activation(Activation::Relu) if after_normalization => x,
-            Op::Activation(Activation::Sigmoid) => x,
+            Op::Activation(Activation::Relu) if before && chained => x.clone(),
+            Op::Activation(Activation::Relu) if x.rank() == 2 => x.relu()?,
+            Op::Activation(Activation::Sigmoid) => x.clone(),
             Op::MaxPool {
                 size: 2,
                 stride: 2,
@@ -111,10 +138,33 @@ pub(super) fn pass(
                     false => sums,
                 }
             }
+            Op::Time { width } => {
+                let Some(times) = &times else {
+                    return refuse(node);
+                };
+                let width = *width as usize;
+                let features = times.iter().flat_map(|&time| time_features(time, width));
+                Tensor::from_vec(features.collect(), (times.len(), width), x.device())?
+            }
+            Op::Modulate { .. } => {
+                let (n, h, w, c) = x.dims4()?;
+                let [by] = others else {
+                    return refuse(node);
+                };
+                let rows = x.reshape((n, h * w, c))?;
+                rows.apply_op2(by, Modulate)?.reshape((n, h, w, c))?
+            }
+            Op::Add => match others {
+                [other] => (x + *other)?,
+                _ => return refuse(node),
+            },
             _ => return refuse(node),
         };
+        results.push(result);
     }
-    Ok(x)
+    results
+        .pop()
+        .ok_or_else(|| Error::Compute("the network has no nodes".to_owned()))
 }
 
 fn refuse<T>(node: &Node) -> Result<T> {

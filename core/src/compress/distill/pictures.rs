@@ -3,7 +3,7 @@
 
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
@@ -24,6 +24,11 @@ impl Noise {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(2);
         Self(rng)
+    }
+
+    /// A number from 0 to 1.
+    pub(super) fn share(&mut self) -> f32 {
+        self.0.random()
     }
 
     /// `[n, width]` of them.

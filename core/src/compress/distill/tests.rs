@@ -1,6 +1,7 @@
 //! Tests of training: gradients against finite differences, the training pass against inference, and whole trainings
 //! on tiny data.
 
+mod denoising;
 mod pictures;
 mod recurrent;
 

@@ -15,7 +15,7 @@ fn input(architecture: &Architecture) -> Tensor {
             let size = size as usize;
             Tensor::rand(0f32, 1.0, (3, 1, size, size), &Device::Cpu).unwrap()
         }
-        Input::Noise { .. } => unreachable!("neither of both"),
+        Input::Noise { .. } | Input::Noisy(_) => unreachable!("neither of both"),
         Input::Tokens { .. } => {
             Tensor::from_vec((0..40u32).collect::<Vec<_>>(), (2, 20), &Device::Cpu).unwrap()
         }
@@ -62,7 +62,9 @@ fn forward_gives_finite_logits_of_the_promised_shape() {
         for bits in [32, 16, 8, 2] {
             let logits = architecture.forward(&tensors, &x, bits).unwrap();
             match architecture.input() {
-                Input::Image(_) | Input::Noise { .. } => assert_eq!(logits.dims(), [3, 10]),
+                Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => {
+                    assert_eq!(logits.dims(), [3, 10])
+                }
                 Input::Tokens { .. } => assert_eq!(logits.dims(), [2, 20, 256]),
             }
             let values = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();

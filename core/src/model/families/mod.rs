@@ -3,6 +3,7 @@
 
 mod cnn;
 mod decoder;
+mod diffusion;
 mod encoder;
 mod gan;
 mod gpt;
@@ -19,6 +20,7 @@ pub(crate) use decoder::Published;
 pub use decoder::{
     DecoderConfig, Feed, Form, Function, Mixture, NormRule, Norms, Number, Scales, Slopes,
 };
+pub use diffusion::DiffusionConfig;
 pub(crate) use encoder::PublishedEncoder;
 pub use encoder::{EncoderConfig, Pooling};
 pub use gan::GanConfig;
@@ -98,13 +100,14 @@ pub(super) enum Deviation {
 type Recognise = fn(&BTreeMap<&str, &[usize]>) -> Option<(usize, Architecture)>;
 
 /// The families that are told by their tensors where no metadata say what a file holds.
-const RECOGNISED: [Recognise; 6] = [
+const RECOGNISED: [Recognise; 7] = [
     |tensors| named_like(Architecture::Cnn(CnnConfig::fashion()), tensors),
     |tensors| named_like(Architecture::Gpt(GptConfig::bytes()), tensors),
     ResidualConfig::recognise,
     VaeConfig::recognise,
     GanConfig::recognise,
     RnnConfig::recognise,
+    DiffusionConfig::recognise,
 ];
 
 /// The network that has most of these tensors.

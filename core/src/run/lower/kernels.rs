@@ -108,6 +108,23 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// What is known of the time, and what it does to an image.
+    pub(super) fn timed(&mut self, i: usize, node: &Node) -> Result<()> {
+        let from = self.read(node, 0);
+        if let Op::Time { .. } = node.op {
+            let out = self.give(i);
+            self.steps.push(Step::Time(out));
+            self.release(from);
+            return Ok(());
+        }
+        let by = self.read(node, 1);
+        let with = self.buffer_of(by)?;
+        let buffer = self.take_over(i, from)?;
+        self.steps.push(Step::Modulate(buffer, with));
+        self.release(by);
+        Ok(())
+    }
+
     /// Picking experts, summing up what they give, and the gate of shared ones.
     pub(super) fn routed(&mut self, i: usize, node: &Node) -> Result<()> {
         let from = self.read(node, 0);

@@ -51,7 +51,7 @@ pub(super) fn results(graph: &Graph, input: Input) -> Result<Vec<Known>> {
         done: false,
     };
     let given = match input {
-        Input::Image(extent) => Shape::Image(extent),
+        Input::Image(extent) | Input::Noisy(extent) => Shape::Image(extent),
         Input::Tokens { .. } => Shape::Row(1),
         Input::Noise { width } => Shape::Row(width),
     };
@@ -104,6 +104,7 @@ const fn in_place(op: &Op) -> bool {
             | Op::Cap { .. }
             | Op::Gate { .. }
             | Op::Rotary(_)
+            | Op::Modulate { .. }
     )
 }
 
@@ -232,6 +233,12 @@ fn shape(node: &Node, read: &[Shape]) -> Result<Shape> {
         }
         (Op::Recurrent { cell, units }, [Shape::Row(given)]) => {
             (cell.gates().checked_mul(*units) == Some(*given)).then_some(Shape::Row(*units))
+        }
+        (Op::Time { width }, [Shape::Image(_)]) => {
+            (*width > 0 && width.is_multiple_of(2)).then_some(Shape::Row(*width))
+        }
+        (Op::Modulate { to }, [Shape::Image(image), Shape::Row(by)]) => {
+            (to == image && to.0.checked_mul(2) == Some(*by)).then_some(Shape::Image(*to))
         }
         _ => return refuse(node, "is of a kind that cannot be run"),
     };

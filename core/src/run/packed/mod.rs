@@ -69,7 +69,7 @@ impl PackedNetwork {
         let mut all = vec![0.0; 0];
         let mut frame = self.0.frame(1);
         match self.0.input {
-            given @ (Input::Image(_) | Input::Noise { .. }) => {
+            given @ (Input::Image(_) | Input::Noise { .. } | Input::Noisy(_)) => {
                 let (n, images) = super::samples(input, given)?;
                 all.resize(n * outputs, 0.0);
                 let each = images.chunks_exact((images.len() / n.max(1)).max(1));

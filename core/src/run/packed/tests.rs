@@ -101,7 +101,7 @@ fn texts_written_together_are_those_written_alone() {
         );
         let context = match architecture.input() {
             Input::Tokens { context, .. } => context as usize,
-            Input::Image(_) | Input::Noise { .. } => 0,
+            Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => 0,
         };
         assert!(
             packed

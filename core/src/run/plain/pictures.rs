@@ -7,28 +7,28 @@ use crate::error::Result;
 use crate::model::{BATCH_NORM_EPSILON, GanConfig, Tensors, VaeConfig};
 
 /// Rows and images being run, with what enters matrices and convolutions rounded.
-struct Pass<'a> {
-    tensors: &'a Tensors,
-    bits: u8,
+pub(super) struct Pass<'a> {
+    pub(super) tensors: &'a Tensors,
+    pub(super) bits: u8,
 }
 
 impl Pass<'_> {
-    fn part(&self, name: &str, part: &str) -> Result<&Tensor> {
+    pub(super) fn part(&self, name: &str, part: &str) -> Result<&Tensor> {
         get(self.tensors, &format!("{name}.{part}"))
     }
 
-    fn convolve(&self, x: &Tensor, name: &str) -> Result<Tensor> {
+    pub(super) fn convolve(&self, x: &Tensor, name: &str) -> Result<Tensor> {
         let x = quantize_activations(x, 3, self.bits)?;
         Ok(x.conv2d(self.part(name, "weight")?, 1, 1, 1, 1)?)
     }
 
-    fn linear(&self, x: &Tensor, name: &str) -> Result<Tensor> {
+    pub(super) fn linear(&self, x: &Tensor, name: &str) -> Result<Tensor> {
         let x = quantize_activations(x, 1, self.bits)?;
         Ok(x.matmul(&self.part(name, "weight")?.t()?)?)
     }
 
     /// Batch normalisation by running statistics, and ReLU.
-    fn normalize(&self, x: &Tensor, name: &str) -> Result<Tensor> {
+    pub(super) fn normalize(&self, x: &Tensor, name: &str) -> Result<Tensor> {
         let along =
             |part: &str| -> Result<Tensor> { Ok(self.part(name, part)?.reshape((1, (), 1, 1))?) };
         let deviation = (along("running_var")? + BATCH_NORM_EPSILON)?.sqrt()?;

@@ -1,8 +1,9 @@
-//! Images that become larger, rows that become images, and back.
+//! Images that become larger, rows that become images, and back; images that hear of the time.
 
 use std::mem::take;
 
 use super::super::program::{Frame, Layout};
+use crate::graph::time_features;
 
 /// Every pixel twice along rows and columns.
 pub(super) fn upsample(layouts: &[Layout], frame: &mut Frame, from: usize, to: usize) {
@@ -45,4 +46,31 @@ pub(super) fn flatten(layouts: &[Layout], frame: &mut Frame, from: usize, to: us
     let range = frame.range(&layouts[to]);
     plane.store(&frame.buffers[from], &mut out[range]);
     frame.buffers[to] = out;
+}
+
+/// Sines and cosines of how noisy the image is.
+pub(super) fn time(layouts: &[Layout], frame: &mut Frame, out: usize) {
+    let range = frame.range(&layouts[out]);
+    let features = time_features(frame.time, layouts[out].width());
+    for row in frame.buffers[out][range].chunks_exact_mut(features.len()) {
+        row.copy_from_slice(&features);
+    }
+}
+
+/// Every channel of an image, scaled and shifted.
+pub(super) fn modulate(layouts: &[Layout], frame: &mut Frame, (to, by): (usize, usize)) {
+    let Layout::Plane(plane) = layouts[to] else {
+        return;
+    };
+    let mut image = take(&mut frame.buffers[to]);
+    let range = frame.range(&layouts[by]);
+    let (scales, shifts) = frame.buffers[by][range].split_at(plane.channels);
+    for line in plane.lines() {
+        for pixel in image[line].chunks_exact_mut(plane.channels) {
+            for (x, (scale, shift)) in pixel.iter_mut().zip(scales.iter().zip(shifts)) {
+                *x = *x * (1.0 + scale) + shift;
+            }
+        }
+    }
+    frame.buffers[to] = image;
 }

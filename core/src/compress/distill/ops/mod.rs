@@ -8,10 +8,12 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, bail};
 
 mod image;
+mod modulate;
 mod recurrent;
 mod text;
 
 pub(super) use image::{BatchNormRelu, Convolution, MaxPool, Moments, Upsample};
+pub(super) use modulate::Modulate;
 pub(super) use recurrent::Recurrent;
 pub(super) use text::{Attention, LayerNorm, Mlp};
 
