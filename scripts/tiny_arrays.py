@@ -193,3 +193,18 @@ numpy.savez(out / "unknown.npz", **{name: value.numpy() for name, value in unkno
 save_file({name: value.clone().contiguous() for name, value in unknown.items() if name != "head.weight"}, out / "unknown.safetensors")
 (out / "unknown.safetensors").chmod(0o644)
 (out / "lstm.safetensors").chmod(0o644)
+
+# A language model as Hugging Face published them before safetensors: one file, and two with their index.
+from safetensors.torch import load_file
+
+folder = out / "falcon-rw"
+folder.mkdir(exist_ok=True)
+whole = load_file(out.parent / "language" / "falcon-rw" / "model.safetensors")
+torch.save(whole, folder / "pytorch_model.bin")
+names = sorted(whole)
+index = {}
+for part, chosen in enumerate([names[: len(names) // 2], names[len(names) // 2 :]], 1):
+    file = f"pytorch_model-{part:05}-of-00002.bin"
+    torch.save({name: whole[name] for name in chosen}, folder / file, **old)
+    index.update({name: file for name in chosen})
+(folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}) + "\n")

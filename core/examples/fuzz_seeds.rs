@@ -54,6 +54,19 @@ fn main() {
         );
     }
     language(&project, &corpus);
+    for path in files(&project.join("core/tests/fixtures/arrays")) {
+        let ending = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let target = match ending.as_str() {
+            "pt" | "pkl" => "pickle",
+            "npz" | "npy" => "npz",
+            _ => continue,
+        };
+        keep(&corpus, target, &name(&path), &fs::read(&path).unwrap());
+    }
     for path in files(&project.join("core/tests/fixtures/onnx")) {
         if path.extension().is_some_and(|found| found == "onnx") {
             keep(&corpus, "onnx", &name(&path), &fs::read(&path).unwrap());

@@ -4,6 +4,7 @@
 mod attempts;
 mod data;
 mod export;
+mod foreign;
 mod kept;
 mod looking;
 mod packed;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use self::attempts::Attempts;
 pub(crate) use self::attempts::guarded;
 use self::data::{evaluation_set, own};
+use self::foreign::Foreign;
 use self::looking::Looking;
 pub use self::looking::Looks;
 use self::run::Run;
@@ -91,6 +93,8 @@ pub struct Engine {
     planner: Planner,
     /// Of a model whose weights stay in their file.
     streamed: Option<Streamed>,
+    /// Of a network that another library runs.
+    foreign: Option<Foreign>,
     baseline: OnceLock<Baseline>,
     shelf: Shelf,
     /// Planners of students by the ratio asked for, in ten-thousandths.
@@ -123,9 +127,22 @@ impl Engine {
         data: Option<&OwnData>,
         context: Option<u32>,
     ) -> Result<Self> {
+        Self::open_sized(reference, data, context, &[])
+    }
+
+    /// The same with sizes that an ONNX file leaves open, by their names.
+    ///
+    /// # Errors
+    /// As [`Self::open_with`]; the file leaves no such size open.
+    pub fn open_sized(
+        reference: &ModelReference,
+        data: Option<&OwnData>,
+        context: Option<u32>,
+        sizes: &[(String, u64)],
+    ) -> Result<Self> {
         let mut model = match reference {
             ModelReference::Bundled(name) => bundled::load(name)?,
-            ModelReference::File(path) => formats::open(path)?,
+            ModelReference::File(path) => formats::open_sized(path, sizes)?,
             ModelReference::Catalogue(_) | ModelReference::Sized { .. } => {
                 return Err(Error::Compute(format!(
                     "{reference} is known by its shapes only; there are no weights to run"
@@ -157,6 +174,7 @@ impl Engine {
             own_data,
             planner,
             streamed,
+            foreign: Foreign::of(&model.architecture, reference),
             shelf: Shelf::open(&model)?,
             model,
             baseline: OnceLock::new(),
@@ -214,7 +232,11 @@ impl Engine {
     pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
         let ratio = self.checked(recipe)?.distillation.ratio;
         if ratio >= 1.0 {
-            return Ok(self.planner.plan(recipe));
+            let planned = self.planner.plan(recipe);
+            return match &self.foreign {
+                Some(foreign) => foreign.completed(planned),
+                None => Ok(planned),
+            };
         }
         // The ratio lies between 0 and 1: no sign, no overflow.
         let key = (ratio * 1e4).round() as u32;
@@ -290,6 +312,11 @@ impl Engine {
                 let network = self.network(None)?;
                 let work = (recipe.clone(), key.as_str());
                 return self.measure_streamed(streamed, &network, work, depth, observer);
+            }
+            if let Some(foreign) = &self.foreign {
+                let network = self.network(None)?;
+                let work = (recipe.clone(), key.as_str());
+                return self.measure_foreign(foreign, &network, work, depth, observer);
             }
             let baseline = self.baseline(observer)?;
             let network = self.network(student.as_deref())?;

@@ -32,6 +32,7 @@ pub mod preset;
 pub mod profile;
 pub mod recipe;
 pub mod run;
+pub mod runner;
 pub mod scenario;
 pub mod serving;
 pub mod software;

@@ -56,6 +56,9 @@ pub enum Metric {
     /// Mean cosine of the angle between what the original and the compressed encoder make of a sentence; higher is better;
     /// 95 % interval of the mean.
     EmbeddingCosine,
+    /// How near the outputs for inputs that are made up come to the original's, in decibels: the power of the original's over
+    /// that of the difference, averaged over outputs; higher is better; 95 % interval of the mean over inputs.
+    Fidelity,
     /// Mean square per pixel of what a denoiser is wrong by in the velocities of held-out images with noise, at times spread
     /// evenly; lower is better; 95 % interval of the mean.
     DenoisingLoss,
@@ -172,6 +175,19 @@ impl Metric {
                 most_times: f64::INFINITY,
                 decimals: 4,
             },
+            Self::Fidelity => MetricFacts {
+                name: "Fidelity",
+                unit: "dB",
+                counted_in: "decibels",
+                samples: "generated inputs",
+                is_fraction: false,
+                higher_is_better: true,
+                is_of_text: false,
+                bounds: (-120.0, 120.0),
+                least_span: 10.0,
+                most_times: f64::INFINITY,
+                decimals: 1,
+            },
             Self::DenoisingLoss => MetricFacts {
                 name: "Denoising loss",
                 unit: "per pixel",
@@ -249,6 +265,9 @@ pub struct Quality {
     /// Share of the predictions whose most probable token (of the bundled one: byte) is the original's; of language models only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_top: Option<Interval>,
+    /// Cosine of the angle between outputs and the original's; where [`Metric::Fidelity`] is the metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosine: Option<Interval>,
     /// What else is measured of pictures that it makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<Pictures>,
@@ -352,6 +371,19 @@ pub enum Example {
         original: Vec<Near>,
         /// The nearest by the compressed model.
         compressed: Vec<Near>,
+    },
+    /// The largest numbers of an output for one input.
+    Outputs {
+        /// Name of the output.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Where in it these stand, the largest of the original's first.
+        places: Vec<usize>,
+        /// The original's.
+        original: Vec<f32>,
+        /// The compressed model's.
+        compressed: Vec<f32>,
     },
 }
 

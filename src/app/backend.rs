@@ -126,6 +126,10 @@ pub trait Backend {
     fn looks(&self) -> bool {
         false
     }
+    /// Whether it says how near the weights of a network stay that is not run.
+    fn tells_fidelity(&self) -> bool {
+        false
+    }
     /// Looks at what a recipe does to the layers, at one of them more closely; replaces an earlier look.
     fn look(&mut self, _recipe: Recipe, _layer: Option<String>) {}
     /// Writes the model that a recipe leads to, where there are weights.

@@ -182,8 +182,8 @@ pub(super) struct Derived {
     pub(super) as_pinned: [Option<Figures>; 2],
     /// What the open model is measured by; nothing where only its shapes are known.
     pub(super) metric: Option<Metric>,
-    /// Whether the weights of the open model are all that is known of it.
-    pub(super) weights_only: bool,
+    /// Whether the open model is not run, but it can be told how near its weights stay.
+    pub(super) tells_fidelity: bool,
     /// How near these stay, in decibels, under the recipe of this key; the inner `None` where it changes nothing.
     pub(super) fidelity: Option<(String, Option<f64>)>,
     /// The current recipe over the axis.
@@ -239,8 +239,7 @@ impl Derived {
         store: &Store,
         open: Option<(&dyn Backend, &ModelFacts)>,
     ) {
-        self.weights_only =
-            open.is_some_and(|(backend, facts)| facts.source.is_some() && backend.looks());
+        self.tells_fidelity = open.is_some_and(|(backend, _)| backend.tells_fidelity());
         let key = FiguresKey {
             configuration: session.configuration.clone(),
             pins: session.pins.clone(),

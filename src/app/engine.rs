@@ -84,7 +84,7 @@ impl EngineBackend {
             has_students: engine.has_students(),
             ratios,
             source: None,
-            understood: Vec::new(),
+            understood: engine.notes().to_vec(),
             published: halves(model),
             packed: model.packed.is_some(),
             own_data: engine.own_data().map(str::to_owned),
@@ -247,7 +247,9 @@ impl Backend for EngineBackend {
                 let images = pictures.images();
                 Some((images.colours(index), images.size()))
             }
-            EvaluationSet::Text(_) | EvaluationSet::Sentences(_) => None,
+            EvaluationSet::Text(_) | EvaluationSet::Sentences(_) | EvaluationSet::Generated(_) => {
+                None
+            }
         }
     }
 

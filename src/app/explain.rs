@@ -35,7 +35,7 @@ impl Words {
         let (kind, text) = match provenance {
             Provenance::Measured { n } => (
                 "Measured here",
-                format!("on {} held-out samples", format::count(*n as f64)),
+                format!("on {} samples", format::count(*n as f64)),
             ),
             Provenance::Published { source } => ("Published", source.clone()),
             Provenance::Modelled { formula } => ("Modelled", formula.clone()),

@@ -122,7 +122,7 @@ impl Looking {
 impl App {
     /// Takes in what was seen of the layers.
     pub(super) fn looked(&mut self, answer: Result<Arc<Looks>, Error>) {
-        if let (true, Ok(looks)) = (self.model.is_weights_only(), &answer) {
+        if let (true, Ok(looks)) = (self.derived.tells_fidelity, &answer) {
             self.derived.told(&looks.recipe, looks.all().decibels());
         }
         self.model.looking.take(answer);

@@ -74,7 +74,7 @@ impl OutlineBackend {
 
 impl Backend for OutlineBackend {
     fn submit(&mut self, recipe: Recipe) {
-        if self.looks() {
+        if self.outline.has_weights() {
             self.look(recipe, None);
         }
         self.news.extend([Update::Settled, Update::Idle]);
@@ -92,6 +92,10 @@ impl Backend for OutlineBackend {
 
     fn looks(&self) -> bool {
         self.outline.is_weights_only()
+    }
+
+    fn tells_fidelity(&self) -> bool {
+        self.outline.has_weights()
     }
 
     fn look(&mut self, recipe: Recipe, layer: Option<String>) {

@@ -16,6 +16,7 @@ mod packed;
 mod power;
 mod preset;
 pub mod report;
+mod runner;
 mod this_machine;
 mod training;
 mod validate;
@@ -87,6 +88,9 @@ enum Command {
 
 /// The program: reads the arguments, does what they say, and turns errors into exit codes.
 pub fn main() -> ExitCode {
+    if let Some(code) = runner::serve_if_asked() {
+        return code;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -164,6 +164,7 @@ impl Scripted {
                 neighbours: None,
                 bits_per_byte: None,
                 same_top: None,
+                cosine: None,
             },
             profile: self.plan(&network),
             student: StudentNote {

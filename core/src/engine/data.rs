@@ -5,7 +5,7 @@ mod tests;
 
 use crate::data::{Images, OwnData, Preprocessing};
 use crate::error::{Error, Result};
-use crate::evaluate::{EvaluationSet, wanted};
+use crate::evaluate::{EvaluationSet, GeneratedSet, wanted};
 use crate::files;
 use crate::graph::Input;
 use crate::model::{Architecture, EncoderConfig, Model, ModelReference, bundled};
@@ -97,6 +97,12 @@ pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
     if let Architecture::Encoder(config) = architecture {
         let text = bundled::evaluation_text()?;
         return sentences(model, config, &String::from_utf8_lossy(&text), None);
+    }
+    if let Some(config) = architecture.onnx() {
+        // Where nothing can be made up, that is said when it is to be measured.
+        let given = config.given().unwrap_or_default().to_vec();
+        let set = GeneratedSet::new(given, config.outputs().to_vec());
+        return Ok(EvaluationSet::Generated(set));
     }
     match architecture.input() {
         Input::Noise { .. } | Input::Noisy(_) => pictures(architecture),

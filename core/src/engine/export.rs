@@ -48,6 +48,7 @@ impl Engine {
     /// written.
     pub fn export(&self, recipe: &Recipe, path: &Path) -> Result<u64> {
         self.checked(recipe)?;
+        self.check_own("exported")?;
         let opened = match &self.model.reference {
             ModelReference::File(own) => Some(own.as_path()),
             _ => None,

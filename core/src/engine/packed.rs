@@ -26,6 +26,7 @@ impl Engine {
         scenario: &Scenario,
         observer: &dyn Observer,
     ) -> Result<PackedRun> {
+        self.check_own("run with packed weights")?;
         let recipe = self.checked(recipe)?;
         self.check_whole("run packed")?;
         let bits = |own: Override| matches!(own.weights, Some(Width::Bits(_)));

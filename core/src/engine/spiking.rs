@@ -24,6 +24,7 @@ impl Engine {
     /// The recipe is out of range; [`crate::Error::Infeasible`] where the network has no spiking version;
     /// [`crate::Error::Cancelled`] if the observer wished so.
     pub fn spike(&self, recipe: &Recipe, steps: u32, observer: &dyn Observer) -> Result<Spiking> {
+        self.check_own("run as a spiking network")?;
         let recipe = self.checked(recipe)?;
         let student = self.student(&recipe);
         let key = format!("{steps} steps {}", store_key(&recipe, student.as_deref()));

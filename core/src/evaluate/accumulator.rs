@@ -253,6 +253,8 @@ impl<'a> Accumulator<'a> {
             }
             EvaluationSet::Pictures(pictures) => return self.of_pictures(pictures, divergence),
             EvaluationSet::Sentences(sentences) => return self.of_sentences(sentences),
+            // What is generated is compared apart.
+            EvaluationSet::Generated(_) => (Metric::Fidelity, UNKNOWN, 0.0, UNKNOWN),
             EvaluationSet::Text(_) => (
                 Metric::BitsPerByte,
                 self.bits.interval(),
@@ -271,6 +273,7 @@ impl<'a> Accumulator<'a> {
             divergence,
             same_top: matches!(self.set, EvaluationSet::Text(_))
                 .then(|| within(self.same_top.interval(), 0.0, 1.0)),
+            cosine: None,
             pictures: None,
             neighbours: None,
             bits_per_byte: self.bits_per_byte(),
@@ -317,6 +320,7 @@ impl<'a> Accumulator<'a> {
             },
             divergence: None,
             same_top: None,
+            cosine: None,
             pictures: None,
             neighbours,
             bits_per_byte: None,
@@ -390,6 +394,7 @@ impl<'a> Accumulator<'a> {
             change,
             divergence,
             same_top: None,
+            cosine: None,
             pictures: Some(pictures),
             neighbours: None,
             bits_per_byte: None,

@@ -18,6 +18,7 @@ pub use self::images::ImageSet;
 use self::texts::Pieces;
 pub use self::texts::TextSet;
 pub(super) use self::texts::{in_rounds, stretch};
+use super::generated::{COARSE_INPUTS, GeneratedSet, INPUTS};
 use super::pictures::{NEEDED, PictureSet};
 use super::sentences::SentenceSet;
 use crate::data::{Images, Wanted};
@@ -63,6 +64,8 @@ pub enum EvaluationSet {
     Pictures(PictureSet),
     /// Sentences for an encoder.
     Sentences(SentenceSet),
+    /// Inputs that are made up.
+    Generated(GeneratedSet),
 }
 
 impl EvaluationSet {
@@ -245,6 +248,7 @@ impl EvaluationSet {
             Self::Text(_) => Metric::BitsPerByte,
             Self::Pictures(pictures) => pictures.metric(),
             Self::Sentences(_) => Metric::EmbeddingCosine,
+            Self::Generated(_) => Metric::Fidelity,
         }
     }
 
@@ -269,6 +273,7 @@ impl EvaluationSet {
             Self::Images(images) => images.pace.1,
             Self::Pictures(pictures) => pictures.coarse(),
             Self::Sentences(_) => COARSE_SENTENCES,
+            Self::Generated(_) => COARSE_INPUTS,
             Self::Text(text) => match text.pieces {
                 None => COARSE_CONTEXTS,
                 Some(_) => COARSE_TOKEN_CONTEXTS,
@@ -304,13 +309,14 @@ impl EvaluationSet {
             Self::Pictures(pictures) => pictures.items(),
             Self::Text(text) => text.order.len(),
             Self::Sentences(sentences) => sentences.order.len(),
+            Self::Generated(_) => INPUTS,
         }
     }
 
     /// Samples in this many items.
     pub(super) fn samples(&self, items: usize) -> u64 {
         let each = match self {
-            Self::Images(_) | Self::Sentences(_) => 1,
+            Self::Images(_) | Self::Sentences(_) | Self::Generated(_) => 1,
             Self::Pictures(pictures) => return pictures.samples(items) as u64,
             Self::Text(text) => text.scored.len(),
         };
@@ -327,6 +333,7 @@ impl EvaluationSet {
         let size = match self {
             Self::Images(images) => images.pace.0,
             Self::Pictures(_) => PICTURES_PER_STEP,
+            Self::Generated(_) => 1,
             Self::Text(text) if text.pieces.is_some() => rayon::current_num_threads().max(2),
             Self::Text(_) => CONTEXTS_PER_STEP,
             Self::Sentences(_) => SENTENCES_PER_STEP,
@@ -367,13 +374,18 @@ impl EvaluationSet {
                     "sentences differ in length and are run one by one".to_owned(),
                 ));
             }
+            Self::Generated(_) => {
+                return Err(Error::Compute(
+                    "networks of other programs are not run here".to_owned(),
+                ));
+            }
         })
     }
 
     /// Tokens of an item; an image counts as one.
     pub(crate) fn item_length(&self) -> usize {
         match self {
-            Self::Images(_) | Self::Pictures(_) => 1,
+            Self::Images(_) | Self::Pictures(_) | Self::Generated(_) => 1,
             Self::Text(text) => text.context,
             Self::Sentences(sentences) => sentences.longest(),
         }
@@ -382,7 +394,9 @@ impl EvaluationSet {
     /// Predictions of an item that are scored, of the network's last so many.
     pub(super) fn scored(&self) -> (Range<usize>, usize) {
         match self {
-            Self::Images(_) | Self::Pictures(_) | Self::Sentences(_) => (0..1, 1),
+            Self::Images(_) | Self::Pictures(_) | Self::Sentences(_) | Self::Generated(_) => {
+                (0..1, 1)
+            }
             Self::Text(text) => {
                 let last = text.context - text.scored.start;
                 (0..text.scored.len(), last)
@@ -401,14 +415,14 @@ impl EvaluationSet {
                 let start = text.order[item] * text.context + text.scored.start + 1;
                 &text.tokens[start..][..text.scored.len()]
             }
-            Self::Sentences(_) => &[],
+            Self::Sentences(_) | Self::Generated(_) => &[],
         }
     }
 
     /// What an item has in common with others: a text's stretch; an image is on its own.
     pub(super) fn cluster(&self, item: usize) -> usize {
         match self {
-            Self::Images(_) | Self::Pictures(_) => item,
+            Self::Images(_) | Self::Pictures(_) | Self::Generated(_) => item,
             Self::Text(text) => stretch(text.order[item], text.contexts()),
             Self::Sentences(sentences) => sentences.stretch(item),
         }

@@ -46,7 +46,7 @@ pub(super) fn prompts(set: &EvaluationSet) -> Vec<Vec<u32>> {
 pub(crate) fn readable(set: &EvaluationSet, tokens: &[u32]) -> String {
     let pieces = match set {
         EvaluationSet::Text(text) => text.pieces(),
-        EvaluationSet::Images(_) | EvaluationSet::Pictures(_) | EvaluationSet::Sentences(_) => None,
+        _ => None,
     };
     let bytes = match pieces {
         Some(pieces) => pieces.tokenizer.decode(tokens),
@@ -83,7 +83,7 @@ pub(super) fn continuation(
 ) -> Result<Vec<u32>> {
     let pieces = match set {
         EvaluationSet::Text(text) => text.pieces(),
-        EvaluationSet::Images(_) | EvaluationSet::Pictures(_) | EvaluationSet::Sentences(_) => None,
+        _ => None,
     };
     let length = match pieces {
         Some(_) => CONTINUATION_TOKENS,

@@ -49,7 +49,7 @@ pub(crate) fn open(path: &Path) -> Option<Result<Arrays>> {
 }
 
 /// The same from the bytes of a file; `None` where they begin as none.
-pub(super) fn open_bytes(bytes: &[u8], path: &Path) -> Option<Result<Arrays>> {
+pub(crate) fn open_bytes(bytes: &[u8], path: &Path) -> Option<Result<Arrays>> {
     let head = bytes.get(..HEAD as usize).unwrap_or(bytes);
     let writer = writer(head)?;
     let arrays = arrays::open_bytes(bytes.to_vec(), path, writer);

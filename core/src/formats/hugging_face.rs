@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::{begins, encoder, is_safetensors, language, list};
+use super::{arrays, begins, encoder, is_safetensors, language, list};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Architecture, DecoderConfig, EncoderConfig, Model, Published};
@@ -32,7 +32,13 @@ const PACKED: [&str; 3] = [
     "quant_config.json",
     "hf_quant_config.json",
 ];
-const WEIGHTS: [&str; 2] = ["model.safetensors.index.json", "model.safetensors"];
+/// Files of weights, of which the first that is there is taken; PyTorch's are the older ones.
+const WEIGHTS: [&str; 4] = [
+    "model.safetensors.index.json",
+    "model.safetensors",
+    "pytorch_model.bin.index.json",
+    "pytorch_model.bin",
+];
 
 /// What is in a folder.
 enum Found {
@@ -79,8 +85,15 @@ impl Files {
             Some(path.to_owned())
         } else if tensors::is_part(path) {
             // `model.safetensors.index.json` of `model-00001-of-00002.safetensors`.
-            inside().next().filter(|index| index.is_file())
-        } else if is_safetensors(path) && !list(path).is_ok_and(|listing| listing.runs) {
+            let ending = path.extension()?.to_string_lossy().into_owned();
+            let of_its_kind = |index: &PathBuf| {
+                let name = index.to_string_lossy();
+                name.ends_with(&format!(".{ending}.index.json"))
+            };
+            inside().find(of_its_kind).filter(|index| index.is_file())
+        } else if (is_safetensors(path) || arrays::found(path).is_some())
+            && !list(path).is_ok_and(|listing| listing.runs)
+        {
             Some(path.to_owned())
         } else {
             return None;
@@ -112,10 +125,7 @@ impl Files {
             return Err(format!("its {CONFIG} has {fact}"));
         }
         let Some(weights) = &self.weights else {
-            return Err(format!(
-                "its folder has neither {} nor {}",
-                WEIGHTS[0], WEIGHTS[1]
-            ));
+            return Err(format!("its folder has none of {}", WEIGHTS.join(", ")));
         };
         if tensors::is_index(weights) {
             for part in tensors::parts_of(weights).map_err(fact)? {
@@ -166,9 +176,11 @@ pub(crate) fn published(path: &Path) -> Option<std::result::Result<(), String>> 
     }
     // A folder changes when a file in it comes or goes.
     let weights = WEIGHTS.map(|name| folder.join(name));
-    let watched = [path, folder, &config, &weights[0], &weights[1]];
+    let watched = [path, folder, &config];
+    let watched = watched
+        .into_iter()
+        .chain(weights.iter().map(PathBuf::as_path));
     let state: State = watched
-        .iter()
         .map(|path| {
             let metadata = std::fs::metadata(path).ok()?;
             Some((metadata.len(), metadata.modified().ok()))

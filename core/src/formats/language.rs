@@ -38,6 +38,21 @@ pub(super) fn open(path: &Path) -> Result<Model> {
     assemble(path, source, architecture, tokenizer)
 }
 
+/// Whether a path leads to a whole GGUF of a kind that is not run, with a matrix that can be decoded.
+pub(crate) fn is_of_unknown_kind(path: &Path) -> bool {
+    if !super::begins(path).is_some_and(|head| head.starts_with(b"GGUF")) {
+        return false;
+    }
+    weights::open(path).is_ok_and(|source| {
+        let known =
+            EncoderConfig::is_gguf(source.as_ref()) || DecoderConfig::knows(source.as_ref());
+        let is_matrix = |info: &weights::TensorInfo| {
+            info.shape.len() >= 2 && info.elements() > 1 && info.format.can_be_decoded()
+        };
+        !known && source.tensors().iter().any(is_matrix)
+    })
+}
+
 /// Whether a network can be run and the tensors of a file are its own; the error is the fact.
 ///
 /// # Errors

@@ -23,6 +23,8 @@ use crate::model::{Model, ModelReference};
 use crate::outline::tensors::name as outline_name;
 use crate::serving::architecture::Architecture;
 pub(crate) use hugging_face::published;
+pub(crate) use language::is_of_unknown_kind;
+pub(crate) use onnx::{Fill, Given, Passed, Replaced, buffer_name, rounded};
 pub(crate) use safetensors::{Contents, Listed, Listing};
 
 /// Bytes at the beginning of a file that it is recognised by.
@@ -39,6 +41,18 @@ const HEAD: u64 = 512;
 /// # Errors
 /// [`Error::File`] saying what the file is instead, where it is damaged, or which tensor does not fit and how.
 pub fn open(path: &Path) -> Result<Model> {
+    open_sized(path, &[])
+}
+
+/// The same with sizes that an ONNX file leaves open, by their names.
+///
+/// # Errors
+/// As [`open`]; the file leaves no such size open.
+pub fn open_sized(path: &Path, sizes: &[(String, u64)]) -> Result<Model> {
+    if !sizes.is_empty() && !is_onnx(path) {
+        let fact = "this is no ONNX file, which alone leaves sizes open";
+        return Err(Error::file(fact, path));
+    }
     if let Some(model) = hugging_face::open(path) {
         return model;
     }
@@ -52,11 +66,10 @@ pub fn open(path: &Path) -> Result<Model> {
     if begins(path).is_some_and(|head| head.starts_with(b"GGUF")) {
         return language::open(path).map_err(|error| not_run(error, path));
     }
-    let (mut file, len) = opened(path)?;
     if is_onnx(path) {
-        let refusal = foreign::Kind::Onnx.refusal(&mut file, len, path);
-        return Err(Error::file(refusal, path));
+        return onnx::model(path, sizes);
     }
+    let (mut file, len) = opened(path)?;
     model(&mut file, len, path)
 }
 
@@ -162,16 +175,28 @@ pub(crate) fn is_onnx(path: &Path) -> bool {
     })
 }
 
+/// Whether an ONNX file may be run: its work is known, its weights are there, and they are not too large to be held. Whether
+/// every operator is known where it is run is seen when it is.
+pub(crate) fn onnx_runs(path: &Path) -> bool {
+    let Ok((file, len)) = opened(path) else {
+        return false;
+    };
+    len <= onnx::LARGEST
+        && onnx::read(file, len, &[]).is_ok_and(|counted| {
+            counted.is_dense && onnx::beside(&counted, path).is_ok_and(|missing| missing.is_empty())
+        })
+}
+
 /// The network that an ONNX file lists. Sizes that it leaves open are assumed and said.
 ///
 /// # Errors
 /// [`Error::File`] saying what in it is damaged, or why its work cannot be counted.
-pub(crate) fn onnx_outline(path: &Path) -> Result<Architecture> {
+pub(crate) fn onnx_outline(path: &Path, sizes: &[(String, u64)]) -> Result<Architecture> {
     let (file, len) = opened(path)?;
     let name = outline_name(path);
     let fact =
         |fact: String| Error::file(format!("this ONNX file cannot be counted: {fact}"), path);
-    let counted = onnx::read(file, len, &[]).map_err(fact)?;
+    let counted = onnx::read(file, len, sizes).map_err(fact)?;
     let missing = onnx::beside(&counted, path).map_err(fact)?;
     let mut network = onnx::network(&counted, name, &path.display().to_string()).map_err(fact)?;
     network.notes.extend(missing);

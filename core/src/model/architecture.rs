@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Tensors;
 use super::families::{
     CnnConfig, DecoderConfig, Deviation, DiffusionConfig, EncoderConfig, Family, GanConfig,
-    GptConfig, ResidualConfig, RnnConfig, Sizes, VaeConfig,
+    GptConfig, OnnxConfig, ResidualConfig, RnnConfig, Sizes, VaeConfig,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -41,6 +41,8 @@ pub enum Architecture {
     Rnn(RnnConfig),
     /// An encoder of sentences.
     Encoder(EncoderConfig),
+    /// A network of an ONNX file, which another library runs.
+    Onnx(OnnxConfig),
     /// A denoiser of images.
     Diffusion(DiffusionConfig),
 }
@@ -60,6 +62,7 @@ impl Architecture {
             Self::Gan(config) => config,
             Self::Rnn(config) => config,
             Self::Encoder(config) => config,
+            Self::Onnx(config) => config,
             Self::Diffusion(config) => config,
         }
     }
@@ -97,6 +100,14 @@ impl Architecture {
         self.inner().reading(size)
     }
 
+    /// The network of an ONNX file that another library runs, where it is one.
+    pub(crate) fn onnx(&self) -> Option<&OnnxConfig> {
+        match self {
+            Self::Onnx(own) => Some(own),
+            _ => None,
+        }
+    }
+
     /// Name of the family.
     pub fn family(&self) -> &'static str {
         self.inner().name()
@@ -106,7 +117,10 @@ impl Architecture {
     /// weight tensor is `{name}.weight`; batch and layer normalisation have their tensors in `other_parameters`. A
     /// token attends to the full context.
     pub fn layers(&self) -> Vec<Layer> {
-        self.graph().layers()
+        match self {
+            Self::Onnx(config) => config.layers(),
+            _ => self.graph().layers(),
+        }
     }
 
     /// What the network computes.
@@ -116,6 +130,9 @@ impl Architecture {
 
     /// The same network as one of which only the shapes are known, where serving stacks run networks of its kind.
     pub fn network(&self, name: &str) -> Option<Outlined> {
+        if let Self::Onnx(config) = self {
+            return Some(config.outlined().clone());
+        }
         let shape = self.inner().served()?;
         let context_limit = match self.graph().input {
             Some(Input::Tokens { context, .. }) => Some(context),
@@ -144,7 +161,10 @@ impl Architecture {
 
     /// Names and shapes of all tensors in the order in which they run.
     pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
-        self.graph().tensors()
+        match self {
+            Self::Onnx(config) => config.tensor_shapes(),
+            _ => self.graph().tensors(),
+        }
     }
 
     /// What is wrong with the tensors, if anything: the first that is missing, has another shape or is unknown.

@@ -29,7 +29,7 @@ pub(crate) use architecture::standard_normal;
 pub use families::{
     BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, DiffusionConfig, EncoderConfig,
     Feed, Form, Function, GanConfig, GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms,
-    Number, Pooling, ResidualConfig, RnnConfig, Scales, Slopes, Stage, Stem, VaeConfig,
+    Number, OnnxConfig, Pooling, ResidualConfig, RnnConfig, Scales, Slopes, Stage, Stem, VaeConfig,
 };
 pub(crate) use families::{Published, PublishedEncoder, own_names, recognise};
 pub(crate) use names::known_by_shapes;

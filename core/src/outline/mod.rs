@@ -45,7 +45,7 @@ const ORIGINAL: &str = "the original network";
 pub struct Outline {
     reference: ModelReference,
     original: Arc<Variant>,
-    /// The weights of a network of which nothing else is known.
+    /// The weights in its file by their names there.
     weights: Option<Arc<named::NamedWeights>>,
     /// Smaller versions by their ratio in ten-thousandths.
     students: Mutex<HashMap<u32, Arc<Variant>>>,
@@ -113,7 +113,9 @@ impl Outline {
         let network = match reference {
             ModelReference::Catalogue(name) => serving::architecture(name)?.clone(),
             ModelReference::Sized { total, active } => of_size(*total, *active),
-            ModelReference::File(path) if formats::is_onnx(path) => formats::onnx_outline(path)?,
+            ModelReference::File(path) if formats::is_onnx(path) => {
+                formats::onnx_outline(path, &[])?
+            }
             ModelReference::File(path) if tensors::kind(path) == Some(tensors::Told::Weights) => {
                 return named::open(path)
                     .map(|weights| Self::of_weights(reference.clone(), weights));
@@ -121,7 +123,8 @@ impl Outline {
             ModelReference::File(path) if tensors::is_index(path) || tensors::is_outline(path) => {
                 let mut counted = tensors::open(path)?;
                 counted.network.notes.extend(not_run(path));
-                let outline = Self::of(reference.clone(), counted.network);
+                let mut outline = Self::of(reference.clone(), counted.network);
+                outline.weights = named::beside(path).map(Arc::new);
                 return Ok(outline.with_parameters(counted.parameters));
             }
             ModelReference::File(path) => {

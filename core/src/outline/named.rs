@@ -22,6 +22,8 @@ use crate::weights::{self, Chosen, Source, StoredFormat, TensorInfo};
 
 /// What is said of every such network.
 const UNKNOWN: &str = "named tensors of an unknown architecture";
+/// Parameters of the largest network that is looked at beside its shapes.
+const MOST_PARAMETERS: f64 = 1.5e9;
 /// The layer of what is neither pruned nor rounded.
 const OTHERS: &str = "vectors and numbers";
 
@@ -113,6 +115,16 @@ pub(super) fn open(path: &Path) -> Result<NamedWeights> {
     })
 }
 
+/// The weights of a network that is known by its shapes; `None` where they cannot be looked at in a while, or not all are in
+/// this file.
+pub(super) fn beside(path: &Path) -> Option<NamedWeights> {
+    if tensors::is_part(path) {
+        return None;
+    }
+    let weights = open(path).ok()?;
+    (weights.network.parameters <= MOST_PARAMETERS).then_some(weights)
+}
+
 impl NamedWeights {
     /// The error that a recipe makes in each layer, and the weights of the layer `chosen` before and after it.
     ///
@@ -141,7 +153,9 @@ impl NamedWeights {
                 kept.insert(Looking::new(Compressor::new(planner, originals)?))
             }
         };
-        looking.look(recipe.canonical(), chosen, cancelled)
+        let mut looks = looking.look(self.limited(recipe), chosen, cancelled)?;
+        looks.recipe = recipe.canonical();
+        Ok(looks)
     }
 }
 
@@ -166,11 +180,26 @@ impl Outline {
 
     /// Whether only weights and their names are known: not what they are used for, and not how often.
     pub fn is_weights_only(&self) -> bool {
+        !self.network().work_is_known()
+    }
+
+    /// Whether the weights of its file can be looked at.
+    pub fn has_weights(&self) -> bool {
         self.weights.is_some()
     }
 
-    /// The error that a recipe makes in the weights of each layer, and the weights of the layer `chosen` before and after
-    /// it, where weights are all that is known; `None` elsewhere. `cancelled` is asked between layers.
+    /// Weights of its file that can be pruned and rounded.
+    pub fn compressible_weights(&self) -> u64 {
+        let layers = self.weights.iter().flat_map(|weights| &weights.layers);
+        layers
+            .filter(|layer| layer.compressible)
+            .map(Layer::weights)
+            .sum()
+    }
+
+    /// The error that a recipe makes in each matrix of its file, and the weights of the layer `chosen` before and after it;
+    /// `None` where there are no weights, or layers have something of their own that are not those of the file.
+    /// `cancelled` is asked between layers.
     ///
     /// # Errors
     /// The recipe is out of range, [`Error::Cancelled`] when asked to stop, or weights cannot be read.
@@ -181,10 +210,12 @@ impl Outline {
         cancelled: &dyn Fn() -> bool,
     ) -> Option<Result<Looks>> {
         let weights = self.weights.as_ref()?;
-        Some(
-            self.checked(recipe)
-                .and_then(|recipe| weights.look(&recipe, chosen, cancelled)),
-        )
+        let others = !self.is_weights_only();
+        if others && (!recipe.layers.is_empty() || recipe.distillation.ratio < 1.0) {
+            return None;
+        }
+        let checked = self.checked(recipe);
+        Some(checked.and_then(|recipe| weights.look(&recipe, chosen, cancelled)))
     }
 
     /// A recipe that is one for this network, without knobs that have no effect.
@@ -193,12 +224,27 @@ impl Outline {
         let layers = self.original.layers.iter();
         recipe.check_layers(&layers.map(|layer| (layer.name.as_str(), layer.compressible)))?;
         let recipe = recipe.canonical();
-        if self.weights.is_some() && recipe.distillation.ratio < 1.0 {
+        if self.is_weights_only() && recipe.distillation.ratio < 1.0 {
             return Err(Error::Infeasible(
                 "students of a network that is not known cannot be made; the distillation ratio must be 1".to_owned(),
             ));
         }
         Ok(recipe)
+    }
+}
+
+impl NamedWeights {
+    /// A recipe that leaves weights as they are where it asks for no fewer bits than these have.
+    fn limited(&self, recipe: &Recipe) -> Recipe {
+        let mut limited = recipe.canonical();
+        if self
+            .network
+            .weight_bits
+            .is_some_and(|bits| limited.quantization.weight_bits >= bits)
+        {
+            limited.quantization.weight_bits = 32;
+        }
+        limited
     }
 }
 

@@ -3,7 +3,9 @@
 use super::Outline;
 use crate::digits::{many, si};
 use crate::error::Result;
+use crate::formats;
 use crate::graph::{Attention, Graph, Op, Role};
+use crate::model::ModelReference;
 use crate::recipe::Recipe;
 use crate::serving::CROSS;
 use crate::serving::architecture::Shape;
@@ -153,4 +155,20 @@ fn kept(graph: &Graph, context: f64) -> Option<String> {
             context
         )
     })
+}
+
+impl Outline {
+    /// As [`Self::open`], with sizes that an ONNX file leaves open, by their names.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_sized(reference: &ModelReference, sizes: &[(String, u64)]) -> Result<Self> {
+        match reference {
+            ModelReference::File(path) if !sizes.is_empty() && formats::is_onnx(path) => {
+                let network = formats::onnx_outline(path, sizes)?;
+                Ok(Self::of(reference.clone(), network))
+            }
+            _ => Self::open(reference),
+        }
+    }
 }

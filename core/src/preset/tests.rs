@@ -68,6 +68,7 @@ fn sample() -> Preset {
                 neighbours: None,
                 bits_per_byte: None,
                 same_top: None,
+                cosine: None,
             }),
             stored_bytes: 30_000,
             weights: 100_000,

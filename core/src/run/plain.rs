@@ -39,6 +39,7 @@ pub(super) fn forward(
             denoiser::velocities(config, tensors, input, activation_bits)
         }
         Architecture::Encoder(_) => any(&architecture.graph(), tensors, input, activation_bits),
+        Architecture::Onnx(_) => Err(crate::Error::Compute("another library runs it".to_owned())),
     }
 }
 

@@ -73,6 +73,11 @@ pub struct Source {
 }
 
 impl Architecture {
+    /// Whether it is known what is done for a unit of work, and not only which weights there are.
+    pub(crate) fn work_is_known(&self) -> bool {
+        !matches!(&self.shape, Shape::Listed(list) if list.graph.nodes.is_empty())
+    }
+
     /// Whether what a unit of work costs is modelled.
     ///
     /// # Errors
@@ -87,7 +92,7 @@ impl Architecture {
                         .to_owned(),
                 ))
             }
-            Shape::Listed(list) if list.graph.nodes.is_empty() => Err(Error::Infeasible(
+            _ if !self.work_is_known() => Err(Error::Infeasible(
                 "time and energy of this network are not known: its file has weights, but not how often each of them is used"
                     .to_owned(),
             )),

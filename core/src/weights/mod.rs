@@ -10,6 +10,7 @@ mod blocks;
 mod chosen;
 mod gguf;
 mod header;
+mod joined;
 mod metadata;
 mod opened;
 mod packed;
@@ -31,6 +32,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::formats;
 pub use crate::number::StoredFormat;
 pub(crate) use blocks::{candle_blocks, decode, of_candle};
 pub(crate) use chosen::Chosen;
@@ -117,7 +119,7 @@ impl TensorInfo {
 }
 
 /// Opens weights by their first bytes: a GGUF, of which the other parts of a split one are opened too; a safetensors
-/// file; the index of several of these; or a folder that has one of the two under its usual name.
+/// file, or one of PyTorch, NumPy or TensorFlow.js; the index of several; or a folder that has one under its usual name.
 ///
 /// Tensors of eight bits are decoded as they are stored: where a network has scales for them, these are tensors of their
 /// own.
@@ -125,7 +127,15 @@ impl TensorInfo {
 /// # Errors
 /// [`Error::File`] saying what the file is instead, or what in it is damaged.
 pub fn open(path: &Path) -> Result<Box<dyn Source>> {
-    Ok(Box::new(opened(path)?))
+    let inside = safetensors::inside(path)?;
+    let file = inside.as_deref().unwrap_or(path);
+    if let Some(joined) = joined::open(file) {
+        return Ok(Box::new(joined?));
+    }
+    if let Some(arrays) = formats::arrays::open(file) {
+        return Ok(Box::new(arrays?));
+    }
+    Ok(Box::new(opened(file)?))
 }
 
 /// The same with the matrices of experts below each other, as networks call them: of two dimensions, not three.
@@ -151,6 +161,9 @@ fn opened(path: &Path) -> Result<Opened> {
 /// # Errors
 /// As [`open`].
 pub fn open_bytes(bytes: Vec<u8>, path: &Path) -> Result<Box<dyn Source>> {
+    if let Some(arrays) = formats::arrays::open_bytes(&bytes, path) {
+        return Ok(Box::new(arrays?));
+    }
     let place = Place::of_bytes(bytes, path);
     Ok(Box::new(if gguf::is_gguf(&place)? {
         gguf::open_alone(place)?

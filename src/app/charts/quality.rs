@@ -43,10 +43,10 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         chart.reading = "Quality".to_owned();
         return chart;
     }
-    if derived.weights_only {
+    if derived.tells_fidelity && !configuration.model.needs_images() {
         chart.reading = fidelity(derived, &configuration.recipe);
         chart.caption =
-            "how near the weights stay; no quality is measured, as the architecture is not known"
+            "how near the weights stay; no quality is measured, as the network is not run here"
                 .to_owned();
         chart.bare = true;
         return chart;
@@ -262,7 +262,8 @@ fn reading(measurement: &Measurement, level: f64) -> String {
         }
     };
     let mut text = words;
-    if !measurement.recipe.is_identity() {
+    // Fidelity compares with the original already.
+    if !measurement.recipe.is_identity() && metric != Metric::Fidelity {
         text += &comparison(quality);
     }
     text + so_far(measurement)
@@ -364,6 +365,7 @@ mod tests {
             same_top: None,
             neighbours: None,
             bits_per_byte: None,
+            cosine: None,
         }
     }
 

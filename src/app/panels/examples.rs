@@ -4,6 +4,7 @@ use egui::{RichText, Ui, vec2};
 use wattif_core::measurement::{Depth, Example};
 
 use super::nearest;
+use super::outputs;
 use super::pictures::{Pictures, made_pictures, picture};
 use crate::app::command::Action;
 use crate::app::{App, charts, theme, widgets};
@@ -67,6 +68,11 @@ pub(in crate::app) fn show(
             } else {
                 "Comes with the full measurement…"
             }));
+            return;
+        }
+        let outputs = |example: &Example| matches!(example, Example::Outputs { .. });
+        if measurement.examples.iter().any(outputs) {
+            outputs::table(ui, &measurement.examples);
             return;
         }
         let images = measurement

@@ -262,6 +262,10 @@ fn help(row: &str, unit: Unit) -> &'static str {
         "Perplexity" => {
             "How many tokens the model hesitates between, as if all were equally likely: 1 would be certain; fewer are better"
         }
+        "Fidelity" => {
+            "How near its outputs stay to the original's on generated inputs: the power of the outputs over that of their \
+             difference, in decibels. 10 more are a tenth of the noise; equal outputs count as 120"
+        }
         "Negative ELBO" => {
             "What a held-out image costs the autoencoder at most, in bits per pixel; what is made again badly costs more: fewer \
              are better"

@@ -12,6 +12,7 @@ pub(super) mod hardware;
 pub(super) mod measured;
 pub(super) mod model;
 mod nearest;
+mod outputs;
 pub(super) mod pictures;
 pub(super) mod pins;
 pub(super) mod present;

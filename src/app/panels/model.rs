@@ -74,14 +74,14 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
             "{}Shapes from {source}. The right end of the sliders of bits leaves weights and activations as published",
             understood(&facts.understood)
         ));
-        // Of a file of one's own; what the catalogue has was checked.
-        if matches!(facts.reference, ModelReference::File(_)) && !facts.understood.is_empty() {
-            ui.collapsing("What was understood", |ui| {
-                for line in &facts.understood {
-                    ui.label(RichText::new(line).text_style(egui::TextStyle::Small));
-                }
-            });
-        }
+    }
+    // Of a file of one's own; what the catalogue has was checked.
+    if matches!(facts.reference, ModelReference::File(_)) && !facts.understood.is_empty() {
+        ui.collapsing("What was understood", |ui| {
+            for line in &facts.understood {
+                ui.label(RichText::new(line).text_style(egui::TextStyle::Small));
+            }
+        });
     }
 }
 

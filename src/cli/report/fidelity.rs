@@ -1,7 +1,7 @@
 //! The report on weights of a network that is not known: how near they stay to themselves, and their bytes.
 
 use serde::Serialize;
-use wattif_core::compress::Looks;
+use wattif_core::compress::{LayerError, Looks};
 use wattif_core::outline::Outline;
 use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
@@ -61,6 +61,38 @@ pub struct FidelityView {
     pub noise: f64,
     /// Weights that are pruned and rounded.
     pub weights: u64,
+}
+
+impl FidelityView {
+    fn of(error: LayerError, weights: u64) -> Self {
+        Self {
+            decibels: error.decibels(),
+            signal: error.signal,
+            noise: error.noise,
+            weights,
+        }
+    }
+
+    /// What it says, in a few words.
+    pub(super) fn words(&self) -> String {
+        format!(
+            "{} over {} weights",
+            decibels(self.decibels),
+            amount(self.weights as f64)
+        )
+    }
+}
+
+/// How near the weights of a network stay that is known by its shapes; nothing where they are not at hand.
+///
+/// # Errors
+/// The recipe is out of range, or the weights cannot be read.
+pub(super) fn beside(
+    outline: &Outline,
+    recipe: &Recipe,
+) -> wattif_core::Result<Option<FidelityView>> {
+    let looks = outline.look(recipe, None, &|| false).transpose()?;
+    Ok(looks.map(|looks| FidelityView::of(looks.all(), outline.compressible_weights())))
 }
 
 /// One layer.
@@ -123,12 +155,7 @@ fn report(
             parameters: outline.parameters(),
         },
         recipe: looks.recipe.clone(),
-        weight_fidelity: FidelityView {
-            decibels: all.decibels(),
-            signal: all.signal,
-            noise: all.noise,
-            weights: profile.weights(),
-        },
+        weight_fidelity: FidelityView::of(all, profile.weights()),
         original_bytes: plain.stored_bytes(),
         stored_bytes: profile.stored_bytes(),
         layers,
@@ -186,12 +213,7 @@ fn lines(report: &WeightsReport) -> Vec<String> {
         row(["Recipe", &words::recipe(&report.recipe)]),
         row([
             "Weight fidelity",
-            &format!(
-                "{} over {} weights in {} layers",
-                decibels(fidelity.decibels),
-                amount(fidelity.weights as f64),
-                report.layers.len()
-            ),
+            &format!("{} in {} layers", fidelity.words(), report.layers.len()),
         ]),
         row([
             "Bytes",

@@ -1,5 +1,6 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
+mod arguments;
 mod blocks;
 mod fidelity;
 mod lifecycle;
@@ -12,10 +13,8 @@ mod text;
 mod usage;
 mod view;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
 use wattif_core::carbon::{self, Grid};
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::{Engine, Observer};
@@ -30,6 +29,7 @@ use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
+pub(super) use arguments::ReportArguments;
 pub use blocks::BlocksView;
 pub use fidelity::{FidelityView, LayerView, WeightsReport, WeightsView, compute_weights};
 pub use view::{
@@ -43,75 +43,10 @@ pub use lifecycle::{StorageView, TrainingView, WaterView};
 pub use parts::PartsView;
 pub use usage::{AmountView, AnswerView, MemoryView, SoftwareView, Usage};
 
-use super::arguments::{ScenarioArguments, SourceArguments};
 use super::notes;
 use super::out::{Out, Progress, complain};
 use super::packed;
 use saving::{name_preset, save, saved};
-
-/// Arguments of `wattif report`.
-#[derive(Debug, Args)]
-#[command(allow_negative_numbers = true)]
-pub(super) struct ReportArguments {
-    #[command(flatten)]
-    source: SourceArguments,
-    #[command(flatten)]
-    scenario: ScenarioArguments,
-    /// Print JSON instead of text
-    #[arg(long, help_heading = "Output")]
-    json: bool,
-    /// Print the formula behind each modelled number, with its values
-    #[arg(long, help_heading = "Output", conflicts_with = "json")]
-    explain: bool,
-    /// Run the compressed model with packed weights on this machine, beside the prediction for it
-    #[arg(long, help_heading = "Output")]
-    measure_speed: bool,
-    /// Measure a language model on this text in place of the one that ships: all of it, in contexts of --context tokens (512)
-    /// that do not overlap, of which the second half is scored, as llama.cpp's perplexity does; a model of bytes is measured
-    /// on all of its own contexts, an encoder on its sentences or lines. The word 'code' stands for 34 KiB of program code that
-    /// ship, in contexts of 256
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Measurement",
-        conflicts_with = "save"
-    )]
-    text: Option<PathBuf>,
-    /// Measure a classifier on these labelled images in place of those that ship: a folder with one folder of PNG, JPEG or
-    /// WebP files for each class, in the order of their names (or called by the numbers of classes), one of a pair of IDX
-    /// files, or an .npz with x and y
-    #[arg(
-        long,
-        value_name = "PATH",
-        help_heading = "Measurement",
-        conflicts_with_all = ["save", "text"]
-    )]
-    images: Option<PathBuf>,
-    /// How images become what the network reads, e.g. "resize=256 crop=224 mean=0.485,0.456,0.406 std=0.229,0.224,0.225
-    /// order=rgb"; where it is not given, what preprocessor_config.json or config.json beside the model says
-    #[arg(
-        long,
-        value_name = "STEPS",
-        help_heading = "Measurement",
-        requires = "images"
-    )]
-    preprocess: Option<String>,
-    /// Continue this prompt with the original and with the compressed model
-    #[arg(long, value_name = "TEXT", help_heading = "Measurement")]
-    prompt: Option<String>,
-    /// Use the nearest finished student where the wanted one is not trained yet, instead of training it
-    #[arg(long, help_heading = "Recipe")]
-    nearest_student: bool,
-    /// Write the configuration and its figures as a preset
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    save: Option<PathBuf>,
-    /// Title of the saved preset
-    #[arg(long, value_name = "TEXT", help_heading = "Output", requires = "save")]
-    title: Option<String>,
-    /// Notes of the saved preset
-    #[arg(long, value_name = "TEXT", help_heading = "Output", requires = "save")]
-    notes: Option<String>,
-}
 
 /// The report on a measurement: arithmetic only.
 ///
@@ -152,6 +87,7 @@ pub fn compute(
                 provenance: Provenance::Measured {
                     n: measurement.quality.n,
                 },
+                weight_fidelity: None,
                 data: engine.own_data().map(str::to_owned),
                 stored_bytes: profile.stored_bytes(),
                 nonzero_weights: profile.nonzero_weights(),
@@ -208,6 +144,7 @@ pub fn compute_outline(
                     reason: "quality is not measured: no weights are loaded; bytes and zeros are counted from shapes"
                         .to_owned(),
                 },
+                weight_fidelity: fidelity::beside(outline, &recipe)?,
                 data: None,
                 stored_bytes: profile.stored_bytes(),
                 nonzero_weights: profile.nonzero_weights(),
@@ -369,15 +306,20 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     )?;
     let runs = arguments.images.is_some() && reference.item.needs_images();
     if reference.item.is_outline() && !runs {
-        return outlined(arguments, base, reference, &recipe, out);
+        return outlined(arguments, base, reference, &recipe, (None, out));
     }
     let scenario = arguments
         .scenario
         .apply(base.map_or_else(Scenario::default, |preset| preset.scenario.clone()))?;
     let progress = Progress::new();
     progress.show("Opening the model", None);
-    let engine =
-        Engine::open_with(&reference.item, data.as_ref(), arguments.scenario.context)?.keeping();
+    let engine = Engine::open_sized(
+        &reference.item,
+        data.as_ref(),
+        arguments.scenario.context,
+        &arguments.axes,
+    )?
+    .keeping();
     notes::left_out(&engine);
     notes::another_model(&arguments.source, base, &engine);
     let recipe = (arguments.source.recipe).with_layers(recipe, engine.layers())?;
@@ -389,13 +331,20 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     if !arguments.nearest_student {
         train_missing_student(&engine, &recipe, &progress)?;
     }
-    let mut measurement = engine.measure(&recipe, Depth::Full, &progress)?;
+    let mut measurement = match engine.measure(&recipe, Depth::Full, &progress) {
+        Err(wattif_core::Error::Infeasible(fact)) if engine.is_foreign() => {
+            drop(progress);
+            return outlined(arguments, base, reference, &recipe, (Some(fact), out));
+        }
+        measured => measured?,
+    };
     if target.class == HardwareClass::Neuromorphic {
         let spiking = engine.spike(&recipe, scenario.time_steps, &progress)?;
         measurement.profile.spiking = Some(Arc::new(spiking));
     }
     let mut report = compute(&engine, &scenario, &measurement)?;
     report.understood = understood(arguments, reference)?;
+    report.understood.extend_from_slice(engine.notes());
     report.measurement.rival = quality::compared(&engine, &measurement, &progress)?;
     report.written = own::written(&engine, &recipe, arguments.prompt.as_deref(), &progress)?;
     if arguments.measure_speed {
@@ -429,7 +378,7 @@ fn outlined(
     base: Option<&Preset>,
     reference: Understood<ModelReference>,
     recipe: &Recipe,
-    out: &mut Out,
+    (not_run, out): (Option<String>, &mut Out),
 ) -> anyhow::Result<()> {
     own::refuse_outline(
         arguments.measure_speed,
@@ -437,7 +386,7 @@ fn outlined(
         arguments.text.is_some() || arguments.images.is_some(),
         &reference.item,
     )?;
-    let outline = Outline::open(&reference.item)?;
+    let outline = Outline::open_sized(&reference.item, &arguments.axes)?;
     let layers = outline.layers();
     let recipe = &(arguments.source.recipe).with_layers(recipe.clone(), layers)?;
     if outline.is_weights_only() {
@@ -455,6 +404,10 @@ fn outlined(
     let mut report = compute_outline(&outline, recipe, &scenario)?;
     if matches!(reference.item, ModelReference::File(_)) {
         report.understood = outline.summary(scenario.longest_context())?.understood;
+    }
+    if let Some(fact) = not_run {
+        report.understood.push(fact.clone());
+        report.measurement.provenance = Provenance::Assumed { reason: fact };
     }
     report.understood.extend(understood(arguments, reference)?);
     report.saved = saved(arguments, base, recipe, &scenario, "")?;

@@ -57,7 +57,7 @@ pub(super) fn written(
             original,
             compressed,
         })),
-        Example::Image { .. } | Example::Picture { .. } | Example::Nearest { .. } => Ok(None),
+        _ => Ok(None),
     }
 }
 

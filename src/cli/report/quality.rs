@@ -12,8 +12,18 @@ use crate::words;
 pub(super) fn measured(report: &Report) -> Vec<String> {
     let mut lines = match &report.measurement.quality {
         Some(quality) => quality_lines(quality),
+        None if report.measurement.is_not_run() => vec!["Quality: not measured".to_owned()],
         None => vec!["Quality: not measured, no weights are loaded".to_owned()],
     };
+    if let Some(fidelity) = &report.measurement.weight_fidelity {
+        lines = vec![
+            "Quality: not measured, the network is not run here".to_owned(),
+            format!(
+                "Weight fidelity: {} (how near the weights stay)",
+                fidelity.words()
+            ),
+        ];
+    }
     let MeasurementView {
         stored_bytes,
         nonzero_weights,
@@ -100,6 +110,10 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
         quality.metric,
         (quality.change.high - quality.change.low) / 2.0,
     );
+    if quality.metric == Metric::Fidelity {
+        lines.extend(fidelity(quality, &shown));
+        return lines;
+    }
     let mut rows = vec![
         row([
             &format!("  {}", quality.metric.name()),
@@ -134,6 +148,54 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
         .collect();
     lines.extend(aligned(&rows, &[]));
     lines
+}
+
+/// How near outputs come to the original's.
+fn fidelity(quality: &Quality, shown: &Shown) -> Vec<String> {
+    let share = |of: Option<Interval>, words: &str| {
+        of.map_or_else(String::new, |share| {
+            format!(
+                "{} [{}, {}] {words}",
+                percent(share.value, 1),
+                percent(share.low, 1),
+                percent(share.high, 1)
+            )
+        })
+    };
+    let cosine = quality.cosine.map_or_else(String::new, |cosine| {
+        let number = |value| signed_text(value, 5);
+        format!(
+            "{} [{}, {}] between its outputs and the original's",
+            number(cosine.value),
+            number(cosine.low),
+            number(cosine.high)
+        )
+    });
+    let rows = [
+        row([
+            "  Fidelity",
+            &format!(
+                "{} [{}, {}] dB, signal over noise of its outputs; equal ones count as {} dB",
+                shown.number(quality.value),
+                shown.number(quality.low),
+                shown.number(quality.high),
+                count(quality.baseline)
+            ),
+        ]),
+        row([
+            "  Same largest",
+            &share(
+                quality.same_top,
+                "of the rows have their largest number where the original's have it",
+            ),
+        ]),
+        row(["  Cosine", &cosine]),
+    ];
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter(|row| row.iter().all(|cell| !cell.is_empty()))
+        .collect();
+    aligned(&rows, &[])
 }
 
 /// How far predictions are from the original's; nothing where nothing is predicted.

@@ -11,6 +11,7 @@ use wattif_core::units::{GramsCo2e, Joules, Seconds, UnitsPerSecond};
 
 use super::super::packed::PackedView;
 use super::blocks::BlocksView;
+use super::fidelity::FidelityView;
 use super::lifecycle::{StorageView, TrainingView, WaterView};
 use super::nearest::NearestView;
 use super::parts::PartsView;
@@ -127,6 +128,9 @@ pub struct MeasurementView {
     pub depth: Option<Depth>,
     /// Where the quality comes from, or why there is none.
     pub provenance: Provenance,
+    /// How near the weights stay, where there are some and the network is not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_fidelity: Option<FidelityView>,
     /// What the user's data are and how they were prepared, where it was measured on such.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
@@ -150,6 +154,13 @@ pub struct MeasurementView {
     /// Sentences nearest to a few held-out ones, where it is an encoder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nearest: Vec<NearestView>,
+}
+
+impl MeasurementView {
+    /// Whether there are weights, and what would run them does not.
+    pub(super) fn is_not_run(&self) -> bool {
+        matches!(&self.provenance, Provenance::Assumed { reason } if reason.starts_with("its quality"))
+    }
 }
 
 /// The original at the most bits with which it takes no more bytes than a student.

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use super::axes::agrees;
 use super::call::{Bound, Call, Unknown};
 use super::file::{Attribute, Dim, File, Function, Graph, Node};
+use super::layout::{form, layout};
 use super::operators::{Given, MULTIPLY, Use, infer};
 use super::tensor::{DataType, Place, Tensor, shown};
-use super::value::Value;
+use super::value::{Form, Value};
 use super::wire::{Fact, Result};
 use super::work::Work;
 
@@ -150,6 +151,7 @@ impl<'a> Evaluation<'a> {
         Ok(Value {
             values: tensor.values.as_deref().map(Into::into),
             made_of: Some([place].into()),
+            form: Form::Stored,
             rounded: tensor
                 .data_type
                 .bits()
@@ -327,10 +329,7 @@ impl<'a> Evaluation<'a> {
         let is_random =
             call.node.operator.starts_with("Random") || call.node.operator == "Bernoulli";
         let is_constant = !is_random && given.work.is_none() && call.is_constant();
-        let parts = |evaluation: &Self, at: usize| {
-            let made_of = evaluation.made_of(call, at);
-            made_of.unwrap_or_default()
-        };
+        let parts = |evaluation: &Self, at: usize| evaluation.made_of(call, at).unwrap_or_default();
         let mut made_of = BTreeSet::new();
         for at in inputs {
             let own = parts(self, at);
@@ -358,12 +357,17 @@ impl<'a> Evaluation<'a> {
             self.mark(&made_of, Mark::Data);
             made_of.clear();
         }
-        if let Some(work) = given.work {
+        let form = form(call, is_constant);
+        if let Some(mut work) = given.work {
+            if let Some(weights) = &mut work.weights {
+                weights.layout = layout(call);
+            }
             self.work(call.node, work);
         } else if !is_constant {
             self.added(call);
         }
         let outputs = given.outputs.into_iter().map(|mut value| {
+            value.form = form;
             value.made_of = match (is_constant, &value.values) {
                 (true, _) => Some(made_of.as_slice().into()),
                 (false, Some(_)) => Some([].into()),

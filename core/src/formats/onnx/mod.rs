@@ -1,13 +1,23 @@
 //! ONNX files (<https://onnx.ai/onnx/repo-docs/IR.html>): what network they hold and what it computes, without running it or
 //! loading its weights. Nothing in a file is trusted: sizes are checked against what is there before memory is taken.
 
+mod activations;
 mod axes;
 mod call;
 mod evaluate;
 mod file;
+mod given;
+mod inline;
 mod inner;
+mod layout;
+mod message;
+mod model;
 mod network;
+mod opened;
 mod operators;
+mod plain;
+#[cfg(test)]
+mod running;
 mod tensor;
 #[cfg(test)]
 pub(super) mod tests;
@@ -19,9 +29,16 @@ use std::collections::HashMap;
 use std::io::{Read, Seek};
 use std::path::Path;
 
+use layout::Rows;
+
+pub(crate) use activations::rounded;
 use evaluate::{Evaluation, MOST_STEPS, Mark};
 use file::Graph;
+pub(crate) use given::{Fill, Given, Passed};
+pub(crate) use model::{LARGEST, model};
 pub(crate) use network::network;
+pub(crate) use opened::Replaced;
+pub(crate) use plain::buffer_name;
 use tensor::{Place, shown};
 use wire::Result;
 use work::{Kind, Work};
@@ -43,6 +60,8 @@ pub(crate) struct Counted {
     pub(crate) notes: Vec<String>,
     /// Files beside it that its weights are in, and the bytes that they must have at least.
     pub(crate) beside: Vec<(String, u64)>,
+    /// Whether all of its tensors are stored number by number.
+    pub(crate) is_dense: bool,
 }
 
 /// Reads a file of `len` bytes. Sizes that it leaves open are those `given` by their names, else assumed.
@@ -59,6 +78,15 @@ pub(crate) fn read<R: Read + Seek>(
         return Err("there is no graph in it".to_owned());
     };
     let (inputs, evaluation) = followed(&file, graph, given)?;
+    counted(&file, &inputs, evaluation)
+}
+
+/// What was found on following a file.
+fn counted(
+    file: &file::File,
+    inputs: &axes::Inputs,
+    evaluation: Evaluation<'_>,
+) -> Result<Counted> {
     let mut notes = Vec::new();
     if !file.producer.is_empty() {
         notes.push(format!("written by {}", shown(&file.producer)));
@@ -148,11 +176,14 @@ fn finish(
             continue;
         };
         let mut widest = (0, 32);
+        let mut rows = weights.layout.map(Rows::new);
         for place in weights.made_of.iter() {
             if std::mem::replace(&mut owned[*place], true) {
+                rows = None;
                 continue;
             }
             let tensor = evaluation.tensors[*place].tensor;
+            rows = rows.and_then(|rows| rows.with(tensor));
             let (count, bits) = match works[at].packed {
                 Some(packed) => packed,
                 None => (
@@ -166,6 +197,7 @@ fn finish(
             }
         }
         works[at].weight_bits = widest.1;
+        works[at].rows = rows.filter(|rows| rows.count() == works[at].parameters);
     }
     let mut others = (0_u64, [0_u64; 65]);
     let mut unread = 0;
@@ -216,6 +248,7 @@ fn finish(
         reads_images,
         notes,
         beside: files_beside(&evaluation),
+        is_dense: (evaluation.tensors.iter()).all(|stored| stored.tensor.sparse.is_none()),
     })
 }
 

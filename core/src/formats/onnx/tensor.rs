@@ -73,6 +73,8 @@ pub(super) struct Tensor {
     pub(super) values: Option<Vec<f64>>,
     /// Numbers that are stored of it, where most are zeros that are not.
     pub(super) sparse: Option<u64>,
+    /// Where in the file it stands.
+    pub(super) at: u64,
 }
 
 /// What a message of a tensor holds.
@@ -103,6 +105,7 @@ impl Parts {
 
 pub(super) fn tensor<R: Read + Seek>(wire: &mut Wire<R>, field: Field) -> Result<Tensor> {
     let mut parts = Parts::default();
+    let at = wire.place();
     wire.message(wire.inside(field)?, &mut |wire, number, field| {
         match (number, field) {
             (1, _) => wire.integers(field, &mut |_, dim| {
@@ -147,7 +150,10 @@ pub(super) fn tensor<R: Read + Seek>(wire: &mut Wire<R>, field: Field) -> Result
         }
         Ok(())
     })?;
-    assemble(parts)
+    Ok(Tensor {
+        at,
+        ..assemble(parts)?
+    })
 }
 
 fn pair<R: Read + Seek>(wire: &mut Wire<R>, field: Field) -> Result<(String, String)> {
@@ -236,6 +242,7 @@ fn assemble(parts: Parts) -> Result<Tensor> {
         place,
         values,
         sparse: None,
+        at: 0,
     })
 }
 

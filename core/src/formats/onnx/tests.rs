@@ -9,7 +9,7 @@ use crate::graph::Graph;
 use crate::outline::Outline;
 use crate::profile::LayerKind;
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx")
 }
 
@@ -283,7 +283,7 @@ fn weights_beside_the_file_are_looked_for_inside_its_folder() {
         if let Some(bytes) = data {
             fs::write(place.path().join("beside.data"), vec![0; bytes]).unwrap();
         }
-        onnx_outline(&file)
+        onnx_outline(&file, &[])
     };
     assert!(
         open(Some(1460))

@@ -21,6 +21,39 @@ pub(super) struct Value {
     pub(super) scales: Scales,
     /// Bits that its numbers were rounded to, where they were.
     pub(super) rounded: Option<u8>,
+    /// Of a constant, how it comes from the tensor that it is made of.
+    pub(super) form: Form,
+}
+
+/// How a constant comes from a stored tensor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    /// In another way, or it is none.
+    #[default]
+    Other,
+    /// It is the tensor.
+    Stored,
+    /// It is the matrix with rows and columns swapped.
+    Turned,
+}
+
+impl Form {
+    const fn turned(self) -> Self {
+        match self {
+            Self::Stored => Self::Turned,
+            Self::Turned => Self::Stored,
+            Self::Other => Self::Other,
+        }
+    }
+
+    /// That of what an operator makes of a constant.
+    pub(super) fn after(self, operator: &str, shape: Option<&[u64]>, turns: bool) -> Self {
+        match operator {
+            "Identity" | "Cast" => self,
+            "Transpose" if turns && shape.is_some_and(|shape| shape.len() == 2) => self.turned(),
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Scales of rounded weights.

@@ -44,6 +44,11 @@ impl<R: Read + Seek> Wire<R> {
         })
     }
 
+    /// Where in the file the next byte stands.
+    pub(super) const fn place(&self) -> u64 {
+        self.at
+    }
+
     /// Takes so many bytes of the memory that a structure may have.
     pub(super) fn reserve(&mut self, bytes: u64) -> Result<()> {
         self.memory = self.memory.checked_sub(bytes).ok_or_else(|| {

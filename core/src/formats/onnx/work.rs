@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::layout::{Layout, Rows};
 use super::value::{Scales, Value};
 
 /// Channels, rows and columns; of one dimension a single row, of three the first two as one.
@@ -37,6 +38,8 @@ pub(crate) struct Weights {
     /// Weights that feed one output.
     pub(crate) fan_in: u64,
     pub(super) scales: Scales,
+    /// How its rows stand in the stored tensors; `None` where that is not known.
+    pub(super) layout: Option<Layout>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +67,8 @@ pub(crate) struct Work {
     pub(crate) bias: u64,
     /// Of weights packed into bytes: how many they are, and bits of each.
     pub(super) packed: Option<(u64, u8)>,
+    /// Where its weights stand, of such that can be replaced.
+    pub(crate) rows: Option<Rows>,
 }
 
 impl Work {
@@ -83,6 +88,7 @@ impl Work {
             weight_bits: 32,
             bias: 0,
             packed: None,
+            rows: None,
         }
     }
 }
@@ -94,6 +100,7 @@ impl Work {
             made_of: Rc::clone(made_of),
             fan_in,
             scales,
+            layout: None,
         });
     }
 }

@@ -17,6 +17,7 @@ use safetensors::Dtype;
 
 use crate::error::{Error, Result};
 use crate::formats::{self, Listed, Listing};
+use crate::graph::Op;
 use crate::serving::architecture::{Architecture, Biases, Shape, Transformer};
 use crate::serving::{self, open_config};
 use families::Seen;
@@ -103,7 +104,8 @@ pub(crate) fn kind(path: &Path) -> Option<Told> {
     let lists = formats::is_safetensors(path) || formats::arrays::found(path).is_some();
     let answer = match lists {
         true => formats::list(path).ok().and_then(tells),
-        false => formats::is_onnx(path).then_some(Told::Shapes),
+        false if formats::is_onnx(path) => (!formats::onnx_runs(path)).then_some(Told::Shapes),
+        false => formats::is_of_unknown_kind(path).then_some(Told::Weights),
     };
     if known.len() >= REMEMBERED {
         known.clear();
@@ -431,9 +433,9 @@ fn shaped(tensors: &[Listed]) -> std::result::Result<Architecture, String> {
 /// # Errors
 /// Several have these shapes.
 fn listed_in_catalogue(tensors: &[Listed]) -> std::result::Result<Option<Architecture>, String> {
-    let mut found: Vec<&[usize]> = tensors
+    let mut found: Vec<Vec<usize>> = tensors
         .iter()
-        .map(|tensor| tensor.shape.as_slice())
+        .map(|tensor| tensor.shape.clone())
         .filter(|shape| shape.len() >= 2)
         .collect();
     found.sort_unstable();
@@ -445,9 +447,20 @@ fn listed_in_catalogue(tensors: &[Listed]) -> std::result::Result<Option<Archite
                 return false;
             };
             let layers = list.layers();
-            let mut shapes: Vec<&[usize]> = layers
-                .iter()
-                .map(|layer| layer.shape.as_slice())
+            let nodes = network.graph().nodes;
+            // PyTorch has the inputs of a transposed convolution first.
+            let is_turned = |at: usize| match nodes.get(at).map(|node| &node.op) {
+                Some(Op::Conv(conv)) => conv.transposed && nodes.len() == layers.len(),
+                _ => false,
+            };
+            let mut shapes: Vec<Vec<usize>> = (layers.iter().enumerate())
+                .map(|(at, layer)| {
+                    let mut shape = layer.shape.clone();
+                    if is_turned(at) && shape.len() == 4 {
+                        shape.swap(0, 1);
+                    }
+                    shape
+                })
                 .filter(|shape| shape.len() >= 2)
                 .collect();
             shapes.sort_unstable();
@@ -481,7 +494,10 @@ pub(crate) fn name(path: &Path) -> String {
     let text =
         |name: Option<&std::ffi::OsStr>| name.map(|name| name.to_string_lossy().into_owned());
     let stem = text(path.file_stem()).unwrap_or_default();
-    let is_common = stem == "model" || stem.starts_with("model-") || stem.starts_with("model.");
+    let is_common = stem == "model"
+        || stem.starts_with("model-")
+        || stem.starts_with("model.")
+        || stem.starts_with("pytorch_model");
     text(path.parent().and_then(Path::file_name))
         .filter(|folder| is_common && !folder.is_empty())
         .unwrap_or(stem)
