@@ -291,9 +291,12 @@ fn weights_and_configuration_come_to_the_same_energy_on_every_device() {
             let mut recipe = Recipe::default();
             recipe.quantization.weight_bits = bits;
             let (mut one, mut other) = (planner.plan(&recipe), outline.predict(&recipe).unwrap());
-            // How numbers outside matrices are stored, a configuration does not say.
-            let layers = one.layers.iter_mut().chain(&mut other.layers);
-            layers.for_each(|layer| layer.other_bits = 32.0);
+            // How numbers outside matrices are stored, a configuration does not say; what it is published in is what enters
+            // its matrices unless a recipe says otherwise.
+            for layer in one.layers.iter_mut().chain(&mut other.layers) {
+                layer.other_bits = 32.0;
+                layer.activation_bits = 32;
+            }
             let mut apart = Vec::new();
             let mut costed = 0;
             for target in hardware::catalogue().unwrap() {
