@@ -201,6 +201,14 @@ def all_files():
          [("x", T.FLOAT, [2, 3])], [("y", T.FLOAT)], [weight("w", 3, 4)], by_hand=(None, None, None), extra=["own"],
          bound="'h' (Whirl)")
 
+    # Both directions, and one of gated units with a bias inside, as PyTorch has them.
+    file("memory", [node("LSTM", "x w r b", "a", hidden_size=4, direction="bidirectional"), node("Transpose", "a", "t", perm=[0, 2, 1, 3]),
+                    node("Reshape", "t s", "u"), node("GRU", "u v q d", "g", hidden_size=5, linear_before_reset=1),
+                    node("Squeeze", "g o", "f"), node("MatMul", "f k", "y")],
+         [("x", T.FLOAT, [12, 1, 6])], [("y", T.FLOAT)],
+         [weight("w", 2, 16, 6), weight("r", 2, 16, 4), weight("b", 2, 32), given("s", [12, 1, 8]), weight("v", 1, 15, 8),
+          weight("q", 1, 15, 5), weight("d", 1, 30), given("o", [1]), weight("k", 5, 3)])
+
     # 64 GB of zeros on the way.
     file("huge", [node("ConstantOfShape", "s", "z"), node("ReduceMean", "z", "m", keepdims=0), node("MatMul", "x w", "h"),
                   node("Add", "h m", "y")],

@@ -308,7 +308,13 @@ fn everything_can_be_done_from_the_keyboard() {
     window.press(Modifiers::COMMAND, Key::Z);
     assert!(window.value(Axis::Sparsity) < 0.02);
     // Those of other models and other hardware.
-    let absent = [Axis::Context, Axis::Prompt, Axis::Answer, Axis::TimeSteps];
+    let absent = [
+        Axis::Context,
+        Axis::Prompt,
+        Axis::Answer,
+        Axis::TimeSteps,
+        Axis::Steps,
+    ];
     for axis in Axis::ALL {
         if !absent.contains(&axis) {
             assert!(

@@ -302,6 +302,8 @@ impl Engine {
         let known = lock(&self.store).get(&key).cloned();
         if let Some(known) = known
             && known.depth >= depth
+            // A glance at a single context is no coarse result yet.
+            && (self.streamed.is_none() || known.quality.n >= self.set.coarse())
             && (depth < Depth::Full || !self.lacks_texts(&known))
         {
             return Ok(known);

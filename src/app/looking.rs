@@ -71,6 +71,11 @@ impl Looking {
         self.failure.as_ref()
     }
 
+    /// Forgets what was seen: another network may stand for a recipe now.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     /// Whether an answer is to come.
     pub(super) fn is_busy(&self) -> bool {
         self.waits || self.asked_other.is_some()
@@ -91,6 +96,10 @@ impl Looking {
             Ok(looks) => {
                 let key = looks.recipe.key();
                 let current = self.asked.as_ref().is_some_and(|(asked, _)| *asked == key);
+                if !current && self.asked_other.as_ref() != Some(&key) {
+                    // Of what nobody waits for any more.
+                    return;
+                }
                 if self.others.len() >= MOST_OTHERS {
                     self.others.clear();
                 }
@@ -134,6 +143,8 @@ impl App {
         if let Some(backend) = &mut self.model.backend {
             self.model.looking.asked = Some((recipe.key(), layer.clone()));
             self.model.looking.waits = true;
+            // An older look is given up without an answer.
+            self.model.looking.asked_other = None;
             backend.look(recipe, layer);
         }
     }

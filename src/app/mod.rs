@@ -137,6 +137,8 @@ struct Opening {
 enum How {
     /// By choosing it.
     Chosen,
+    /// By choosing other data for it; what else was changed meanwhile stays.
+    Data,
     /// For want of another: what was asked for could not be opened, or nothing was.
     Instead,
     /// By a preset.

@@ -54,11 +54,16 @@ impl App {
 
     /// Measures the open model on other data.
     pub(super) fn measure_on(&mut self, data: Option<OwnData>) {
+        let now = match &self.opening {
+            Some(opening) => &opening.configuration,
+            None => &self.session.configuration,
+        };
         let configuration = Configuration {
             data,
-            ..self.session.configuration.clone()
+            ..now.clone()
         };
-        self.open(configuration, How::Chosen);
+        // Also where the same data are chosen again: their files may have changed.
+        self.begin_opening(configuration, How::Data);
     }
 
     pub(super) fn open_preset(&mut self, path: &Path) {
@@ -166,6 +171,10 @@ impl App {
             self.arrive(configuration, how);
             return;
         }
+        self.begin_opening(configuration, how);
+    }
+
+    fn begin_opening(&mut self, configuration: Configuration, how: How) {
         let (model, data) = (&configuration.model, configuration.data.as_ref());
         match (self.opener)(model, data, Arc::clone(&self.wake)) {
             Ok(backend) => {
@@ -179,10 +188,18 @@ impl App {
         }
     }
 
-    fn arrive(&mut self, configuration: Configuration, how: How) {
+    fn arrive(&mut self, mut configuration: Configuration, how: How) {
+        let now = &self.session.configuration;
+        if matches!(how, How::Data) && configuration.model == now.model {
+            let data = configuration.data.take();
+            configuration = Configuration {
+                data,
+                ..now.clone()
+            };
+        }
         match how {
             How::Instead => {}
-            How::Chosen => {
+            How::Chosen | How::Data => {
                 self.lost = None;
                 self.notices.succeeded(&Subject::Opening);
                 self.history.settle(&self.session.configuration);
@@ -347,6 +364,7 @@ impl App {
                 if finished {
                     self.work_succeeded(worker::TRAINING);
                     self.model.store.forget_stand_ins();
+                    self.model.looking.forget();
                     self.model.submitted = None;
                     self.model.filled = None;
                     self.submit();

@@ -24,6 +24,8 @@ pub(super) struct Folder {
     labels: Vec<u32>,
     names: Vec<String>,
     folders: usize,
+    /// Whether the names of folders are numbers of classes, and whether their order as texts is another.
+    numbered: Option<bool>,
 }
 
 /// Whether a folder holds folders with images.
@@ -97,6 +99,7 @@ impl Folder {
             labels: Vec::new(),
             names,
             folders: folders.len(),
+            numbered: numbers.as_ref().map(|all| !all.is_sorted()),
         };
         for (place, folder) in folders.iter().enumerate() {
             let label = match &numbers {
@@ -124,7 +127,14 @@ impl Folder {
 
 impl Form for Folder {
     fn name(&self) -> String {
-        format!("a folder of {} classes", self.folders)
+        let order = match self.numbered {
+            None => "in the order of their names",
+            Some(false) => "by their numbers",
+            Some(true) => {
+                "by their numbers; in the order of their names as texts, as torchvision's ImageFolder takes them, they would be others"
+            }
+        };
+        format!("a folder of {} classes, {order}", self.folders)
     }
 
     fn names(&self) -> Vec<String> {

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use images::{Images, Wanted, is_images};
-pub use preprocessing::{Order, Preprocessing, Resize};
+pub use preprocessing::{Filter, Order, Preprocessing, Resize};
 
 /// What is measured on in place of what ships.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

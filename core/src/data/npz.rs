@@ -18,8 +18,8 @@ const NAMES: [(&str, &str); 6] = [
     ("data", "labels"),
     ("arr_0", "arr_1"),
 ];
-/// Numbers of all images at most.
-const MOST_NUMBERS: usize = 1 << 30;
+/// Bytes of all images at most.
+const MOST_BYTES: u64 = 1 << 30;
 /// Images that are looked at to tell how they count.
 const LOOKED_AT: usize = 64;
 
@@ -128,8 +128,11 @@ impl Npz {
                 names.1, of_labels.shape
             )));
         }
-        if of_images.elements() > MOST_NUMBERS {
-            return Err(wrong(format!("more than {MOST_NUMBERS} numbers")));
+        if of_images.bytes > MOST_BYTES {
+            return Err(wrong(format!(
+                "the images take {} bytes; {MOST_BYTES} are read at most",
+                of_images.bytes
+            )));
         }
         let extents = Extents::of(&of_images.shape).map_err(wrong)?;
         let mut classes = vec![0.0; n];

@@ -33,6 +33,47 @@ pub enum Resize {
     Exactly(u32, u32),
 }
 
+/// How much each pixel counts for one of an image that is made smaller or larger, spread over what it covers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// Less with the distance, along a straight line: Pillow's bilinear resampling.
+    #[default]
+    Bilinear,
+    /// By the cubic of Catmull and Rom: Pillow's bicubic resampling.
+    Bicubic,
+    /// By a windowed sine over three pixels.
+    Lanczos,
+    /// Only the nearest.
+    Nearest,
+}
+
+impl Filter {
+    pub(super) const ALL: [Self; 4] = [Self::Bilinear, Self::Bicubic, Self::Lanczos, Self::Nearest];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos => "lanczos",
+            Self::Nearest => "nearest",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|filter| filter.name() == name)
+    }
+
+    const fn kernel(self) -> FilterType {
+        match self {
+            Self::Bilinear => FilterType::Triangle,
+            Self::Bicubic => FilterType::CatmullRom,
+            Self::Lanczos => FilterType::Lanczos3,
+            Self::Nearest => FilterType::Nearest,
+        }
+    }
+}
+
 /// The order of colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,13 +88,15 @@ pub enum Order {
 /// How an image becomes the numbers that a network reads: made smaller, its middle cut out, its values between 0 and 1
 /// less a mean over a standard deviation, colour by colour.
 ///
-/// As text, in any order, each once at most: `resize=256` (shorter edge) or `resize=224x224` (rows x columns), `crop=224`
-/// (the middle square), `mean=0.485,0.456,0.406`, `std=0.229,0.224,0.225` (one value stands for all colours), `order=bgr`.
+/// As text, in any order, each once at most: `resize=256` (shorter edge) or `resize=224x224` (rows x columns),
+/// `filter=bicubic` (bilinear, lanczos, nearest), `crop=224` (the middle square), `mean=0.485,0.456,0.406`, `std=0.229,0.224,0.225` (one value stands for all colours), `order=bgr`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Preprocessing {
-    /// First it is made smaller or larger, with triangular weights over what a pixel covers.
+    /// First it is made smaller or larger.
     pub resize: Option<Resize>,
+    /// How that is done.
+    pub filter: Filter,
     /// Then a square of so many pixels is cut out of its middle.
     pub crop: Option<u32>,
     /// What is subtracted from values between 0 and 1: of every colour, or one for all; nothing where empty.
@@ -69,6 +112,7 @@ impl Preprocessing {
     pub fn imagenet() -> Self {
         Self {
             resize: Some(Resize::Shorter(SHORTER_EDGE.0)),
+            filter: Filter::Bilinear,
             crop: Some(SHORTER_EDGE.1),
             mean: IMAGENET.0.to_vec(),
             std: IMAGENET.1.to_vec(),
@@ -113,25 +157,38 @@ impl Preprocessing {
     }
 
     fn of_processor(json: &serde_json::Value) -> std::result::Result<Option<Self>, String> {
+        /// From so many pixels on, processors that cut a share of a larger image out of its middle do so no longer.
+        const LARGE: u32 = 384;
         let switched = |name: &str| json.get(name).and_then(serde_json::Value::as_bool);
+        let share = json.get("crop_pct").and_then(serde_json::Value::as_f64);
+        let cuts = switched("do_center_crop") == Some(true);
         let size = |value: &serde_json::Value| -> Option<Resize> {
             let edge = |name: &str| pixels(value.get(name)?);
             match (edge("shortest_edge"), edge("height"), edge("width")) {
                 (Some(edge), _, _) => Some(Resize::Shorter(edge)),
                 (None, Some(rows), Some(columns)) => Some(Resize::Exactly(rows, columns)),
-                _ => pixels(value).map(Resize::Shorter),
+                // A single number is the shorter edge where the middle is cut out afterwards, and a square else.
+                _ => pixels(value).map(|edge| match cuts || share.is_some() {
+                    true => Resize::Shorter(edge),
+                    false => Resize::Exactly(edge, edge),
+                }),
             }
         };
         let resize = match (switched("do_resize"), json.get("size")) {
             (Some(false), _) | (_, None) => None,
             (_, Some(value)) => Some(size(value).ok_or("the size is not understood")?),
         };
-        // Processors that cut a share of a larger image out of its middle.
-        let share = json.get("crop_pct").and_then(serde_json::Value::as_f64);
         let (resize, cut) = match (share, resize) {
-            (Some(share), Some(Resize::Shorter(edge))) if (0.1..1.0).contains(&share) => {
+            (Some(_), Some(Resize::Shorter(edge))) if edge >= LARGE => {
+                (Some(Resize::Exactly(edge, edge)), None)
+            }
+            (Some(share), Some(Resize::Shorter(edge))) if (0.1..=1.0).contains(&share) => {
+                // Far below the limit of the type.
                 let larger = (f64::from(edge) / share).floor() as u32;
                 (Some(Resize::Shorter(larger)), Some(edge))
+            }
+            (Some(share), Some(Resize::Shorter(_))) => {
+                return Err(format!("crop_pct of {share} is not understood"));
             }
             (_, resize) => (resize, None),
         };
@@ -144,7 +201,11 @@ impl Preprocessing {
             },
         };
         let normalised = switched("do_normalize") != Some(false);
-        let values = |name: &str| json.get(name).filter(|_| normalised).map(numbers);
+        let values = |name: &str| match (normalised, json.get(name)) {
+            (false, _) => Ok(Vec::new()),
+            (true, Some(values)) => numbers(values),
+            (true, None) => Err(format!("it normalises and does not state '{name}'")),
+        };
         let factor = json
             .get("rescale_factor")
             .and_then(serde_json::Value::as_f64);
@@ -152,37 +213,64 @@ impl Preprocessing {
         if !to_one || switched("do_rescale") == Some(false) {
             return Err("its values do not lie between 0 and 1, which is not done here".to_owned());
         }
+        // Pillow's numbers.
+        let filter = match json.get("resample").and_then(serde_json::Value::as_u64) {
+            None | Some(2) => Filter::Bilinear,
+            Some(0) => Filter::Nearest,
+            Some(1) => Filter::Lanczos,
+            Some(3) => Filter::Bicubic,
+            Some(other) => {
+                return Err(format!("resampling by Pillow's number {other} is not done"));
+            }
+        };
         Ok(Some(Self {
             resize,
+            filter,
             crop,
-            mean: values("image_mean").transpose()?.unwrap_or_default(),
-            std: values("image_std").transpose()?.unwrap_or_default(),
+            mean: values("image_mean")?,
+            std: values("image_std")?,
             order: Order::Rgb,
         }))
     }
 
+    /// As timm evaluates a model unless its test size is asked for: by `input_size` and `crop_pct`.
     fn of_timm(json: &serde_json::Value) -> std::result::Result<Option<Self>, String> {
         let Some(stated) = json.get("pretrained_cfg") else {
             return Ok(None);
         };
-        let size = stated.get("test_input_size").or(stated.get("input_size"));
+        let text = |name: &str| stated.get(name).and_then(serde_json::Value::as_str);
+        let size = stated.get("input_size");
         let size = size.and_then(serde_json::Value::as_array);
         let edge = match size.map(Vec::as_slice) {
             Some([_, rows, columns]) if rows == columns => pixels(rows),
             _ => None,
         };
         let edge = edge.ok_or("input_size is no square of some channels")?;
+        // What is not stated is as timm has it by default.
         let share = stated.get("crop_pct").and_then(serde_json::Value::as_f64);
-        let share = share.filter(|share| (0.1..=1.0).contains(share));
-        // timm's own default.
         let share = share.unwrap_or(0.875);
+        if !(0.1..=1.0).contains(&share) {
+            return Err(format!("crop_pct of {share} is not understood"));
+        }
         let larger = (f64::from(edge) / share).floor() as u32;
-        let values = |name: &str| stated.get(name).map(numbers).transpose();
+        let resize = match text("crop_mode").unwrap_or("center") {
+            "center" => Resize::Shorter(larger),
+            "squash" => Resize::Exactly(larger, larger),
+            other => return Err(format!("crop_mode '{other}' is not done here")),
+        };
+        let filter = text("interpolation").unwrap_or("bicubic");
+        let filter = Filter::named(filter)
+            .ok_or_else(|| format!("interpolation '{filter}' is not done here"))?;
+        let values = |name: &str| match stated.get(name) {
+            Some(values) => numbers(values),
+            None => Err(format!("'{name}' is not stated")),
+        };
         Ok(Some(Self {
-            resize: Some(Resize::Shorter(larger)),
+            resize: Some(resize),
+            filter,
             crop: Some(edge),
-            mean: values("mean")?.unwrap_or_default(),
-            std: values("std")?.unwrap_or_default(),
+            mean: values("mean")?,
+            std: values("std")?,
             order: Order::Rgb,
         }))
     }
@@ -256,7 +344,7 @@ impl Preprocessing {
                 }
                 match (rows, columns) == (image.height(), image.width()) {
                     true => image,
-                    false => imageops::resize(&image, columns, rows, FilterType::Triangle),
+                    false => imageops::resize(&image, columns, rows, self.filter.kernel()),
                 }
             }
         };
@@ -313,6 +401,9 @@ impl fmt::Display for Preprocessing {
             Some(Resize::Shorter(edge)) => parts.push(format!("resize={edge}")),
             Some(Resize::Exactly(rows, columns)) => parts.push(format!("resize={rows}x{columns}")),
         }
+        if self.filter != Filter::Bilinear {
+            parts.push(format!("filter={}", self.filter.name()));
+        }
         parts.extend(self.crop.map(|edge| format!("crop={edge}")));
         if !self.mean.is_empty() {
             parts.push(format!("mean={}", list(&self.mean)));
@@ -331,7 +422,7 @@ impl FromStr for Preprocessing {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        const FORM: &str = "resize=256 or resize=224x224, crop=224, mean=0.485,0.456,0.406, std=0.229,0.224,0.225, order=rgb or order=bgr";
+        const FORM: &str = "resize=256 or resize=224x224, filter=bilinear, bicubic, lanczos or nearest, crop=224, mean=0.485,0.456,0.406, std=0.229,0.224,0.225, order=rgb or order=bgr";
         let wrong =
             |part: &str| Error::Scenario(format!("preprocessing: '{part}' is none of {FORM}"));
         let mut all = Self::default();
@@ -358,6 +449,7 @@ impl FromStr for Preprocessing {
                         None => Resize::Shorter(edge(value)?),
                     });
                 }
+                "filter" => all.filter = Filter::named(value).ok_or_else(|| wrong(part))?,
                 "crop" => all.crop = Some(edge(value)?),
                 "mean" => all.mean = list()?,
                 "std" => all.std = list()?,

@@ -329,24 +329,46 @@ fn what_files_beside_a_model_state_is_read() {
             "resize=224x224",
         ),
         (
-            r#"{"size":{"shortest_edge":224},"crop_pct":0.875}"#,
-            "resize=256 crop=224",
+            r#"{"size":{"shortest_edge":224},"crop_pct":0.875,"do_normalize":false,"resample":3}"#,
+            "resize=256 filter=bicubic crop=224",
         ),
+        (
+            r#"{"size":384,"crop_pct":0.95,"do_normalize":false,"resample":2}"#,
+            "resize=384x384",
+        ),
+        (r#"{"size":224,"do_normalize":false}"#, "resize=224x224"),
     ] {
         assert_eq!(beside(processor, text).unwrap().as_deref(), Some(expected));
     }
-    let timm = r#"{"pretrained_cfg":{"input_size":[3,224,224],"crop_pct":0.95,"mean":[0.1,0.2,0.3],"std":[1,1,1]}}"#;
+    // Sizes for tests have shares of their own, and are not taken unless they are asked for.
+    let timm = r#"{"pretrained_cfg":{"input_size":[3,224,224],"test_input_size":[3,288,288],"crop_pct":0.95,
+        "test_crop_pct":1.0,"mean":[0.1,0.2,0.3],"std":[1,1,1],"interpolation":"bicubic"}}"#;
     assert_eq!(
         beside("config.json", timm).unwrap().as_deref(),
-        Some("resize=235 crop=224 mean=0.1,0.2,0.3 std=1,1,1")
+        Some("resize=235 filter=bicubic crop=224 mean=0.1,0.2,0.3 std=1,1,1")
     );
     // A configuration of something else says nothing.
     assert_eq!(
         beside("config.json", r#"{"model_type":"llama"}"#).unwrap(),
         None
     );
-    let wrong = beside(processor, r#"{"do_rescale":false}"#).unwrap_err();
-    assert!(wrong.starts_with("its values do not lie between 0 and 1"));
+    for (text, expected) in [
+        (
+            r#"{"do_rescale":false,"do_normalize":false}"#,
+            "its values do not lie between 0 and 1",
+        ),
+        (
+            r#"{"size":{"shortest_edge":224}}"#,
+            "it normalises and does not state 'image_mean'",
+        ),
+        (
+            r#"{"do_normalize":false,"resample":5}"#,
+            "resampling by Pillow's number 5 is not done",
+        ),
+    ] {
+        let wrong = beside(processor, text).unwrap_err();
+        assert!(wrong.starts_with(expected), "{wrong}");
+    }
 }
 
 #[test]
@@ -380,9 +402,10 @@ proptest! {
         mean in proptest::collection::vec(-2.0..2.0_f32, 0..4),
         std in proptest::collection::vec(0.01..3.0_f32, 0..4),
         bgr: bool,
+        filter in 0..4_usize,
     ) {
         let order = if bgr { Order::Bgr } else { Order::Rgb };
-        let steps = Preprocessing { resize, crop, mean, std, order };
+        let steps = Preprocessing { resize, filter: Filter::ALL[filter], crop, mean, std, order };
         prop_assert_eq!(steps.to_string().parse::<Preprocessing>().unwrap(), steps);
     }
 

@@ -2,7 +2,7 @@
 //! with the original's.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Engine, Network, Observer, lock};
 use crate::compress::Compressed;
@@ -21,6 +21,10 @@ const ROOM: u64 = 4 << 30;
 const COPIES: u64 = 6;
 /// The longest that the network may run for one input.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// A network that runs in so short a time is run once more, to see whether putting nodes together changes what it gives.
+const SOON: Duration = Duration::from_secs(2);
+/// Decibels from which on that is the same: sums in another order.
+const SAME: f64 = 60.0;
 /// Bytes of the original's outputs that are kept.
 const MOST_KEPT: usize = 256 << 20;
 
@@ -48,6 +52,8 @@ struct State {
     original: Vec<Outputs>,
     /// What the runner has.
     holds: Holds,
+    /// Whether nodes are not put together, since that changes the results.
+    plain: bool,
     /// Why it cannot be run at all.
     refused: Option<Error>,
 }
@@ -81,6 +87,7 @@ impl Foreign {
                 LayerProfile {
                     stored_bytes: own.stored_bytes + others.ceil() as u64,
                     other_bits: other_bits(&own),
+                    activation_bits: own.activation_bits.min(published.activation_bits),
                     ..own
                 }
             })
@@ -219,7 +226,12 @@ impl Run<'_> {
                 time: PATIENCE,
             };
             let mut runner = runner::start(limits)?;
-            if let Err(error) = runner.load(network) {
+            let mut loaded = runner.load(&self.network(32)?);
+            if loaded.is_err() && !self.state.plain {
+                self.state.plain = true;
+                loaded = runner.load(&self.network(32)?);
+            }
+            if let Err(error) = loaded {
                 let error = refused(&error);
                 self.state.refused = Some(error.clone());
                 return Err(error);
@@ -229,6 +241,48 @@ impl Run<'_> {
         }
         let runner = self.state.runner.as_mut();
         runner.ok_or_else(|| Error::Compute("there is no runner".to_owned()))
+    }
+
+    /// The network with so many bits of activations.
+    fn network(&self, bits: u8) -> Result<runner::Network> {
+        let config = &self.foreign.config;
+        let network = match bits {
+            32 => config.network().clone(),
+            _ => config.rounded(bits).map_err(Error::Compute)?,
+        };
+        Ok(runner::Network {
+            optimised: !self.state.plain,
+            ..network
+        })
+    }
+
+    /// The original's outputs for the first input, once it is known that putting nodes together does not change them; else
+    /// those without that, which all that follow are run without too.
+    fn checked(&mut self, outputs: Outputs) -> Result<Outputs> {
+        if self.state.plain {
+            return Ok(outputs);
+        }
+        let both = |plain: bool| -> Result<runner::Network> {
+            Ok(runner::Network {
+                optimised: !plain,
+                ..self.network(32)?
+            })
+        };
+        let (one, other) = (both(true)?, both(false)?);
+        let plain = match self.runner()?.load(&one) {
+            Ok(()) => self.outputs(0).ok(),
+            Err(_) => None,
+        };
+        let differs = plain.filter(|plain| {
+            let mut near = Fidelity::default();
+            near.add(plain, &outputs).is_err() || near.quality().value < SAME
+        });
+        if let Some(plain) = differs {
+            self.state.plain = true;
+            return Ok(plain);
+        }
+        self.runner()?.load(&other)?;
+        Ok(outputs)
     }
 
     fn outputs(&mut self, item: usize) -> Result<Outputs> {
@@ -263,13 +317,17 @@ impl Run<'_> {
                     self.runner()?.replace(buffers)?;
                 }
                 Holds::Other(_) => {
-                    let network = self.foreign.config.network();
-                    self.runner()?.load(network)?;
+                    let network = self.network(32)?;
+                    self.runner()?.load(&network)?;
                 }
             }
             self.state.holds = Holds::Original;
             self.are_own = false;
-            let outputs = self.outputs(item);
+            let begun = Instant::now();
+            let mut outputs = self.outputs(item);
+            if item == 0 && begun.elapsed() < SOON {
+                outputs = outputs.and_then(|outputs| self.checked(outputs));
+            }
             let outputs = outputs.map_err(|error| {
                 let error = refused(&error);
                 self.state.refused = Some(error.clone());
@@ -315,10 +373,7 @@ impl Run<'_> {
             Holds::Other(bits) => bits,
         };
         if held != bits {
-            let network = match bits {
-                32 => self.foreign.config.network().clone(),
-                _ => (self.foreign.config.rounded(bits)).map_err(Error::Compute)?,
-            };
+            let network = self.network(bits)?;
             self.runner()?.load(&network)?;
         }
         self.state.holds = Holds::Other(bits);

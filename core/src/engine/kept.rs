@@ -44,7 +44,10 @@ impl KeptMeasurements {
 
     fn path(&self, key: &str) -> Option<PathBuf> {
         let mut hasher = Sha256::new();
-        let version = format!("{} {}", env!("CARGO_PKG_VERSION"), crate::METHOD_VERSION);
+        /// What a measurement holds; raised when there is more in it.
+        const FIELDS: u32 = 2;
+        let version = (env!("CARGO_PKG_VERSION"), crate::METHOD_VERSION, FIELDS);
+        let version = format!("{} {} {}", version.0, version.1, version.2);
         for part in [version.as_str(), &self.model_hash, &self.data, key] {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());

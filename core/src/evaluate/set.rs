@@ -43,8 +43,8 @@ const PICTURES_PER_STEP: usize = 128;
 /// Contexts of the first, coarse measurement where tokens are pieces of words: a network of another program takes long to
 /// read one.
 const COARSE_TOKEN_CONTEXTS: usize = 2;
-/// Sentences of the first, coarse measurement: four of each stretch.
-pub const COARSE_SENTENCES: usize = 4 * STRETCHES;
+/// Sentences of the first, coarse measurement: two of each stretch.
+pub const COARSE_SENTENCES: usize = 2 * STRETCHES;
 /// Sentences of one step.
 const SENTENCES_PER_STEP: usize = 16;
 /// Contexts of one step.

@@ -42,6 +42,7 @@ pub enum Architecture {
     /// An encoder of sentences.
     Encoder(EncoderConfig),
     /// A network of an ONNX file, which another library runs.
+    #[serde(skip_deserializing)]
     Onnx(OnnxConfig),
     /// A denoiser of images.
     Diffusion(DiffusionConfig),

@@ -65,8 +65,8 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
 fn steps(ui: &mut Ui, path: &Path, stated: Option<&Preprocessing>, queue: &mut Vec<Action>) {
     let palette = theme::palette(ui.visuals());
     let small = |text: String| RichText::new(text).text_style(TextStyle::Small);
-    let id = ui.scope_id().with(("preprocessing", path));
     let stated = stated.map(ToString::to_string);
+    let id = ui.scope_id().with(("preprocessing", path, &stated));
     let mut draft: String = ui.data_mut(|data| data.get_temp(id).or(stated).unwrap_or_default());
     let label = ui.label(small("Preprocessing".to_owned()).color(palette.muted));
     let edit = TextEdit::singleline(&mut draft)

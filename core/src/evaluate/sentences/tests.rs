@@ -20,7 +20,7 @@ fn set(n: usize) -> SentenceSet {
 fn scattered(n: usize, seed: f32) -> Vec<Answers> {
     let row = |i: usize| -> Vec<f32> {
         (0..8)
-            .map(|j| ((i * 37 + j * 11) as f32 * 0.7 + seed).sin())
+            .map(|j| (((i * 37 + j * 11) as f32 + seed * (i * i + 3 * j) as f32) * 0.7).sin())
             .collect()
     };
     answered((0..n).map(row).collect()).unwrap()

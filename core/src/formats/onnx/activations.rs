@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::message::{Item, Message};
-use super::plain::{list, scalar, simple};
+use super::plain::{list, scalar, simple, with_operator};
 use super::wire::Result;
 
 /// The least scale, so that nothing is divided by zero.
@@ -72,11 +72,12 @@ impl Rounding<'_> {
         let file = self.file;
         let mut written = Message::default();
         let operator = node.text(4, file);
-        let first = node.all(2).next().map(|item| text(item, file));
-        let name = Some(node.text(3, file)).filter(|name| !name.is_empty());
-        let label = name.or(first).unwrap_or_default();
+        let name = node.text(3, file);
+        let label = name
+            .strip_suffix(&with_operator("", &operator))
+            .unwrap_or(&name);
         let inputs: Vec<String> = node.all(1).map(|item| text(item, file)).collect();
-        let entering = (self.layers.contains(&label))
+        let entering = (self.layers.contains(label))
             .then(|| entering(&operator, &inputs, graph, file))
             .flatten();
         let place = entering.as_ref().map(|(place, _)| *place);

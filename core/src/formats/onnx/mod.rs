@@ -9,6 +9,7 @@ mod file;
 mod given;
 mod inline;
 mod inner;
+mod instead;
 mod layout;
 mod message;
 mod model;

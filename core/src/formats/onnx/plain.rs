@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use half::{bf16, f16};
 
+use super::instead::{Instead, instead};
 use super::message::{Item, Message};
 use super::tensor::{DataType, shown};
 use super::wire::Result;
@@ -133,9 +134,11 @@ impl Writer<'_> {
             graph.push_message(5, &tensor, file);
             return Ok(());
         }
-        if self.instead(&operator, &node, graph)? {
+        if let Some(instead) = instead(&operator, &node, graph, file)? {
+            self.draws |= instead == Instead::Mean;
             return Ok(());
         }
+        self.follow(&operator, &node);
         let mut written = Message::default();
         for (number, item) in &node.fields {
             if *number == 5 {
@@ -146,8 +149,31 @@ impl Writer<'_> {
             }
         }
         self.fill(&operator, &mut written)?;
+        // Errors name the node; a name that a value has too would not be kept.
+        let first = node.all(2).next().map_or(&[][..], |item| item.bytes(file));
+        let label = match node.text(3, file) {
+            name if name.is_empty() => String::from_utf8_lossy(first).into_owned(),
+            name => name,
+        };
+        written.fields.retain(|(number, _)| *number != 3);
+        written.push_text(3, &with_operator(&label, &operator));
         graph.push_message(1, &written, file);
         Ok(())
+    }
+
+    /// Notes the shape of a stored tensor that is only converted.
+    fn follow(&mut self, operator: &str, node: &Message) {
+        let file = self.file;
+        let name = |number| {
+            let item = node.all(number).next()?;
+            Some(String::from_utf8_lossy(item.bytes(file)).into_owned())
+        };
+        if matches!(operator, "DequantizeLinear" | "Cast" | "Identity")
+            && let (Some(input), Some(output)) = (name(1), name(2))
+            && let Some(shape) = self.shapes.get(&input).cloned()
+        {
+            self.shapes.insert(output, shape);
+        }
     }
 
     fn attribute(&mut self, attribute: &Message) -> Result<Message> {
@@ -169,51 +195,6 @@ impl Writer<'_> {
         written.unpack_words(7, file);
         written.unpack_ints(8, file)?;
         Ok(written)
-    }
-
-    /// Writes what stands for a node that the library does not know; whether there is such.
-    fn instead(&mut self, operator: &str, node: &Message, graph: &mut Message) -> Result<bool> {
-        let file = self.file;
-        let texts = |number| -> Vec<String> {
-            let own = node.all(number).map(|item| item.bytes(file));
-            own.map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-                .collect()
-        };
-        let (inputs, outputs) = (texts(1), texts(2));
-        let (Some(input), Some(output)) = (inputs.first(), outputs.first()) else {
-            return Ok(false);
-        };
-        let float = |name: &str, default: f32| -> Result<f32> {
-            Ok(
-                match attribute(node, name, file)?.and_then(|own| own.last(2).cloned()) {
-                    Some(Item::Bits32(bits)) => f32::from_bits(bits),
-                    _ => default,
-                },
-            )
-        };
-        match operator {
-            // Only training drops anything.
-            "Dropout" if inputs.get(2).is_none_or(String::is_empty) && outputs.len() == 1 => {
-                graph.push_message(1, &simple("Identity", &[input], output), file);
-            }
-            "RandomNormalLike" | "RandomUniformLike" => {
-                let mean = match operator {
-                    "RandomNormalLike" => float("mean", 0.0)?,
-                    _ => f32::midpoint(float("low", 0.0)?, float("high", 1.0)?),
-                };
-                let name = |part: &str| format!("{output}#{part}");
-                for (part, value) in [("none", 0.0), ("mean", mean)] {
-                    graph.push_message(5, &scalar(&name(part), value), file);
-                }
-                let none = simple("Mul", &[input, &name("none")], &name("zeros"));
-                graph.push_message(1, &none, file);
-                let mean = simple("Add", &[&name("zeros"), &name("mean")], output);
-                graph.push_message(1, &mean, file);
-                self.draws = true;
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
     }
 
     /// What is left out of convolutions and pools.
@@ -346,7 +327,7 @@ impl Writer<'_> {
 }
 
 /// Numbers in fields of their type, as bytes.
-fn typed(tensor: &Message, data_type: DataType, file: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn typed(tensor: &Message, data_type: DataType, file: &[u8]) -> Result<Vec<u8>> {
     let ints = |number| tensor.ints(number, file);
     Ok(match data_type.0 {
         1 => {
@@ -380,7 +361,7 @@ fn each<const N: usize>(values: &[i64], of: impl Fn(i64) -> [u8; N]) -> Vec<u8> 
 }
 
 /// Numbers in single precision.
-fn single(bytes: &[u8], data_type: DataType) -> Vec<u8> {
+pub(super) fn single(bytes: &[u8], data_type: DataType) -> Vec<u8> {
     let two = |of: fn([u8; 2]) -> f32| -> Vec<u8> {
         let (halves, _) = bytes.as_chunks::<2>();
         halves
@@ -405,6 +386,11 @@ fn place(item: &Item) -> u64 {
         Item::Inside(range) => range.start as u64,
         _ => u64::MAX,
     }
+}
+
+/// The name of a node with its operator behind it.
+pub(super) fn with_operator(label: &str, operator: &str) -> String {
+    format!("{label} ({operator})")
 }
 
 /// An attribute of a node by its name.

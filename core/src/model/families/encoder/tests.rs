@@ -290,7 +290,11 @@ fn weights_and_configuration_come_to_the_same_energy_on_every_device() {
         for bits in [16, 8, 4] {
             let mut recipe = Recipe::default();
             recipe.quantization.weight_bits = bits;
-            let (one, other) = (planner.plan(&recipe), outline.predict(&recipe).unwrap());
+            let (mut one, mut other) = (planner.plan(&recipe), outline.predict(&recipe).unwrap());
+            // How numbers outside matrices are stored, a configuration does not say.
+            let layers = one.layers.iter_mut().chain(&mut other.layers);
+            layers.for_each(|layer| layer.other_bits = 32.0);
+            let mut apart = Vec::new();
             let mut costed = 0;
             for target in hardware::catalogue().unwrap() {
                 let scenario = Scenario {
@@ -303,16 +307,15 @@ fn weights_and_configuration_come_to_the_same_energy_on_every_device() {
                         costed += 1;
                         let energy = [one, other].map(|f| f.energy_per_unit.range.typical.0);
                         let ratio = energy[0] / energy[1];
-                        assert!(
-                            (ratio - 1.0).abs() < 1e-9,
-                            "{name} {bits} bits on {}: {energy:?}",
-                            target.id
-                        );
+                        if (ratio - 1.0).abs() > 1e-9 {
+                            apart.push(format!("{}: {energy:?}", target.id));
+                        }
                     }
                     (Err(Error::Infeasible(_)), Err(Error::Infeasible(_))) => {}
                     (one, other) => panic!("{} {:?} {:?}", target.id, one.err(), other.err()),
                 }
             }
+            assert!(apart.is_empty(), "{name} {bits} bits: {apart:#?}");
             assert!(costed > 10, "{costed}");
         }
     }
