@@ -10,6 +10,7 @@ use wattif_core::data::OwnData;
 use wattif_core::engine::Engine;
 use wattif_core::error::Error;
 use wattif_core::evaluate::EvaluationSet;
+use wattif_core::formats;
 use wattif_core::measurement::{Depth, Measurement};
 use wattif_core::model::{Model, ModelReference, bundled};
 use wattif_core::outline::PublishedBits;
@@ -84,7 +85,10 @@ impl EngineBackend {
             has_students: engine.has_students(),
             ratios,
             source: None,
-            understood: engine.notes().to_vec(),
+            understood: match &self.reference {
+                ModelReference::File(path) => [engine.notes(), &formats::left_out(path)].concat(),
+                _ => engine.notes().to_vec(),
+            },
             published: halves(model),
             packed: model.packed.is_some(),
             own_data: engine.own_data().map(str::to_owned),

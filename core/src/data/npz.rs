@@ -6,6 +6,7 @@ use image::RgbImage;
 
 use super::images::Form;
 use crate::error::{Error, Result};
+use crate::number::StoredFormat;
 use crate::weights::Source;
 use crate::weights::arrays::{self, Arrays, Writer};
 
@@ -26,8 +27,9 @@ const LOOKED_AT: usize = 64;
 /// Images and their labels.
 pub(super) struct Npz {
     path: PathBuf,
-    arrays: Arrays,
-    images: usize,
+    /// The numbers of all images, lowest bytes first, and how each is stored.
+    pixels: Vec<u8>,
+    format: StoredFormat,
     labels: Vec<u32>,
     extents: Extents,
     /// What white is.
@@ -62,6 +64,30 @@ pub(super) fn is_npz(path: &Path) -> bool {
     named
         && path.is_file()
         && arrays::open(path, Writer::NumPy).is_ok_and(|arrays| pair(&arrays).is_some())
+}
+
+/// Numbers of a format, lowest bytes first.
+fn numbers(format: StoredFormat, bytes: &[u8]) -> std::result::Result<Vec<f32>, String> {
+    use StoredFormat as F;
+    fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f32> {
+        let all = bytes.as_chunks::<N>().0.iter();
+        all.map(|&bytes| number(bytes) as f32).collect()
+    }
+    Ok(match format {
+        F::Bool | F::U8 => each(bytes, |[byte]| f64::from(byte)),
+        F::I8 => each(bytes, |byte| f64::from(i8::from_le_bytes(byte))),
+        F::U16 => each(bytes, |two| f64::from(u16::from_le_bytes(two))),
+        F::I16 => each(bytes, |two| f64::from(i16::from_le_bytes(two))),
+        F::U32 => each(bytes, |four| f64::from(u32::from_le_bytes(four))),
+        F::I32 => each(bytes, |four| f64::from(i32::from_le_bytes(four))),
+        // What is beyond single precision is no class and no shade.
+        F::U64 => each(bytes, |eight| u64::from_le_bytes(eight) as f64),
+        F::I64 => each(bytes, |eight| i64::from_le_bytes(eight) as f64),
+        F::F16 => each(bytes, |two| half::f16::from_le_bytes(two).to_f64()),
+        F::F32 => each(bytes, |four| f64::from(f32::from_le_bytes(four))),
+        F::F64 => each(bytes, f64::from_le_bytes),
+        other => return Err(format!("numbers of type {} are not read", other.name())),
+    })
 }
 
 impl Extents {
@@ -135,8 +161,8 @@ impl Npz {
             )));
         }
         let extents = Extents::of(&of_images.shape).map_err(wrong)?;
-        let mut classes = vec![0.0; n];
-        arrays.decode(labels, 0..n, &mut classes)?;
+        let stored = arrays.read(labels)?;
+        let classes = numbers(of_labels.format, &stored).map_err(wrong)?;
         let whole = |class: &f32| class.fract() == 0.0 && (0.0..1e6).contains(class);
         if let Some(class) = classes.iter().find(|class| !whole(class)) {
             return Err(wrong(format!(
@@ -145,24 +171,34 @@ impl Npz {
         }
         let mut found = Self {
             path: path.to_owned(),
-            images,
+            pixels: arrays.read(images)?,
+            format: of_images.format,
             // Whole and far below the limit of the type.
             labels: classes.into_iter().map(|class| class as u32).collect(),
             extents,
             white: 255.0,
             names,
-            arrays,
         };
         found.white = found.white()?;
         Ok(found)
     }
 
     fn row(&self, index: usize) -> Result<Vec<f32>> {
-        let info = &self.arrays.tensors()[self.images];
-        let mut row = vec![0.0; info.row_length()];
-        self.arrays
-            .decode(self.images, index..index + 1, &mut row)?;
-        Ok(row)
+        let Extents {
+            rows,
+            columns,
+            colours,
+            ..
+        } = self.extents;
+        let length = rows * columns * colours * self.format.bytes_per_block();
+        let stored = self.pixels.get(index * length..(index + 1) * length);
+        let fact = || format!("there is no image {index}");
+        numbers(self.format, stored.unwrap_or_default())
+            .map_err(|fact| Error::file(fact, &self.path))
+            .and_then(|row| match row.is_empty() {
+                true => Err(Error::file(fact(), &self.path)),
+                false => Ok(row),
+            })
     }
 
     /// What white is, by the numbers of images spread over all: 255 where all are whole, 1 where they lie between 0 and 1.

@@ -82,6 +82,12 @@ fn not_run(error: Error, path: &Path) -> Error {
     Error::file(format!("{refusal} ({fact})"), path)
 }
 
+/// What a file holds beside the weights of its model and is left out, a sentence each: the state of an optimiser, say.
+pub fn left_out(path: &Path) -> Vec<String> {
+    let arrays = arrays::open(path).and_then(Result::ok);
+    arrays.map_or_else(Vec::new, |arrays| arrays.notes)
+}
+
 /// Reads a model from the bytes of its file, as [`open`] does; `path` stands for the file in the reference and in errors.
 ///
 /// # Errors

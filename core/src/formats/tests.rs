@@ -3,7 +3,6 @@
 mod foreign;
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
 
 use serde_json::{Value, json};
 
@@ -86,8 +85,8 @@ fn small() -> Architecture {
 }
 
 fn open_bytes(bytes: &[u8]) -> Result<(Architecture, Tensors)> {
-    let contents = read(&mut Cursor::new(bytes), bytes.len() as u64, Path::new(PATH));
-    contents.map(|contents| (contents.architecture, contents.tensors))
+    let model = read_bytes(bytes, Path::new(PATH));
+    model.map(|model| (model.architecture, model.tensors))
 }
 
 /// A message without the path that it must end with.
@@ -260,7 +259,7 @@ fn a_tensor_that_does_not_fit_is_named() {
         ),
         (
             with_architecture("{\"elm\": {}}"),
-            "the architecture in the metadata is damaged (unknown variant `elm`, expected one of `cnn`, `gpt`, `decoder`, `residual`, `vae`, `gan`, `rnn`, `encoder` at line 1 column 6)",
+            "the architecture in the metadata is damaged (unknown variant `elm`, expected one of `cnn`, `gpt`, `decoder`, `residual`, `vae`, `gan`, `rnn`, `encoder`, `diffusion` at line 1 column 6)",
         ),
         (
             changed("size", json!(1)),

@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 use crate::formats;
 use crate::outline::tensors::{is_index, parts_of};
 
+/// How the index of files of PyTorch ends.
+const INDEX: &str = ".bin.index.json";
+
 /// The tensors of several sources, in the order of these.
 #[derive(Debug)]
 pub(super) struct Joined {
@@ -21,14 +24,14 @@ pub(super) struct Joined {
 
 /// Opens the files of PyTorch that an index names; `None` where it is no index of such.
 pub(super) fn open(path: &Path) -> Option<Result<Joined>> {
-    if !is_index(path) {
+    let name = path.file_name()?.to_string_lossy();
+    if !is_index(path) || !name.ends_with(INDEX) {
         return None;
     }
     let files = match parts_of(path) {
         Ok(files) => files,
         Err(error) => return Some(Err(error)),
     };
-    formats::arrays::found(files.first()?)?;
     let parts = files.iter().map(|file| {
         let arrays = formats::arrays::open(file).ok_or_else(|| {
             Error::file(

@@ -62,6 +62,9 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     }
     if let Some(source) = &facts.source {
         let text = match facts.reference.needs_images() {
+            _ if app.model.is_weights_only() => {
+                "Named weights of an unknown architecture: how near they stay is told, no quality, time or energy"
+            }
             true => "Known by its shapes until there are labelled images to measure it on",
             false => "Known by its shapes: no weights to run, so quality is not measured",
         };

@@ -19,6 +19,7 @@ use wattif_core::carbon::{self, Grid};
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::{Engine, Observer};
 use wattif_core::footprint;
+use wattif_core::formats;
 use wattif_core::hardware::{self, HardwareClass, HardwareTarget};
 use wattif_core::measurement::{Depth, Measurement, Provenance, StudentNote};
 use wattif_core::model::ModelReference;
@@ -343,7 +344,10 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         measurement.profile.spiking = Some(Arc::new(spiking));
     }
     let mut report = compute(&engine, &scenario, &measurement)?;
-    report.understood = understood(arguments, reference)?;
+    if let ModelReference::File(path) = &reference.item {
+        report.understood = formats::left_out(path);
+    }
+    report.understood.extend(understood(arguments, reference)?);
     report.understood.extend_from_slice(engine.notes());
     report.measurement.rival = quality::compared(&engine, &measurement, &progress)?;
     report.written = own::written(&engine, &recipe, arguments.prompt.as_deref(), &progress)?;

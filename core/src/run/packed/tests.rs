@@ -81,7 +81,9 @@ fn texts_written_together_are_those_written_alone() {
     for architecture in networks() {
         let packed = PackedNetwork::new(&architecture.graph(), &tensors(&architecture), 8).unwrap();
         let Some(mut writer) = packed.writer(3, 20).unwrap() else {
-            assert!(!matches!(architecture.input(), Input::Tokens { .. }));
+            let writes = matches!(architecture.input(), Input::Tokens { .. })
+                && !architecture.graph().is_encoder();
+            assert!(!writes);
             continue;
         };
         let together = writer.step(&[1, 2, 3]).unwrap();
