@@ -52,17 +52,14 @@ pub(super) fn chosen(read: &Read) -> Result<Chosen, String> {
     }
     let lone = all - count(&groups);
     let notes = [
-        (
-            count(&idle),
-            "of the optimiser's state in the file are left out",
-        ),
-        (
-            lone,
-            "that stand without a matrix beside the network are left out",
-        ),
+        (count(&idle), "of the optimiser's state in the file"),
+        (lone, "without a matrix beside the network"),
     ];
     let notes = notes.into_iter().filter(|(count, _)| *count > 0);
-    let notes = notes.map(|(count, what)| format!("{count} tensors {what}"));
+    let notes = notes.map(|(count, what)| match count {
+        1 => format!("1 tensor {what} is left out"),
+        _ => format!("{count} tensors {what} are left out"),
+    });
     let notes: Vec<String> = notes.collect();
     let names: Vec<String> = groups
         .iter()
