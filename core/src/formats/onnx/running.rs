@@ -174,7 +174,8 @@ fn value(path: &Path, name: &str) -> Option<Array> {
         _ => return None,
     };
     let shape: Vec<usize> = dims.iter().map(|dim| *dim as usize).collect();
-    (shape.iter().product::<usize>() == numbers.len()).then_some(Array {
+    let elements = shape.iter().try_fold(1_usize, |all, n| all.checked_mul(*n));
+    (elements == Some(numbers.len())).then_some(Array {
         name: name.to_owned(),
         shape,
         numbers,
