@@ -402,7 +402,7 @@ fn without_a_display_the_window_names_the_command_line_instead() {
     assert_eq!(code, Some(2));
     assert_eq!(
         message,
-        "wattif: this is neither a preset (.ron) nor a model (.gguf, .safetensors, .onnx, config.json): Cargo.toml"
+        "wattif: this is neither a preset (.ron) nor a model (.gguf, .safetensors, .pt, .npz, .onnx, config.json): Cargo.toml"
     );
 }
 

@@ -7,6 +7,7 @@ use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
 use scripted::{Script, Setup, Window, accuracy};
 use wattif::app::{Axis, Command, Start};
+use wattif_core::data::OwnData;
 use wattif_core::hardware;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
@@ -591,7 +592,7 @@ fn a_preset_dropped_on_the_window_is_opened() {
     assert_eq!(messages.len(), 1);
     assert!(
         messages[0].contains(
-            "neither a preset or device (.ron) nor a model (.gguf, .safetensors, .onnx, config.json)"
+            "neither a preset or device (.ron) nor a model (.gguf, .safetensors, .pt, .npz, .onnx, config.json)"
         ),
         "{messages:?}"
     );
@@ -616,6 +617,62 @@ fn a_model_of_another_program_dropped_on_the_window_says_what_can_be_done() {
             .all(|message| !message.contains("neither a preset")),
         "{messages:?}"
     );
+}
+
+#[test]
+fn data_dropped_on_the_window_are_what_the_model_is_measured_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("book.txt");
+    std::fs::write(&text, "Call me Ishmael.").unwrap();
+    let images = folder.path().join("photos");
+    std::fs::create_dir_all(images.join("cat")).unwrap();
+    std::fs::write(images.join("cat/1.png"), "").unwrap();
+    let drop = |window: &mut Window, path: &std::path::Path| {
+        let file = std::sync::Arc::new(Dropped(path.to_owned()));
+        window.harness.input_mut().dropped_files.push(file);
+        window.harness.run();
+    };
+    let data = |window: &mut Window| window.app().session().configuration.data.clone();
+    // A classifier is measured on images, and on no text.
+    let mut window = Setup::default().open();
+    drop(&mut window, &text);
+    assert_eq!(data(&mut window), None);
+    assert_eq!(window.app().messages().len(), 1);
+    drop(&mut window, &images);
+    let expected = OwnData::Images {
+        path: images.clone(),
+        preprocessing: None,
+    };
+    assert_eq!(data(&mut window), Some(expected.clone()));
+    assert!(
+        !window.app().can(Command::SavePreset),
+        "figures of other data"
+    );
+    window
+        .harness
+        .get_by_role_and_label(Role::TextInput, "Preprocessing")
+        .set_text_value_accesskit("crop=0");
+    window.harness.run();
+    window
+        .harness
+        .get_by_label_contains("an edge has 1 to 4096 pixels");
+    // Undo goes back to what ships, and another model has its own data.
+    window.press(Modifiers::COMMAND, Key::Z);
+    assert_eq!(data(&mut window), None);
+    assert!(window.app().can(Command::SavePreset));
+    window.press(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+    assert_eq!(data(&mut window), Some(expected));
+
+    let mut window = Setup {
+        script: Script {
+            speaks: true,
+            ..Script::default()
+        },
+        ..Setup::default()
+    }
+    .open();
+    drop(&mut window, &text);
+    assert_eq!(data(&mut window), Some(OwnData::Text(text)));
 }
 
 #[test]

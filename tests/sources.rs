@@ -134,7 +134,7 @@ const FLOORS: [&[&str]; 14] = [
         "weights",
         "tokenizer",
     ],
-    &["footprint", "storage", "water"],
+    &["footprint", "storage", "water", "data"],
     &["tables", "training"],
     &["compress", "evaluate", "students", "folders"],
     &["preset"],

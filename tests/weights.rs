@@ -163,3 +163,43 @@ fn a_layer_is_given_bits_and_zeros_of_its_own_and_they_are_taken_back() {
     window.press(Modifiers::COMMAND, Key::Z);
     assert_eq!(window.recipe().layers.get(&layer), Some(own));
 }
+
+#[test]
+fn layers_are_compared_with_those_of_a_pin() {
+    let mut window = open();
+    let choose = |window: &mut Window, menu: &str, item: &str| {
+        window
+            .harness
+            .get_by_role_and_label(Role::ComboBox, menu)
+            .click();
+        window.harness.run();
+        window.click(item);
+    };
+    window.click("Pin as A");
+    window.slider("Weight bits", 7.0);
+    window.rest();
+    choose(&mut window, "Compared with", "A");
+    choose(&mut window, "Compared by", "bits");
+    let now = f64::from(window.recipe().quantization.weight_bits);
+    let compressible = layers().into_iter().filter(|layer| layer.compressible);
+    let more = format!("bits +{:.0}", now - 4.0);
+    let words = window.layers();
+    assert_eq!(
+        words.iter().filter(|words| words.contains(&more)).count(),
+        compressible.count(),
+        "{words:?}"
+    );
+    // The errors of the pin are looked at as well.
+    choose(&mut window, "Compared by", "error");
+    window.rest();
+    let more = decibels(now as u8) - decibels(4);
+    let more = format!("error +{more:.1} dB");
+    assert!(window.says(&more), "{more} in {:?}", window.layers());
+    choose(&mut window, "Compared with", "nothing");
+    assert!(
+        window
+            .layers()
+            .iter()
+            .all(|words| !words.contains("bits +"))
+    );
+}

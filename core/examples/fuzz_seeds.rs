@@ -54,6 +54,19 @@ fn main() {
         );
     }
     language(&project, &corpus);
+    for path in files(&project.join("core/tests/fixtures/arrays")) {
+        let ending = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let target = match ending.as_str() {
+            "pt" | "pkl" => "pickle",
+            "npz" | "npy" => "npz",
+            _ => continue,
+        };
+        keep(&corpus, target, &name(&path), &fs::read(&path).unwrap());
+    }
     for path in files(&project.join("core/tests/fixtures/onnx")) {
         if path.extension().is_some_and(|found| found == "onnx") {
             keep(&corpus, "onnx", &name(&path), &fs::read(&path).unwrap());
@@ -226,8 +239,8 @@ fn written(tensors: &Tensors, metadata: HashMap<String, String>) -> Vec<u8> {
 
 /// The tiny networks of the tests: whole, as their metadata and as their configurations.
 fn language(project: &Path, corpus: &Path) {
-    let fixtures = project.join("core/tests/fixtures/language");
-    for path in files(&fixtures) {
+    let all = ["language", "encoders"].map(|of| project.join("core/tests/fixtures").join(of));
+    for path in all.iter().flat_map(|folder| files(folder)) {
         if path.extension().is_some_and(|found| found == "gguf") {
             keep(corpus, "gguf", &name(&path), &fs::read(&path).unwrap());
         }
@@ -240,7 +253,8 @@ fn language(project: &Path, corpus: &Path) {
             &vocabulary(model),
         );
     }
-    for folder in fs::read_dir(&fixtures).into_iter().flatten().flatten() {
+    let folders = all.iter().filter_map(|folder| fs::read_dir(folder).ok());
+    for folder in folders.flatten().flatten() {
         for (file, targets) in [
             ("config.json", &["hugging_face", "configuration"][..]),
             ("tokenizer.json", &["tokenizer"]),

@@ -7,6 +7,7 @@ mod candle;
 mod machine;
 pub(crate) mod packed;
 mod stored;
+mod work;
 
 use std::time::{Duration, Instant};
 

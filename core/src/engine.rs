@@ -19,8 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use self::attempts::Attempts;
 pub(crate) use self::attempts::guarded;
-pub use self::data::OwnText;
-use self::data::evaluation_set;
+use self::data::{evaluation_set, own};
 use self::foreign::Foreign;
 use self::looking::Looking;
 pub use self::looking::Looks;
@@ -29,6 +28,7 @@ use self::streamed::Streamed;
 pub use self::training::TrainingReport;
 use crate::compress::distill::{Student, StudentRecord};
 use crate::compress::{Compressor, Planner};
+use crate::data::OwnData;
 use crate::error::{Error, Result};
 use crate::evaluate::{Baseline, EvaluationSet};
 use crate::formats;
@@ -89,6 +89,7 @@ impl Network {
 pub struct Engine {
     model: Arc<Model>,
     set: EvaluationSet,
+    own_data: Option<String>,
     planner: Planner,
     /// Of a model whose weights stay in their file.
     streamed: Option<Streamed>,
@@ -113,15 +114,20 @@ impl Engine {
     /// # Errors
     /// What [`formats::open`] says of a damaged file, or an unknown bundled name.
     pub fn open(reference: &ModelReference) -> Result<Self> {
-        Self::open_with(reference, None)
+        Self::open_with(reference, None, None)
     }
 
-    /// The same, measured on a text of the user's in place of the data that ship.
+    /// The same, measured on data of the user's in place of those that ship; texts in contexts of so many tokens, else of
+    /// 512.
     ///
     /// # Errors
-    /// As [`Self::open`]; the model reads no text, or the text is too short.
-    pub fn open_with(reference: &ModelReference, text: Option<&OwnText>) -> Result<Self> {
-        Self::open_sized(reference, text, &[])
+    /// As [`Self::open`]; the data cannot be read, are not of the kind that the model reads, or too few.
+    pub fn open_with(
+        reference: &ModelReference,
+        data: Option<&OwnData>,
+        context: Option<u32>,
+    ) -> Result<Self> {
+        Self::open_sized(reference, data, context, &[])
     }
 
     /// The same with sizes that an ONNX file leaves open, by their names.
@@ -130,10 +136,11 @@ impl Engine {
     /// As [`Self::open_with`]; the file leaves no such size open.
     pub fn open_sized(
         reference: &ModelReference,
-        text: Option<&OwnText>,
+        data: Option<&OwnData>,
+        context: Option<u32>,
         sizes: &[(String, u64)],
     ) -> Result<Self> {
-        let model = Arc::new(match reference {
+        let mut model = match reference {
             ModelReference::Bundled(name) => bundled::load(name)?,
             ModelReference::File(path) => formats::open_sized(path, sizes)?,
             ModelReference::Catalogue(_) | ModelReference::Sized { .. } => {
@@ -141,14 +148,18 @@ impl Engine {
                     "{reference} is known by its shapes only; there are no weights to run"
                 )));
             }
-        });
+        };
+        let (set, own_data) = match data {
+            Some(data) => {
+                let (set, said) = own(&mut model, data, context)?;
+                (set, Some(said))
+            }
+            None => (evaluation_set(&model)?, None),
+        };
+        let model = Arc::new(model);
         let planner = planner(&model.name, &model.architecture)?
             .stored_in(&model.stored)
             .in_blocks(&model.blocks);
-        let set = match text {
-            Some(text) => text.set(&model)?,
-            None => evaluation_set(&model)?,
-        };
         // What a file's weights tell is not counted beforehand: that would read all of them.
         let (planner, streamed) = match &model.source {
             Some(source) => {
@@ -160,6 +171,7 @@ impl Engine {
         };
         Ok(Self {
             set,
+            own_data,
             planner,
             streamed,
             foreign: Foreign::of(&model.architecture, reference),
@@ -201,6 +213,11 @@ impl Engine {
         &self.shelf
     }
 
+    /// What the user's data are and how they were prepared, where the model is measured on such.
+    pub fn own_data(&self) -> Option<&str> {
+        self.own_data.as_deref()
+    }
+
     /// The held-out data.
     pub fn evaluation_set(&self) -> &EvaluationSet {
         &self.set
@@ -238,10 +255,15 @@ impl Engine {
         Ok(planner.plan(recipe))
     }
 
+    /// Whether students of the model can be trained here: its family has smaller networks, and data ship to train them with.
+    pub fn has_students(&self) -> bool {
+        self.model.architecture.has_students() && self.model.architecture.data_ship()
+    }
+
     /// Refuses a distillation ratio below 1 where the family has no smaller networks.
     fn check_students(&self) -> Result<()> {
         let architecture = &self.model.architecture;
-        if architecture.has_students() {
+        if self.has_students() {
             return Ok(());
         }
         Err(Error::Infeasible(format!(
@@ -332,8 +354,12 @@ impl Engine {
         self.student(recipe).map(|student| student.record.clone())
     }
 
-    /// Measures the original once; everything else is compared with it sample by sample. Of a model whose weights stay in
-    /// their file only the coarse subset.
+    /// The original, ready to be run.
+    fn original(&self) -> Result<crate::run::Network> {
+        self.model.architecture.ready(&self.model.tensors, 32)
+    }
+
+    /// Measures the original once, on the coarse subset; everything else is compared with it sample by sample.
     fn baseline(&self, observer: &dyn Observer) -> Result<&Baseline> {
         if let Some(baseline) = self.baseline.get() {
             return Ok(baseline);
@@ -342,10 +368,19 @@ impl Engine {
             let measured = self.coarse_baseline(streamed, observer)?;
             return Ok(self.baseline.get_or_init(|| measured));
         }
-        observer.progress("Measuring the original", 0.0);
-        let network = self.model.architecture.ready(&self.model.tensors, 32)?;
-        let measured = Baseline::measure(&network, &self.set)?;
-        Ok(self.baseline.get_or_init(|| measured))
+        let baseline = self.baseline.get_or_init(|| Baseline::new(&self.set));
+        let wanted = self.set.coarse_items();
+        if baseline.len() < wanted {
+            observer.progress("Measuring the original", 0.0);
+            baseline.reach(&self.original()?, &self.set, wanted, &mut |answered| {
+                observer.progress("Measuring the original", answered as f64 / wanted as f64);
+                match observer.abandoned() {
+                    true => Err(Error::Cancelled),
+                    false => Ok(()),
+                }
+            })?;
+        }
+        Ok(baseline)
     }
 
     /// The finished student that stands for a recipe's ratio; none where the original is nearest.

@@ -10,6 +10,7 @@
 pub mod benchmark;
 pub mod carbon;
 pub mod compress;
+pub mod data;
 pub mod digits;
 pub mod engine;
 pub mod error;

@@ -48,6 +48,9 @@ pub enum Metric {
     /// Fréchet distance of pictures made of noise from held-out ones, by the features of the bundled classifier; lower is
     /// better; 95 % interval by what each picture changes of it.
     Frechet,
+    /// Mean cosine of the angle between what the original and the compressed encoder make of a sentence; higher is better;
+    /// 95 % interval of the mean.
+    EmbeddingCosine,
     /// How near the outputs for inputs that are made up come to the original's, in decibels: the power of the original's over
     /// that of the difference, averaged over outputs; higher is better; 95 % interval of the mean over inputs.
     Fidelity,
@@ -151,6 +154,19 @@ impl Metric {
                 most_times: 20.0,
                 decimals: 2,
             },
+            Self::EmbeddingCosine => MetricFacts {
+                name: "Embedding cosine",
+                unit: "",
+                counted_in: "cosine to the original's embedding",
+                samples: "held-out sentences",
+                is_fraction: false,
+                higher_is_better: true,
+                is_of_text: false,
+                bounds: (-1.0, 1.0),
+                least_span: 0.01,
+                most_times: f64::INFINITY,
+                decimals: 4,
+            },
             Self::Fidelity => MetricFacts {
                 name: "Fidelity",
                 unit: "dB",
@@ -231,6 +247,14 @@ pub struct Quality {
     /// What else is measured of pictures that it makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<Pictures>,
+    /// Share of the ten sentences nearest to each by the original that are among the ten nearest now; of encoders only, once
+    /// all sentences are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<Interval>,
+    /// Bits per byte of the text that the scored tokens stand for, which is comparable between tokenizers; of language models
+    /// with a tokenizer only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_byte: Option<Paired>,
 }
 
 /// A number with its 95 % interval beside the original's.
@@ -312,6 +336,15 @@ pub enum Example {
         /// How the compressed model goes on.
         compressed: String,
     },
+    /// A held-out sentence and those nearest to it, by each model.
+    Nearest {
+        /// The sentence.
+        sentence: String,
+        /// The nearest by the original, the nearest first.
+        original: Vec<Near>,
+        /// The nearest by the compressed model.
+        compressed: Vec<Near>,
+    },
     /// The largest numbers of an output for one input.
     Outputs {
         /// Name of the output.
@@ -325,6 +358,17 @@ pub enum Example {
         /// The compressed model's.
         compressed: Vec<f32>,
     },
+}
+
+/// A sentence near another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Near {
+    /// The sentence.
+    pub sentence: String,
+    /// Cosine of the angle between what a model makes of both.
+    pub similarity: f64,
+    /// Whether it is among the nearest by the other model too.
+    pub by_both: bool,
 }
 
 /// How often the inputs of a layer of a spiking network fire.

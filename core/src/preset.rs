@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::footprint::Footprint;
-use crate::measurement::{Measurement, Metric, Quality};
+use crate::measurement::{Measurement, Quality};
 use crate::model::ModelReference;
 use crate::profile::ModelProfile;
 use crate::recipe::Recipe;
@@ -133,6 +133,10 @@ impl Measured {
             numbers.extend(divergence.map(|nats| interval("quality.divergence", nats)));
             let same_top = quality.same_top.iter();
             numbers.extend(same_top.map(|share| interval("quality.same_top", share)));
+            let neighbours = quality.neighbours.iter();
+            numbers.extend(neighbours.map(|share| interval("quality.neighbours", share)));
+            let per_byte = quality.bits_per_byte.iter();
+            numbers.extend(per_byte.map(|f| ("quality.bits_per_byte", [f.low, f.value, f.high])));
             let pictures = quality.pictures.unwrap_or_default();
             for (name, figure) in [
                 ("quality.pictures.psnr", pictures.psnr),
@@ -170,9 +174,9 @@ impl Measured {
                 "quality.divergence",
                 "quality.pictures.frechet",
             ];
-            let distance = name == "quality"
-                && (self.quality).is_some_and(|quality| quality.metric == Metric::Frechet);
-            let signed = signed.contains(&name) || distance;
+            let may_be_below = name == "quality"
+                && (self.quality).is_some_and(|quality| quality.metric.facts().bounds.0 < 0.0);
+            let signed = signed.contains(&name) || may_be_below;
             if low < 0.0 && !signed {
                 return Err(format!("measured.{name} is below zero: {low}"));
             }
@@ -196,12 +200,18 @@ impl Measured {
                 }
             }
         }
-        let same_top = self.quality.and_then(|quality| quality.same_top);
-        if let Some(share) = same_top.filter(|share| share.high > 1.0) {
-            return Err(format!(
-                "measured.quality.same_top is {}, more than all predictions",
-                share.high
-            ));
+        let quality = self.quality.as_ref();
+        let shares = [
+            ("same_top", quality.and_then(|quality| quality.same_top)),
+            ("neighbours", quality.and_then(|quality| quality.neighbours)),
+        ];
+        for (name, share) in shares {
+            if let Some(share) = share.filter(|share| share.high > 1.0) {
+                return Err(format!(
+                    "measured.quality.{name} is {}, more than all of them",
+                    share.high
+                ));
+            }
         }
         if self.nonzero_weights > self.weights {
             return Err(format!(

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::benchmark::PackedRun;
+use crate::data::OwnData;
 use crate::engine::{Engine, Observer, TrainingReport, guarded};
 use crate::error::{Error, Result};
 use crate::measurement::{Depth, Example, Measurement, Spiking};
@@ -153,22 +154,23 @@ impl Worker {
         reference: ModelReference,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self> {
-        Self::begin(reference, false, wake)
+        Self::begin((reference, None), false, wake)
     }
 
-    /// The same with measurements that took long kept on disk, see [`Engine::keeping`].
+    /// The same with measurements that took long kept on disk, see [`Engine::keeping`], and perhaps on data of the user's.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn open_keeping(
         reference: ModelReference,
+        data: Option<OwnData>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self> {
-        Self::begin(reference, true, wake)
+        Self::begin((reference, data), true, wake)
     }
 
     fn begin(
-        reference: ModelReference,
+        opened: (ModelReference, Option<OwnData>),
         keeping: bool,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self> {
@@ -182,7 +184,7 @@ impl Worker {
         let (thread_shared, thread_outbox) = (Arc::clone(&shared), outbox.clone());
         thread::Builder::new()
             .name("wattif-worker".to_owned())
-            .spawn(move || run(&reference, keeping, &thread_shared, &thread_outbox))
+            .spawn(move || run(&opened, keeping, &thread_shared, &thread_outbox))
             .map_err(|error| Error::Compute(format!("the worker thread did not start: {error}")))?;
         Ok(Self {
             shared,
@@ -349,9 +351,14 @@ fn start_pool() {
         .build_global();
 }
 
-fn run(reference: &ModelReference, keeping: bool, shared: &Shared, outbox: &Outbox) {
+fn run(
+    (reference, data): &(ModelReference, Option<OwnData>),
+    keeping: bool,
+    shared: &Shared,
+    outbox: &Outbox,
+) {
     step_back();
-    let engine = match guarded(|| Engine::open(reference)) {
+    let engine = match guarded(|| Engine::open_with(reference, data.as_ref(), None)) {
         Ok(engine) if keeping => Arc::new(engine.keeping()),
         Ok(engine) => Arc::new(engine),
         Err(error) => {

@@ -7,7 +7,8 @@
 
 use std::path::Path;
 
-use wattif_core::engine::{Engine, OwnText, Unobserved};
+use wattif_core::data::OwnData;
+use wattif_core::engine::{Engine, Unobserved};
 use wattif_core::measurement::{Depth, Metric};
 use wattif_core::model::ModelReference;
 use wattif_core::recipe::Recipe;
@@ -201,6 +202,10 @@ fn a_gguf_is_opened_measured_and_exported() {
         (0.0, quality.baseline)
     );
     assert_eq!(quality.same_top.unwrap().value, 1.0);
+    // A piece of this vocabulary is a byte.
+    let per_byte = quality.bits_per_byte.unwrap();
+    assert!((per_byte.value - quality.value.log2()).abs() < 1e-9);
+    assert_eq!(per_byte.value, per_byte.baseline);
     // The bytes are those of the file: 34 for 32 weights in blocks, 4 for others.
     let in_blocks = BLOCKS * (3 * WIDTH * WIDTH + 3 * WIDTH * HIDDEN);
     let others = VOCABULARY * WIDTH + (2 * BLOCKS + 1) * WIDTH + 4;
@@ -261,18 +266,29 @@ fn a_text_of_the_users_is_measured_whole() {
     let path = folder.path().join("tiny.gguf");
     model(&path, |_| {});
     let reference = ModelReference::File(path);
-    let own = |text: &str, context| OwnText {
-        text: text.to_owned(),
-        context,
+    let text = folder.path().join("text.txt");
+    let own = |content: &str, context| {
+        std::fs::write(&text, content).unwrap();
+        Engine::open_with(&reference, Some(&OwnData::Text(text.clone())), context)
     };
-    let long = "Call me Ishmael. ".repeat(20);
-    let engine = Engine::open_with(&reference, Some(&own(&long, Some(16)))).unwrap();
+    let engine = own(&"Call me Ishmael. ".repeat(20), Some(16)).unwrap();
     // 340 bytes and the piece before them.
     assert_eq!(engine.evaluation_set().len(), 21 * 7);
-    let error = Engine::open_with(&reference, Some(&own("too short", None)));
+    assert!(engine.own_data().unwrap().ends_with("text.txt"));
+    let error = own("too short", None);
     assert_eq!(
         error.err().unwrap().to_string(),
         "computation failed: 10 tokens of text are fewer than two contexts of 64"
+    );
+    // Images are not what it reads.
+    let images = OwnData::Images {
+        path: folder.path().to_owned(),
+        preprocessing: None,
+    };
+    let error = Engine::open_with(&reference, Some(&images), None);
+    assert_eq!(
+        error.err().unwrap().to_string(),
+        "the model reads text and cannot be measured on images"
     );
 }
 

@@ -1,4 +1,4 @@
-//! The configuration of a language model beside the weights and the tokenizer of a right one: it is opened and run, or
+//! The configuration of a language model or an encoder beside the weights and the tokenizer of a right one: it is opened and run, or
 //! known by its shapes, or refused.
 #![no_main]
 
@@ -14,7 +14,10 @@ use wattif_fuzz::{
 };
 
 /// Kinds of which there are weights.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 22] = [
+    "bert",
+    "distilbert",
+    "roberta",
     "llama",
     "mistral",
     "qwen2",
@@ -38,8 +41,13 @@ const KINDS: [&str; 19] = [
 
 /// A folder of each kind that has everything but the configuration.
 static FOLDERS: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/tests/fixtures/language");
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/tests/fixtures");
     let folder = |kind: &&str| {
+        let of = match kind.contains("bert") {
+            true => "encoders",
+            false => "language",
+        };
+        let fixtures = all.join(of);
         let folder = scratch(kind);
         fs::create_dir_all(&folder).unwrap();
         fs::copy(
@@ -49,7 +57,7 @@ static FOLDERS: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
         .unwrap();
         // Where a kind has no tokenizer of its own, any does.
         let own = fixtures.join(kind).join("tokenizer.json");
-        let usual = fixtures.join("llama/tokenizer.json");
+        let usual = all.join("language/llama/tokenizer.json");
         let tokenizer = if own.is_file() { own } else { usual };
         fs::copy(tokenizer, folder.join("tokenizer.json")).unwrap();
         folder

@@ -1,5 +1,6 @@
 //! What must hold of everything that a reader accepts. A violation is a panic, which is what a fuzzer looks for.
 
+mod arrays;
 mod language;
 mod memory;
 
@@ -16,6 +17,7 @@ use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
+pub use arrays::arrays;
 pub use language::{caught_panics_count_as_errors, opened, scratch, sound_tokenizer};
 pub use memory::bounded;
 

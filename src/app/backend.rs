@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wattif_core::benchmark::PackedRun;
 use wattif_core::compress::distill::StudentRecord;
+use wattif_core::data::OwnData;
 use wattif_core::engine::Looks;
 use wattif_core::error::Error;
 use wattif_core::measurement::{Depth, Example, Measurement, Metric, Spiking};
@@ -43,6 +44,8 @@ pub struct ModelFacts {
     pub published: Option<PublishedBits>,
     /// Whether its file was exported by WattIf, so that its weights are rounded already.
     pub packed: bool,
+    /// What the user's data are and how they were prepared, where it is measured on such.
+    pub own_data: Option<String>,
 }
 
 /// How far the training of a student is.
@@ -123,6 +126,10 @@ pub trait Backend {
     fn looks(&self) -> bool {
         false
     }
+    /// Whether it says how near the weights of a network stay that is not run.
+    fn tells_fidelity(&self) -> bool {
+        false
+    }
     /// Looks at what a recipe does to the layers, at one of them more closely; replaces an earlier look.
     fn look(&mut self, _recipe: Recipe, _layer: Option<String>) {}
     /// Writes the model that a recipe leads to, where there are weights.
@@ -137,7 +144,7 @@ pub trait Backend {
     fn known(&self, recipe: &Recipe) -> Option<Arc<Measurement>>;
     /// How the student that stands for a recipe's ratio was trained; `None` where the original does.
     fn student_record(&self, recipe: &Recipe) -> Option<StudentRecord>;
-    /// The pixels of a held-out image, row by row, 0 black to 255 white, and its width.
+    /// Red, green and blue of the pixels of a held-out image, row by row, 0 black to 255 white, and its width.
     fn image(&self, index: usize) -> Option<(Vec<u8>, usize)>;
     /// The word for a class of images.
     fn class_name(&self, class: usize) -> String;
@@ -147,7 +154,12 @@ pub trait Backend {
     fn cancel_training(&mut self);
 }
 
-/// Opens a model. The second argument wakes the window and is called from other threads.
+/// Opens a model, perhaps to be measured on data of the user's. The third argument wakes the window and is called from
+/// other threads.
 pub type Opener = Box<
-    dyn Fn(&ModelReference, Arc<dyn Fn() + Send + Sync>) -> wattif_core::Result<Box<dyn Backend>>,
+    dyn Fn(
+        &ModelReference,
+        Option<&OwnData>,
+        Arc<dyn Fn() + Send + Sync>,
+    ) -> wattif_core::Result<Box<dyn Backend>>,
 >;

@@ -1,11 +1,13 @@
 //! [`Command`]: everything that a button, the menu or a shortcut can ask for. One list feeds all three.
 
 use egui::{Key, KeyboardShortcut, Modifiers};
+use wattif_core::data::OwnData;
 use wattif_core::model::ModelReference;
 use wattif_core::recipe::{Override, Recipe};
 use wattif_core::scenario::Scenario;
 
 use super::axis::Axis;
+use super::dialogs::Purpose;
 use super::hardware::HardwareAction;
 use super::notices::Offer;
 use super::pages::Page;
@@ -176,6 +178,8 @@ pub(super) enum Action {
     SetLayer(String, Override, bool),
     /// A look at the layers, one of them more closely.
     Look(Option<String>),
+    /// Look at the layers of another recipe.
+    LookAt(Recipe),
     /// Another scenario, and the axis that was moved if it was a slider.
     SetScenario(Scenario, Option<Axis>),
     /// Another what-if axis.
@@ -186,6 +190,10 @@ pub(super) enum Action {
     Write(String),
     /// Another model.
     SetModel(ModelReference),
+    /// Other data to measure on; none for those that ship.
+    MeasureOn(Option<OwnData>),
+    /// Ask for a file.
+    Ask(Purpose),
     /// Something to do with a device.
     Hardware(HardwareAction),
     /// A message was read.

@@ -182,6 +182,10 @@ pub(super) struct Derived {
     pub(super) as_pinned: [Option<Figures>; 2],
     /// What the open model is measured by; nothing where only its shapes are known.
     pub(super) metric: Option<Metric>,
+    /// Whether the open model is not run, but it can be told how near its weights stay.
+    pub(super) tells_fidelity: bool,
+    /// How near these stay, in decibels, under the recipe of this key; the inner `None` where it changes nothing.
+    pub(super) fidelity: Option<(String, Option<f64>)>,
     /// The current recipe over the axis.
     pub(super) curve: Curve,
     /// The uncompressed model over the axis, where it is a matter of the scenario; else empty.
@@ -222,6 +226,12 @@ impl Derived {
         self.constants += 1;
     }
 
+    /// Takes in how near weights stay.
+    pub(super) fn told(&mut self, recipe: &Recipe, decibels: Option<f64>) {
+        self.fidelity = Some((recipe.key(), decibels));
+        self.generation += 1;
+    }
+
     /// Brings everything up to date; does nothing when nothing changed.
     pub(super) fn refresh(
         &mut self,
@@ -229,6 +239,7 @@ impl Derived {
         store: &Store,
         open: Option<(&dyn Backend, &ModelFacts)>,
     ) {
+        self.tells_fidelity = open.is_some_and(|(backend, _)| backend.tells_fidelity());
         let key = FiguresKey {
             configuration: session.configuration.clone(),
             pins: session.pins.clone(),
@@ -277,7 +288,7 @@ impl Derived {
         let figures_of = |pin: &Configuration| figures(pin, store, backend, None, Count::Chosen);
         let open_pins = session.pins.each_ref().map(|pin| {
             pin.as_ref()
-                .filter(|pin| pin.model == session.configuration.model)
+                .filter(|pin| pin.is_of_model(&session.configuration))
         });
         self.as_pinned = open_pins.map(|pin| pin.and_then(figures_of));
         self.pins = open_pins.map(|pin| {

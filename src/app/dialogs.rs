@@ -15,6 +15,10 @@ use super::theme;
 pub(super) enum Purpose {
     /// A model to open.
     OpenModel,
+    /// A text to measure on.
+    OpenText,
+    /// A folder of images to measure on.
+    OpenImages,
     /// A preset to open.
     OpenPreset,
     /// The model of a preset, which is not where it was.
@@ -36,6 +40,8 @@ impl Purpose {
     const fn title(self) -> &'static str {
         match self {
             Self::OpenModel => "Open a model",
+            Self::OpenText => "Measure on a text",
+            Self::OpenImages => "Measure on a folder of images",
             Self::OpenPreset => "Open a preset",
             Self::FindModel => "Find the preset's model",
             Self::SavePreset => "Save a preset",
@@ -59,6 +65,8 @@ impl Purpose {
                 &["gguf", "safetensors", "onnx", "json"],
                 "",
             ),
+            Self::OpenText => ("Text", &["txt", "md"], ""),
+            Self::OpenImages => ("Folder", &[], ""),
             Self::OpenPreset | Self::SavePreset => ("WattIf preset", &["ron"], "preset.ron"),
             Self::ExportModel { gguf: true } => ("GGUF", &["gguf"], "compressed.gguf"),
             Self::ExportModel { gguf: false } => {
@@ -112,10 +120,13 @@ impl Dialogs {
         let wake = Arc::clone(wake);
         let answer = Promise::spawn_thread("wattif-dialog", move || {
             let (kind, endings, name) = purpose.file();
-            let dialog = rfd::FileDialog::new()
-                .set_title(purpose.title())
-                .add_filter(kind, endings);
-            let path = if purpose.is_new_file() {
+            let mut dialog = rfd::FileDialog::new().set_title(purpose.title());
+            if !endings.is_empty() {
+                dialog = dialog.add_filter(kind, endings);
+            }
+            let path = if purpose == Purpose::OpenImages {
+                dialog.pick_folder()
+            } else if purpose.is_new_file() {
                 dialog.set_file_name(name).save_file()
             } else {
                 dialog.pick_file()

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use wattif_core::compress::distill::StudentRecord;
+use wattif_core::data::OwnData;
 use wattif_core::engine::Engine;
 use wattif_core::error::Error;
 use wattif_core::evaluate::EvaluationSet;
@@ -45,11 +46,12 @@ impl EngineBackend {
     /// The system gives no thread.
     pub(super) fn open(
         reference: &ModelReference,
+        data: Option<&OwnData>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> wattif_core::Result<Box<dyn Backend>> {
         Ok(Box::new(Self {
             reference: reference.clone(),
-            worker: Worker::open_keeping(reference.clone(), {
+            worker: Worker::open_keeping(reference.clone(), data.cloned(), {
                 let wake = Arc::clone(&wake);
                 move || wake()
             })?,
@@ -79,12 +81,13 @@ impl EngineBackend {
             unit: model.architecture.unit(),
             metric: Some(engine.evaluation_set().metric()),
             hash: model.hash.clone(),
-            has_students: model.architecture.has_students(),
+            has_students: engine.has_students(),
             ratios,
             source: None,
             understood: engine.notes().to_vec(),
             published: halves(model),
             packed: model.packed.is_some(),
+            own_data: engine.own_data().map(str::to_owned),
         }
     }
 
@@ -239,19 +242,27 @@ impl Backend for EngineBackend {
 
     fn image(&self, index: usize) -> Option<(Vec<u8>, usize)> {
         match self.engine.as_ref()?.evaluation_set() {
-            EvaluationSet::Images(images) => Some((images.pixels(index).to_vec(), images.size())),
+            EvaluationSet::Images(images) => Some((images.colours(index), images.size())),
             EvaluationSet::Pictures(pictures) => {
                 let images = pictures.images();
-                Some((images.pixels(index).to_vec(), images.size()))
+                Some((images.colours(index), images.size()))
             }
-            EvaluationSet::Text(_) | EvaluationSet::Generated(_) => None,
+            EvaluationSet::Text(_) | EvaluationSet::Sentences(_) | EvaluationSet::Generated(_) => {
+                None
+            }
         }
     }
 
     fn class_name(&self, class: usize) -> String {
-        bundled::FASHION_CLASSES
-            .get(class)
-            .map_or_else(|| format!("class {class}"), |name| (*name).to_owned())
+        let own = match self.engine.as_ref().map(|engine| engine.evaluation_set()) {
+            Some(EvaluationSet::Images(images)) => images.own_names(),
+            _ => None,
+        };
+        let name = match own {
+            Some(names) => names.get(class).map(String::as_str),
+            None => bundled::FASHION_CLASSES.get(class).copied(),
+        };
+        name.map_or_else(|| format!("class {class}"), str::to_owned)
     }
 
     fn train(&mut self, recipe: Recipe) {

@@ -246,7 +246,7 @@ fn drop_hint(ui: &Ui) {
     painter.text(
         rect.center(),
         egui::Align2::CENTER_CENTER,
-        "Drop a preset, a model or a hardware file to open it",
+        "Drop a preset, a model, a hardware file, or a text or a folder of images to measure on",
         egui::FontId::new(20.0, theme::semibold()),
         palette.strong,
     );

@@ -49,6 +49,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use egui::{Context, Ui};
+use wattif_core::data::{OwnData, is_images};
 use wattif_core::measurement::Metric;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
@@ -163,6 +164,7 @@ impl OpenedPreset {
     /// Whether the sliders still stand as the preset had them.
     fn applies(&self, configuration: &Configuration) -> bool {
         self.preset.model.reference == configuration.model
+            && configuration.data.is_none()
             && self.preset.recipe.key() == configuration.recipe.key()
             && self.preset.scenario == configuration.scenario
     }
@@ -287,6 +289,12 @@ impl App {
                 format!("{} {unit}", crate::format::significant(quality, 3))
             }
         }
+    }
+
+    /// Whether the open model is measured on text.
+    fn reads_text(&self) -> bool {
+        let metric = self.model.facts.as_ref().and_then(|facts| facts.metric);
+        metric.is_some_and(Metric::is_of_text)
     }
 
     fn class_name(&self, class: usize) -> String {
@@ -418,15 +426,19 @@ impl App {
         };
         if is("ron") {
             self.open_preset(path);
+        } else if is("npz") && is_images(path) {
+            self.measure_on(Some(OwnData::at(path.to_owned())));
         } else if is("safetensors")
             || is("json")
             || path.join("config.json").is_file()
             || wattif_core::formats::is_model(path)
         {
             self.open_model(ModelReference::File(path.to_owned()));
+        } else if is_images(path) || (path.is_file() && self.reads_text()) {
+            self.measure_on(Some(OwnData::at(path.to_owned())));
         } else {
             let error = wattif_core::Error::file(
-                "this is neither a preset or device (.ron) nor a model (.gguf, .safetensors, .onnx, config.json)",
+                "this is neither a preset or device (.ron) nor a model (.gguf, .safetensors, .pt, .npz, .onnx, config.json) nor data that the open model could be measured on",
                 path,
             );
             self.fail(Subject::Opening, "The file was not opened", &error);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use egui::Context;
+use wattif_core::data::OwnData;
 use wattif_core::model::ModelReference;
 use wattif_core::preset::Preset;
 use wattif_core::recipe::Recipe;
@@ -23,6 +24,7 @@ fn of_preset(preset: Preset) -> (Configuration, Box<OpenedPreset>) {
         model: preset.model.reference.clone(),
         recipe: preset.recipe.clone(),
         scenario: preset.scenario.clone(),
+        data: None,
     };
     let differences = Vec::new();
     let opened = OpenedPreset {
@@ -42,11 +44,21 @@ impl App {
                     model: reference,
                     recipe: Recipe::default(),
                     scenario,
+                    data: None,
                 };
                 self.open(configuration, How::Chosen);
             }
             Err(error) => self.fail(Subject::Opening, "The model was not opened", &error),
         }
+    }
+
+    /// Measures the open model on other data.
+    pub(super) fn measure_on(&mut self, data: Option<OwnData>) {
+        let configuration = Configuration {
+            data,
+            ..self.session.configuration.clone()
+        };
+        self.open(configuration, How::Chosen);
     }
 
     pub(super) fn open_preset(&mut self, path: &Path) {
@@ -142,7 +154,8 @@ impl App {
             .model
             .facts
             .as_ref()
-            .is_some_and(|facts| facts.reference == configuration.model);
+            .is_some_and(|facts| facts.reference == configuration.model)
+            && self.model.data == configuration.data;
         if same {
             let hash = self.model.facts.as_ref().map(|facts| facts.hash.clone());
             if let How::Found(opened) = &how
@@ -153,7 +166,8 @@ impl App {
             self.arrive(configuration, how);
             return;
         }
-        match (self.opener)(&configuration.model, Arc::clone(&self.wake)) {
+        let (model, data) = (&configuration.model, configuration.data.as_ref());
+        match (self.opener)(model, data, Arc::clone(&self.wake)) {
             Ok(backend) => {
                 self.opening = Some(Opening {
                     backend,
@@ -222,7 +236,7 @@ impl App {
                 && self.is_another(opened, &facts.hash)
             {
                 // What is open stays.
-                self.open_fallback(&opening.configuration.model);
+                self.open_fallback(opening.configuration);
             } else if let Some(facts) = arrived {
                 self.switch_to(opening, facts);
                 for update in rest {
@@ -230,7 +244,7 @@ impl App {
                 }
             } else if let Some(error) = failed {
                 self.fail(Subject::Opening, "The model was not opened", &error);
-                self.open_fallback(&opening.configuration.model);
+                self.open_fallback(opening.configuration);
             } else {
                 self.opening = Some(opening);
             }
@@ -246,10 +260,18 @@ impl App {
         }
     }
 
-    /// Where nothing is open and the model asked for cannot be, the bundled one is opened instead.
-    fn open_fallback(&mut self, failed: &ModelReference) {
-        let fallback = Configuration::default();
-        if self.model.facts.is_none() && *failed != fallback.model {
+    /// Where nothing is open and the model asked for cannot be, it is opened on the data that ship, or the bundled one is.
+    fn open_fallback(&mut self, failed: Configuration) {
+        let bundled = Configuration::default();
+        let fallback = match failed.data {
+            Some(_) => Configuration {
+                data: None,
+                ..failed
+            },
+            None if failed.model != bundled.model => bundled,
+            None => return,
+        };
+        if self.model.facts.is_none() {
             self.open(fallback, How::Instead);
         }
     }
@@ -258,11 +280,11 @@ impl App {
         let was_outlined = self.model.is_outline();
         let first = self.model.facts.is_none();
         self.session.opened(&facts.reference);
-        self.model = OpenModel::new(opening.backend, facts);
+        self.model = OpenModel::new(opening.backend, facts, opening.configuration.data.clone());
         self.notices.withdraw_work();
         // Where no quality is there to be lost, what most changes the cost is the batch.
         let outlined = self.model.is_outline();
-        if outlined && self.session.axis.is_recipe() {
+        if outlined && self.session.axis.is_recipe() && !self.model.is_weights_only() {
             self.session.axis = Axis::Batch;
         } else if !outlined && was_outlined {
             self.session.axis = Axis::default();
@@ -281,7 +303,7 @@ impl App {
     fn take(&mut self, ctx: &Context, update: Update) {
         match update {
             Update::Opened(_) => {}
-            Update::Looked(answer) => self.model.looking.take(answer),
+            Update::Looked(answer) => self.looked(answer),
             Update::Measured(measurement) => {
                 // The next try is that of the configuration in use; its surroundings are measured whatever it does.
                 if measurement.recipe.key() == self.session.configuration.recipe.key() {

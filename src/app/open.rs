@@ -1,5 +1,7 @@
 //! [`OpenModel`]: the open model with everything that is known, asked and shown of it.
 
+use wattif_core::data::OwnData;
+
 use super::axis::Axis;
 use super::backend::{Backend, ModelFacts, TrainingReport};
 use super::derived::Store;
@@ -17,6 +19,8 @@ pub(super) struct OpenModel {
     pub(super) backend: Option<Box<dyn Backend>>,
     /// What the model is; absent until the first one is open.
     pub(super) facts: Option<ModelFacts>,
+    /// What it is measured on, where that is not the data that ship.
+    pub(super) data: Option<OwnData>,
     /// What was measured of it.
     pub(super) store: Store,
     /// Held-out pictures on the graphics card.
@@ -43,10 +47,11 @@ pub(super) struct OpenModel {
 
 impl OpenModel {
     /// A model that was just opened, with nothing known of it yet.
-    pub(super) fn new(backend: Box<dyn Backend>, facts: ModelFacts) -> Self {
+    pub(super) fn new(backend: Box<dyn Backend>, facts: ModelFacts, data: Option<OwnData>) -> Self {
         Self {
             backend: Some(backend),
             facts: Some(facts),
+            data,
             ..Self::default()
         }
     }
@@ -56,6 +61,16 @@ impl OpenModel {
         self.facts
             .as_ref()
             .is_some_and(|facts| facts.source.is_some())
+    }
+
+    /// Whether there are weights to look at.
+    pub(super) fn has_weights(&self) -> bool {
+        self.backend.as_ref().is_some_and(|backend| backend.looks())
+    }
+
+    /// Whether weights are all that is known of it.
+    pub(super) fn is_weights_only(&self) -> bool {
+        self.is_outline() && self.has_weights()
     }
 }
 

@@ -1,8 +1,11 @@
 //! The [`Backend`] of networks known by their shapes only: it answers at once and has nothing to run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use wattif_core::compress::distill::StudentRecord;
+use wattif_core::error::Error;
 use wattif_core::measurement::{Depth, Measurement};
 use wattif_core::model::ModelReference;
 use wattif_core::outline::Outline;
@@ -17,8 +20,20 @@ const SEQUENCE: u32 = 8192;
 
 /// A network known by its shapes only.
 pub(super) struct OutlineBackend {
-    outline: Outline,
+    outline: Arc<Outline>,
     news: Vec<Update>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    /// What came of looks at weights, which are taken in threads of their own.
+    looked: (Sender<Update>, Receiver<Update>),
+    /// The number of the newest look; older ones are given up.
+    newest_look: Arc<AtomicU64>,
+}
+
+impl Drop for OutlineBackend {
+    fn drop(&mut self) {
+        // Nobody waits for a look any more.
+        self.newest_look.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl OutlineBackend {
@@ -26,7 +41,10 @@ impl OutlineBackend {
     ///
     /// # Errors
     /// What [`Outline::open`] says.
-    pub(super) fn open(reference: &ModelReference) -> wattif_core::Result<Box<dyn Backend>> {
+    pub(super) fn open(
+        reference: &ModelReference,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> wattif_core::Result<Box<dyn Backend>> {
         let outline = Outline::open(reference)?;
         let facts = ModelFacts {
             reference: reference.clone(),
@@ -36,7 +54,8 @@ impl OutlineBackend {
             unit: outline.unit(),
             metric: None,
             hash: String::new(),
-            has_students: true,
+            has_students: !outline.is_weights_only(),
+            own_data: None,
             ratios: Vec::new(),
             packed: false,
             published: Some(outline.published_bits()),
@@ -44,14 +63,20 @@ impl OutlineBackend {
             understood: outline.summary(SEQUENCE)?.understood,
         };
         Ok(Box::new(Self {
-            outline,
+            outline: Arc::new(outline),
+            wake,
+            looked: channel(),
+            newest_look: Arc::default(),
             news: vec![Update::Opened(facts), Update::Settled, Update::Idle],
         }))
     }
 }
 
 impl Backend for OutlineBackend {
-    fn submit(&mut self, _: Recipe) {
+    fn submit(&mut self, recipe: Recipe) {
+        if self.outline.has_weights() {
+            self.look(recipe, None);
+        }
         self.news.extend([Update::Settled, Update::Idle]);
     }
 
@@ -65,8 +90,39 @@ impl Backend for OutlineBackend {
         self.news.push(Update::Idle);
     }
 
+    fn looks(&self) -> bool {
+        self.outline.is_weights_only()
+    }
+
+    fn tells_fidelity(&self) -> bool {
+        self.outline.has_weights()
+    }
+
+    fn look(&mut self, recipe: Recipe, layer: Option<String>) {
+        let number = self.newest_look.fetch_add(1, Ordering::AcqRel) + 1;
+        let newest = Arc::clone(&self.newest_look);
+        let (outline, wake) = (Arc::clone(&self.outline), Arc::clone(&self.wake));
+        let answer = self.looked.0.clone();
+        let thread = std::thread::Builder::new().name("wattif-look".to_owned());
+        let begun = thread.spawn(move || {
+            let older = || newest.load(Ordering::Acquire) != number;
+            let looks = outline.look(&recipe, layer.as_deref(), &older);
+            if let Some(looks) = looks.filter(|_| !older()) {
+                // A window that is closed hears of nothing.
+                let _ = answer.send(Update::Looked(looks.map(Arc::new)));
+                wake();
+            }
+        });
+        if let Err(error) = begun {
+            let error = Error::Compute(format!("the system gives no thread ({error})"));
+            let _ = self.looked.0.send(Update::Looked(Err(error)));
+        }
+    }
+
     fn updates(&mut self) -> Vec<Update> {
-        std::mem::take(&mut self.news)
+        let mut all = std::mem::take(&mut self.news);
+        all.extend(self.looked.1.try_iter());
+        all
     }
 
     fn predict(&self, recipe: &Recipe) -> Option<ModelProfile> {

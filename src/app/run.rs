@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use egui::Context;
+use wattif_core::data::OwnData;
 use wattif_core::hardware::{self, HardwareClass};
 use wattif_core::measurement::Depth;
 use wattif_core::model::ModelReference;
@@ -38,7 +39,8 @@ impl App {
             Command::ChangeHardware => self.derived.target.is_some(),
             Command::MeasureMachine => self.model.training.is_none() && !self.calibrating.is_busy(),
             Command::ExportModel | Command::ExportCsv => open && self.obstacle(command).is_none(),
-            Command::SavePreset | Command::ExportPng | Command::PinA | Command::PinB => open,
+            Command::SavePreset => open && self.obstacle(command).is_none(),
+            Command::ExportPng | Command::PinA | Command::PinB => open,
             Command::NormalText => self.session.settings.text_scale != 1.0,
             Command::LargerText => self.session.settings.text_scale < Settings::TEXT_SCALES.1,
             Command::SmallerText => self.session.settings.text_scale > Settings::TEXT_SCALES.0,
@@ -52,6 +54,10 @@ impl App {
             Command::ExportCsv => self.pages.obstacle(self, self.session.settings.page),
             Command::MeasureSpeed => self.timing_obstacle(),
             Command::ExportModel => self.writing_obstacle(),
+            // Its figures would be compared with those of the data that ship.
+            Command::SavePreset if self.session.configuration.data.is_some() => {
+                Some("A preset holds figures of the data that ship; measure on these first")
+            }
             _ => None,
         }
     }
@@ -79,6 +85,7 @@ impl App {
                 self.set_layer(&layer, own);
             }
             Action::Look(layer) => self.look(layer),
+            Action::LookAt(recipe) => self.look_at(recipe),
             Action::SetScenario(scenario, axis) => {
                 self.begin_gesture(axis);
                 self.session.configuration.scenario = scenario;
@@ -89,6 +96,8 @@ impl App {
             Action::ShowPins(view) => self.session.pin_view = view,
             Action::Write(prompt) => self.write_after(prompt),
             Action::SetModel(reference) => self.open_model(reference),
+            Action::MeasureOn(data) => self.measure_on(data),
+            Action::Ask(purpose) => self.ask(ctx, purpose),
             Action::Hardware(action) => self.do_to_hardware(action),
             Action::Dismiss(id) => self.notices.dismiss(id),
             Action::Offered(Offer::Find) => self.ask(ctx, Purpose::FindModel),
@@ -279,7 +288,7 @@ impl App {
             .pins
             .iter()
             .flatten()
-            .filter(|pin| pin.model == configuration.model)
+            .filter(|pin| pin.is_of_model(configuration))
             .map(|pin| pin.recipe.clone())
             .collect();
         let key = Filled {
@@ -362,6 +371,9 @@ impl App {
     pub(super) fn answered(&mut self, ctx: &Context, purpose: Purpose, path: &Path) {
         match purpose {
             Purpose::OpenModel => self.open_model(ModelReference::File(path.to_owned())),
+            Purpose::OpenText | Purpose::OpenImages => {
+                self.measure_on(Some(OwnData::at(path.to_owned())));
+            }
             Purpose::OpenPreset => self.open_preset(path),
             Purpose::FindModel => self.found_model(path),
             Purpose::SavePreset => {
@@ -423,7 +435,7 @@ impl App {
         {
             preset.measured = match &now.measurement {
                 Some(measurement) => Some(Measured::new(measurement, footprint)),
-                None if configuration.model.is_outline() => {
+                None if configuration.is_outline() => {
                     Some(Measured::of_shapes(&now.profile, footprint))
                 }
                 None => None,

@@ -1,6 +1,7 @@
 //! [`Session`]: what the window shows and keeps from one start to the next, and [`History`], the steps to take back.
 
 use serde::{Deserialize, Serialize};
+use wattif_core::data::OwnData;
 use wattif_core::model::ModelReference;
 use wattif_core::outline::Outline;
 use wattif_core::recipe::Recipe;
@@ -21,6 +22,9 @@ pub struct Configuration {
     pub recipe: Recipe,
     /// Where it runs.
     pub scenario: Scenario,
+    /// What it is measured on, where that is not the data that ship.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<OwnData>,
 }
 
 impl Default for Configuration {
@@ -29,11 +33,23 @@ impl Default for Configuration {
             model: ModelReference::Bundled(DEFAULT_MODEL.to_owned()),
             recipe: Recipe::default(),
             scenario: Scenario::default(),
+            data: None,
         }
     }
 }
 
 impl Configuration {
+    /// Whether both are of one model, measured on the same data.
+    pub(super) fn is_of_model(&self, other: &Self) -> bool {
+        self.model == other.model && self.data == other.data
+    }
+
+    /// Whether there is nothing to run: only shapes are known, or a classifier has no images to be measured on.
+    pub(super) fn is_outline(&self) -> bool {
+        let given = matches!(self.data, Some(OwnData::Images { .. }));
+        self.model.is_outline() && !(given && self.model.needs_images())
+    }
+
     /// The scenario in which another model is looked at: the same, unless the one can be run here and the other is known
     /// by its shapes, as what suits one says little of the other. Electricity and lifetime stay.
     ///

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use wattif_core::data::OwnData;
 use wattif_core::model::ModelReference;
 
 use super::backend::Opener;
@@ -21,11 +22,12 @@ pub struct Start {
 
 /// Opens models in the engine itself.
 pub fn engine_opener() -> Opener {
-    Box::new(|reference, wake| {
-        if reference.is_outline() {
-            OutlineBackend::open(reference)
+    Box::new(|reference, data, wake| {
+        let given = matches!(data, Some(OwnData::Images { .. }));
+        if reference.is_outline() && !(given && reference.needs_images()) {
+            OutlineBackend::open(reference, wake)
         } else {
-            EngineBackend::open(reference, wake)
+            EngineBackend::open(reference, data, wake)
         }
     })
 }

@@ -96,6 +96,7 @@ struct ConfigurationParts {
     model: Option<Box<RawValue>>,
     recipe: Option<Box<RawValue>>,
     scenario: Option<Box<RawValue>>,
+    data: Option<Box<RawValue>>,
 }
 
 /// The parts of the settings.
@@ -204,6 +205,7 @@ impl Reader {
                 let part = self.part(parts.scenario, &scenario);
                 self.checked(part, &scenario, wattif_core::scenario::Scenario::validate)
             },
+            data: self.part(parts.data, &format!("the data of {name}")),
         }
     }
 

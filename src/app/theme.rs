@@ -147,6 +147,11 @@ pub(super) const fn shade(value: u8) -> Color32 {
     Color32::from_gray(value)
 }
 
+/// The colour of a picture's pixel.
+pub(super) const fn pixel([red, green, blue]: [u8; 3]) -> Color32 {
+    Color32::from_rgb(red, green, blue)
+}
+
 /// The family of titles and of numbers that matter.
 pub(super) fn semibold() -> FontFamily {
     FontFamily::Name("semibold".into())

@@ -54,7 +54,7 @@ const USAGE: u8 = 2;
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// What to open in the window: a preset (.ron), a model (.gguf, .safetensors, .onnx, config.json) or a name such as
+    /// What to open in the window: a preset (.ron), a model (.gguf, .safetensors, .pt, .npz, .onnx, config.json) or a name such as
     /// catalogue:llama-3-1-8b
     file: Option<PathBuf>,
 }
@@ -215,7 +215,7 @@ fn start(file: &Path) -> anyhow::Result<app::Start> {
         })
     } else {
         Err(Error::file(
-            "this is neither a preset (.ron) nor a model (.gguf, .safetensors, .onnx, config.json)",
+            "this is neither a preset (.ron) nor a model (.gguf, .safetensors, .pt, .npz, .onnx, config.json)",
             file,
         )
         .into())

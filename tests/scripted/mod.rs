@@ -161,6 +161,8 @@ impl Scripted {
                 change: interval(value - ORIGINAL_ACCURACY, half / 3.0),
                 divergence: Some(interval(0.01, 0.002)),
                 pictures: None,
+                neighbours: None,
+                bits_per_byte: None,
                 same_top: None,
                 cosine: None,
             },
@@ -336,14 +338,15 @@ impl Backend for Scripted {
         // A disc whose size tells the index.
         let radius = 4.0 + (index % 11) as f64;
         let pixels = (0..28 * 28)
-            .map(|i| {
+            .flat_map(|i| {
                 let (x, y) = (f64::from(i % 28) - 13.5, f64::from(i / 28) - 13.5);
                 let distance = (x * x + y * y).sqrt();
-                if distance < radius {
+                let shade = if distance < radius {
                     230 - (distance * 9.0) as u8
                 } else {
                     0
-                }
+                };
+                [shade; 3]
             })
             .collect();
         Some((pixels, 28))
@@ -384,7 +387,7 @@ pub(crate) const WEIGHTS: &str = "weights ";
 
 /// An opener of scripted engines: any bundled model opens, and files that begin so; others fail as a missing file does.
 pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
-    Box::new(move |reference, wake| {
+    Box::new(move |reference, data, wake| {
         let architecture = Architecture::Cnn(CnnConfig::fashion());
         let opened = match reference {
             ModelReference::Bundled(name) => Some((name.clone(), HASH.to_owned())),
@@ -402,6 +405,7 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
                     source: None,
                     understood: Vec::new(),
                     packed: false,
+                    own_data: None,
                     published: None,
                     reference: reference.clone(),
                     name,
@@ -424,7 +428,7 @@ pub(crate) fn opener(script: Script, log: Rc<RefCell<Log>>) -> Opener {
             }],
             // Nothing of a network known by its shapes needs a script.
             (None, _) => {
-                return wattif::app::engine_opener()(reference, wake);
+                return wattif::app::engine_opener()(reference, data, wake);
             }
         };
         Ok(Box::new(Scripted {

@@ -9,6 +9,7 @@ use candle_core::{Device, Tensor};
 use serde::Serialize;
 
 use super::machine::sample_input;
+pub use super::work::Work;
 use crate::engine;
 use crate::error::Result;
 use crate::footprint::Estimate;
@@ -38,49 +39,6 @@ const CALIBRATION_CONTEXT: u32 = 64;
 const MOST_CACHE_BYTES: usize = 1 << 30;
 /// Tokens of a text that is read at once, at most.
 const MOST_READ: u32 = 512;
-
-/// Work that is done at once and timed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "work")]
-pub enum Work {
-    /// Classifying images.
-    Classify {
-        /// Images at once.
-        batch: u32,
-    },
-    /// Writing the next token of texts.
-    Write {
-        /// Texts at once.
-        batch: u32,
-        /// Tokens that each of them already has.
-        context: u32,
-    },
-    /// Reading one text from its beginning.
-    Read {
-        /// Its tokens.
-        batch: u32,
-    },
-}
-
-impl Work {
-    /// Units of work at once.
-    pub const fn batch(self) -> u32 {
-        match self {
-            Self::Classify { batch } | Self::Write { batch, .. } | Self::Read { batch } => batch,
-        }
-    }
-
-    /// What is done at once, in a few words.
-    pub fn words(self) -> String {
-        match self {
-            Self::Classify { batch: 1 } => "1 image".to_owned(),
-            Self::Classify { batch } => format!("{batch} images"),
-            Self::Write { batch: 1, .. } => "writing 1 text".to_owned(),
-            Self::Write { batch, .. } => format!("writing {batch} texts"),
-            Self::Read { batch } => format!("reading {batch} tokens"),
-        }
-    }
-}
 
 /// Weights in one format.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -200,6 +158,10 @@ impl PackedModel {
             Input::Image(_) | Input::Noise { .. } => {
                 vec![Work::Classify { batch: 1 }, Work::Classify { batch }]
             }
+            Input::Tokens { context, .. } if graph.is_encoder() => {
+                let tokens = graph.positions.min(context);
+                vec![Work::Encode { batch: 1, tokens }]
+            }
             Input::Tokens { context, .. } => {
                 let longest = context.min(MOST_READ);
                 // Keys and values are kept in single precision here, not in half.
@@ -305,6 +267,10 @@ impl PackedModel {
             Work::Read { batch } | Work::Write { batch, .. } => {
                 Tensor::zeros((1, batch as usize), candle_core::DType::U32, &Device::Cpu)?
             }
+            Work::Encode { batch, tokens } => {
+                let shape = (batch as usize, tokens as usize);
+                Tensor::zeros(shape, candle_core::DType::U32, &Device::Cpu)?
+            }
         };
         Ok(Box::new(move || {
             black_box(network.run(&input)?);
@@ -405,7 +371,7 @@ fn predicted(
             false => work.batch(),
         },
         context: match work {
-            Work::Classify { .. } => Scenario::default().context,
+            Work::Classify { .. } | Work::Encode { .. } => Scenario::default().context,
             Work::Write { context, .. } => context.max(1),
             // A token of a text looks back over half of it on average.
             Work::Read { batch } => (batch / 2).max(1),

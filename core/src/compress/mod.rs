@@ -38,8 +38,8 @@ use crate::weights::BlockTensor;
 
 pub use self::blocks::{LayerFormat, layer_formats};
 pub(crate) use self::layout::{CHECKSUM_KEY, VERSION_KEY, Version};
-pub(crate) use self::on_demand::OnDemand;
-pub use self::on_demand::{Grid, LayerError, LayerLook};
+pub use self::on_demand::{Grid, LayerError, LayerLook, Looks};
+pub(crate) use self::on_demand::{Looking, OnDemand};
 pub use self::originals::Originals;
 pub use self::plan::{Planner, plan};
 pub(crate) use self::unpack::unpack_bytes;

@@ -2,6 +2,7 @@
 //! part is never in memory as a whole.
 
 mod look;
+mod looks;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,6 +10,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::look::{Grid, LayerError, LayerLook};
+pub(crate) use self::looks::Looking;
+pub use self::looks::Looks;
 use super::blocks::Choice;
 use super::layout::Kept;
 use super::originals::OriginalRows;

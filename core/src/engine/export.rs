@@ -15,17 +15,22 @@ use crate::weights::{self, NewTensor, NewValues, Source};
 
 /// Number of half precision among the types of files of llama.cpp (`LLAMA_FTYPE_MOSTLY_F16`).
 const HALF: u32 = 1;
-/// What belongs to the weights of a language model in a folder, beside them: the first two must be there.
-const BESIDE: [&str; 6] = [
+/// What belongs to the weights of a language model or an encoder in a folder, beside them.
+const BESIDE: [&str; 11] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "vocab.txt",
+    "1_Pooling/config.json",
     "generation_config.json",
     "chat_template.jinja",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
 ];
 /// Those of them that must be the same where they are there already.
-const COMPARED: usize = 4;
+const COMPARED: usize = 6;
 /// The longest of these.
 const LONGEST_BESIDE: u64 = 256 << 20;
 
@@ -156,7 +161,10 @@ impl Engine {
             ("wattif.recipe".to_owned(), text.unwrap_or_default()),
         ];
         for (name, contents) in missing {
-            files::replace_with(&to.join(name), contents)?;
+            let place = to.join(name);
+            std::fs::create_dir_all(files::folder_of(&place))
+                .map_err(|error| Error::file(error.to_string(), &place))?;
+            files::replace_with(&place, contents)?;
         }
         weights::write_as_read(source, &new, &metadata.into(), path)
     }

@@ -1,29 +1,16 @@
 //! Looking at single layers: the error that a recipe makes in each, and the weights of one.
 
-use std::collections::HashMap;
-
 use super::{Engine, Student, lock, network_id};
-use crate::compress::{Compressor, LayerError, LayerLook, Originals, Planner};
-use crate::error::{Error, Result};
+use crate::compress::{self, Compressor, Originals, Planner};
+use crate::error::Result;
 use crate::recipe::Recipe;
 
-/// What a recipe does to the layers of a model.
-#[derive(Debug, Clone)]
-pub struct Looks {
-    /// The recipe.
-    pub recipe: Recipe,
-    /// The error in each layer that is compressed, by name.
-    pub errors: HashMap<String, LayerError>,
-    /// The weights of the one that was asked for.
-    pub chosen: Option<LayerLook>,
-}
+pub use crate::compress::Looks;
 
-/// Weights that are looked at, apart from those that are measured, with the errors that are known.
+/// Weights that are looked at, apart from those that are measured.
 pub(super) struct Looking {
     network: String,
-    compressor: Compressor,
-    /// By tensor, what the error followed from and the error.
-    known: HashMap<String, (String, LayerError)>,
+    of: compress::Looking,
 }
 
 impl Engine {
@@ -72,41 +59,10 @@ impl Engine {
                 let (planner, originals) = self.weights_of(student.as_deref())?;
                 kept.insert(Looking {
                     network,
-                    compressor: Compressor::new(planner, originals)?,
-                    known: HashMap::new(),
+                    of: compress::Looking::new(Compressor::new(planner, originals)?),
                 })
             }
         };
-        let Looking {
-            compressor, known, ..
-        } = looking;
-        let weights = compressor.on_demand(&recipe, cancelled)?;
-        let chosen = chosen.map(|layer| format!("{layer}.weight"));
-        let compressed = weights.compressed();
-        let has = |name: &&String| compressed.iter().any(|(_, known)| known == name);
-        // What is looked at comes first.
-        let chosen = chosen.as_ref().filter(has);
-        let chosen = chosen.map(|name| weights.look(name)).transpose()?;
-        let mut errors = HashMap::new();
-        for (_, name) in compressed {
-            if cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let key = weights.error_key(name);
-            let error = match known.get(name) {
-                Some((same, error)) if *same == key => *error,
-                _ => {
-                    let error = weights.error(name)?;
-                    known.insert(name.to_owned(), (key, error));
-                    error
-                }
-            };
-            errors.insert(name.trim_end_matches(".weight").to_owned(), error);
-        }
-        Ok(Looks {
-            recipe,
-            errors,
-            chosen,
-        })
+        looking.of.look(recipe, chosen, cancelled)
     }
 }

@@ -7,6 +7,17 @@ use crate::evaluate::{Accumulator, Baseline, EvaluationSet};
 use crate::measurement::{Depth, Measurement};
 use crate::recipe::Recipe;
 
+/// The original, made ready once it is needed.
+fn unrounded<'a>(
+    place: &'a mut Option<crate::run::Network>,
+    engine: &Engine,
+) -> Result<&'a crate::run::Network> {
+    Ok(match place {
+        Some(ready) => ready,
+        None => place.insert(engine.original()?),
+    })
+}
+
 /// One measurement under way.
 pub(super) struct Run<'a> {
     pub(super) engine: &'a Engine,
@@ -30,7 +41,17 @@ impl Run<'_> {
         let mut next_report = engine.set.coarse();
         let mut reached = Depth::Coarse;
         let network = (self.network.architecture).ready(&self.compressed.tensors, bits)?;
-        while accumulator.step(&network)? {
+        // The original goes before, step by step, where it was not measured on everything yet.
+        let mut original = None;
+        loop {
+            let next = engine.set.step(accumulator.items()).end;
+            if baseline.len() < next {
+                let ready = unrounded(&mut original, engine)?;
+                baseline.reach(ready, &engine.set, next, &mut |_| Ok(()))?;
+            }
+            if !accumulator.step(&network)? {
+                break;
+            }
             if observer.abandoned() {
                 return Err(Error::Cancelled);
             }
@@ -56,6 +77,9 @@ impl Run<'_> {
         // Texts take a while to write; the quality is told before. Which images went wrong is known at once.
         if matches!(engine.set, EvaluationSet::Text(_)) {
             observer.measured(&full);
+        }
+        if !baseline.is_complete() {
+            baseline.write(unrounded(&mut original, engine)?, &engine.set)?;
         }
         full.examples = accumulator.examples(&network)?;
         Ok(engine.remember(&self.key, full))

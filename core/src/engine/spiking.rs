@@ -2,7 +2,7 @@
 
 use super::{Engine, Observer, lock, network_id, store_key};
 use crate::compress::distill::TrainingSet;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluate::run_spiking;
 use crate::graph::Input;
 use crate::measurement::Spiking;
@@ -58,6 +58,11 @@ impl Engine {
     fn calibration_images(&self) -> Result<&[f32]> {
         if let Some(images) = self.calibration.get() {
             return Ok(images);
+        }
+        if self.own_data.is_some() {
+            return Err(Error::Infeasible(
+                "thresholds of spiking neurons are taken from training images that ship; on images of your own there is no spiking version".to_owned(),
+            ));
         }
         let images = match (
             self.model.architecture.input(),

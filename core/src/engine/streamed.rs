@@ -10,7 +10,7 @@ use crate::compress::{OnDemand, Originals};
 use crate::error::{Error, Result};
 use crate::evaluate::{Accumulator, Answers, Baseline, EvaluationSet, Original, Written, written};
 use crate::graph::Graph;
-use crate::measurement::{Depth, Example, Measurement};
+use crate::measurement::{Depth, Example, Measurement, Metric};
 use crate::recipe::Recipe;
 use crate::run::{Stream, Weights};
 use crate::weights::Source;
@@ -124,7 +124,7 @@ impl Engine {
             &mut |part: usize, parts: usize| watch.before("Measuring the original", part, parts);
         original.reach(&stream, &streamed.weights, &self.set, end, before)?;
         let answers = original.answers.iter().take(end).cloned().collect();
-        Ok(Baseline::of(answers, Vec::new()))
+        Ok(Baseline::of(answers))
     }
 
     /// As [`Engine::measure`].
@@ -167,46 +167,23 @@ impl Engine {
             stage: 0,
             // The original need not be compared with itself.
             all: end.saturating_sub(known)
-                + if recipe.is_identity() {
-                    self.set.coarse_items()
-                } else {
-                    end
+                + match recipe.is_identity() {
+                    true => stages.first().map_or(0, |stage| stage.end),
+                    false => end,
                 },
             start: Instant::now(),
         };
         for (i, stage) in stages.iter().enumerate() {
-            let mut original = lock(&streamed.original);
-            watch.stage = stage.end.saturating_sub(original.answers.len());
-            original.reach(
-                &stream.unrounded(),
-                &streamed.weights,
-                &self.set,
-                stage.end,
-                &mut |part, parts| watch.before("Measuring the original", part, parts),
-            )?;
-            watch.passed += watch.stage;
-            watch.stage = 0;
-            if i > 0 && recipe.is_identity() {
-                answers.extend(original.same(stage.clone()));
-            } else {
-                watch.stage = stage.len();
-                answers.extend(original.compared(
-                    &stream,
-                    (&weights, &streamed.weights),
-                    &self.set,
-                    stage.clone(),
-                    &mut |part, parts| watch.before("Measuring quality", part, parts),
-                )?);
-            }
-            watch.passed += watch.stage;
-            let baseline = original.answers.iter().take(stage.end).cloned().collect();
-            drop(original);
-            let baseline = Baseline::of(baseline, Vec::new());
+            let same = i > 0 && recipe.is_identity();
+            let weights_now = (!same).then_some(&weights);
+            let run = (&stream, weights_now);
+            let (more, baseline) = self.stage(streamed, run, stage.clone(), &mut watch)?;
+            answers.extend(more);
             let mut accumulator = Accumulator::new(&self.set, &baseline);
             accumulator.add_all(&answers)?;
             let reached = match (i, accumulator.is_complete()) {
                 (_, true) => Depth::Full,
-                (0, _) => Depth::Coarse,
+                _ if stage.end <= self.set.coarse_items() => Depth::Coarse,
                 _ => Depth::Partial,
             };
             let measured = Measurement {
@@ -216,10 +193,10 @@ impl Engine {
                 quality: accumulator.quality(),
                 profile: weights.profile()?,
                 student: network.note(&recipe, true),
-                examples: Vec::new(),
+                examples: accumulator.made(),
             };
             let measured = self.remember(key, measured);
-            if depth > reached || reached == Depth::Full {
+            if depth > reached || reached == Depth::Full || i + 1 < stages.len() {
                 observer.measured(&measured);
             }
             watch.coarse = true;
@@ -228,11 +205,51 @@ impl Engine {
         let mut measurement = measurement
             .ok_or_else(|| Error::Compute("there is nothing to measure on".to_owned()))?;
         if measurement.depth == Depth::Full {
-            measurement.examples = self.texts_of(streamed, &recipe, &weights, observer)?;
+            if matches!(self.set, EvaluationSet::Text(_)) {
+                measurement.examples = self.texts_of(streamed, &recipe, &weights, observer)?;
+            }
             streamed.kept.write(key, &measurement);
             measurement = self.remember(key, measurement);
         }
         Ok(measurement)
+    }
+
+    /// What a recipe's weights answer to the items of a stage, the original's answers to them where none are given, and those
+    /// of the original up to its end.
+    fn stage(
+        &self,
+        streamed: &Streamed,
+        (stream, weights): (&Stream<'_>, Option<&OnDemand<'_>>),
+        stage: Range<usize>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Vec<Answers>, Baseline)> {
+        let mut original = lock(&streamed.original);
+        watch.stage = stage.end.saturating_sub(original.answers.len());
+        original.reach(
+            &stream.unrounded(),
+            &streamed.weights,
+            &self.set,
+            stage.end,
+            &mut |part, parts| watch.before("Measuring the original", part, parts),
+        )?;
+        watch.passed += watch.stage;
+        watch.stage = 0;
+        let answers = match weights {
+            None => original.same(stage.clone()),
+            Some(weights) => {
+                watch.stage = stage.len();
+                original.compared(
+                    stream,
+                    (weights, &streamed.weights),
+                    &self.set,
+                    stage.clone(),
+                    &mut |part, parts| watch.before("Measuring quality", part, parts),
+                )?
+            }
+        };
+        watch.passed += watch.stage;
+        let known = original.answers.iter().take(stage.end);
+        Ok((answers, Baseline::of(known.cloned().collect())))
     }
 
     /// Whether a full measurement was ended before its texts were written.
@@ -266,7 +283,12 @@ impl Engine {
         let each = (bytes_per_token * self.set.item_length()).max(1);
         let most = (MOST / each).max(2);
         let (coarse, all) = (self.set.coarse_items(), self.set.items());
-        let mut ends = vec![coarse];
+        // A first glance at a single context is there in half the time.
+        let glance = match self.set.metric() {
+            Metric::Perplexity => 1,
+            _ => coarse,
+        };
+        let mut ends = vec![glance, coarse];
         if depth > Depth::Coarse {
             let mut end = (all / SECOND).max(coarse).min(coarse + most);
             while end < all {

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Choice, Task, go_on, readable};
 use crate::graph::Input;
 use crate::measurement::Example;
+use crate::model::Architecture;
 use crate::recipe::Recipe;
 use crate::run::Network;
 
@@ -20,6 +21,7 @@ impl Engine {
     /// Whether the model writes texts that can be asked for.
     pub fn writes(&self) -> bool {
         matches!(self.model.architecture.input(), Input::Tokens { .. })
+            && !matches!(self.model.architecture, Architecture::Encoder(_))
             && (self.streamed.is_none() || self.model.architecture.parameters() <= LARGEST_WHOLE)
     }
 
@@ -121,7 +123,7 @@ mod tests {
                 compressed,
                 ..
             } => (original, compressed),
-            _ => panic!("an image"),
+            _ => panic!("no text"),
         }
     }
 

@@ -6,10 +6,11 @@ use candle_core::Tensor;
 
 use super::baseline::{Answers, Baseline, Written, answer, divergence, scores, written};
 use super::pictures::{PictureSet, SHOWN, paired};
+use super::sentences::{SentenceSet, cosine};
 use super::set::EvaluationSet;
 use super::statistics::{ClusteredMean, paired_proportions, wilson};
 use crate::error::{Error, Result};
-use crate::measurement::{Example, Interval, Metric, Pictures, Quality};
+use crate::measurement::{Example, Interval, Metric, Paired, Pictures, Quality};
 use crate::run::Network;
 
 /// Images shown as examples at most.
@@ -28,6 +29,8 @@ pub struct Accumulator<'a> {
     gained: u64,
     lost: u64,
     bits: ClusteredMean,
+    /// Of sentences: between what the original makes of each and what it makes now.
+    cosine: ClusteredMean,
     original_bits: ClusteredMean,
     change: ClusteredMean,
     divergence: ClusteredMean,
@@ -51,6 +54,7 @@ impl<'a> Accumulator<'a> {
             gained: 0,
             lost: 0,
             bits: ClusteredMean::default(),
+            cosine: ClusteredMean::default(),
             original_bits: ClusteredMean::default(),
             change: ClusteredMean::default(),
             divergence: ClusteredMean::default(),
@@ -82,6 +86,9 @@ impl<'a> Accumulator<'a> {
     ) -> Result<bool> {
         let set = self.set;
         self.step_with(&mut |items| {
+            if let EvaluationSet::Sentences(sentences) = set {
+                return sentences.answers_through(run, items);
+            }
             let logits = run(&set.input(items.clone())?)?;
             scores(&last(&logits, set)?, set, items)
         })
@@ -122,11 +129,23 @@ impl<'a> Accumulator<'a> {
         let targets = self.set.targets(item);
         self.items += 1;
         let cluster = self.set.cluster(item);
-        self.bits.push(cluster, answers.bits);
+        if matches!(self.set, EvaluationSet::Sentences(_)) {
+            let cosine = cosine(&original.embedding, &answers.embedding);
+            self.cosine.push(cluster, cosine);
+            self.change.push(cluster, cosine - 1.0);
+            self.made.push(answers.clone());
+            return;
+        }
+        let (before, now) = (&original.quarters, &answers.quarters);
+        let changes = now.iter().zip(before).map(|(now, was)| now.bits - was.bits);
+        self.bits
+            .push_mean(cluster, answers.bits, now.iter().map(|part| part.bits));
         self.original_bits.push(cluster, original.bits);
-        self.change.push(cluster, answers.bits - original.bits);
+        self.change
+            .push_mean(cluster, answers.bits - original.bits, changes);
         if let Some(nats) = divergence(original, answers, targets.len()) {
-            self.divergence.push(cluster, nats);
+            let parts = now.iter().map(|part| part.divergence);
+            self.divergence.push_mean(cluster, nats, parts);
         }
         if let (Some(before), Some(now)) = (&original.made, &answers.made) {
             let [psnr, original_psnr] = &mut self.psnr;
@@ -139,10 +158,14 @@ impl<'a> Accumulator<'a> {
             self.made.push(answers);
             return;
         }
-        let same = original.tops.iter().zip(&answers.tops);
-        let same = same.filter(|(before, now)| before == now).count();
-        self.same_top
-            .push(cluster, same as f64 / targets.len() as f64);
+        let same: Vec<f64> = (original.tops.iter().zip(&answers.tops))
+            .map(|(before, now)| f64::from(u8::from(before == now)))
+            .collect();
+        let share = same.iter().sum::<f64>() / targets.len() as f64;
+        let quarter = same.len().div_ceil(answers.quarters.len().max(1)).max(1);
+        let parts = same.chunks(quarter);
+        let parts = parts.map(|part| part.iter().sum::<f64>() / part.len() as f64);
+        self.same_top.push_mean(cluster, share, parts);
         let EvaluationSet::Images(images) = self.set else {
             return;
         };
@@ -165,6 +188,11 @@ impl<'a> Accumulator<'a> {
     /// Samples measured so far: images, or predicted bytes.
     pub fn seen(&self) -> u64 {
         self.set.samples(self.items)
+    }
+
+    /// Items measured so far.
+    pub(crate) fn items(&self) -> usize {
+        self.items
     }
 
     /// Whether the whole set was measured.
@@ -210,6 +238,7 @@ impl<'a> Accumulator<'a> {
                 (Metric::Perplexity, interval, level, change)
             }
             EvaluationSet::Pictures(pictures) => return self.of_pictures(pictures, divergence),
+            EvaluationSet::Sentences(sentences) => return self.of_sentences(sentences),
             // What is generated is compared apart.
             EvaluationSet::Generated(_) => (Metric::Fidelity, UNKNOWN, 0.0, UNKNOWN),
             EvaluationSet::Text(_) => (
@@ -232,6 +261,55 @@ impl<'a> Accumulator<'a> {
                 .then(|| within(self.same_top.interval(), 0.0, 1.0)),
             cosine: None,
             pictures: None,
+            neighbours: None,
+            bits_per_byte: self.bits_per_byte(),
+        }
+    }
+
+    /// What the scored tokens cost by the bytes that they stand for; how many bytes these are is a fact of the text.
+    fn bits_per_byte(&self) -> Option<Paired> {
+        let EvaluationSet::Text(text) = self.set else {
+            return None;
+        };
+        let bytes = text.scored_bytes(self.items)?;
+        let per_token = bytes as f64 / self.seen().max(1) as f64;
+        let bits = self.bits.interval();
+        (bytes > 0).then(|| Paired {
+            value: bits.value / per_token,
+            low: bits.low.max(0.0) / per_token,
+            high: bits.high / per_token,
+            baseline: self.original_bits.value() / per_token,
+        })
+    }
+
+    /// Mean cosine to the original's embeddings, and once all are known, which sentences are nearest to each other.
+    fn of_sentences(&self, set: &SentenceSet) -> Quality {
+        let held = |interval: Interval| within(interval, -1.0, 1.0);
+        let change = self.change.interval();
+        let cosine = held(self.cosine.interval());
+        let neighbours = self.is_complete().then(|| {
+            let (now, before) = self.both();
+            within(set.overlap(&before, &now), 0.0, 1.0)
+        });
+        Quality {
+            metric: Metric::EmbeddingCosine,
+            value: cosine.value,
+            low: cosine.low,
+            high: cosine.high,
+            n: self.seen(),
+            // The original is itself.
+            baseline: 1.0,
+            change: Interval {
+                value: change.value,
+                low: change.low.clamp(-2.0, 0.0),
+                high: change.high.clamp(-2.0, 0.0),
+            },
+            divergence: None,
+            same_top: None,
+            cosine: None,
+            pictures: None,
+            neighbours,
+            bits_per_byte: None,
         }
     }
 
@@ -290,6 +368,8 @@ impl<'a> Accumulator<'a> {
             same_top: None,
             cosine: None,
             pictures: Some(pictures),
+            neighbours: None,
+            bits_per_byte: None,
         }
     }
 
@@ -299,6 +379,10 @@ impl<'a> Accumulator<'a> {
             EvaluationSet::Pictures(set) => {
                 let (now, before) = self.both();
                 set.examples(&now, &before)
+            }
+            EvaluationSet::Sentences(set) if self.is_complete() => {
+                let (now, before) = self.both();
+                set.examples(&before, &now)
             }
             _ => Vec::new(),
         }
@@ -310,7 +394,10 @@ impl<'a> Accumulator<'a> {
     /// # Errors
     /// [`Error::Compute`] if the network's predictions are not finite.
     pub fn examples(&self, network: &Network) -> Result<Vec<Example>> {
-        if matches!(self.set, EvaluationSet::Pictures(_)) {
+        if matches!(
+            self.set,
+            EvaluationSet::Pictures(_) | EvaluationSet::Sentences(_)
+        ) {
             return Ok(self.made());
         }
         let mut examples = self.examples.clone();

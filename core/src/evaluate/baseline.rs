@@ -18,15 +18,17 @@ use crate::run::Network;
 /// the bundled text would be 67 MB. The order of the contexts is random, so these are a fair sample.
 pub const DIVERGENCE_PREDICTIONS: usize = 16_384;
 
-/// The original's answers on a whole [`EvaluationSet`].
-#[derive(Debug, Clone)]
+/// The original's answers on an [`EvaluationSet`], as far as it was asked.
+#[derive(Debug)]
 pub struct Baseline {
-    items: Vec<Answers>,
-    texts: Vec<Written>,
+    items: Vec<OnceLock<Answers>>,
+    /// Items that were answered, the first ones; held while more are.
+    answered: Mutex<usize>,
+    texts: OnceLock<Vec<Written>>,
     /// Precision and recall of its pictures.
     shares: OnceLock<(f64, f64)>,
     /// Distances of its first so many pictures.
-    distances: Arc<Mutex<BTreeMap<usize, Arc<Distance>>>>,
+    distances: Mutex<BTreeMap<usize, Arc<Distance>>>,
 }
 
 /// A prompt and how the original goes on.
@@ -52,46 +54,114 @@ pub(crate) struct Answers {
     pub(super) bits: f64,
     /// Mean divergence of the original from it in nats per prediction, where that was taken on the way.
     pub(super) divergence: Option<f64>,
+    /// What it made of a sentence, where it is an encoder.
+    pub(super) embedding: Vec<f32>,
     /// What it made, where these are pictures.
     pub(super) made: Option<Box<Made>>,
+    /// The same by the quarters of a context's predictions, where that was taken on the way.
+    pub(super) quarters: Vec<Quarter>,
+}
+
+/// A quarter of the predictions of a context.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quarter {
+    /// Mean code length in bits per prediction.
+    pub(super) bits: f64,
+    /// Mean divergence of the original from it in nats per prediction; 0 where that was not taken.
+    pub(super) divergence: f64,
 }
 
 impl Baseline {
+    /// Nothing is answered yet.
+    pub fn new(set: &EvaluationSet) -> Self {
+        Self {
+            items: vec![OnceLock::new(); set.items()],
+            answered: Mutex::default(),
+            texts: OnceLock::new(),
+            shares: OnceLock::new(),
+            distances: Mutex::default(),
+        }
+    }
+
     /// Runs the original, whose activations are not rounded, on all of the set, and lets it write.
     ///
     /// # Errors
     /// [`Error::Compute`] if the network and the set do not fit or the outputs are not finite.
     pub fn measure(network: &Network, set: &EvaluationSet) -> Result<Self> {
+        let all = Self::new(set);
+        all.reach(network, set, set.items(), &mut |_| Ok(()))?;
+        all.write(network, set)?;
+        Ok(all)
+    }
+
+    /// The answers to the first items of a set.
+    pub(crate) fn of(answers: Vec<Answers>) -> Self {
+        Self {
+            answered: Mutex::new(answers.len()),
+            items: answers.into_iter().map(OnceLock::from).collect(),
+            texts: OnceLock::new(),
+            shares: OnceLock::new(),
+            distances: Mutex::default(),
+        }
+    }
+
+    /// Runs the original, whose activations are not rounded, on the items up to `to` that it did not answer yet. `before` is
+    /// told before each step how many were; its error ends it, and what was answered stays.
+    ///
+    /// # Errors
+    /// That of `before`; [`Error::Compute`] if the network and the set do not fit or the outputs are not finite.
+    pub(crate) fn reach(
+        &self,
+        network: &Network,
+        set: &EvaluationSet,
+        to: usize,
+        before: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<()> {
         set.check(network)?;
-        let mut items: Vec<Answers> = Vec::with_capacity(set.items());
-        let mut kept = 0;
-        while items.len() < set.items() {
-            let step = set.step(items.len());
-            for mut answers in answer(network, set, step)? {
+        let mut answered = self.lock_answered();
+        while *answered < to.min(self.items.len()) {
+            before(*answered)?;
+            let step = set.step(*answered);
+            for (mut answers, item) in answer(network, set, step.clone())?.into_iter().zip(step) {
+                let kept = set.samples(item) as usize;
                 if matches!(set, EvaluationSet::Text(_)) && kept >= DIVERGENCE_PREDICTIONS {
                     answers.log_probabilities = Vec::new();
                 }
-                kept += set.samples(1) as usize;
-                items.push(answers);
+                if let Some(place) = self.items.get(item) {
+                    // Nobody else answers while this is locked.
+                    let _ = place.set(answers);
+                }
+                *answered = item + 1;
             }
         }
-        let texts = written(network, set)?;
-        Ok(Self::of(items, texts))
+        Ok(())
     }
 
-    /// The answers to the first items of a set, and texts that the original wrote.
-    pub(crate) fn of(items: Vec<Answers>, texts: Vec<Written>) -> Self {
-        Self {
-            items,
-            texts,
-            shares: OnceLock::new(),
-            distances: Arc::default(),
+    /// Lets the original write, once.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if its predictions are not finite.
+    pub(crate) fn write(&self, network: &Network, set: &EvaluationSet) -> Result<()> {
+        if self.texts.get().is_none() {
+            let texts = written(network, set)?;
+            self.texts.get_or_init(|| texts);
         }
+        Ok(())
+    }
+
+    /// Whether all of the set was answered and the texts are written.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.len() == self.items.len() && self.texts.get().is_some()
+    }
+
+    fn lock_answered(&self) -> std::sync::MutexGuard<'_, usize> {
+        // The number is right whenever another thread could have ended.
+        (self.answered.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Items that were answered.
-    pub(super) fn len(&self) -> usize {
-        self.items.len()
+    pub(crate) fn len(&self) -> usize {
+        *self.lock_answered()
     }
 
     /// Precision and recall of its pictures, found once.
@@ -109,11 +179,11 @@ impl Baseline {
     }
 
     pub(super) fn texts(&self) -> &[Written] {
-        &self.texts
+        self.texts.get().map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn answers(&self, item: usize) -> Option<&Answers> {
-        self.items.get(item)
+        self.items.get(item)?.get()
     }
 }
 
@@ -155,6 +225,9 @@ pub(super) fn answer(
 ) -> Result<Vec<Answers>> {
     if let EvaluationSet::Pictures(pictures) = set {
         return pictures.answers(network, items);
+    }
+    if let EvaluationSet::Sentences(sentences) = set {
+        return sentences.answers(network, items);
     }
     let (_, last) = set.scored();
     let logits = network.run_last(&set.input(items.clone())?, last)?;

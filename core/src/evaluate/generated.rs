@@ -196,6 +196,8 @@ impl Fidelity {
             same_top: (self.same_top.n() > 0).then(|| within(self.same_top.interval(), 0.0, 1.0)),
             cosine: Some(within(self.cosine.interval(), -1.0, 1.0)),
             pictures: None,
+            neighbours: None,
+            bits_per_byte: None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod frechet;
 mod generated;
 mod parts;
 mod pictures;
+mod sentences;
 mod set;
 mod spiking;
 pub mod statistics;
@@ -22,8 +23,11 @@ pub use generated::{COARSE_INPUTS, EQUAL, GeneratedSet, INPUTS};
 pub(crate) use generated::{Fidelity, Outputs};
 pub(crate) use parts::Original;
 pub use pictures::PictureSet;
+pub use sentences::SentenceSet;
+pub(crate) use set::wanted;
 pub use set::{
-    COARSE_CONTEXTS, COARSE_IMAGES, COARSE_PICTURES, EvaluationSet, ImageSet, STRETCHES, TextSet,
+    COARSE_CONTEXTS, COARSE_IMAGES, COARSE_PICTURES, COARSE_SENTENCES, EvaluationSet, ImageSet,
+    STRETCHES, TextSet,
 };
 pub(crate) use spiking::run_spiking;
 pub(crate) use text::{Choice, Task, go_on, readable};

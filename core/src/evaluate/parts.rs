@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::baseline::{Answers, NOT_FINITE};
+use super::baseline::{Answers, NOT_FINITE, Quarter};
 use super::set::EvaluationSet;
 use crate::error::{Error, Result};
 use crate::run::{Head, Hidden, Prediction, Stream, Texts, Weights};
@@ -12,6 +12,9 @@ pub(crate) type Before<'a> = dyn FnMut(usize, usize) -> Result<()> + 'a;
 
 /// Bytes of what the original has made of items that are kept; what comes after them is scored without its divergence.
 const MOST_HIDDEN: usize = 1 << 28;
+
+/// Parts of a context's predictions that a first result of a single context takes its interval from.
+const QUARTERS: usize = 4;
 
 /// What the original has made of the first items of a set.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +47,11 @@ impl Original {
     ) -> Result<()> {
         let first = self.answers.len();
         if first >= end {
+            return Ok(());
+        }
+        if let EvaluationSet::Sentences(sentences) = set {
+            let answers = sentences.part_by_part(stream, weights, first..end, before)?;
+            self.answers.extend(answers);
             return Ok(());
         }
         let (hidden, head) = through(stream, weights, set, first..end, before)?;
@@ -84,6 +92,9 @@ impl Original {
         items: std::ops::Range<usize>,
         before: &mut Before<'_>,
     ) -> Result<Vec<Answers>> {
+        if let EvaluationSet::Sentences(sentences) = set {
+            return sentences.part_by_part(stream, weights, items, before);
+        }
         let (hidden, head) = through(stream, weights, set, items.clone(), before)?;
         // Activations of the original are not rounded.
         let original = stream.unrounded().head(originals)?;
@@ -165,12 +176,31 @@ fn scored(
         .collect()
 }
 
+/// Means over the quarters of an item's predictions.
+fn quarters(each: &[(f64, f64)]) -> Vec<Quarter> {
+    let of = |part: &[(f64, f64)]| {
+        let n = part.len().max(1) as f64;
+        let sums = part
+            .iter()
+            .fold((0.0, 0.0), |sums, one| (sums.0 + one.0, sums.1 + one.1));
+        Quarter {
+            bits: sums.0 / std::f64::consts::LN_2 / n,
+            divergence: sums.1 / n,
+        }
+    };
+    each.chunks(each.len().div_ceil(QUARTERS).max(1))
+        .map(of)
+        .collect()
+}
+
 /// What has been scored of an item.
 #[derive(Debug, Default)]
 struct Score {
     nats: f64,
     divergence: f64,
     tops: Vec<usize>,
+    /// Nats and divergence of each prediction.
+    each: Vec<(f64, f64)>,
 }
 
 impl Score {
@@ -191,12 +221,16 @@ impl Score {
                 break;
             };
             let prediction = finite(Prediction::new(logits))?;
-            self.nats += prediction.nats(target);
+            let nats = prediction.nats(target);
+            self.nats += nats;
             self.tops.push(prediction.top());
+            let mut divergence = 0.0;
             if let Some(original) = original {
                 let original = &original[i * outputs..][..outputs];
-                self.divergence += finite(Prediction::new(original))?.divergence(&prediction);
+                divergence = finite(Prediction::new(original))?.divergence(&prediction);
+                self.divergence += divergence;
             }
+            self.each.push((nats, divergence));
         }
         Ok(())
     }
@@ -208,7 +242,8 @@ impl Score {
             tops: self.tops,
             bits: self.nats / std::f64::consts::LN_2 / predictions as f64,
             divergence: compared.then(|| (self.divergence / predictions as f64).max(0.0)),
-            made: None,
+            quarters: quarters(&self.each),
+            ..Answers::default()
         }
     }
 }

@@ -15,14 +15,17 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 pub use self::images::ImageSet;
+use self::texts::Pieces;
 pub use self::texts::TextSet;
-use self::texts::{Pieces, in_rounds, stretch};
+pub(super) use self::texts::{in_rounds, stretch};
 use super::generated::{COARSE_INPUTS, GeneratedSet, INPUTS};
 use super::pictures::{NEEDED, PictureSet};
+use super::sentences::SentenceSet;
+use crate::data::{Images, Wanted};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
 use crate::measurement::Metric;
-use crate::model::{Model, hex};
+use crate::model::{Model, Pooling, hex};
 use crate::run::Network;
 use crate::tokenizer::Tokenizer;
 
@@ -35,11 +38,15 @@ pub const COARSE_CONTEXTS: usize = STRETCHES;
 /// Stretches that a text is divided into. They stand for the independent parts behind its intervals: long enough that
 /// two of them have little in common, enough of them to know how far they differ.
 pub const STRETCHES: usize = 16;
-/// Images of one step of a measurement; with the bundled model well below 50 ms.
-const IMAGES_PER_STEP: usize = 128;
+/// Pictures of one step of a measurement; with the bundled models well below 50 ms.
+const PICTURES_PER_STEP: usize = 128;
 /// Contexts of the first, coarse measurement where tokens are pieces of words: a network of another program takes long to
 /// read one.
 const COARSE_TOKEN_CONTEXTS: usize = 2;
+/// Sentences of the first, coarse measurement: two of each stretch.
+pub const COARSE_SENTENCES: usize = 2 * STRETCHES;
+/// Sentences of one step.
+const SENTENCES_PER_STEP: usize = 16;
 /// Contexts of one step.
 const CONTEXTS_PER_STEP: usize = 8;
 /// Seed of the order in which samples are taken; the same for every model, so that measurements are paired.
@@ -55,6 +62,8 @@ pub enum EvaluationSet {
     Text(TextSet),
     /// What pictures are made of.
     Pictures(PictureSet),
+    /// Sentences for an encoder.
+    Sentences(SentenceSet),
     /// Inputs that are made up.
     Generated(GeneratedSet),
 }
@@ -65,17 +74,11 @@ impl EvaluationSet {
     /// # Errors
     /// [`Error::Compute`] if the pixels and labels do not fit each other and the network, or there are fewer than two.
     pub fn images(graph: &Graph, pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
-        let (channels, size) = match graph.input {
-            Some(Input::Image((channels, rows, columns))) if rows == columns => {
-                (channels as usize, rows as usize)
-            }
-            _ => {
-                return Err(Error::Compute(
-                    "the network does not read square images".to_owned(),
-                ));
-            }
-        };
-        let classes = graph.outputs();
+        let Wanted {
+            channels,
+            size,
+            classes,
+        } = wanted(graph)?;
         // The sizes may come from a file, and their product beyond every type.
         let expected = [channels, size, size]
             .into_iter()
@@ -94,7 +97,34 @@ impl EvaluationSet {
                 classes
             )));
         }
-        Ok(Self::Images(ImageSet::new(pixels, labels, channels, size)))
+        let labels = labels.into_iter().map(u32::from).collect();
+        let extents = (channels, size);
+        Ok(Self::Images(ImageSet::new(
+            pixels,
+            labels,
+            extents,
+            macs(graph),
+        )))
+    }
+
+    /// Labelled images of the user's for a classifier, read for its extents and classes.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if they were read for another network.
+    pub fn own_images(graph: &Graph, images: Images) -> Result<Self> {
+        let wanted = wanted(graph)?;
+        let each = wanted.channels * wanted.size * wanted.size;
+        let known = |label: &u32| (*label as usize) < wanted.classes;
+        let fits = images.pixels.len() == images.labels.len() * each
+            && images.labels.len() >= 2
+            && images.labels.iter().all(known);
+        if !fits {
+            return Err(Error::Compute(
+                "the images were read for another network".to_owned(),
+            ));
+        }
+        let extents = (wanted.channels, wanted.size);
+        Ok(Self::Images(ImageSet::own(images, extents, macs(graph))))
     }
 
     /// Held-out grey images for a network that makes such, as `pixels` and `labels` of [`Self::images`] for the `judge`: a
@@ -197,6 +227,19 @@ impl EvaluationSet {
         }))
     }
 
+    /// Sentences of a text for an encoder, each of at most so many tokens.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if there are too few, or the tokenizer cannot cut one.
+    pub fn sentences(
+        tokenizer: &Arc<Tokenizer>,
+        text: &str,
+        context: usize,
+        pooling: Pooling,
+    ) -> Result<Self> {
+        SentenceSet::new(tokenizer, text, context, pooling).map(Self::Sentences)
+    }
+
     /// What models are measured by on it.
     pub const fn metric(&self) -> Metric {
         match self {
@@ -204,6 +247,7 @@ impl EvaluationSet {
             Self::Text(text) if text.pieces.is_some() => Metric::Perplexity,
             Self::Text(_) => Metric::BitsPerByte,
             Self::Pictures(pictures) => pictures.metric(),
+            Self::Sentences(_) => Metric::EmbeddingCosine,
             Self::Generated(_) => Metric::Fidelity,
         }
     }
@@ -226,8 +270,9 @@ impl EvaluationSet {
     /// Items of the coarse measurement.
     pub(crate) fn coarse_items(&self) -> usize {
         let wanted = match self {
-            Self::Images(_) => COARSE_IMAGES,
+            Self::Images(images) => images.pace.1,
             Self::Pictures(_) => COARSE_PICTURES,
+            Self::Sentences(_) => COARSE_SENTENCES,
             Self::Generated(_) => COARSE_INPUTS,
             Self::Text(text) => match text.pieces {
                 None => COARSE_CONTEXTS,
@@ -249,6 +294,11 @@ impl EvaluationSet {
                 hasher.update(token.to_le_bytes());
             }
         }
+        if let Self::Sentences(sentences) = self {
+            for number in sentences.numbers() {
+                hasher.update(number.to_le_bytes());
+            }
+        }
         hex(&hasher.finalize())
     }
 
@@ -257,6 +307,7 @@ impl EvaluationSet {
         match self {
             Self::Images(images) | Self::Pictures(PictureSet { images, .. }) => images.order.len(),
             Self::Text(text) => text.order.len(),
+            Self::Sentences(sentences) => sentences.order.len(),
             Self::Generated(_) => INPUTS,
         }
     }
@@ -264,19 +315,21 @@ impl EvaluationSet {
     /// Samples in this many items.
     pub(super) fn samples(&self, items: usize) -> u64 {
         let each = match self {
-            Self::Images(_) | Self::Pictures(_) | Self::Generated(_) => 1,
+            Self::Images(_) | Self::Pictures(_) | Self::Sentences(_) | Self::Generated(_) => 1,
             Self::Text(text) => text.scored.len(),
         };
         (items * each) as u64
     }
 
     /// The items of the step that begins at item `from`.
-    pub(super) fn step(&self, from: usize) -> Range<usize> {
+    pub(crate) fn step(&self, from: usize) -> Range<usize> {
         let size = match self {
-            Self::Images(_) | Self::Pictures(_) => IMAGES_PER_STEP,
+            Self::Images(images) => images.pace.0,
+            Self::Pictures(_) => PICTURES_PER_STEP,
             Self::Generated(_) => 1,
             Self::Text(text) if text.pieces.is_some() => rayon::current_num_threads().max(2),
             Self::Text(_) => CONTEXTS_PER_STEP,
+            Self::Sentences(_) => SENTENCES_PER_STEP,
         };
         // A single item left over would be a step without a spread.
         let to = if from + size + 1 >= self.items() {
@@ -309,6 +362,11 @@ impl EvaluationSet {
                 }
                 Tensor::from_vec(tokens, (n, text.context), &Device::Cpu)?
             }
+            Self::Sentences(_) => {
+                return Err(Error::Compute(
+                    "sentences differ in length and are run one by one".to_owned(),
+                ));
+            }
             Self::Generated(_) => {
                 return Err(Error::Compute(
                     "networks of other programs are not run here".to_owned(),
@@ -322,13 +380,16 @@ impl EvaluationSet {
         match self {
             Self::Images(_) | Self::Pictures(_) | Self::Generated(_) => 1,
             Self::Text(text) => text.context,
+            Self::Sentences(sentences) => sentences.longest(),
         }
     }
 
     /// Predictions of an item that are scored, of the network's last so many.
     pub(super) fn scored(&self) -> (Range<usize>, usize) {
         match self {
-            Self::Images(_) | Self::Pictures(_) | Self::Generated(_) => (0..1, 1),
+            Self::Images(_) | Self::Pictures(_) | Self::Sentences(_) | Self::Generated(_) => {
+                (0..1, 1)
+            }
             Self::Text(text) => {
                 let last = text.context - text.scored.start;
                 (0..text.scored.len(), last)
@@ -347,7 +408,7 @@ impl EvaluationSet {
                 let start = text.order[item] * text.context + text.scored.start + 1;
                 &text.tokens[start..][..text.scored.len()]
             }
-            Self::Generated(_) => &[],
+            Self::Sentences(_) | Self::Generated(_) => &[],
         }
     }
 
@@ -356,6 +417,7 @@ impl EvaluationSet {
         match self {
             Self::Images(_) | Self::Pictures(_) | Self::Generated(_) => item,
             Self::Text(text) => stretch(text.order[item], text.contexts()),
+            Self::Sentences(sentences) => sentences.stretch(item),
         }
     }
 
@@ -375,6 +437,13 @@ impl EvaluationSet {
                 };
                 text.context <= context as usize && known
             }
+            (
+                Self::Sentences(sentences),
+                Input::Tokens {
+                    vocabulary,
+                    context,
+                },
+            ) => sentences.fits(vocabulary as usize, context as usize),
             _ => false,
         };
         if fits {
@@ -385,6 +454,28 @@ impl EvaluationSet {
             ))
         }
     }
+}
+
+/// What images a network reads.
+///
+/// # Errors
+/// It reads none, or none as high as wide.
+pub(crate) fn wanted(graph: &Graph) -> Result<Wanted> {
+    match graph.input {
+        Some(Input::Image((channels, rows, columns))) if rows == columns => Ok(Wanted {
+            channels: channels as usize,
+            size: rows as usize,
+            classes: graph.outputs(),
+        }),
+        _ => Err(Error::Compute(
+            "the network does not read square images".to_owned(),
+        )),
+    }
+}
+
+/// Multiply-accumulates of one unit of work.
+fn macs(graph: &Graph) -> f64 {
+    graph.layers().iter().map(|layer| layer.macs).sum()
 }
 
 fn shuffled(n: usize) -> Vec<usize> {

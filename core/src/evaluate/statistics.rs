@@ -92,6 +92,8 @@ pub fn paired_proportions(gained: u64, lost: u64, n: u64) -> Interval {
 pub struct ClusteredMean {
     /// Sum and count by cluster.
     clusters: BTreeMap<usize, (f64, u64)>,
+    /// What the first number is the mean of, where that is known.
+    parts: Vec<f64>,
 }
 
 impl ClusteredMean {
@@ -100,6 +102,19 @@ impl ClusteredMean {
         let (sum, n) = self.clusters.entry(cluster).or_default();
         *sum += value;
         *n += 1;
+    }
+
+    /// Takes one more number, the mean of these. Where it stays the only one, they stand for the clusters.
+    pub fn push_mean(&mut self, cluster: usize, value: f64, parts: impl Iterator<Item = f64>) {
+        if self.clusters.is_empty() {
+            self.parts = parts.collect();
+        }
+        self.push(cluster, value);
+    }
+
+    /// The parts of the only number.
+    fn only(&self) -> Option<&[f64]> {
+        (self.n() == 1 && self.parts.len() > 1).then_some(&self.parts)
     }
 
     /// How many numbers were taken.
@@ -118,6 +133,12 @@ impl ClusteredMean {
     /// nothing is known. With one number per cluster it is the usual one.
     pub fn standard_error(&self) -> f64 {
         let clusters = self.clusters.len() as f64;
+        if let Some(parts) = self.only() {
+            let n = parts.len() as f64;
+            let mean = parts.iter().sum::<f64>() / n;
+            let squares: f64 = parts.iter().map(|part| (part - mean).powi(2)).sum();
+            return (squares / (n - 1.0) / n).sqrt();
+        }
         if clusters < 2.0 {
             return f64::INFINITY;
         }
@@ -133,10 +154,11 @@ impl ClusteredMean {
     /// The mean with Student's 95 % interval, whose degrees of freedom are the clusters less one.
     pub fn interval(&self) -> Interval {
         let value = self.value();
+        let clusters = self.only().map_or(self.clusters.len(), <[f64]>::len);
         let half = match self.standard_error() {
             // With a quantile that is infinite too, 0 × ∞ must not arise.
             0.0 => 0.0,
-            error => error * t_quantile((self.clusters.len() as u64).saturating_sub(1)),
+            error => error * t_quantile((clusters as u64).saturating_sub(1)),
         };
         Interval {
             value,
@@ -248,6 +270,23 @@ mod tests {
         assert_close(interval.value, 1.58, 1e-12);
         assert_close(interval.low, 0.70, 0.5e-2);
         assert_close(interval.high, 2.46, 0.5e-2);
+    }
+
+    #[test]
+    fn the_parts_of_a_single_number_stand_for_clusters_until_there_is_another() {
+        let (mut parts, mut plain) = (ClusteredMean::default(), ClusteredMean::default());
+        let values = [1.2, 2.4, 1.3, 4.7];
+        parts.push_mean(3, 2.4, values.into_iter());
+        for (cluster, value) in values.into_iter().enumerate() {
+            plain.push(cluster, value);
+        }
+        assert_close(parts.interval().low, plain.interval().low, 1e-12);
+        assert_close(parts.interval().high, plain.interval().high, 1e-12);
+        parts.push_mean(4, 3.0, [1.0, 5.0].into_iter());
+        let mut two = ClusteredMean::default();
+        two.push(3, 2.4);
+        two.push(4, 3.0);
+        assert_eq!(parts.interval(), two.interval());
     }
 
     #[test]

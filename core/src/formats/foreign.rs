@@ -23,6 +23,8 @@ pub(super) enum Kind {
     /// A zip archive, as Keras writes since version 3.
     Keras,
     NumPy,
+    /// The `model.json` of a model of TensorFlow.js.
+    TensorFlowJs,
     /// A folder's `saved_model.pb`.
     TensorFlow,
     CoreMl,
@@ -125,6 +127,13 @@ pub(super) fn kind(head: &[u8]) -> Option<Kind> {
         Some('{') if text.contains("\"weight_map\"") => {
             "this is the index of a model in several files, not a model"
         }
+        Some('{')
+            if ["\"modelTopology\"", "\"layers-model\"", "\"graph-model\""]
+                .iter()
+                .any(|key| text.contains(key)) =>
+        {
+            return Some(Kind::TensorFlowJs);
+        }
         Some('{' | '[') => {
             "this is JSON, such as a model's configuration; the weights are in another file"
         }
@@ -170,6 +179,12 @@ fn archive(head: &[u8]) -> Kind {
     match file {
         "data.pkl" | "byteorder" | "version" | ".format_version" | ".storage_alignment"
         | "constants.pkl" => Kind::TorchArchive,
+        // TorchScript begins with the numbers.
+        _ if name.split('/').nth(1) == Some("data")
+            || name.split('/').nth(1) == Some("constants") =>
+        {
+            Kind::TorchArchive
+        }
         "metadata.json" | "config.json" | "model.weights.h5" => Kind::Keras,
         _ if file.ends_with(".npy") => Kind::NumPy,
         _ => Kind::Zip,
@@ -182,6 +197,18 @@ impl Kind {
         !matches!(self, Self::Other(_) | Self::Zip)
     }
 
+    /// Why arrays are not read, with what the file is and what can be done instead.
+    pub(super) fn unread(self, fact: &str, path: &Path) -> String {
+        let what = match self {
+            Self::Pickle => "a Python pickle, as old PyTorch files are,",
+            Self::NumPy => "a file of NumPy arrays",
+            Self::TensorFlowJs => "a model of TensorFlow.js",
+            _ => "a PyTorch file",
+        };
+        let offers = offers(path, &Clues::default());
+        format!("this is {what} that is not opened: {fact}; {offers}")
+    }
+
     /// Why it cannot be opened, and what can be done instead.
     pub(super) fn refusal(self, file: &mut (impl Read + Seek), len: u64, path: &Path) -> String {
         const SAVE: &str = "save its tensors as safetensors, or";
@@ -191,18 +218,9 @@ impl Kind {
             Self::Zip => return "this is a zip archive, not a model; unpack it first".to_owned(),
             Self::Gguf => gguf_refusal(file, len),
             Self::Onnx => return onnx_refusal(file, len, path),
-            Self::TorchArchive => (
-                format!(
-                    "this is a PyTorch file, whose pickle could run code and is never opened; {SAVE}"
-                ),
-                Clues::default(),
-            ),
-            Self::Pickle => (
-                format!(
-                    "this is a Python pickle, as old PyTorch files are, which could run code and is never opened; {SAVE}"
-                ),
-                Clues::default(),
-            ),
+            Self::TorchArchive | Self::Pickle | Self::NumPy | Self::TensorFlowJs => {
+                return self.unread("its tensors are not read", path);
+            }
             Self::TensorFlowLite => (
                 format!("this is a TensorFlow Lite file, which is not read here; {CONVERT}"),
                 Clues::default(),
@@ -225,10 +243,6 @@ impl Kind {
             ),
             Self::Keras => (
                 format!("this is a Keras archive (.keras); {CONVERT} {SAVE}"),
-                Clues::default(),
-            ),
-            Self::NumPy => (
-                format!("this holds NumPy arrays (.npy, .npz); {SAVE}"),
                 Clues::default(),
             ),
         };

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::{begins, is_safetensors, language, list};
+use super::{arrays, begins, encoder, is_safetensors, language, list};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Architecture, DecoderConfig, Model, Published};
+use crate::model::{Architecture, DecoderConfig, EncoderConfig, Model, Published};
 use crate::outline::tensors;
 use crate::tokenizer::Tokenizer;
 use crate::weights::{self, Packed, Renamed, Source as _};
@@ -32,7 +32,36 @@ const PACKED: [&str; 3] = [
     "quant_config.json",
     "hf_quant_config.json",
 ];
-const WEIGHTS: [&str; 2] = ["model.safetensors.index.json", "model.safetensors"];
+/// Files of weights, of which the first that is there is taken; PyTorch's are the older ones.
+const WEIGHTS: [&str; 4] = [
+    "model.safetensors.index.json",
+    "model.safetensors",
+    "pytorch_model.bin.index.json",
+    "pytorch_model.bin",
+];
+
+/// What is in a folder.
+enum Found {
+    Language(Box<Published>),
+    Encoder(EncoderConfig),
+}
+
+impl Found {
+    fn architecture(&self) -> Architecture {
+        match self {
+            Self::Language(published) => Architecture::Decoder(published.network.clone()),
+            Self::Encoder(config) => Architecture::Encoder(config.clone()),
+        }
+    }
+
+    /// How weights are packed, where they are.
+    fn packing(&self) -> Option<weights::Scheme> {
+        match self {
+            Self::Language(published) => published.packing,
+            Self::Encoder(_) => None,
+        }
+    }
+}
 
 /// The files of a model.
 #[derive(Debug, PartialEq)]
@@ -56,8 +85,15 @@ impl Files {
             Some(path.to_owned())
         } else if tensors::is_part(path) {
             // `model.safetensors.index.json` of `model-00001-of-00002.safetensors`.
-            inside().next().filter(|index| index.is_file())
-        } else if is_safetensors(path) && !list(path).is_ok_and(|listing| listing.runs) {
+            let ending = path.extension()?.to_string_lossy().into_owned();
+            let of_its_kind = |index: &PathBuf| {
+                let name = index.to_string_lossy();
+                name.ends_with(&format!(".{ending}.index.json"))
+            };
+            inside().find(of_its_kind).filter(|index| index.is_file())
+        } else if (is_safetensors(path) || arrays::found(path).is_some())
+            && !list(path).is_ok_and(|listing| listing.runs)
+        {
             Some(path.to_owned())
         } else {
             return None;
@@ -69,28 +105,27 @@ impl Files {
     }
 
     /// The network, and whether all of its files are there; the error is why it is not run.
-    fn network(&self) -> std::result::Result<Published, String> {
+    fn network(&self) -> std::result::Result<Found, String> {
         let path = self.folder.join(CONFIG);
         let text = files::read_bytes(&path, LONGEST_CONFIG).map_err(fact)?;
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
         let config = crate::unique::json(text)
             .map_err(|error| format!("its {CONFIG} is not JSON ({error})"))?;
-        let published = DecoderConfig::of_config(&config)?;
+        let found = match EncoderConfig::is_config(&config) {
+            true => Found::Encoder(encoder::of_folder(&self.folder, &config)?),
+            false => Found::Language(Box::new(DecoderConfig::of_config(&config)?)),
+        };
         let beside = PACKED.iter().find(|name| self.folder.join(name).is_file());
-        if let (Some(name), None) = (beside, published.packing) {
+        if let (Some(name), None) = (beside, found.packing()) {
             return Err(format!(
                 "its weights are packed as {name} beside it says, which is not run here yet"
             ));
         }
-        let architecture = Architecture::Decoder(published.network.clone());
-        if let Some(fact) = architecture.implausible() {
+        if let Some(fact) = found.architecture().implausible() {
             return Err(format!("its {CONFIG} has {fact}"));
         }
         let Some(weights) = &self.weights else {
-            return Err(format!(
-                "its folder has neither {} nor {}",
-                WEIGHTS[0], WEIGHTS[1]
-            ));
+            return Err(format!("its folder has none of {}", WEIGHTS.join(", ")));
         };
         if tensors::is_index(weights) {
             for part in tensors::parts_of(weights).map_err(fact)? {
@@ -98,10 +133,15 @@ impl Files {
             }
         }
         fetched(weights)?;
-        if !self.folder.join(TOKENIZER).is_file() {
+        let tokenizers = match &found {
+            Found::Language(_) => &[TOKENIZER][..],
+            Found::Encoder(_) => &encoder::TOKENIZERS,
+        };
+        let is_there = |name: &&str| self.folder.join(name).is_file();
+        if !tokenizers.iter().any(is_there) {
             return Err(format!("there is no {TOKENIZER} beside its {CONFIG}"));
         }
-        Ok(published)
+        Ok(found)
     }
 }
 
@@ -136,9 +176,11 @@ pub(crate) fn published(path: &Path) -> Option<std::result::Result<(), String>> 
     }
     // A folder changes when a file in it comes or goes.
     let weights = WEIGHTS.map(|name| folder.join(name));
-    let watched = [path, folder, &config, &weights[0], &weights[1]];
+    let watched = [path, folder, &config];
+    let watched = watched
+        .into_iter()
+        .chain(weights.iter().map(PathBuf::as_path));
     let state: State = watched
-        .iter()
         .map(|path| {
             let metadata = std::fs::metadata(path).ok()?;
             Some((metadata.len(), metadata.modified().ok()))
@@ -166,7 +208,11 @@ pub(crate) fn published(path: &Path) -> Option<std::result::Result<(), String>> 
 pub(super) fn open(path: &Path) -> Option<Result<Model>> {
     let files = Files::of(path)?;
     match files.network() {
-        Ok(network) => Some(assemble(path, &files, &network)),
+        Ok(Found::Language(network)) => Some(assemble(path, &files, &network)),
+        Ok(Found::Encoder(config)) => {
+            let weights = files.weights.as_deref().unwrap_or(path);
+            Some(encoder::assemble(path, (&files.folder, weights), &config))
+        }
         Err(fact) if path.is_dir() || tensors::is_index(path) => Some(Err(Error::file(
             format!("this model is known by its shapes only: {fact}"),
             path,
@@ -203,7 +249,7 @@ fn assemble(path: &Path, files: &Files, published: &Published) -> Result<Model> 
         source.leave_out(head);
     }
     language::check(&architecture, &source)
-        .map_err(|fact| wrong(in_file(&fact, &source, published)))?;
+        .map_err(|fact| wrong(in_file(&fact, &source, |name| published.as_published(name))))?;
     let place = files.folder.join(TOKENIZER);
     let tokenizer = Tokenizer::open_json(&place)?;
     let outputs = architecture.graph().outputs();
@@ -250,7 +296,11 @@ fn leave_out_zeros(source: &mut Renamed, architecture: &Architecture) -> Result<
 }
 
 /// A fact about a tensor by the name that it has, or would have, in the file.
-fn in_file(fact: &str, source: &Renamed, published: &Published) -> String {
+pub(super) fn in_file(
+    fact: &str,
+    source: &Renamed,
+    published: impl Fn(&str) -> Option<String>,
+) -> String {
     let mut parts = fact.split('\'');
     let (Some(before), Some(name)) = (parts.next(), parts.next()) else {
         return fact.to_owned();
@@ -259,7 +309,7 @@ fn in_file(fact: &str, source: &Renamed, published: &Published) -> String {
     let named = source
         .in_file(name)
         .map(str::to_owned)
-        .or_else(|| published.as_published(name))
+        .or_else(|| published(name))
         .unwrap_or_else(|| name.to_owned());
     format!("{before}'{named}'{}", rest.join("'"))
 }

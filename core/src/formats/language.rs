@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::model::{Architecture, Blocks, DecoderConfig, Model, ModelReference, StoredFormat};
+use crate::model::{
+    Architecture, Blocks, DecoderConfig, EncoderConfig, Model, ModelReference, StoredFormat,
+};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{self, Source};
 
@@ -16,19 +18,39 @@ use crate::weights::{self, Source};
 /// [`Error::File`] saying what the file or its network is instead, or what in it is damaged.
 pub(super) fn open(path: &Path) -> Result<Model> {
     let source: Arc<dyn Source> = weights::open_flat(path)?.into();
-    let config = DecoderConfig::of_gguf(source.as_ref()).map_err(|fact| Error::file(fact, path))?;
-    let architecture = Architecture::Decoder(config);
+    let network = match EncoderConfig::is_gguf(source.as_ref()) {
+        true => EncoderConfig::of_gguf(source.as_ref())
+            .map(|config| (config.vocabulary, Architecture::Encoder(config))),
+        false => DecoderConfig::of_gguf(source.as_ref())
+            .map(|config| (config.vocabulary, Architecture::Decoder(config))),
+    };
+    let (vocabulary, architecture) = network.map_err(|fact| Error::file(fact, path))?;
     check(&architecture, source.as_ref()).map_err(|fact| Error::file(fact, path))?;
     let tokenizer = Tokenizer::from_weights(source.as_ref(), path)?;
-    if tokenizer.vocabulary() != architecture.graph().outputs() {
+    if tokenizer.vocabulary() != vocabulary {
         let fact = format!(
             "its tokenizer has {} pieces, its network {}",
             tokenizer.vocabulary(),
-            architecture.graph().outputs()
+            vocabulary
         );
         return Err(Error::file(fact, path));
     }
     assemble(path, source, architecture, tokenizer)
+}
+
+/// Whether a path leads to a whole GGUF of a kind that is not run, with a matrix that can be decoded.
+pub(crate) fn is_of_unknown_kind(path: &Path) -> bool {
+    if !super::begins(path).is_some_and(|head| head.starts_with(b"GGUF")) {
+        return false;
+    }
+    weights::open(path).is_ok_and(|source| {
+        let known =
+            EncoderConfig::is_gguf(source.as_ref()) || DecoderConfig::knows(source.as_ref());
+        let is_matrix = |info: &weights::TensorInfo| {
+            info.shape.len() >= 2 && info.elements() > 1 && info.format.can_be_decoded()
+        };
+        !known && source.tensors().iter().any(is_matrix)
+    })
 }
 
 /// Whether a network can be run and the tensors of a file are its own; the error is the fact.

@@ -2,6 +2,8 @@
 //!
 //! Nothing in a file is trusted: lengths are checked against the file before memory is reserved, and nothing is executed.
 
+pub(crate) mod arrays;
+mod encoder;
 mod foreign;
 mod gguf;
 mod hugging_face;
@@ -21,6 +23,7 @@ use crate::model::{Model, ModelReference};
 use crate::outline::tensors::name as outline_name;
 use crate::serving::architecture::Architecture;
 pub(crate) use hugging_face::published;
+pub(crate) use language::is_of_unknown_kind;
 pub(crate) use onnx::{Fill, Given, Passed, Replaced, buffer_name, rounded};
 pub(crate) use safetensors::{Contents, Listed, Listing};
 
@@ -28,8 +31,9 @@ pub(crate) use safetensors::{Contents, Listed, Listing};
 const HEAD: u64 = 512;
 
 /// Opens a model file: safetensors with F32, F16 or BF16 tensors, which become f32, one that
-/// [`crate::compress::Compressor::export`] packed, a GGUF of a language model whose family runs here, or such a model as
-/// Hugging Face publishes it: its folder, the safetensors file inside, or the index of several.
+/// [`crate::compress::Compressor::export`] packed, such tensors in a file of PyTorch, NumPy or TensorFlow.js, a GGUF of a
+/// language model whose family runs here, or such a model as Hugging Face publishes it: its folder, the safetensors file
+/// inside, or the index of several.
 ///
 /// The architecture stands in the file's metadata (`wattif.architecture`); without it, the bundled architecture whose
 /// tensor names fit best is assumed.
@@ -51,6 +55,10 @@ pub fn open_sized(path: &Path, sizes: &[(String, u64)]) -> Result<Model> {
     }
     if let Some(model) = hugging_face::open(path) {
         return model;
+    }
+    if let Some(arrays) = arrays::open(path) {
+        let contents = arrays::contents(&arrays?).map_err(|problem| refused(problem, path))?;
+        return assemble(contents, path);
     }
     if path.is_dir() {
         return Err(Error::file("this is a folder, not a model file", path));
@@ -79,11 +87,18 @@ fn not_run(error: Error, path: &Path) -> Error {
 /// # Errors
 /// As [`open`].
 pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Model> {
+    if let Some(arrays) = arrays::open_bytes(bytes, path) {
+        let contents = arrays::contents(&arrays?).map_err(|problem| refused(problem, path))?;
+        return assemble(contents, path);
+    }
     model(&mut Cursor::new(bytes), bytes.len() as u64, path)
 }
 
 fn model(file: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<Model> {
-    let contents = read(file, len, path)?;
+    assemble(read(file, len, path)?, path)
+}
+
+fn assemble(contents: Contents, path: &Path) -> Result<Model> {
     let name = path
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
@@ -134,7 +149,8 @@ fn refused(problem: safetensors::Problem, path: &Path) -> Error {
 /// program, of which it says what can be done with it instead. A language model in a folder is one too. `false` where the
 /// file cannot be read.
 pub fn is_model(path: &Path) -> bool {
-    if matches!(published(path), Some(Ok(()))) || is_onnx(path) {
+    let is_list = || path.is_dir() && arrays::found(path).is_some();
+    if matches!(published(path), Some(Ok(()))) || is_onnx(path) || is_list() {
         return true;
     }
     begins(path).is_some_and(|head| {
@@ -211,6 +227,9 @@ fn begins(path: &Path) -> Option<Vec<u8>> {
 /// # Errors
 /// [`Error::File`] as [`open`], for what can be wrong with a header.
 pub(crate) fn list(path: &Path) -> Result<Listing> {
+    if let Some(arrays) = arrays::open(path) {
+        return Ok(arrays::list(&arrays?));
+    }
     let (mut file, len) = opened(path)?;
     safetensors::list(&mut file, len).map_err(|problem| refused(problem, path))
 }

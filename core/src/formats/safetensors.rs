@@ -13,6 +13,7 @@ use safetensors::Dtype;
 use serde::Deserialize;
 
 use crate::compress;
+use crate::graph::Input;
 use crate::model::{Architecture, StoredFormat, Tensors, admit, own_names, recognise};
 use crate::recipe::Recipe;
 use crate::unique;
@@ -22,7 +23,7 @@ const LONGEST_HEADER: u64 = 100_000_000;
 /// Bytes before the header.
 const PREFIX: u64 = 8;
 /// PyTorch counts batches in its batch normalisation; inference has no use for it.
-const IGNORED: &str = ".num_batches_tracked";
+pub(super) const IGNORED: &str = ".num_batches_tracked";
 
 /// Why a file cannot be opened.
 #[derive(Debug)]
@@ -103,8 +104,36 @@ pub(crate) struct Listed {
 pub(crate) struct Listing {
     /// In the order of their names.
     pub(crate) tensors: Vec<Listed>,
-    /// Whether the file is one of this program's, or has the tensors of a bundled architecture.
+    /// Whether the file is one of this program's, or has the tensors of an architecture that data ship for.
     pub(crate) runs: bool,
+    /// Whether at least half of the tensors are of a family that runs.
+    pub(crate) known: bool,
+    /// The classifier that it has the tensors of, where that is measured on images of the user's only.
+    pub(crate) classifier: Option<Architecture>,
+}
+
+impl Listing {
+    /// What tensors tell by the names that they have here, in a file of this program's or another's.
+    pub(super) fn new(
+        tensors: Vec<Listed>,
+        shapes: &BTreeMap<&str, &[usize]>,
+        architecture: Option<Architecture>,
+        ours: bool,
+    ) -> Self {
+        let own = architecture.as_ref().map(|known| known.tensor_shapes());
+        let found = own.iter().flatten();
+        let found = found.filter(|(name, _)| shapes.contains_key(name.as_str()));
+        let known = architecture.filter(|known| known.mismatch_of_shapes(shapes).is_none());
+        let ship = known.as_ref().is_some_and(Architecture::data_ship);
+        Self {
+            tensors,
+            runs: ours || ship,
+            known: ours || 2 * found.count() >= shapes.len().max(1),
+            classifier: known
+                .filter(|known| !ship && matches!(known.input(), Input::Image(_)))
+                .filter(|known| known.graph().sampling().is_none()),
+        }
+    }
 }
 
 /// Reads the header of a file of `len` bytes.
@@ -123,20 +152,16 @@ pub(super) fn list(file: &mut impl Read, len: u64) -> Result<Listing> {
     let ours = [Architecture::METADATA_KEY, compress::CHECKSUM_KEY]
         .iter()
         .any(|key| header.metadata.contains_key(*key));
-    let runs = ours
-        || architecture(&header).is_ok_and(|architecture| {
-            let shapes = header
-                .tensors
-                .iter()
-                .filter(|(name, _)| !name.ends_with(IGNORED))
-                .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
-                .collect();
-            architecture.mismatch_of_shapes(&shapes).is_none()
-        });
-    Ok(Listing {
-        tensors: listed,
-        runs,
-    })
+    let shapes = (header.tensors.iter())
+        .filter(|(name, _)| !name.ends_with(IGNORED))
+        .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
+        .collect();
+    Ok(Listing::new(
+        listed,
+        &shapes,
+        architecture(&header).ok(),
+        ours,
+    ))
 }
 
 /// Gives tensors of another program the names that they have here, where their names and shapes tell what they are.
@@ -335,18 +360,22 @@ fn architecture(header: &Header) -> Result<Architecture> {
         .iter()
         .map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
         .collect();
-    match (recognise(&shapes), header.tensors.first_key_value()) {
+    recognised(&shapes)
+}
+
+/// The bundled architecture that has most of these tensors.
+pub(super) fn recognised(shapes: &BTreeMap<&str, &[usize]>) -> Result<Architecture> {
+    match (recognise(shapes), shapes.first_key_value()) {
         (Some(architecture), _) => Ok(architecture),
         (_, None) => wrong("the file holds no tensors"),
         (_, Some((name, _))) => Err(Problem::Family {
             fact: format!(
                 "this is a model of a family that cannot be run: none of its {} tensors is known, the first is '{name}'",
-                header.tensors.len()
+                shapes.len()
             ),
-            parameters: header
-                .tensors
+            parameters: shapes
                 .values()
-                .map(|entry| entry.shape.iter().product::<usize>() as u64)
+                .map(|shape| shape.iter().product::<usize>() as u64)
                 .sum(),
         }),
     }

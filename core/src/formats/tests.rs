@@ -260,7 +260,7 @@ fn a_tensor_that_does_not_fit_is_named() {
         ),
         (
             with_architecture("{\"elm\": {}}"),
-            "the architecture in the metadata is damaged (unknown variant `elm`, expected one of `cnn`, `gpt`, `decoder`, `residual`, `vae`, `gan`, `rnn` at line 1 column 6)",
+            "the architecture in the metadata is damaged (unknown variant `elm`, expected one of `cnn`, `gpt`, `decoder`, `residual`, `vae`, `gan`, `rnn`, `encoder` at line 1 column 6)",
         ),
         (
             changed("size", json!(1)),

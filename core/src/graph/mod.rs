@@ -16,7 +16,7 @@ mod tests;
 mod work;
 
 pub use language::{AttentionLayers, ExpertLayers, Language};
-pub use node::{Node, Role, Value};
+pub use node::{Node, Role, Taken, Value};
 pub use op::{Extent, Op};
 pub use parts::{
     Activation, Alibi, Attention, Cell, Chosen, Conv, Factors, Rotary, Rule, Scores, Sized, Window,
@@ -106,17 +106,28 @@ impl Graph {
         Value::Node(self.nodes.len() - 1)
     }
 
-    /// Numbers of a row of the result, of a network that can be run: classes, tokens, or those of an image.
+    /// Numbers of a row of the result, of a network that can be run: classes, tokens, those of an image, or what has become
+    /// of a token.
     pub fn outputs(&self) -> usize {
         let last = self.nodes.iter().rfind(|node| !node.op.is_on_the_way());
         match last.map(|node| &node.op) {
             Some(Op::Linear { outputs, .. }) => *outputs as usize,
+            Some(Op::Norm { width, .. }) => *width as usize,
             Some(Op::Conv(conv)) => {
                 let (channels, rows, columns) = conv.to;
                 channels as usize * rows as usize * columns as usize
             }
             _ => 0,
         }
+    }
+
+    /// Whether it reads texts whole, every token with those before and after it, and gives what has become of each.
+    pub fn is_encoder(&self) -> bool {
+        let sees_all = |node: &Node| match node.op {
+            Op::Attention(attention) => attention.scores.is_some_and(|scores| !scores.causal),
+            _ => false,
+        };
+        matches!(self.input, Some(Input::Tokens { .. })) && self.nodes.iter().any(sees_all)
     }
 
     /// Numbers that pictures are made of: those that are drawn on the way, or the noise that is given.

@@ -55,6 +55,15 @@ pub struct Node {
     pub shares: Option<String>,
 }
 
+/// Which row of a table is taken for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The one after this many and as many as the token's place in its text, from 0.
+    ByPlace(u32),
+    /// Always this one.
+    Always(u32),
+}
+
 /// What a node can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {

@@ -1,5 +1,6 @@
 //! The closed list of operations. Counting matches it once, in `work`; nothing else needs to.
 
+use super::node::Taken;
 use super::parts::{Activation, Attention, Cell, Conv, Rotary, Rule, Sized};
 use crate::profile::LayerKind;
 
@@ -160,6 +161,15 @@ pub enum Op {
         cell: Cell,
         /// Units, as many as the numbers that it writes.
         units: u32,
+    },
+    /// A row of a table for every token, whatever that is, weights `[rows, width]`.
+    Row {
+        /// Rows.
+        rows: u32,
+        /// Width of a row.
+        width: u32,
+        /// Which one.
+        taken: Taken,
     },
 }
 

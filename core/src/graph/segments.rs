@@ -25,7 +25,7 @@ impl Graph {
             let alone = open_until <= i;
             let place = matches!(
                 node.op,
-                Op::Add | Op::Embedding { .. } | Op::Recurrent { .. }
+                Op::Add | Op::Embedding { .. } | Op::Row { .. } | Op::Recurrent { .. }
             );
             if alone && place && i + 1 < self.nodes.len() {
                 segments.push(start..i + 1);

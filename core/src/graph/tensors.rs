@@ -54,7 +54,9 @@ fn parts(node: &Node) -> Option<(Vec<usize>, &'static [&'static str])> {
             let shape = [conv.to.0, per_group, conv.kernel.0, conv.kernel.1];
             (shape.map(size).to_vec(), biased(conv.bias))
         }
-        Op::Embedding { rows, width } => (vec![size(*rows), size(*width)], &[]),
+        Op::Embedding { rows, width } | Op::Row { rows, width, .. } => {
+            (vec![size(*rows), size(*width)], &[])
+        }
         Op::Recurrent { cell, units } => {
             (vec![size(cell.gates() * units), size(*units)], biased(true))
         }

@@ -101,7 +101,7 @@ fn count(op: &Op, graph: &Graph) -> Counted {
             ..product(f64::from(outputs), f64::from(inputs), positions)
         },
         Op::Conv(conv) => convolution(&conv),
-        Op::Embedding { rows, width } => Counted {
+        Op::Embedding { rows, width } | Op::Row { rows, width, .. } => Counted {
             kind: LayerKind::Embedding,
             rows: f64::from(rows),
             row: vec![usize_of(width)],

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Tensors;
 use super::families::{
-    CnnConfig, DecoderConfig, Deviation, Family, GanConfig, GptConfig, OnnxConfig, ResidualConfig,
-    RnnConfig, Sizes, VaeConfig,
+    CnnConfig, DecoderConfig, Deviation, EncoderConfig, Family, GanConfig, GptConfig, OnnxConfig,
+    ResidualConfig, RnnConfig, Sizes, VaeConfig,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input};
@@ -39,6 +39,8 @@ pub enum Architecture {
     Gan(GanConfig),
     /// A recurrent language model.
     Rnn(RnnConfig),
+    /// An encoder of sentences.
+    Encoder(EncoderConfig),
     /// A network of an ONNX file, which another library runs.
     #[serde(skip_deserializing)]
     Onnx(OnnxConfig),
@@ -58,6 +60,7 @@ impl Architecture {
             Self::Vae(config) => config,
             Self::Gan(config) => config,
             Self::Rnn(config) => config,
+            Self::Encoder(config) => config,
             Self::Onnx(config) => config,
         }
     }
@@ -71,6 +74,28 @@ impl Architecture {
     pub fn input(&self) -> Input {
         // Every family says so.
         (self.graph().input).unwrap_or(Input::Image((0, 0, 0)))
+    }
+
+    /// Whether data ship that it is measured on and its students are trained with: grey images of 28x28 pixels in ten
+    /// classes, and texts.
+    pub fn data_ship(&self) -> bool {
+        const PIXELS: usize = 28 * 28;
+        let graph = self.graph();
+        let makes = |classes| graph.outputs() == classes;
+        match self.input() {
+            Input::Tokens { .. } => true,
+            Input::Noise { .. } => makes(PIXELS),
+            Input::Image((1, 28, 28)) => match graph.sampling() {
+                Some(_) => makes(PIXELS),
+                None => makes(10),
+            },
+            Input::Image(_) => false,
+        }
+    }
+
+    /// The same network for images of so many pixels an edge, where its weights fit any size.
+    pub(crate) fn reading(&self, size: u32) -> Option<Self> {
+        self.inner().reading(size)
     }
 
     /// The network of an ONNX file that another library runs, where it is one.

@@ -27,11 +27,11 @@ pub(crate) use admission::{admit, check_recipe, check_values};
 pub use architecture::Architecture;
 pub(crate) use architecture::standard_normal;
 pub use families::{
-    BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, Feed, Form, Function,
-    GanConfig, GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number, OnnxConfig,
-    ResidualConfig, RnnConfig, Scales, Slopes, Stage, Stem, VaeConfig,
+    BATCH_NORM_EPSILON, Block, BlockKind, CnnConfig, DecoderConfig, EncoderConfig, Feed, Form,
+    Function, GanConfig, GptConfig, LAYER_NORM_EPSILON, Mixture, NormRule, Norms, Number,
+    OnnxConfig, Pooling, ResidualConfig, RnnConfig, Scales, Slopes, Stage, Stem, VaeConfig,
 };
-pub(crate) use families::{Published, own_names, recognise};
+pub(crate) use families::{Published, PublishedEncoder, own_names, recognise};
 pub(crate) use names::known_by_shapes;
 pub use names::{named, search};
 
@@ -74,6 +74,17 @@ impl ModelReference {
                         .any(|file| path.join(file).is_file())
                     || crate::outline::tensors::is_outline(path)
             }
+        }
+    }
+}
+
+impl ModelReference {
+    /// Whether it is a file of a classifier that can be run once there are images of the user's to measure it on; with
+    /// none it is known by its shapes ([`Self::is_outline`]).
+    pub fn needs_images(&self) -> bool {
+        match self {
+            Self::File(path) => crate::outline::tensors::needs_images(path),
+            Self::Bundled(_) | Self::Catalogue(_) | Self::Sized { .. } => false,
         }
     }
 }

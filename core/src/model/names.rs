@@ -67,7 +67,7 @@ fn names() -> Result<&'static Names> {
 }
 
 /// Endings of files that models are in, so that one that is missing is called a missing file.
-const ENDINGS: [&str; 8] = [
+const ENDINGS: [&str; 11] = [
     "safetensors",
     "json",
     "gguf",
@@ -75,6 +75,9 @@ const ENDINGS: [&str; 8] = [
     "bin",
     "pt",
     "pth",
+    "ckpt",
+    "npz",
+    "npy",
     "onnx",
 ];
 

@@ -1,12 +1,16 @@
 //! [`Outline`]: a network known by its shapes only. It answers everything that follows from shapes (bytes, operations,
 //! time, energy, CO2e) like any opened model; its quality is not known, since there are no weights to run.
 
+mod named;
+mod published;
 mod student;
 mod summary;
 pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
 
+pub use published::PublishedBits;
+use published::{PUBLISHED_BITS, stored};
 pub use summary::Summary;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,8 +29,6 @@ use crate::scenario::Scenario;
 use crate::serving::architecture::{Architecture, Shape, StoredWeights, Transformer};
 use crate::serving::{self, open_config};
 
-/// Bits per weight and activation of a network as published, unless it says otherwise.
-const PUBLISHED_BITS: u8 = 16;
 /// Prompt and answer that a language model is asked about first, in tokens: a turn of chat (ML.ENERGY's chat requests
 /// have answers of about 600 tokens, `assets/ground_truth/serving.csv`; prompts of that length are assumed).
 const CHAT: (u32, u32) = (500, 500);
@@ -35,66 +37,16 @@ const CHAT_BATCH: u32 = 32;
 /// Device that it is asked about first: one that the serving model is fitted to.
 const FIRST_DEVICE: &str = "nvidia-h100-sxm";
 
-/// Widths that a network is published in, in bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PublishedBits {
-    /// Per weight, of the part with the most weights outside the experts of a mixture.
-    pub weights: u8,
-    /// Per weight of the experts of a mixture; the same as `weights` where there are none.
-    pub experts: u8,
-    /// Per activation.
-    pub activations: u8,
-}
-
-impl PublishedBits {
-    fn of(network: &Architecture) -> Self {
-        if let Shape::Listed(list) = &network.shape {
-            let weights = network.weight_bits.unwrap_or(PUBLISHED_BITS);
-            return Self {
-                weights,
-                experts: weights,
-                activations: list.activation_bits,
-            };
-        }
-        let part = |role| stored(network, role).bits;
-        let weights = part(Role::FeedForward);
-        Self {
-            weights,
-            experts: part(Role::Experts),
-            activations: match (&network.formats, network.weight_bits) {
-                (Some(formats), _) => formats.activations.unwrap_or(PUBLISHED_BITS),
-                // Published 8-bit weights are FP8 with activations of the same width.
-                (None, Some(bits @ ..=8)) => bits.max(8),
-                (None, Some(bits)) => bits.max(PUBLISHED_BITS),
-                (None, None) => PUBLISHED_BITS,
-            },
-        }
-    }
-}
-
-/// How the weights of a part are published. No scales are stated where `scale_bits` is 0.
-fn stored(network: &Architecture, role: Role) -> StoredWeights {
-    let plain = |bits| StoredWeights {
-        bits,
-        group: 0,
-        scale_bits: 0,
-    };
-    if let Some(formats) = &network.formats {
-        let named = formats.weights.iter().find(|(part, _)| *part == role);
-        return named.map_or(plain(PUBLISHED_BITS), |(_, stored)| *stored);
-    }
-    let weights = network.weight_bits.unwrap_or(PUBLISHED_BITS);
-    plain(match role {
-        Role::Experts => network.expert_bits.unwrap_or(weights),
-        _ => weights,
-    })
-}
+/// What the network is called that nothing was done to.
+const ORIGINAL: &str = "the original network";
 
 /// A network known by its shapes only.
 #[derive(Debug)]
 pub struct Outline {
     reference: ModelReference,
     original: Arc<Variant>,
+    /// The weights in its file by their names there.
+    weights: Option<Arc<named::NamedWeights>>,
     /// Smaller versions by their ratio in ten-thousandths.
     students: Mutex<HashMap<u32, Arc<Variant>>>,
 }
@@ -164,10 +116,15 @@ impl Outline {
             ModelReference::File(path) if formats::is_onnx(path) => {
                 formats::onnx_outline(path, &[])?
             }
+            ModelReference::File(path) if tensors::kind(path) == Some(tensors::Told::Weights) => {
+                return named::open(path)
+                    .map(|weights| Self::of_weights(reference.clone(), weights));
+            }
             ModelReference::File(path) if tensors::is_index(path) || tensors::is_outline(path) => {
                 let mut counted = tensors::open(path)?;
                 counted.network.notes.extend(not_run(path));
-                let outline = Self::of(reference.clone(), counted.network);
+                let mut outline = Self::of(reference.clone(), counted.network);
+                outline.weights = named::beside(path).map(Arc::new);
                 return Ok(outline.with_parameters(counted.parameters));
             }
             ModelReference::File(path) => {
@@ -200,7 +157,8 @@ impl Outline {
     pub fn of(reference: ModelReference, network: Architecture) -> Self {
         Self {
             reference,
-            original: Arc::new(Variant::new(network, "the original network".to_owned())),
+            original: Arc::new(Variant::new(network, ORIGINAL.to_owned())),
+            weights: None,
             students: Mutex::default(),
         }
     }
@@ -285,7 +243,7 @@ impl Outline {
     /// # Errors
     /// The recipe is out of range.
     pub fn student(&self, recipe: &Recipe) -> Result<(String, f64)> {
-        recipe.validate()?;
+        self.checked(recipe)?;
         let variant = self.variant(recipe.canonical().distillation.ratio);
         Ok((
             variant.description.clone(),
@@ -301,10 +259,7 @@ impl Outline {
     /// # Errors
     /// The recipe is out of range.
     pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
-        recipe.validate()?;
-        let layers = self.original.layers.iter();
-        recipe.check_layers(&layers.map(|layer| (layer.name.as_str(), layer.compressible)))?;
-        let recipe = recipe.canonical();
+        let recipe = self.checked(recipe)?;
         let variant = self.variant(recipe.distillation.ratio);
         let network = &variant.network;
         let published = PublishedBits::of(network);

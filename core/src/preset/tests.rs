@@ -65,6 +65,8 @@ fn sample() -> Preset {
                     high: 0.025,
                 }),
                 pictures: None,
+                neighbours: None,
+                bits_per_byte: None,
                 same_top: None,
                 cosine: None,
             }),

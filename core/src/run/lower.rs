@@ -440,6 +440,9 @@ impl Lowering<'_> {
             }
             Op::Attention(attention) => self.attention(i, node, attention)?,
             Op::Recurrent { cell, units } => self.recurrent(i, node, *cell, size(*units))?,
+            Op::Row { rows, width, taken } => {
+                self.row(i, node, (size(*rows), size(*width)), *taken)?;
+            }
             _ => return refuse(node, "is of a kind that cannot be run"),
         }
         Ok(())

@@ -15,6 +15,7 @@ pub(crate) mod plain;
 mod predictions;
 mod program;
 mod rows;
+mod sentences;
 mod spiking;
 mod steps;
 mod streamed;
@@ -268,7 +269,8 @@ impl Network {
 
     /// Something to read a text with, token by token; only a language model has it.
     pub(crate) fn reader(&self) -> Option<Reader<'_>> {
-        self.0.text().ok().map(|_| Reader {
+        let reads = self.0.text().is_ok() && !self.0.sees_all();
+        reads.then(|| Reader {
             program: &self.0,
             frame: self.0.frame(1),
         })

@@ -9,6 +9,7 @@ use candle_core::{D, DType, Device, Tensor};
 pub(crate) use graph::Plain;
 
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::model::{
     Architecture, BATCH_NORM_EPSILON, BlockKind, CnnConfig, DecoderConfig, GptConfig,
     LAYER_NORM_EPSILON, ResidualConfig, Tensors,
@@ -33,8 +34,21 @@ pub(super) fn forward(
         Architecture::Vae(config) => pictures::vae(config, tensors, input, activation_bits),
         Architecture::Gan(config) => pictures::gan(config, tensors, input, activation_bits),
         Architecture::Rnn(config) => recurrent::logits(config, tensors, input, activation_bits),
+        Architecture::Encoder(_) => any(&architecture.graph(), tensors, input, activation_bits),
         Architecture::Onnx(_) => Err(crate::Error::Compute("another library runs it".to_owned())),
     }
+}
+
+/// A network over tokens, node by node.
+fn any(graph: &Graph, tensors: &Tensors, tokens: &Tensor, bits: u8) -> Result<Tensor> {
+    let plain = Plain {
+        tensors,
+        bits,
+        half_gelu: false,
+    };
+    let rows = tokens.to_vec2::<u32>()?;
+    let rows = rows.iter().map(|tokens| plain.run(graph, tokens));
+    Ok(Tensor::stack(&rows.collect::<Result<Vec<_>>>()?, 0)?)
 }
 
 /// Logits `[n, classes]` of images `[n, channels, size, size]` with values from 0 to 1.

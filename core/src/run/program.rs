@@ -312,6 +312,12 @@ impl Program {
         steps.any(|step| matches!(step, Step::Recurrent(_)))
     }
 
+    /// Whether tokens see those after them, so that no text is read bit by bit.
+    pub(super) fn sees_all(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::Attend(attend) if !attend.heads.causal))
+    }
+
     /// Vocabulary and context.
     pub(super) fn text(&self) -> Result<(usize, usize)> {
         match self.input {

@@ -12,6 +12,7 @@ use super::matrix::{Finish, Rows};
 use super::program::{Frame, Layout, Plane};
 use super::rows;
 use crate::error::Result;
+use crate::graph::Taken;
 pub(super) use experts::Experts;
 pub(super) use recurrent::Recurrent;
 pub(super) use text::{Attend, Rotate};
@@ -23,6 +24,8 @@ pub(super) enum Step {
     Lookup(Table, usize),
     /// Rows of a table by positions.
     Positions(Table, usize),
+    /// The same row of a table for every token, or one by the place of each after some others.
+    Row(Table, Taken, usize),
     Product(Dense),
     Convolution(Convolution),
     Depthwise(Depthwise),
@@ -180,6 +183,13 @@ impl Step {
                 let position = |frame: &Frame, row| u32::try_from(frame.position(row));
                 return frame.look_up(layouts, table, *out, |frame, row| {
                     position(frame, row).unwrap_or(u32::MAX)
+                });
+            }
+            Self::Row(table, taken, out) => {
+                return frame.look_up(layouts, table, *out, |frame, row| match taken {
+                    Taken::Always(row) => *row,
+                    Taken::ByPlace(first) => u32::try_from(frame.position(row))
+                        .map_or(u32::MAX, |place| place.saturating_add(*first)),
                 });
             }
             Self::Product(product) => return product.run(layouts, frame),

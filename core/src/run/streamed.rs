@@ -133,6 +133,18 @@ impl<'a> Stream<'a> {
         Ok(all)
     }
 
+    pub(super) const fn graph(&self) -> &'a Graph {
+        self.graph
+    }
+
+    pub(super) fn segments(&self) -> &[Range<usize>] {
+        &self.segments
+    }
+
+    pub(super) const fn widths(&self) -> Widths {
+        self.widths
+    }
+
     /// Bytes that stand between two parts for each token.
     pub(crate) fn bytes_per_token(&self) -> usize {
         let width = self.graph.nodes.iter().find_map(|node| match node.op {

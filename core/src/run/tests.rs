@@ -4,8 +4,8 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::graph::Cell;
 use crate::model::{
-    Architecture, Block, BlockKind, CnnConfig, DecoderConfig, Form, GanConfig, GptConfig, Number,
-    ResidualConfig, RnnConfig, Stage, Stem, VaeConfig,
+    Architecture, Block, BlockKind, CnnConfig, DecoderConfig, EncoderConfig, Form, Function,
+    GanConfig, GptConfig, Number, Pooling, ResidualConfig, RnnConfig, Stage, Stem, VaeConfig,
 };
 
 /// Largest difference of a logit, relative to the largest logit: single precision through a dozen layers.
@@ -72,6 +72,7 @@ pub(super) fn networks() -> Vec<Architecture> {
     networks.extend(students);
     networks.extend(decoders());
     networks.extend(residuals());
+    networks.extend(encoders());
     networks
 }
 
@@ -114,6 +115,33 @@ fn decoders() -> [Architecture; 2] {
         ..first.clone()
     };
     [first, second].map(Architecture::Decoder)
+}
+
+/// Kinds of texts and rows of positions that are never used; then neither, and the parts of attention apart.
+fn encoders() -> [Architecture; 2] {
+    let first = EncoderConfig {
+        vocabulary: 61,
+        context: 64,
+        first_position: 2,
+        types: 2,
+        width: 24,
+        blocks: 3,
+        heads: 6,
+        hidden: 40,
+        epsilon: Number(1e-12),
+        function: Function::GeluExact,
+        fused: true,
+        pooling: Pooling::Mean,
+    };
+    let second = EncoderConfig {
+        first_position: 0,
+        types: 0,
+        width: 30,
+        function: Function::Gelu,
+        fused: false,
+        ..first.clone()
+    };
+    [first, second].map(Architecture::Encoder)
 }
 
 /// Blocks of two and of three convolutions, a wide stem with pooling; then inverted ones.

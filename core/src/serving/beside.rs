@@ -73,10 +73,15 @@ pub struct Source {
 }
 
 impl Architecture {
+    /// Whether it is known what is done for a unit of work, and not only which weights there are.
+    pub(crate) fn work_is_known(&self) -> bool {
+        !matches!(&self.shape, Shape::Listed(list) if list.graph.nodes.is_empty())
+    }
+
     /// Whether what a unit of work costs is modelled.
     ///
     /// # Errors
-    /// [`Error::Infeasible`] for a network with an encoder and a decoder.
+    /// [`Error::Infeasible`] for a network with an encoder and a decoder, or one of which only weights are known.
     pub(crate) fn can_be_costed(&self) -> Result<()> {
         match &self.shape {
             Shape::Transformer(network) if network.beside.source.is_some() => {
@@ -87,6 +92,10 @@ impl Architecture {
                         .to_owned(),
                 ))
             }
+            _ if !self.work_is_known() => Err(Error::Infeasible(
+                "time and energy of this network are not known: its file has weights, but not how often each of them is used"
+                    .to_owned(),
+            )),
             _ => Ok(()),
         }
     }

@@ -16,6 +16,15 @@ use crate::profile::{LayerKind, Unit};
 /// Tokens of a text that an encoder reads: the sequence length of MLPerf Inference's BERT (Reddi et al. 2020).
 const READ_TOKENS: u32 = 384;
 
+/// Tokens of a text that an encoder with room for so many reads.
+pub(crate) const fn read_tokens(room: u32) -> u32 {
+    if room < READ_TOKENS {
+        room
+    } else {
+        READ_TOKENS
+    }
+}
+
 /// Name of the table of learned positions.
 pub(crate) const POSITIONS: &str = "positions";
 
@@ -53,7 +62,10 @@ impl Transformer {
             },
             positions: match (self.encoder, self.beside.patches) {
                 (false, _) => 1,
-                (true, 0) => READ_TOKENS,
+                (true, 0) => match self.positions {
+                    0 => READ_TOKENS,
+                    rows => read_tokens(rows),
+                },
                 (true, patches) => patches,
             },
             // Where attention and what follows it are blocks of their own, two of them make one.

@@ -48,7 +48,7 @@ pub use denoiser::{DiffusionTransformer, PassCount, Pipeline, UNet};
 pub use device::{Device, DeviceKind, Generation};
 pub use diffusion::{BatchEnergy, BatchTime, Generating};
 pub use format::{Engine, Era, WeightFormat};
-pub(crate) use graphs::{CROSS, POSITIONS};
+pub(crate) use graphs::{CROSS, POSITIONS, read_tokens};
 pub use hosted::Hosted;
 pub use layers::{Folding, LayerList, ListedLayer};
 pub use listed::Listed;

@@ -7,6 +7,7 @@ mod bpe;
 mod bytes;
 mod growth;
 mod json;
+mod list;
 mod scores;
 mod split;
 #[cfg(test)]
@@ -147,6 +148,17 @@ impl Tokenizer {
     /// The file cannot be read or is no such tokenizer.
     pub fn open_json(path: &Path) -> Result<Self> {
         Self::read_json(&files::read_bytes(path, LONGEST_JSON)?, path)
+    }
+
+    /// The tokenizer of a `vocab.txt` of BERT's.
+    ///
+    /// # Errors
+    /// The file cannot be read or is no such list of pieces.
+    pub fn open_words(path: &Path, small_letters: bool) -> Result<Self> {
+        let text = files::read_text(path, LONGEST_JSON)?;
+        let wrong = |fact: String| Error::file(format!("this is no vocab.txt: {fact}"), path);
+        let json = list::as_json(&text, small_letters).map_err(wrong)?;
+        Self::read_json(json.to_string().as_bytes(), path)
     }
 
     /// The same from the bytes of the file; `path` stands for it in errors.

@@ -5,9 +5,12 @@
 //! Opening reads what stands before the weights, and checks every length of it against the file before memory is
 //! reserved. One file per format.
 
+pub(crate) mod arrays;
 mod blocks;
+mod chosen;
 mod gguf;
 mod header;
+mod joined;
 mod metadata;
 mod opened;
 mod packed;
@@ -29,8 +32,10 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::formats;
 pub use crate::number::StoredFormat;
 pub(crate) use blocks::{candle_blocks, decode, of_candle};
+pub(crate) use chosen::Chosen;
 pub use metadata::{Metadata, Number, Numbers};
 use opened::Opened;
 pub(crate) use packed::{Packed, Scheme};
@@ -62,6 +67,10 @@ pub trait Source: Send + Sync + Debug {
     fn all_metadata(&self) -> &BTreeMap<String, Metadata>;
     /// Itself where it is another source under other names.
     fn as_renamed(&self) -> Option<&Renamed> {
+        None
+    }
+    /// The tensor before it whose very elements it has, under another name.
+    fn same_as(&self, _tensor: usize) -> Option<usize> {
         None
     }
     /// The files that it is read from.
@@ -110,7 +119,7 @@ impl TensorInfo {
 }
 
 /// Opens weights by their first bytes: a GGUF, of which the other parts of a split one are opened too; a safetensors
-/// file; the index of several of these; or a folder that has one of the two under its usual name.
+/// file, or one of PyTorch, NumPy or TensorFlow.js; the index of several; or a folder that has one under its usual name.
 ///
 /// Tensors of eight bits are decoded as they are stored: where a network has scales for them, these are tensors of their
 /// own.
@@ -118,7 +127,15 @@ impl TensorInfo {
 /// # Errors
 /// [`Error::File`] saying what the file is instead, or what in it is damaged.
 pub fn open(path: &Path) -> Result<Box<dyn Source>> {
-    Ok(Box::new(opened(path)?))
+    let inside = safetensors::inside(path)?;
+    let file = inside.as_deref().unwrap_or(path);
+    if let Some(joined) = joined::open(file) {
+        return Ok(Box::new(joined?));
+    }
+    if let Some(arrays) = formats::arrays::open(file) {
+        return Ok(Box::new(arrays?));
+    }
+    Ok(Box::new(opened(file)?))
 }
 
 /// The same with the matrices of experts below each other, as networks call them: of two dimensions, not three.
@@ -144,6 +161,9 @@ fn opened(path: &Path) -> Result<Opened> {
 /// # Errors
 /// As [`open`].
 pub fn open_bytes(bytes: Vec<u8>, path: &Path) -> Result<Box<dyn Source>> {
+    if let Some(arrays) = formats::arrays::open_bytes(&bytes, path) {
+        return Ok(Box::new(arrays?));
+    }
     let place = Place::of_bytes(bytes, path);
     Ok(Box::new(if gguf::is_gguf(&place)? {
         gguf::open_alone(place)?

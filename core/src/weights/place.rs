@@ -10,11 +10,12 @@ use crate::files::{self, unreadable};
 pub(super) struct Reading<'a> {
     place: &'a Place,
     at: u64,
+    end: u64,
 }
 
 impl std::io::Read for Reading<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = self.place.length.saturating_sub(self.at);
+        let left = self.end.saturating_sub(self.at);
         let length = buffer
             .len()
             .min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -75,7 +76,20 @@ impl Place {
 
     /// Its bytes from the first on.
     pub(super) fn reading(&self) -> Reading<'_> {
-        Reading { place: self, at: 0 }
+        Reading {
+            place: self,
+            at: 0,
+            end: self.length,
+        }
+    }
+
+    /// So many bytes from a position on.
+    pub(super) fn reading_from(&self, at: u64, length: u64) -> Reading<'_> {
+        Reading {
+            place: self,
+            at,
+            end: at.saturating_add(length).min(self.length),
+        }
     }
 
     /// Something wrong with what is in the file.

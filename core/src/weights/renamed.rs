@@ -133,7 +133,7 @@ fn stack(
             continue;
         };
         let first = &infos[parts[&0]];
-        if info.shape.len() != 2 || info.shape != first.shape || info.format != first.format {
+        if info.shape.len() > 2 || info.shape != first.shape || info.format != first.format {
             return Err(format!(
                 "tensors '{}' and '{}' have shapes {:?} and {:?} in formats {} and {}, and must be alike",
                 first.name,

@@ -16,7 +16,12 @@ use crate::formats;
 use crate::number::StoredFormat;
 
 /// Names that weights have in a folder, the first of them first.
-const USUAL: [&str; 2] = ["model.safetensors.index.json", "model.safetensors"];
+const USUAL: [&str; 4] = [
+    "model.safetensors.index.json",
+    "model.safetensors",
+    "pytorch_model.bin.index.json",
+    "pytorch_model.bin",
+];
 /// The longest index; those of the largest networks have some 10 MB.
 const LONGEST_INDEX: u64 = 64 << 20;
 /// The most files of an index.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wattif_core::measurement::{Depth, Measurement, Metric, Provenance, Quality};
+use wattif_core::recipe::Recipe;
 
 use super::{Chart, Point, Unit, level};
 use crate::app::axis::Axis;
@@ -15,6 +16,17 @@ pub(super) const QUALITY: &str = "quality";
 
 /// What marks of places without a measurement mean.
 const STILL_TO_COME: &str = "dotted: still to be measured";
+
+/// "Weight fidelity 31.2 dB", of the recipe of now.
+fn fidelity(derived: &Derived, recipe: &Recipe) -> String {
+    match &derived.fidelity {
+        Some((key, Some(decibels))) if *key == recipe.key() => {
+            format!("Weight fidelity {decibels:.1} dB")
+        }
+        Some((key, None)) if *key == recipe.key() => "Weights unchanged".to_owned(),
+        _ => "Weight fidelity…".to_owned(),
+    }
+}
 
 pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Chart {
     let axis = session.axis;
@@ -31,9 +43,23 @@ pub(super) fn build(session: &Session, store: &Store, derived: &Derived) -> Char
         chart.reading = "Quality".to_owned();
         return chart;
     }
-    if configuration.model.is_outline() {
+    if derived.tells_fidelity && !configuration.model.needs_images() {
+        chart.reading = fidelity(derived, &configuration.recipe);
+        chart.caption =
+            "how near the weights stay; no quality is measured, as the network is not run here"
+                .to_owned();
+        chart.bare = true;
+        return chart;
+    }
+    if configuration.is_outline() {
         chart.reading = "Quality not measured: no weights are loaded".to_owned();
-        chart.caption = "open a bundled model, a GGUF or a safetensors file to measure".to_owned();
+        if configuration.model.needs_images() {
+            chart.reading = "Quality not measured: no images to measure on".to_owned();
+            chart.caption = "choose yours under Measured on, or drop their folder here".to_owned();
+        } else {
+            chart.caption =
+                "open a bundled model, a GGUF or a safetensors file to measure".to_owned();
+        }
         chart.bare = true;
         return chart;
     }
@@ -337,6 +363,8 @@ mod tests {
             divergence: None,
             pictures: None,
             same_top: None,
+            neighbours: None,
+            bits_per_byte: None,
             cosine: None,
         }
     }

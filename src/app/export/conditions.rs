@@ -1,6 +1,7 @@
 //! What the figures of a configuration follow from, as columns: model, recipe, scenario, sources, versions.
 
 use wattif_core::carbon;
+use wattif_core::data::OwnData;
 use wattif_core::hardware::{self, HardwareTarget};
 use wattif_core::recipe::{Group, Pattern, Scope};
 use wattif_core::scenario::Scenario;
@@ -15,10 +16,17 @@ pub(super) type Cell = (&'static str, String);
 /// Which model, where.
 pub(super) fn identity(configuration: &Configuration) -> Vec<Cell> {
     let Configuration {
-        model, scenario, ..
+        model,
+        scenario,
+        data,
+        ..
     } = configuration;
+    let data = data
+        .as_ref()
+        .map_or_else(|| "ships".to_owned(), OwnData::name);
     vec![
         ("model", model.to_string()),
+        ("measured_on", data),
         ("hardware", scenario.hardware.clone()),
         ("region", scenario.region.clone()),
     ]

@@ -2,7 +2,7 @@
 
 use egui::{RichText, ScrollArea, Ui};
 
-use super::{model, recipe, scenario};
+use super::{data, model, recipe, scenario};
 use crate::app::command::Action;
 use crate::app::{App, theme};
 
@@ -13,6 +13,7 @@ pub(in crate::app) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
     scroll.floating_allocated_width = scroll.bar_width;
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         model::show(ui, app, queue);
+        data::show(ui, app, queue);
         ui.add_space(4.0);
         heading(ui, "Compress");
         recipe::show(ui, app, queue);

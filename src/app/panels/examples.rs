@@ -3,6 +3,7 @@
 use egui::{RichText, Ui, vec2};
 use wattif_core::measurement::{Depth, Example};
 
+use super::nearest;
 use super::outputs;
 use super::pictures::{Pictures, made_pictures, picture};
 use crate::app::command::Action;
@@ -33,7 +34,7 @@ pub(in crate::app) fn show(
         }
         let known = now.measurement.as_ref().or(now.stand_in.as_ref());
         let Some(measurement) = known else {
-            ui.label(muted(if app.session.configuration.model.is_outline() {
+            ui.label(muted(if app.session.configuration.is_outline() {
                 "Nothing to run: no weights are loaded"
             } else {
                 "Not measured yet"
@@ -44,6 +45,10 @@ pub(in crate::app) fn show(
         let made = |example: &Example| matches!(example, Example::Picture { .. });
         if measurement.examples.iter().any(made) {
             made_pictures(ui, app, measurement, pictures);
+            return;
+        }
+        if nearest::has_sentences(measurement) {
+            nearest::sentences(ui, measurement);
             return;
         }
         if measurement.recipe.is_identity() {

@@ -204,6 +204,7 @@ fn table(ui: &mut Ui, columns: &[Column<'_>], unit: Unit) {
                 "Energy" | "CO₂e" => format!("{name}/{}", unit.name()),
                 "Latency" if unit == Unit::Token => "Time/step".to_owned(),
                 "Fréchet distance" => "Fréchet".to_owned(),
+                "Embedding cosine" => "Cosine".to_owned(),
                 other => other.to_owned(),
             };
             let label = RichText::new(&name).color(palette.muted);
@@ -269,6 +270,9 @@ fn help(row: &str, unit: Unit) -> &'static str {
             "What a held-out image costs the autoencoder at most, in bits per pixel; what is made again badly costs more: fewer \
              are better"
         }
+        "Embedding cosine" => {
+            "How near what it makes of a held-out sentence points to what the original makes of it: 1 is the same, less is worse"
+        }
         "Fréchet distance" => {
             "How far pictures made of noise are from held-out ones, by the features that the bundled classifier sees: less \
              is better. Not comparable with distances by other features"
@@ -323,6 +327,11 @@ fn quality(source: &Source<'_>, _: Unit) -> Entry {
         let mut range = format!("{} to {}", text(quality.low), text(quality.high));
         if let Some(change) = charts::change_text(&quality) {
             range += &format!("; {change} against the original, paired");
+        }
+        if let Some(bits) = &quality.bits_per_byte {
+            let half = (bits.high - bits.low) / 2.0;
+            let text = charts::quality_text(Metric::BitsPerByte, bits.value, half);
+            range += &format!("; {text} per byte of text, which compares between tokenizers");
         }
         Entry {
             range: Some(range),

@@ -61,7 +61,10 @@ pub(super) fn show(ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
         );
     }
     if let Some(source) = &facts.source {
-        let text = "Known by its shapes: no weights to run, so quality is not measured";
+        let text = match facts.reference.needs_images() {
+            true => "Known by its shapes until there are labelled images to measure it on",
+            false => "Known by its shapes: no weights to run, so quality is not measured",
+        };
         ui.label(
             RichText::new(text)
                 .text_style(egui::TextStyle::Small)

@@ -28,15 +28,19 @@ pub(super) fn picture(
         return Some(texture.id());
     }
     let (pixels, width) = app.model.backend.as_ref()?.image(index)?;
-    let texture = loaded(ui, &pixels, width);
+    let colours = pixels
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .map(|&pixel| theme::pixel(pixel));
+    let texture = loaded(ui, colours.collect(), width);
     let id = texture.id();
     pictures.held_out.insert(index, texture);
     Some(id)
 }
 
-fn loaded(ui: &Ui, pixels: &[u8], width: usize) -> TextureHandle {
-    let colors = pixels.iter().map(|&value| theme::shade(value)).collect();
-    let image = ColorImage::new([width, pixels.len() / width.max(1)], colors);
+fn loaded(ui: &Ui, pixels: Vec<egui::Color32>, width: usize) -> TextureHandle {
+    let image = ColorImage::new([width, pixels.len() / width.max(1)], pixels);
     (ui.ctx()).load_texture("picture", image, TextureOptions::NEAREST)
 }
 
@@ -50,7 +54,8 @@ fn made_picture(ui: &Ui, pixels: &[u8], width: usize, pictures: &mut Pictures) -
         pictures.made.clear();
     }
     let known = pictures.made.entry(hasher.finish());
-    known.or_insert_with(|| loaded(ui, pixels, width)).id()
+    let shades = || pixels.iter().map(|&value| theme::shade(value)).collect();
+    known.or_insert_with(|| loaded(ui, shades(), width)).id()
 }
 
 /// Pictures of both models in rows that stand below each other, as many columns as there is room for.

@@ -77,7 +77,7 @@ fn whereabouts(
     };
     let now = &app.session.configuration;
     let differs = differences(&pin.scenario, &now.scenario);
-    if pin.model != now.model {
+    if !pin.is_of_model(now) {
         ui.add(small(
             format!("Pinned on {}", place_words(&pin.scenario)),
             palette.muted,

@@ -123,6 +123,14 @@ impl App {
             return;
         }
         ui.label(RichText::new(self.place()).color(palette.text));
+        if let Some(data) = self
+            .model
+            .facts
+            .as_ref()
+            .and_then(|facts| facts.own_data.as_ref())
+        {
+            ui.label(RichText::new(format!("Measured on {data}")).color(palette.text));
+        }
         let recipe = words::recipe(&self.session.configuration.recipe);
         ui.label(RichText::new(format!("Recipe: {recipe}")).color(palette.text));
         if page == Page::WhatIf {

@@ -1,7 +1,10 @@
 //! `wattif report`: compress, measure, and say what running it costs.
 
+mod arguments;
 mod blocks;
+mod fidelity;
 mod lifecycle;
+mod nearest;
 mod own;
 mod parts;
 mod quality;
@@ -10,10 +13,8 @@ mod text;
 mod usage;
 mod view;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
 use wattif_core::carbon::{self, Grid};
 use wattif_core::compress::distill::StudentRecord;
 use wattif_core::engine::{Engine, Observer};
@@ -28,83 +29,24 @@ use wattif_core::profile::ModelProfile;
 use wattif_core::recipe::Recipe;
 use wattif_core::scenario::Scenario;
 
+pub(super) use arguments::ReportArguments;
 pub use blocks::BlocksView;
+pub use fidelity::{FidelityView, LayerView, WeightsReport, WeightsView, compute_weights};
 pub use view::{
     FootprintView, MeasurementView, ModelView, Report, RivalView, SavedView, SavingView,
     SavingsView, WrittenView,
 };
 
+pub use nearest::NearestView;
+
 pub use lifecycle::{StorageView, TrainingView, WaterView};
 pub use parts::PartsView;
 pub use usage::{AmountView, AnswerView, MemoryView, SoftwareView, Usage};
 
-use super::arguments::{ScenarioArguments, SourceArguments};
 use super::notes;
 use super::out::{Out, Progress, complain};
 use super::packed;
 use saving::{name_preset, save, saved};
-
-/// Arguments of `wattif report`.
-#[derive(Debug, Args)]
-#[command(allow_negative_numbers = true)]
-pub(super) struct ReportArguments {
-    #[command(flatten)]
-    source: SourceArguments,
-    #[command(flatten)]
-    scenario: ScenarioArguments,
-    /// Print JSON instead of text
-    #[arg(long, help_heading = "Output")]
-    json: bool,
-    /// Print the formula behind each modelled number, with its values
-    #[arg(long, help_heading = "Output", conflicts_with = "json")]
-    explain: bool,
-    /// Run the compressed model with packed weights on this machine, beside the prediction for it
-    #[arg(long, help_heading = "Output")]
-    measure_speed: bool,
-    /// Measure a language model on this text in place of the one that ships: all of it, in contexts of --context tokens (512)
-    /// that do not overlap, of which the second half is scored, as llama.cpp's perplexity does; a model of bytes is measured
-    /// on all of its own contexts. The word 'code' stands for 34 KiB of program code that ship, in contexts of 256
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Measurement",
-        conflicts_with = "save"
-    )]
-    text: Option<PathBuf>,
-    /// A size that an ONNX file leaves open, repeatable: height=320
-    #[arg(long = "axis", value_name = "NAME=SIZE", help_heading = "Measurement", value_parser = axis, conflicts_with = "save")]
-    axes: Vec<(String, u64)>,
-    /// Continue this prompt with the original and with the compressed model
-    #[arg(long, value_name = "TEXT", help_heading = "Measurement")]
-    prompt: Option<String>,
-    /// Use the nearest finished student where the wanted one is not trained yet, instead of training it
-    #[arg(long, help_heading = "Recipe")]
-    nearest_student: bool,
-    /// Write the configuration and its figures as a preset
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    save: Option<PathBuf>,
-    /// Title of the saved preset
-    #[arg(long, value_name = "TEXT", help_heading = "Output", requires = "save")]
-    title: Option<String>,
-    /// Notes of the saved preset
-    #[arg(long, value_name = "TEXT", help_heading = "Output", requires = "save")]
-    notes: Option<String>,
-}
-
-/// A size by its name.
-fn axis(text: &str) -> Result<(String, u64), String> {
-    let size = text.rsplit_once('=').and_then(|(name, size)| {
-        let size = size.trim().parse().ok()?;
-        Some((name.to_owned(), size))
-    });
-    let wanted = size.filter(|(_, size)| (1..=1 << 20).contains(size));
-    wanted.ok_or_else(|| {
-        format!(
-            "'{text}' is not NAME=SIZE with a size from 1 to {}",
-            1 << 20
-        )
-    })
-}
 
 /// The report on a measurement: arithmetic only.
 ///
@@ -145,6 +87,8 @@ pub fn compute(
                 provenance: Provenance::Measured {
                     n: measurement.quality.n,
                 },
+                weight_fidelity: None,
+                data: engine.own_data().map(str::to_owned),
                 stored_bytes: profile.stored_bytes(),
                 nonzero_weights: profile.nonzero_weights(),
                 weights: profile.weights(),
@@ -152,6 +96,7 @@ pub fn compute(
                 spiking: profile.spiking.as_deref().cloned(),
                 training: None,
                 rival: None,
+                nearest: nearest::views(&measurement.examples),
             },
             record: engine.student_record(&measurement.recipe),
             original: &plain,
@@ -199,6 +144,8 @@ pub fn compute_outline(
                     reason: "quality is not measured: no weights are loaded; bytes and zeros are counted from shapes"
                         .to_owned(),
                 },
+                weight_fidelity: fidelity::beside(outline, &recipe)?,
+                data: None,
                 stored_bytes: profile.stored_bytes(),
                 nonzero_weights: profile.nonzero_weights(),
                 weights: profile.weights(),
@@ -211,6 +158,7 @@ pub fn compute_outline(
                 spiking: None,
                 training: None,
                 rival: None,
+                nearest: Vec::new(),
             },
             record: None,
             original: &plain,
@@ -351,7 +299,13 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         .recipe
         .apply(base.map_or_else(Recipe::default, |preset| preset.recipe.clone()))?;
     let reference = arguments.source.reference(base)?;
-    if reference.item.is_outline() {
+    let data = own::own_data(
+        arguments.text.as_deref(),
+        arguments.images.as_deref(),
+        arguments.preprocess.as_deref(),
+    )?;
+    let runs = arguments.images.is_some() && reference.item.needs_images();
+    if reference.item.is_outline() && !runs {
         return outlined(arguments, base, reference, &recipe, (None, out));
     }
     let scenario = arguments
@@ -361,7 +315,8 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
     progress.show("Opening the model", None);
     let engine = Engine::open_sized(
         &reference.item,
-        own::own_text(arguments.text.as_deref(), &arguments.scenario)?.as_ref(),
+        data.as_ref(),
+        arguments.scenario.context,
         &arguments.axes,
     )?
     .keeping();
@@ -428,11 +383,16 @@ fn outlined(
     own::refuse_outline(
         arguments.measure_speed,
         arguments.prompt.is_some(),
+        arguments.text.is_some() || arguments.images.is_some(),
         &reference.item,
     )?;
     let outline = Outline::open_sized(&reference.item, &arguments.axes)?;
     let layers = outline.layers();
     let recipe = &(arguments.source.recipe).with_layers(recipe.clone(), layers)?;
+    if outline.is_weights_only() {
+        let understood = understood(arguments, reference)?;
+        return fidelity::run(arguments, &outline, recipe, understood, out);
+    }
     let first = match base {
         Some(preset) => preset.scenario.clone(),
         None => outline.scenario()?,

@@ -1,42 +1,37 @@
-//! Texts of the user's: one to measure a language model on, and a prompt to be continued.
+//! What is the user's: data to measure on, and a prompt to be continued.
 
 use std::path::Path;
 
 use wattif_core::Error;
-use wattif_core::engine::{Engine, Observer, OwnText};
-use wattif_core::files;
+use wattif_core::data::OwnData;
+use wattif_core::engine::{Engine, Observer};
 use wattif_core::measurement::Example;
 use wattif_core::model::ModelReference;
 use wattif_core::recipe::Recipe;
 
-use super::super::arguments::ScenarioArguments;
-use super::super::out::complain;
 use super::view::WrittenView;
 
-/// Far more than is measured in an hour.
-const LONGEST: u64 = 64 << 20;
 /// The name of the program code that ships; a file of this name has a folder before it.
 const CODE: &str = "code";
 
-/// The text at a path, where one is given; its contexts are as long as the scenario's.
+/// The user's data to measure on, where some are given.
 ///
 /// # Errors
-/// The file cannot be read or is no text.
-pub(super) fn own_text(
-    path: Option<&Path>,
-    scenario: &ScenarioArguments,
-) -> wattif_core::Result<Option<OwnText>> {
-    let Some(path) = path else {
-        return Ok(None);
-    };
-    if path == Path::new(CODE) {
-        complain(&format!("wattif: measured on {}", OwnText::CODE));
-        return OwnText::code(scenario.context).map(Some);
-    }
-    Ok(Some(OwnText {
-        text: files::read_text(path, LONGEST)?,
-        context: scenario.context,
-    }))
+/// The preprocessing is not understood.
+pub(super) fn own_data(
+    text: Option<&Path>,
+    images: Option<&Path>,
+    preprocessing: Option<&str>,
+) -> wattif_core::Result<Option<OwnData>> {
+    Ok(match (text, images) {
+        (Some(text), _) if text == Path::new(CODE) => Some(OwnData::Code),
+        (Some(text), _) => Some(OwnData::Text(text.to_owned())),
+        (None, Some(images)) => Some(OwnData::Images {
+            path: images.to_owned(),
+            preprocessing: preprocessing.map(str::parse).transpose()?,
+        }),
+        (None, None) => None,
+    })
 }
 
 /// What the original and the compressed model write after a prompt, where one is given.
@@ -83,11 +78,13 @@ pub(super) fn lines(view: &WrittenView) -> Vec<String> {
 pub(super) fn refuse_outline(
     speed: bool,
     prompt: bool,
+    data: bool,
     reference: &ModelReference,
 ) -> wattif_core::Result<()> {
-    let what = match (speed, prompt) {
-        (true, _) => "its speed cannot be measured here",
-        (_, true) => "it writes no texts",
+    let what = match (speed, prompt, data) {
+        (true, ..) => "its speed cannot be measured here",
+        (_, true, _) => "it writes no texts",
+        (.., true) => "it cannot be measured on data of your own",
         _ => return Ok(()),
     };
     Err(Error::Infeasible(format!(

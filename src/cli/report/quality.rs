@@ -15,6 +15,15 @@ pub(super) fn measured(report: &Report) -> Vec<String> {
         None if report.measurement.is_not_run() => vec!["Quality: not measured".to_owned()],
         None => vec!["Quality: not measured, no weights are loaded".to_owned()],
     };
+    if let Some(fidelity) = &report.measurement.weight_fidelity {
+        lines = vec![
+            "Quality: not measured, the network is not run here".to_owned(),
+            format!(
+                "Weight fidelity: {} (how near the weights stay)",
+                fidelity.words()
+            ),
+        ];
+    }
     let MeasurementView {
         stored_bytes,
         nonzero_weights,
@@ -127,8 +136,10 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
                 change.points()
             ),
         ]),
+        row(["  Bits per byte", &bits_per_byte(quality.bits_per_byte)]),
         row(["  Same choice", &same_top(quality.same_top)]),
         row(["  Divergence", &divergence(quality)]),
+        row(["  Neighbours", &neighbours(quality.neighbours)]),
     ];
     rows.extend(pictures(&quality.pictures.unwrap_or_default()));
     let rows: Vec<_> = rows
@@ -268,11 +279,37 @@ pub(super) fn compared(
     }))
 }
 
+/// What the text costs by its bytes; nothing where that is the metric itself, or there are no bytes.
+fn bits_per_byte(figure: Option<Paired>) -> String {
+    figure.map_or_else(String::new, |figure| {
+        let shown = Shown::new(Metric::BitsPerByte, (figure.high - figure.low) / 2.0);
+        format!(
+            "{} [{}, {}]; the original has {}",
+            shown.number(figure.value),
+            shown.number(figure.low),
+            shown.number(figure.high),
+            shown.number(figure.baseline)
+        )
+    })
+}
+
 /// How often the most probable token is the original's; nothing where that was not counted.
 fn same_top(share: Option<Interval>) -> String {
     share.map_or_else(String::new, |share| {
         format!(
             "{} [{}, {}] of the predictions name the original's most probable token",
+            percent(share.value, 1),
+            percent(share.low, 1),
+            percent(share.high, 1)
+        )
+    })
+}
+
+/// How many of the nearest sentences are the original's; nothing where that was not counted.
+fn neighbours(share: Option<Interval>) -> String {
+    share.map_or_else(String::new, |share| {
+        format!(
+            "{} [{}, {}] of the ten sentences nearest to each are the original's",
             percent(share.value, 1),
             percent(share.low, 1),
             percent(share.high, 1)

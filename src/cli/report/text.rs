@@ -11,7 +11,7 @@ use super::super::packed;
 use super::quality::{Shown, measured, spiking_lines};
 use super::usage;
 use super::{FootprintView, Report, SavedView, SavingsView};
-use super::{lifecycle, own};
+use super::{lifecycle, nearest, own};
 use crate::app::compare::{Verdict, verdict};
 use crate::format::{
     Counted, amount, count, lower_first, percent, realised, saving, si, si_range, significant,
@@ -57,6 +57,10 @@ pub(super) fn lines(
             let why = lower_first(&report.footprint.limit);
             lines.extend(wrapped(&format!("{text}; {why}.")));
         }
+    }
+    if !report.measurement.nearest.is_empty() {
+        lines.push(String::new());
+        lines.extend(nearest::lines(&report.measurement.nearest));
     }
     if let Some(view) = &report.written {
         lines.push(String::new());
@@ -133,8 +137,12 @@ fn heading(report: &Report, target: &HardwareTarget, grid: &Grid) -> Vec<String>
             ),
         ]),
     ];
+    if let Some(data) = &report.measurement.data {
+        rows.insert(1, row(["Measured on", data]));
+    }
     if let Some(summary) = &report.blocks_summary {
-        rows.insert(2, row(["Blocks", summary]));
+        let place = 2 + usize::from(report.measurement.data.is_some());
+        rows.insert(place, row(["Blocks", summary]));
     }
     if let Some(packed) = &model.packed_with {
         let words = format!(

@@ -11,7 +11,9 @@ use wattif_core::units::{GramsCo2e, Joules, Seconds, UnitsPerSecond};
 
 use super::super::packed::PackedView;
 use super::blocks::BlocksView;
+use super::fidelity::FidelityView;
 use super::lifecycle::{StorageView, TrainingView, WaterView};
+use super::nearest::NearestView;
 use super::parts::PartsView;
 use super::usage::Usage;
 
@@ -126,6 +128,12 @@ pub struct MeasurementView {
     pub depth: Option<Depth>,
     /// Where the quality comes from, or why there is none.
     pub provenance: Provenance,
+    /// How near the weights stay, where there are some and the network is not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_fidelity: Option<FidelityView>,
+    /// What the user's data are and how they were prepared, where it was measured on such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// Size of the exported file.
     pub stored_bytes: u64,
     /// Weights that are not zero, among `weights`.
@@ -143,6 +151,9 @@ pub struct MeasurementView {
     /// The original in as few bytes, where the network is a student.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rival: Option<RivalView>,
+    /// Sentences nearest to a few held-out ones, where it is an encoder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nearest: Vec<NearestView>,
 }
 
 impl MeasurementView {

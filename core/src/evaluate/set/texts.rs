@@ -39,6 +39,18 @@ impl TextSet {
         &self.tokens
     }
 
+    /// Bytes that the scored tokens of the first items stand for; none where tokens are bytes.
+    pub(in crate::evaluate) fn scored_bytes(&self, items: usize) -> Option<usize> {
+        let tokenizer = &self.pieces.as_ref()?.tokenizer;
+        let bytes = |&token: &u32| tokenizer.token_bytes(token).map_or(0, <[u8]>::len);
+        let of_item = |&item: &usize| -> usize {
+            let start = item * self.context + self.scored.start + 1;
+            let scored = self.tokens.get(start..start + self.scored.len());
+            scored.unwrap_or_default().iter().map(bytes).sum()
+        };
+        Some(self.order.iter().take(items).map(of_item).sum())
+    }
+
     /// What its tokens stand for, where they are not bytes.
     pub(in crate::evaluate) fn pieces(&self) -> Option<&Pieces> {
         self.pieces.as_ref()
@@ -46,12 +58,12 @@ impl TextSet {
 }
 
 /// The stretch that one of `n` contexts is in.
-pub(super) fn stretch(context: usize, n: usize) -> usize {
+pub(in crate::evaluate) fn stretch(context: usize, n: usize) -> usize {
     context * STRETCHES.min(n) / n
 }
 
 /// Rounds of one context from each stretch, both in random order, so that every prefix represents the whole text.
-pub(super) fn in_rounds(n: usize) -> Vec<usize> {
+pub(in crate::evaluate) fn in_rounds(n: usize) -> Vec<usize> {
     let mut taken = [0; STRETCHES];
     let mut order: Vec<(usize, usize)> = shuffled(n)
         .into_iter()

@@ -3,6 +3,7 @@
 mod damage;
 mod export;
 mod kinds;
+mod pytorch;
 
 use std::collections::BTreeMap;
 use std::fs;

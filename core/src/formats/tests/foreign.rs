@@ -15,8 +15,6 @@ fn archive(name: &str) -> Vec<u8> {
 
 #[test]
 fn a_model_of_another_program_is_named_with_what_can_be_done() {
-    const PICKLE: &str =
-        "which could run code and is never opened; save its tensors as safetensors, or take ";
     for (bytes, facts) in [
         (
             gguf::tests::sample(),
@@ -49,22 +47,22 @@ fn a_model_of_another_program_is_named_with_what_can_be_done() {
         (
             archive("archive/data.pkl"),
             [
-                "this is a PyTorch file, whose pickle could run code and is never opened; ",
+                "this is a PyTorch file that is not opened: this zip archive is cut short: ",
                 "config.json",
             ],
         ),
         (
             b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8".to_vec(),
             [
-                "this is a Python pickle, as old PyTorch files are, ",
-                PICKLE,
+                "this is a Python pickle, as old PyTorch files are, that is not opened: the pickle is cut short",
+                "; take ",
             ],
         ),
         (
             b"\x80\x04\x95\x10\0\0\0".to_vec(),
             [
-                "this is a Python pickle, as old PyTorch files are, ",
-                PICKLE,
+                "this is a Python pickle, as old PyTorch files are, that is not opened: the pickle is cut short",
+                "; take ",
             ],
         ),
         (
@@ -91,15 +89,15 @@ fn a_model_of_another_program_is_named_with_what_can_be_done() {
         (
             archive("weight.npy"),
             [
-                "this holds NumPy arrays (.npy, .npz); save its tensors",
-                "or take ",
+                "this is a file of NumPy arrays that is not opened: this zip archive is cut short",
+                "; take ",
             ],
         ),
         (
             b"\x93NUMPY\x01\0v\0{'descr': '<f4'".to_vec(),
             [
-                "this holds NumPy arrays (.npy, .npz); save its tensors",
-                "or take ",
+                "this is a file of NumPy arrays that is not opened: the description of the array is damaged",
+                "; take ",
             ],
         ),
         (

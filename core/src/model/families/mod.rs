@@ -3,6 +3,7 @@
 
 mod cnn;
 mod decoder;
+mod encoder;
 mod gan;
 mod gpt;
 mod onnx;
@@ -18,6 +19,8 @@ pub(crate) use decoder::Published;
 pub use decoder::{
     DecoderConfig, Feed, Form, Function, Mixture, NormRule, Norms, Number, Scales, Slopes,
 };
+pub(crate) use encoder::PublishedEncoder;
+pub use encoder::{EncoderConfig, Pooling};
 pub use gan::GanConfig;
 pub use gpt::{GptConfig, LAYER_NORM_EPSILON};
 pub use onnx::OnnxConfig;
@@ -48,6 +51,12 @@ pub(super) trait Family: Debug {
     /// made.
     fn narrowed(&self, wanted: f64) -> Option<(Architecture, String)> {
         let _ = wanted;
+        None
+    }
+
+    /// The same network for images of so many pixels an edge, where its weights fit any size.
+    fn reading(&self, size: u32) -> Option<Architecture> {
+        let _ = size;
         None
     }
 

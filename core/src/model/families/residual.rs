@@ -15,6 +15,13 @@ use crate::graph::{Activation, Conv, Graph, Input, Node, Op, Role, Value, Window
 use crate::model::Architecture;
 use crate::profile::Unit;
 
+/// Edge of MNIST's and Fashion-MNIST's images, in pixels.
+const GREY: usize = 28;
+/// Edge of CIFAR's.
+const CIFAR: usize = 32;
+/// Edge of what networks are given of ImageNet's (He et al. 2016, section 3.4).
+const IMAGENET: usize = 224;
+
 /// Shape of a residual classifier.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,13 +199,12 @@ impl Builder {
 }
 
 impl ResidualConfig {
-    /// The network of 28x28 grey images in ten classes whose tensors these are; of other images no held-out data ship, and
-    /// they are known by their shapes.
+    /// The network whose tensors these are. Weights do not tell the size of images: it is the usual one of the kind, and can
+    /// be another ([`Family::reading`]).
     pub(super) fn recognise(tensors: &BTreeMap<&str, &[usize]>) -> Option<(usize, Architecture)> {
         let config = Self::of_resnet(tensors).or_else(|| Self::of_mobilenet(tensors))?;
-        let known = config.input_channels == 1 && config.classes == 10;
         let architecture = Architecture::Residual(config);
-        if !known || architecture.implausible().is_some() {
+        if architecture.implausible().is_some() {
             return None;
         }
         let shapes = architecture.tensor_shapes();
@@ -241,9 +247,15 @@ impl ResidualConfig {
         }
         // A wide kernel is that of large images, which are made small at once.
         let large = kernel > 3;
+        let small = if input_channels == 1 { GREY } else { CIFAR };
+        let tells_shipped = input_channels == 1 && classes == 10;
+        let size = match large && !tells_shipped {
+            true => IMAGENET,
+            false => small,
+        };
         Some(Self {
             input_channels,
-            size: 28,
+            size,
             stem: Stem {
                 channels,
                 kernel,
@@ -294,9 +306,10 @@ impl ResidualConfig {
         let last = shape(format!("features.{}.0", blocks + 1))?
             .first()
             .copied();
+        let tells_shipped = input_channels == 1 && classes == 10;
         Some(Self {
             input_channels,
-            size: 28,
+            size: if tells_shipped { GREY } else { IMAGENET },
             stem: Stem {
                 channels,
                 kernel,
@@ -321,6 +334,15 @@ impl ResidualConfig {
 impl Family for ResidualConfig {
     fn name(&self) -> &'static str {
         "residual classifier"
+    }
+
+    fn reading(&self, size: u32) -> Option<Architecture> {
+        // The mean over all pixels stands before the classes.
+        let resized = Architecture::Residual(Self {
+            size: size as usize,
+            ..self.clone()
+        });
+        resized.implausible().is_none().then_some(resized)
     }
 
     fn graph(&self) -> Graph {

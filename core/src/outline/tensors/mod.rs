@@ -2,6 +2,8 @@
 //! and its widths, the configuration beside the file what they do not, above all the number of heads. The parameters are
 //! those of the file; nothing of the weights is read.
 
+mod catalogue;
+mod classifier;
 mod families;
 mod parts;
 #[cfg(test)]
@@ -17,7 +19,8 @@ use safetensors::Dtype;
 use crate::error::{Error, Result};
 use crate::formats::{self, Listed, Listing};
 use crate::serving::architecture::{Architecture, Biases, Shape, Transformer};
-use crate::serving::{self, open_config};
+use crate::serving::open_config;
+use catalogue::listed_in_catalogue;
 use families::Seen;
 pub(crate) use parts::{is_index, is_part, of as parts_of};
 
@@ -42,13 +45,35 @@ pub(super) struct Counted {
 /// of a known family, a configuration lies beside them, or it is an ONNX file, which tells its network itself. Looks at
 /// the header only, once for each state of a file; `false` where it cannot be read, which [`formats::open`] then says.
 pub(crate) fn is_outline(path: &Path) -> bool {
+    kind(path).is_some()
+}
+
+/// Whether it is one that runs once there are images of the user's to measure it on; as [`is_outline`].
+pub(crate) fn needs_images(path: &Path) -> bool {
+    kind(path) == Some(Told::Classifier)
+}
+
+/// What tells a network that cannot be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Its shapes.
+    Shapes,
+    /// Its shapes, which are those of a classifier that runs where there are images.
+    Classifier,
+    /// Nothing: its weights have names and no more.
+    Weights,
+}
+
+/// What a look at a file's header tells, once for each state of it.
+pub(crate) fn kind(path: &Path) -> Option<Told> {
     type State = (u64, Option<SystemTime>);
-    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, bool)>>> = Mutex::new(None);
+    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, Option<Told>)>>> = Mutex::new(None);
+    let path = &formats::arrays::file(path);
     let Ok(metadata) = std::fs::metadata(path) else {
-        return false;
+        return None;
     };
     if !metadata.is_file() {
-        return false;
+        return None;
     }
     let state = (metadata.len(), metadata.modified().ok());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,18 +83,30 @@ pub(crate) fn is_outline(path: &Path) -> bool {
     {
         return *answer;
     }
-    let adapts = |listing: &Listing| listing.tensors.iter().any(|own| is_adapter(&own.name));
     let tells = |listing: Listing| {
-        !listing.runs
-            && (families::seen(&listing.tensors).is_some()
-                || configuration(path).is_some()
-                || parts::is_part(path)
-                || adapts(&listing)
-                || !matches!(listed_in_catalogue(&listing.tensors), Ok(None)))
+        if listing.runs {
+            return None;
+        }
+        if listing.classifier.is_some() {
+            return Some(Told::Classifier);
+        }
+        let shapes = families::seen(&listing.tensors).is_some()
+            || configuration(path).is_some()
+            || parts::is_part(path)
+            || listing.tensors.iter().any(|own| is_adapter(&own.name))
+            || !matches!(listed_in_catalogue(&listing.tensors), Ok(None));
+        let is_matrix = |tensor: &Listed| tensor.shape.len() >= 2 && !is_buffer(tensor);
+        match shapes {
+            true => Some(Told::Shapes),
+            false if listing.known || !listing.tensors.iter().any(is_matrix) => None,
+            false => Some(Told::Weights),
+        }
     };
-    let answer = match formats::is_safetensors(path) {
-        true => formats::list(path).is_ok_and(tells),
-        false => formats::is_onnx(path) && !formats::onnx_runs(path),
+    let lists = formats::is_safetensors(path) || formats::arrays::found(path).is_some();
+    let answer = match lists {
+        true => formats::list(path).ok().and_then(tells),
+        false if formats::is_onnx(path) => (!formats::onnx_runs(path)).then_some(Told::Shapes),
+        false => formats::is_of_unknown_kind(path).then_some(Told::Weights),
     };
     if known.len() >= REMEMBERED {
         known.clear();
@@ -86,7 +123,14 @@ pub(crate) fn is_outline(path: &Path) -> bool {
 pub(super) fn open(path: &Path) -> Result<Counted> {
     let mut tensors = Vec::new();
     for part in parts::of(path)? {
-        let Listing { tensors: found, .. } = formats::list(&part)?;
+        let Listing {
+            tensors: found,
+            classifier,
+            ..
+        } = formats::list(&part)?;
+        if let Some(classifier) = classifier {
+            return classifier::counted(&classifier, &found, path);
+        }
         tensors.extend(found);
     }
     told(tensors, path, configuration(path).as_deref())
@@ -97,7 +141,11 @@ pub(super) fn open(path: &Path) -> Result<Counted> {
 /// # Errors
 /// As [`open`].
 pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Counted> {
-    told(formats::list_bytes(bytes, path)?.tensors, path, None)
+    let listing = formats::list_bytes(bytes, path)?;
+    match &listing.classifier {
+        Some(classifier) => classifier::counted(classifier, &listing.tensors, path),
+        None => told(listing.tensors, path, None),
+    }
 }
 
 /// Whether a tensor is one of two narrow matrices that are added to another file's (Hu et al. 2021,
@@ -380,63 +428,15 @@ fn shaped(tensors: &[Listed]) -> std::result::Result<Architecture, String> {
     })
 }
 
-/// The convolutional network of the catalogue whose weights have exactly the shapes of these tensors: the size of its
-/// images, which no weight tells, is the catalogue's. `None` where there is none.
-///
-/// # Errors
-/// Several have these shapes.
-fn listed_in_catalogue(tensors: &[Listed]) -> std::result::Result<Option<Architecture>, String> {
-    let mut found: Vec<&[usize]> = tensors
-        .iter()
-        .map(|tensor| tensor.shape.as_slice())
-        .filter(|shape| shape.len() >= 2)
-        .collect();
-    found.sort_unstable();
-    let networks = serving::architectures().map_err(|error| error.to_string())?;
-    let same: Vec<&Architecture> = networks
-        .iter()
-        .filter(|network| {
-            let Shape::Layers(list) = &network.shape else {
-                return false;
-            };
-            let layers = list.layers();
-            let mut shapes: Vec<&[usize]> = layers
-                .iter()
-                .map(|layer| layer.shape.as_slice())
-                .filter(|shape| shape.len() >= 2)
-                .collect();
-            shapes.sort_unstable();
-            shapes == found && shapes.iter().any(|shape| shape.len() == 4)
-        })
-        .collect();
-    match same.as_slice() {
-        [] => Ok(None),
-        [network] => Ok(Some(Architecture {
-            source: format!(
-                "{} tensors with the shapes of {}, whose size of images is taken",
-                tensors.len(),
-                network.id
-            ),
-            names: Vec::new(),
-            ..(*network).clone()
-        })),
-        several => Err(format!(
-            "its tensors have the shapes of several networks of the catalogue ({}), which differ in the size of images",
-            several
-                .iter()
-                .map(|network| network.id.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        )),
-    }
-}
-
 /// The name of a file, or of its folder where the file is called as most are.
 pub(crate) fn name(path: &Path) -> String {
     let text =
         |name: Option<&std::ffi::OsStr>| name.map(|name| name.to_string_lossy().into_owned());
     let stem = text(path.file_stem()).unwrap_or_default();
-    let is_common = stem == "model" || stem.starts_with("model-") || stem.starts_with("model.");
+    let is_common = stem == "model"
+        || stem.starts_with("model-")
+        || stem.starts_with("model.")
+        || stem.starts_with("pytorch_model");
     text(path.parent().and_then(Path::file_name))
         .filter(|folder| is_common && !folder.is_empty())
         .unwrap_or(stem)

@@ -8,8 +8,10 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::files;
 
-/// End of the name of an index.
-const INDEX: &str = ".safetensors.index.json";
+/// Ends of the names of files with weights, each of which an index of several adds its own to.
+const ENDINGS: [&str; 2] = [".safetensors", ".bin"];
+/// What an index adds.
+const INDEX: &str = ".index.json";
 /// The most parts of a model; published ones have up to a few hundred.
 const MOST_PARTS: u32 = 10_000;
 /// The longest index; that of DeepSeek V3, with 91,991 tensors one of the longest, has 9 MB.
@@ -17,15 +19,17 @@ const LONGEST_INDEX: u64 = 64 << 20;
 
 /// Whether a file is the index of a model in several files, by its name.
 pub(crate) fn is_index(path: &Path) -> bool {
-    path.file_name()
-        .is_some_and(|name| name.to_string_lossy().ends_with(INDEX))
+    path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        let of = name.strip_suffix(INDEX);
+        of.is_some_and(|of| ENDINGS.iter().any(|ending| of.ends_with(ending)))
+    })
 }
 
 /// Whether a file is one of several that hold a model, by its name.
 pub(crate) fn is_part(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| {
-        numbered(&name.to_string_lossy()).is_some_and(|(_, count, _)| count > 1)
-    })
+    path.file_name()
+        .is_some_and(|name| numbered(&name.to_string_lossy()).is_some_and(|parts| parts.count > 1))
 }
 
 /// All files of the model that a file is, is a part of, or lists.
@@ -99,7 +103,13 @@ fn siblings(path: &Path) -> Result<Vec<String>> {
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let Some((stem, count, digits)) = numbered(&name) else {
+    let Some(Parts {
+        stem,
+        count,
+        digits,
+        ending,
+    }) = numbered(&name)
+    else {
         return Ok(vec![name]);
     };
     if count > MOST_PARTS {
@@ -111,20 +121,34 @@ fn siblings(path: &Path) -> Result<Vec<String>> {
         ));
     }
     Ok((1..=count)
-        .map(|part| format!("{stem}-{part:0digits$}-of-{count:0digits$}.safetensors"))
+        .map(|part| format!("{stem}-{part:0digits$}-of-{count:0digits$}{ending}"))
         .collect())
 }
 
+/// What the name of one file of several says.
+struct Parts<'a> {
+    stem: &'a str,
+    count: u32,
+    digits: usize,
+    ending: &'static str,
+}
+
 /// `model`, 4 and five digits from `model-00002-of-00004.safetensors`.
-fn numbered(name: &str) -> Option<(&str, u32, usize)> {
-    let (rest, count) = name.strip_suffix(".safetensors")?.rsplit_once("-of-")?;
+fn numbered(name: &str) -> Option<Parts<'_>> {
+    let (bare, ending) = ENDINGS
+        .into_iter()
+        .find_map(|ending| Some((name.strip_suffix(ending)?, ending)))?;
+    let (rest, count) = bare.rsplit_once("-of-")?;
     let (stem, part) = rest.rsplit_once('-')?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !is_number(part) || !is_number(count) || part.len() != count.len() {
         return None;
     }
     let (part, all): (u32, u32) = (part.parse().ok()?, count.parse().ok()?);
-    (1..=all)
-        .contains(&part)
-        .then_some((stem, all, count.len()))
+    (1..=all).contains(&part).then_some(Parts {
+        stem,
+        count: all,
+        digits: count.len(),
+        ending,
+    })
 }

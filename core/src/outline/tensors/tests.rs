@@ -401,8 +401,32 @@ fn a_convolutional_network_of_the_catalogue_is_found_by_its_weights() {
     tensors.pop();
     tensors.pop();
     tensors.pop();
+    // Then it is no network of the catalogue: weights are all that is known of it.
     let path = folder.file("cut.safetensors", &tensors);
-    assert!(!ModelReference::File(path).is_outline());
+    assert!(open(&path).unwrap().is_weights_only());
+}
+
+#[test]
+fn a_generator_of_pytorch_s_tutorial_is_known_though_its_kernels_have_their_inputs_first() {
+    let folder = Folder::new();
+    let widths = [100, 512, 256, 128, 64, 3];
+    let mut tensors: Vec<Tensor> = Vec::new();
+    for (place, pair) in widths.windows(2).enumerate() {
+        let name = |part: usize, of: &str| format!("main.{}.{of}", 3 * place + part);
+        tensors.push((name(0, "weight"), "F32", vec![pair[0], pair[1], 4, 4]));
+        if pair[1] > 3 {
+            for of in ["weight", "bias", "running_mean", "running_var"] {
+                tensors.push((name(1, of), "F32", vec![pair[1]]));
+            }
+        }
+    }
+    let path = folder.file("generator.safetensors", &tensors);
+    let outline = open(&path).unwrap();
+    assert!(!outline.is_weights_only() && outline.has_weights());
+    assert_eq!(outline.parameters(), total(&tensors));
+    let listed = Outline::open(&"catalogue:dcgan-64".parse().unwrap()).unwrap();
+    let macs = |outline: &Outline| outline.predict(&Recipe::default()).unwrap().macs();
+    assert_eq!(macs(&outline), macs(&listed));
 }
 
 #[test]

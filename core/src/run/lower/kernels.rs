@@ -1,7 +1,8 @@
 //! What becomes of matrices, convolutions, normalisation and attention: the steps with weights.
 
 use super::super::attention::Heads;
-use super::super::factor::Factor;
+use super::super::factor::{Factor, Table};
+use super::super::packed::PackedMatrix;
 use super::super::steps::{
     Attend, Convolution, Dense, Depthwise, Experts, Finished, Norm, Recurrent, Rotate, Step,
 };
@@ -9,7 +10,7 @@ use super::super::weights::{From, InMemory};
 use super::Lowering;
 use super::shapes::{refuse, size};
 use crate::error::Result;
-use crate::graph::{Attention, Cell, Chosen, Conv, Node, Op, Rotary, Rule};
+use crate::graph::{Attention, Cell, Chosen, Conv, Node, Op, Rotary, Rule, Taken};
 use crate::weights::BlockTensor;
 
 impl Lowering<'_> {
@@ -364,6 +365,28 @@ impl Lowering<'_> {
         self.release(from);
         self.attentions += 1;
         self.last = self.steps.len();
+        Ok(())
+    }
+}
+
+impl Lowering<'_> {
+    /// A row of a table for every token, whatever that is.
+    pub(super) fn row(
+        &mut self,
+        i: usize,
+        node: &Node,
+        (rows, width): (usize, usize),
+        taken: Taken,
+    ) -> Result<()> {
+        let table = match self.coded(node) {
+            Some(coded) => Table::Packed(PackedMatrix::of_blocks((rows, width), coded, 1, true)?),
+            None => {
+                let matrix = self.matrix(node, rows * width)?;
+                Table::new((rows, width), matrix.as_ref(), self.widths.held)?
+            }
+        };
+        let out = self.give(i);
+        self.steps.push(Step::Row(table, taken, out));
         Ok(())
     }
 }

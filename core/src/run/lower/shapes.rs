@@ -165,7 +165,9 @@ fn shape(node: &Node, read: &[Shape]) -> Result<Shape> {
             (conv.from == *from && conv.to == to && rows > 0 && columns > 0)
                 .then_some(Shape::Image(to))
         }
-        (Op::Embedding { width, .. }, [Shape::Row(1)]) => Some(Shape::Row(*width)),
+        (Op::Embedding { width, .. } | Op::Row { width, .. }, [Shape::Row(1)]) => {
+            Some(Shape::Row(*width))
+        }
         (Op::Norm { width, .. }, [Shape::Row(all)]) => {
             (*width > 0 && all.is_multiple_of(*width)).then_some(Shape::Row(*all))
         }

@@ -46,7 +46,8 @@ impl PackedNetwork {
         let packed = |step| -> Vec<&PackedMatrix> {
             match step {
                 &Step::Lookup(Table::Packed(ref matrix), _)
-                | &Step::Positions(Table::Packed(ref matrix), _) => vec![matrix],
+                | &Step::Positions(Table::Packed(ref matrix), _)
+                | &Step::Row(Table::Packed(ref matrix), _, _) => vec![matrix],
                 Step::Product(dense) => of_factor(&dense.weights).into_iter().collect(),
                 Step::Convolution(convolution) => {
                     of_factor(&convolution.weights).into_iter().collect()
@@ -96,7 +97,7 @@ impl PackedNetwork {
     /// # Errors
     /// [`Error::Compute`] where the context has no room for that.
     pub(crate) fn writer(&self, texts: usize, context: usize) -> Result<Option<Writer<'_>>> {
-        if self.0.text().is_err() {
+        if self.0.text().is_err() || self.0.sees_all() {
             return Ok(None);
         }
         // What was read does not change how long the next token takes, so all have read the same.

@@ -4,7 +4,9 @@ use candle_core::{D, DType, Device, Tensor};
 
 use super::{get, quantize_activations};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Alibi, Attention, Graph, Node, Op, Role, Rotary, Rule, Value};
+use crate::graph::{
+    Activation, Alibi, Attention, Graph, Node, Op, Role, Rotary, Rule, Taken, Value,
+};
 use crate::model::Tensors;
 
 /// A text being run.
@@ -29,6 +31,14 @@ impl Plain<'_> {
             let result = match (&node.op, node.role) {
                 (Op::Embedding { .. }, Role::Positions) => {
                     self.weight(node)?.narrow(0, 0, tokens.len())?
+                }
+                (Op::Row { taken, .. }, _) => {
+                    let rows = (0..tokens.len() as u32).map(|place| match taken {
+                        Taken::ByPlace(first) => first + place,
+                        Taken::Always(row) => *row,
+                    });
+                    let rows = Tensor::new(rows.collect::<Vec<_>>(), &Device::Cpu)?;
+                    self.weight(node)?.index_select(&rows, 0)?
                 }
                 (Op::Embedding { .. }, _) => {
                     let tokens = Tensor::new(tokens, &Device::Cpu)?;
@@ -239,7 +249,7 @@ fn attended(attention: &Attention, read: &[Tensor]) -> Result<Tensor> {
             let window = attention
                 .window
                 .map_or(usize::MAX, |window| window as usize);
-            key <= query && query - key < window
+            !scores.causal || (key <= query && query - key < window)
         };
         let mask: Vec<f32> = (0..rows * rows)
             .map(|i| match seen(i / rows, i % rows) {

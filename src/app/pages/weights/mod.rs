@@ -1,5 +1,6 @@
 //! Layer by layer: what each holds, what it takes, what the recipe does to it, and what it may have of its own.
 
+mod against;
 mod histogram;
 mod rows;
 mod side;
@@ -7,7 +8,8 @@ mod table;
 
 use egui::{RichText, Ui, vec2};
 
-use self::rows::{Column, Row};
+use self::against::Against;
+use self::rows::{Column, Difference, Errors, Row};
 use super::{Cached, sheet};
 use crate::app::command::Action;
 use crate::app::{App, theme};
@@ -21,6 +23,7 @@ pub(super) struct Weights {
     /// Whether the largest come last.
     rising: bool,
     filter: String,
+    against: Against,
     chosen: Option<String>,
     /// How far the table is scrolled and how much of it is seen.
     seen: (f32, f32),
@@ -35,10 +38,12 @@ const UNDER: (f32, f32) = (150.0, 300.0);
 
 impl Weights {
     pub(super) fn show(&mut self, ui: &mut Ui, app: &App, queue: &mut Vec<Action>) {
+        let against = self.against;
         let Some(all) = self.rows.get(app, |_| rows::rows(app)) else {
             return sheet::empty(ui, super::NO_MODEL);
         };
         let errors = app.model.looking.errors();
+        let all = &compared(all, against, app, errors, queue)[..];
         let mut order: Vec<&Row> = all.iter().filter(|row| row.fits(&self.filter)).collect();
         self.column.sort(&mut order, errors, self.rising);
         let chosen = all
@@ -49,7 +54,11 @@ impl Weights {
             .ask(app, chosen.map(|row| row.name.as_str()), queue);
         let mut picked = None;
         sheet::card(ui, |ui| {
-            sheet::reading(ui, &reading(all, errors));
+            let fidelity = match app.model.is_weights_only() {
+                true => fidelity(app),
+                false => String::new(),
+            };
+            sheet::reading(ui, &(fidelity + &reading(all, errors)));
             let mut head = table::Head {
                 column: &mut self.column,
                 rising: &mut self.rising,
@@ -57,7 +66,9 @@ impl Weights {
                 seen: &mut self.seen,
             };
             notes(ui, app, all);
-            head.filter(ui, order.len(), all.len());
+            head.filter(ui, (order.len(), all.len()), |ui| {
+                self.against.show(ui, app)
+            });
             let room = ui.available_size();
             if room.x >= BESIDE {
                 ui.horizontal_top(|ui| {
@@ -93,18 +104,54 @@ impl Weights {
 
     /// The table of the page.
     pub(super) fn table(&mut self, app: &App) -> Vec<Vec<String>> {
+        let against = self.against;
         let rows = self.rows.get(app, |_| rows::rows(app));
         rows.map_or_else(Vec::new, |rows| {
-            rows::table(rows, app.model.looking.errors())
+            let errors = app.model.looking.errors();
+            let rows = compared(rows, against, app, errors, &mut Vec::new());
+            rows::table(&rows, errors)
         })
     }
+}
+
+/// The layers with what they differ by from those of another configuration, where one is chosen.
+fn compared(
+    rows: &[Row],
+    against: Against,
+    app: &App,
+    errors: Option<&Errors>,
+    queue: &mut Vec<Action>,
+) -> Vec<Row> {
+    let differences = against.differences(app, rows, errors, queue);
+    let largest = differences
+        .values()
+        .fold(0.0, |most: f64, d| most.max(d.abs()));
+    let mut rows = rows.to_vec();
+    for row in &mut rows {
+        row.difference = differences.get(&row.name).map(|&more| Difference {
+            measure: against.measure,
+            more,
+            share: if largest > 0.0 {
+                (more.abs() / largest) as f32
+            } else {
+                0.0
+            },
+        });
+    }
+    rows
 }
 
 /// What the table cannot say, and why.
 fn notes(ui: &mut Ui, app: &App, rows: &[Row]) {
     let palette = theme::palette(ui.visuals());
     let mut notes = Vec::new();
-    if app.model.is_outline() {
+    if app.model.is_weights_only() {
+        notes.push(
+            "of this network only named weights are known: no quality is measured, only how near the weights stay; \
+             time and energy are not known"
+                .to_owned(),
+        );
+    } else if app.model.is_outline() {
         notes.push(
             "known by its shapes only: without weights there are no errors and no histograms"
                 .to_owned(),
@@ -112,7 +159,7 @@ fn notes(ui: &mut Ui, app: &App, rows: &[Row]) {
     } else if let Some(error) = app.model.looking.failure() {
         notes.push(format!("the weights could not be looked at: {error}"));
     }
-    if rows.iter().all(|row| row.energy.is_none()) {
+    if rows.iter().all(|row| row.energy.is_none()) && !app.model.is_weights_only() {
         notes.push(
             "on this device energy is known of the whole only, not layer by layer".to_owned(),
         );
@@ -123,6 +170,16 @@ fn notes(ui: &mut Ui, app: &App, rows: &[Row]) {
             first.make_ascii_uppercase();
         }
         ui.label(RichText::new(text).color(palette.muted));
+    }
+}
+
+/// How near all weights stay: "Weight fidelity 31.2 dB; ".
+fn fidelity(app: &App) -> String {
+    let recipe = &app.session.configuration.recipe;
+    match app.model.looking.fidelity(recipe) {
+        Some(Some(decibels)) => format!("Weight fidelity {}; ", rows::decibels_text(decibels)),
+        Some(None) => "Weights unchanged; ".to_owned(),
+        None => String::new(),
     }
 }
 

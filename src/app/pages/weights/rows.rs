@@ -4,13 +4,24 @@ use std::collections::HashMap;
 
 use wattif_core::compress::LayerError;
 use wattif_core::profile::{LayerKind, LayerProfile};
-use wattif_core::recipe::{Override, Width};
+use wattif_core::recipe::{Override, Recipe, Width};
 
+use super::against::Measure;
 use crate::app::App;
+use crate::app::derived::Figures;
 use crate::{format, words};
 
 /// Errors by the names of layers.
 pub(super) type Errors = HashMap<String, LayerError>;
+
+/// What a layer has more than in another configuration.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Difference {
+    pub(super) measure: Measure,
+    pub(super) more: f64,
+    /// Its size over that of the largest of all layers.
+    pub(super) share: f32,
+}
 
 /// One layer.
 #[derive(Debug, Clone)]
@@ -21,13 +32,17 @@ pub(super) struct Row {
     pub(super) kind: LayerKind,
     pub(super) shape: String,
     pub(super) parameters: u64,
-    /// Share of the multiply-accumulates.
-    pub(super) work: f64,
+    /// Share of the multiply-accumulates, where these are known.
+    pub(super) work: Option<f64>,
     pub(super) stored: u64,
     /// Bytes of the original.
     pub(super) original: u64,
     /// Share of the energy on the chosen device, where that is known layer by layer.
     pub(super) energy: Option<f64>,
+    /// Joules of one unit of work there.
+    pub(super) joules: Option<f64>,
+    /// What it has more than in the configuration that is compared with, and by what; as large as the largest of all.
+    pub(super) difference: Option<Difference>,
     pub(super) bits: u8,
     /// The blocks that it is in.
     pub(super) blocks: Option<String>,
@@ -41,20 +56,26 @@ pub(super) struct Row {
 /// The layers in the order in which they run.
 pub(super) fn rows(app: &App) -> Vec<Row> {
     let derived = &app.derived;
-    let (Some(now), Some(original)) = (&derived.now, &derived.original) else {
-        return Vec::new();
-    };
-    let before: HashMap<&str, u64> = (original.profile.layers.iter())
+    match (&derived.now, &derived.original) {
+        (Some(now), Some(original)) => of(now, Some(original), &app.session.configuration.recipe),
+        _ => Vec::new(),
+    }
+}
+
+/// Those of a configuration, beside the original's.
+pub(super) fn of(now: &Figures, original: Option<&Figures>, recipe: &Recipe) -> Vec<Row> {
+    let before: HashMap<&str, u64> = (original.iter())
+        .flat_map(|original| &original.profile.layers)
         .map(|l| (l.layer.name.as_str(), l.stored_bytes))
         .collect();
     let costs = now.footprint.as_ref().map_or(&[][..], |f| &f.layers);
     let energy: f64 = costs.iter().map(|cost| cost.energy.total().0).sum();
-    let mut shares: HashMap<&str, f64> = HashMap::new();
+    let mut joules: HashMap<&str, f64> = HashMap::new();
     for cost in costs {
-        *shares.entry(&cost.layer).or_default() += cost.energy.total().0 / energy;
+        *joules.entry(&cost.layer).or_default() += cost.energy.total().0;
     }
     let macs = now.profile.macs();
-    let recipe = app.session.configuration.recipe.canonical();
+    let recipe = recipe.canonical();
     let row = |(place, layer): (usize, &LayerProfile)| {
         let LayerProfile { layer: shape, .. } = layer;
         let name = shape.name.as_str();
@@ -64,10 +85,13 @@ pub(super) fn rows(app: &App) -> Vec<Row> {
             kind: shape.kind,
             shape: shape_text(&shape.shape),
             parameters: shape.weights() + shape.other_parameters,
-            work: if macs > 0.0 { shape.macs / macs } else { 0.0 },
+            work: (macs > 0.0).then(|| shape.macs / macs),
             stored: layer.stored_bytes,
             original: before.get(name).copied().unwrap_or(0),
-            energy: shares.get(name).copied().filter(|share| share.is_finite()),
+            energy: (joules.get(name).map(|joules| joules / energy))
+                .filter(|share| share.is_finite()),
+            joules: joules.get(name).copied(),
+            difference: None,
             bits: layer.weight_bits,
             blocks: (of_layer.quantization.blocks)
                 .filter(|format| shape.compressible && format.bits() == layer.weight_bits)
@@ -99,6 +123,17 @@ pub(super) const fn kind_name(kind: LayerKind) -> &'static str {
 
 pub(super) fn decibels_text(decibels: f64) -> String {
     format!("{decibels:.1} dB")
+}
+
+impl Difference {
+    fn text(self) -> String {
+        self.measure.text(self.more)
+    }
+
+    /// Whether the layer is better off than in the other configuration.
+    pub(super) fn is_better(self) -> bool {
+        (self.more > 0.0) == self.measure.more_is_better()
+    }
 }
 
 impl Row {
@@ -151,6 +186,10 @@ impl Row {
             self.decibels(errors)
                 .map(|db| format!("error {}", decibels_text(db))),
         );
+        parts.extend(
+            self.difference
+                .map(|difference| format!("{} {}", difference.measure.name(), difference.text())),
+        );
         if self.is_own() {
             parts.push(format!("of its own: {}", words::own_layer(self.own)));
         }
@@ -174,10 +213,11 @@ pub(super) enum Column {
     Bits,
     Zeros,
     Error,
+    Difference,
 }
 
 impl Column {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Layer,
         Self::Kind,
         Self::Shape,
@@ -189,6 +229,7 @@ impl Column {
         Self::Bits,
         Self::Zeros,
         Self::Error,
+        Self::Difference,
     ];
 
     /// Those that give way first where there is little room.
@@ -216,6 +257,7 @@ impl Column {
             Self::Bits => "Bits",
             Self::Zeros => "Zeros",
             Self::Error => "Error",
+            Self::Difference => "Difference",
         }
     }
 
@@ -236,6 +278,9 @@ impl Column {
             Self::Error => {
                 "Squares of the weights over squares of what the recipe changes of them, in decibels: more is better, and 6 dB are about a bit"
             }
+            Self::Difference => {
+                "What the layer has more or less than in the configuration that it is compared with; blue where less is spent or the error is smaller, red where it is the other way about"
+            }
         }
     }
 
@@ -246,6 +291,7 @@ impl Column {
             Self::Kind => 84.0,
             Self::Shape => 112.0,
             Self::Parameters => 82.0,
+            Self::Difference => 88.0,
             Self::Stored | Self::Original => 76.0,
             Self::Error => 64.0,
             Self::Work | Self::Energy | Self::Bits | Self::Zeros => 58.0,
@@ -263,7 +309,9 @@ impl Column {
             Self::Kind => kind_name(row.kind).to_owned(),
             Self::Shape => row.shape.clone(),
             Self::Parameters => format::grouped(row.parameters as f64),
-            Self::Work => format::percent(row.work, 1),
+            Self::Work => row
+                .work
+                .map_or_else(|| "–".to_owned(), |share| format::percent(share, 1)),
             Self::Stored => format::bytes(row.stored as f64),
             Self::Original => format::bytes(row.original as f64),
             Self::Energy => row
@@ -277,6 +325,9 @@ impl Column {
                 (Some(_), None) => "none".to_owned(),
                 (None, None) => String::new(),
             },
+            Self::Difference => row
+                .difference
+                .map_or_else(String::new, |difference| difference.text()),
         }
     }
 
@@ -294,7 +345,7 @@ impl Column {
         Some(match self {
             Self::Layer | Self::Kind | Self::Shape => row.place as f64,
             Self::Parameters => row.parameters as f64,
-            Self::Work => row.work,
+            Self::Work => row.work?,
             Self::Stored => row.stored as f64,
             Self::Original => row.original as f64,
             Self::Energy => row.energy?,
@@ -303,6 +354,7 @@ impl Column {
             Self::Zeros => return None,
             // The largest error is the least signal over noise.
             Self::Error => -row.decibels(errors)?,
+            Self::Difference => row.difference?.more,
         })
     }
 
@@ -346,6 +398,8 @@ pub(super) fn table(rows: &[Row], errors: Option<&Errors>) -> Vec<Vec<String>> {
         "own_sparsity",
         "own_weights",
         "error_db",
+        "difference_in",
+        "difference",
     ];
     let mut table = vec![heading.map(str::to_owned).to_vec()];
     for row in rows {
@@ -355,7 +409,7 @@ pub(super) fn table(rows: &[Row], errors: Option<&Errors>) -> Vec<Vec<String>> {
             kind_name(row.kind).to_owned(),
             row.shape.clone(),
             row.parameters.to_string(),
-            row.work.to_string(),
+            number(row.work),
             row.stored.to_string(),
             row.original.to_string(),
             number(row.energy),
@@ -370,6 +424,8 @@ pub(super) fn table(rows: &[Row], errors: Option<&Errors>) -> Vec<Vec<String>> {
                     Width::Blocks(format) => format.name(),
                 }),
             number(row.decibels(errors)),
+            (row.difference).map_or_else(String::new, |own| own.measure.name().to_owned()),
+            number(row.difference.map(|own| own.more)),
         ]);
     }
     table

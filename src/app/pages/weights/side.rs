@@ -39,7 +39,7 @@ pub(super) fn show(ui: &mut Ui, app: &App, chosen: Option<&Row>, queue: &mut Vec
     ui.add_space(4.0);
     if let Some(look) = app.model.looking.of(&row.name) {
         histogram::show(ui, look, 130.0);
-    } else if !app.model.is_outline() {
+    } else if app.model.has_weights() {
         ui.label(muted("Looking at its weights…".to_owned()));
     }
     let error = app

@@ -26,9 +26,14 @@ const GAP: f32 = 8.0;
 
 impl Head<'_> {
     /// The field that filters, and how many layers are left.
-    pub(super) fn filter(&mut self, ui: &mut Ui, left: usize, all: usize) {
+    pub(super) fn filter(
+        &mut self,
+        ui: &mut Ui,
+        (left, all): (usize, usize),
+        beside: impl FnOnce(&mut Ui),
+    ) {
         let palette = theme::palette(ui.visuals());
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             let label = ui.label(RichText::new("Find").color(palette.muted));
             ui.add(
                 TextEdit::singleline(self.filter)
@@ -41,6 +46,8 @@ impl Head<'_> {
                 false => format!("{left} of {all} layers"),
             };
             ui.label(RichText::new(text).color(palette.muted));
+            ui.add_space(12.0);
+            beside(ui);
         });
     }
 
@@ -105,8 +112,11 @@ const fn anchor(column: Column) -> Align2 {
 const NAME: f32 = 70.0;
 
 /// The columns that there is room for, with their widths; the name takes what is left.
-fn columns(width: f32, growth: f32) -> Vec<(Column, f32)> {
+fn columns(width: f32, growth: f32, compared: bool) -> Vec<(Column, f32)> {
     let mut shown = Column::ALL.to_vec();
+    if !compared {
+        shown.retain(|column| *column != Column::Difference);
+    }
     let needed = |shown: &[Column]| -> f32 {
         shown
             .iter()
@@ -143,7 +153,8 @@ pub(super) fn show(
     head: &mut Head<'_>,
 ) -> Option<String> {
     let growth = TextStyle::Small.resolve(ui.style()).size / 11.0;
-    let columns = columns(ui.available_width() - 14.0, growth);
+    let compared = rows.iter().any(|row| row.difference.is_some());
+    let columns = columns(ui.available_width() - 14.0, growth, compared);
     head.titles(ui, &columns);
     if rows.is_empty() {
         cell(
@@ -228,6 +239,17 @@ fn row(
         let room = Rect::from_min_size(pos2(x + 2.0, rect.top()), vec2(width - 2.0, high));
         x += width + GAP;
         let text = column.text(row, errors);
+        if let (Column::Difference, Some(difference)) = (column, row.difference)
+            && difference.more != 0.0
+        {
+            let color = match difference.is_better() {
+                true => palette.accent,
+                false => palette.error,
+            };
+            let ground = theme::faint(color, 0.08 + 0.42 * difference.share);
+            ui.painter()
+                .rect_filled(room.shrink2(vec2(0.0, 1.0)), 2.0, ground);
+        }
         let strong = column == Column::Layer && (chosen || row.is_own());
         let own = column.is_own(row);
         let style = if strong || own {

@@ -16,6 +16,14 @@ struct Reading<'a> {
 }
 
 impl DecoderConfig {
+    /// Whether networks of the kind that a GGUF says it is of can be run.
+    pub(crate) fn knows(source: &dyn Source) -> bool {
+        let name = source.metadata("general.architecture");
+        name.and_then(Metadata::text)
+            .and_then(Kind::named)
+            .is_some()
+    }
+
     /// The network of a GGUF by its metadata (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
     ///
     /// # Errors
