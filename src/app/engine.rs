@@ -84,7 +84,7 @@ impl EngineBackend {
             has_students: engine.has_students(),
             ratios,
             source: None,
-            understood: engine.notes().to_vec(),
+            understood: engine.notes(),
             published: halves(model),
             packed: model.packed.is_some(),
             own_data: engine.own_data().map(str::to_owned),

@@ -138,7 +138,7 @@ impl Rounding<'_> {
         let mut largest = simple("ReduceMax", &[&name("size")], &name("largest"));
         if self.version >= AXES_AS_INPUT && !axes.is_empty() {
             let mut tensor = Message::default();
-            tensor.push_int(1, axes.len() as i64);
+            tensor.push_int(1, i64::try_from(axes.len()).unwrap_or(0));
             tensor.push_int(2, 7);
             tensor.push_text(8, &name("axes"));
             let bytes = axes.iter().flat_map(|axis| axis.to_le_bytes()).collect();

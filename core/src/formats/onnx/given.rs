@@ -24,6 +24,8 @@ pub(crate) enum Fill {
     All(i32),
     /// Places: 0, 1, 2 and so on along the last axis.
     Places,
+    /// Whole numbers of which it is not known what they mean.
+    Unknown,
 }
 
 /// How numbers are passed.
@@ -53,6 +55,7 @@ impl Given {
             Fill::Below(n) => format!("whole numbers from 0 to {}, each as likely", n - 1),
             Fill::All(n) => format!("{n}"),
             Fill::Places => "0, 1, 2 and so on".to_owned(),
+            Fill::Unknown => "whole numbers of which it is not known what they mean".to_owned(),
         };
         format!("{} [{}]: {what}", shown(&self.name), sizes.join(", "))
     }
@@ -95,11 +98,7 @@ pub(super) fn given(graph: &Graph, inputs: &Inputs) -> Result<Vec<Given>> {
             _ => whole(&lower, shape, length.copied())
                 .or_else(|| vocabulary(graph, &info.name, &stored))
                 .or_else(|| pixels(passed, &lower))
-                .ok_or_else(|| {
-                    format!(
-                        "input '{name}' takes whole numbers of which it is not known what they mean"
-                    )
-                })?,
+                .unwrap_or(Fill::Unknown),
         };
         all.push(Given {
             name: info.name.clone(),

@@ -17,8 +17,6 @@ mod network;
 mod opened;
 mod operators;
 mod plain;
-#[cfg(test)]
-mod running;
 mod tensor;
 #[cfg(test)]
 pub(super) mod tests;

@@ -127,13 +127,8 @@ pub(crate) fn read(bytes: &[u8], path: &Path, sizes: &[(String, u64)]) -> Result
 /// What is said of running it.
 fn notes(opened: &Opened, left: &[&str]) -> Vec<String> {
     let mut notes = vec![format!("run by {LIBRARY} in a process of its own")];
-    match &opened.given {
-        Ok(given) => notes.extend(
-            given
-                .iter()
-                .map(|given| format!("generated input {}", given.words())),
-        ),
-        Err(fact) => notes.push(format!("not run: {fact}")),
+    if let Err(fact) = &opened.given {
+        notes.push(format!("not run: {fact}"));
     }
     if opened.plain.draws {
         notes.push("random numbers that it draws are their mean here".to_owned());

@@ -95,8 +95,8 @@ impl OnnxConfig {
         &self.0.outputs
     }
 
-    /// What its inputs are given, or why nothing can be made up.
-    pub(crate) fn given(&self) -> Result<&[Given], &str> {
+    /// What it asks for, or why that is not known.
+    pub(crate) fn asked(&self) -> Result<&[Given], &str> {
         match &self.0.given {
             Ok(given) => Ok(given),
             Err(fact) => Err(fact),
