@@ -37,7 +37,13 @@ fn decibels(json: &str) -> f64 {
 fn a_network_of_another_program_is_recompressed_and_run() {
     let (text, error, code) = report("dense", &["--weight-bits", "4"]);
     assert_eq!(code, Some(0), "{error}");
-    for part in ["generated inputs", "Fidelity", "dB", "Same largest", "rten"] {
+    for part in [
+        "generated input x",
+        "Fidelity",
+        "dB",
+        "Same largest",
+        "rten",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let at = |bits: &str| decibels(&report("dense", &["--weight-bits", bits, "--json"]).0);

@@ -179,7 +179,7 @@ impl Metric {
                 name: "Fidelity",
                 unit: "dB",
                 counted_in: "decibels",
-                samples: "generated inputs",
+                samples: "inputs",
                 is_fraction: false,
                 higher_is_better: true,
                 is_of_text: false,

@@ -86,8 +86,8 @@ impl EngineBackend {
             ratios,
             source: None,
             understood: match &self.reference {
-                ModelReference::File(path) => [engine.notes(), &formats::left_out(path)].concat(),
-                _ => engine.notes().to_vec(),
+                ModelReference::File(path) => [engine.notes(), formats::left_out(path)].concat(),
+                _ => engine.notes(),
             },
             published: halves(model),
             packed: model.packed.is_some(),

@@ -1,5 +1,6 @@
 //! What a model is measured on: the data that ship for its kind, or the user's.
 
+mod arrays;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,15 @@ pub(super) fn own(
     data: &OwnData,
     context: Option<u32>,
 ) -> Result<(EvaluationSet, String)> {
+    if let Some(config) = model.architecture.onnx() {
+        let (OwnData::Text(path) | OwnData::Images { path, .. }) = data else {
+            return Err(Error::Infeasible(
+                "a network of an ONNX file is measured on arrays of its inputs".to_owned(),
+            ));
+        };
+        let (set, said) = arrays::read(config, path)?;
+        return Ok((EvaluationSet::Generated(set), said));
+    }
     let reads_text = matches!(model.architecture.input(), Input::Tokens { .. });
     match data {
         OwnData::Code if reads_text => {
@@ -100,7 +110,7 @@ pub(super) fn evaluation_set(model: &Model) -> Result<EvaluationSet> {
     }
     if let Some(config) = architecture.onnx() {
         // Where nothing can be made up, that is said when it is to be measured.
-        let given = config.given().unwrap_or_default().to_vec();
+        let given = config.asked().unwrap_or_default().to_vec();
         let set = GeneratedSet::new(given, config.outputs().to_vec());
         return Ok(EvaluationSet::Generated(set));
     }

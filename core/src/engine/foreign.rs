@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Engine, Network, Observer, lock};
 use crate::compress::Compressed;
 use crate::error::{Error, Result};
-use crate::evaluate::{COARSE_INPUTS, EvaluationSet, Fidelity, GeneratedSet, INPUTS, Outputs};
+use crate::evaluate::{COARSE_INPUTS, EvaluationSet, Fidelity, GeneratedSet, Outputs};
 use crate::measurement::{Depth, Measurement};
 use crate::model::{Architecture, OnnxConfig};
 use crate::outline::Outline;
@@ -97,10 +97,14 @@ impl Foreign {
 }
 
 impl Engine {
-    /// What was understood of a network of another program, a sentence each; nothing of our own.
-    pub fn notes(&self) -> &[String] {
+    /// What was understood of a network of another program and of its inputs, a sentence each; nothing of our own.
+    pub fn notes(&self) -> Vec<String> {
         let own = self.model.architecture.onnx();
-        own.map_or(&[], |config| config.outlined().notes.as_slice())
+        let mut notes = own.map_or_else(Vec::new, |config| config.outlined().notes.clone());
+        if let EvaluationSet::Generated(set) = &self.set {
+            notes.extend(set.notes());
+        }
+        notes
     }
 
     /// Whether another library runs it.
@@ -123,11 +127,14 @@ impl Engine {
 }
 
 /// Inputs that the first results are measured on, and then all.
-fn stages(depth: Depth) -> &'static [usize] {
-    match depth {
-        Depth::Coarse => &[COARSE_INPUTS],
-        Depth::Partial | Depth::Full => &[COARSE_INPUTS, INPUTS / 2, INPUTS],
-    }
+fn stages(depth: Depth, all: usize) -> Vec<usize> {
+    let coarse = COARSE_INPUTS.min(all);
+    let mut ends = match depth {
+        Depth::Coarse => vec![coarse],
+        Depth::Partial | Depth::Full => vec![coarse, (all / 2).max(coarse), all],
+    };
+    ends.dedup();
+    ends
 }
 
 impl Engine {
@@ -143,7 +150,12 @@ impl Engine {
         let EvaluationSet::Generated(set) = &self.set else {
             return Err(Error::Compute("there are no inputs for it".to_owned()));
         };
-        if let Err(fact) = foreign.config.given() {
+        if let Err(fact) = foreign.config.asked() {
+            return Err(Error::Infeasible(format!(
+                "its quality is not measured: {fact}"
+            )));
+        }
+        if let Some(fact) = set.lacks() {
             return Err(Error::Infeasible(format!(
                 "its quality is not measured: {fact}"
             )));
@@ -162,11 +174,12 @@ impl Engine {
         };
         let mut fidelity = Fidelity::default();
         let mut measured = None;
-        for &end in stages(depth) {
+        let all = set.count();
+        for end in stages(depth, all) {
             let first = measured.is_none();
             let last = run.original(end, first)?;
             run.compressed((&compressed, bits), &mut fidelity, last, first)?;
-            let is_all = end == INPUTS || last < end;
+            let is_all = end == all || last < end;
             let measurement = Measurement {
                 recipe: recipe.clone(),
                 model_hash: self.model.hash.clone(),
@@ -364,8 +377,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Gives the runner these weights, and the network with so many bits of activations.
+    /// Gives the runner these weights, and the network with so many bits of activations. One that could not take them is
+    /// not asked again: what it has is not known.
     fn give(&mut self, compressed: &Compressed, bits: u8) -> Result<()> {
+        let given = self.give_all(compressed, bits);
+        if given.is_err() {
+            self.state.runner = None;
+        }
+        given
+    }
+
+    fn give_all(&mut self, compressed: &Compressed, bits: u8) -> Result<()> {
         let buffers = self.foreign.buffers(compressed)?;
         self.runner()?;
         let held = match self.state.holds {

@@ -1,6 +1,8 @@
 //! How near the outputs of a compressed network come to the original's, on inputs that are made up: for networks that nobody
 //! has data for.
 
+use std::sync::Arc;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -15,6 +17,8 @@ use crate::runner::{Array, Numbers};
 pub const INPUTS: usize = 32;
 /// Inputs of the first, coarse one.
 pub const COARSE_INPUTS: usize = 4;
+/// The most samples of the user's that are taken.
+pub(crate) const MOST_OWN: usize = 256;
 /// Seed of all inputs: the same for every network and recipe, so that measurements are paired.
 const SEED: u64 = 20_261_129;
 /// Decibels that equal outputs count as, and the most that others do: single precision ends near 140.
@@ -27,7 +31,8 @@ const SHOWN: usize = 8;
 pub struct GeneratedSet {
     given: Vec<Given>,
     outputs: Vec<String>,
-    notes: Vec<String>,
+    /// Inputs of the user's, by sample; those that are missing are made up.
+    own: Option<Arc<Vec<Vec<Array>>>>,
 }
 
 /// What came out for one input: of every output its numbers.
@@ -36,17 +41,60 @@ pub(crate) type Outputs = Vec<Array>;
 impl GeneratedSet {
     /// Inputs as they are given, for a network with these outputs.
     pub(crate) fn new(given: Vec<Given>, outputs: Vec<String>) -> Self {
-        let notes = given.iter().map(Given::words).collect();
         Self {
             given,
             outputs,
-            notes,
+            own: None,
         }
     }
 
+    /// The same with samples of the user's.
+    ///
+    /// # Errors
+    /// There are fewer than two.
+    pub(crate) fn with(self, own: Vec<Vec<Array>>) -> std::result::Result<Self, String> {
+        if own.len() < 2 {
+            return Err("one sample says nothing of how far others differ; give more".to_owned());
+        }
+        Ok(Self {
+            own: Some(Arc::new(own)),
+            ..self
+        })
+    }
+
+    /// How many inputs there are.
+    pub(crate) fn count(&self) -> usize {
+        self.own.as_ref().map_or(INPUTS, |own| own.len())
+    }
+
+    /// The first input that nobody gave, and that nothing can be made up for, in words.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        let mut unknown = self.given.iter().filter(|own| own.fill == Fill::Unknown);
+        let lacking = unknown.find(|own| !self.has(&own.name))?;
+        Some(format!(
+            "input {}; give arrays of its inputs",
+            lacking.words()
+        ))
+    }
+
     /// What every input is given, a sentence each.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
+    pub fn notes(&self) -> Vec<String> {
+        let inputs = self.given.iter();
+        inputs
+            .map(|given| {
+                if self.has(&given.name) {
+                    format!("input {}: samples of your own", given.name)
+                } else {
+                    format!("generated input {}", given.words())
+                }
+            })
+            .collect()
+    }
+
+    /// Whether an input is the user's.
+    fn has(&self, name: &str) -> bool {
+        let first = self.own.as_ref().and_then(|own| own.first());
+        first.is_some_and(|inputs| inputs.iter().any(|input| input.name == name))
     }
 
     /// Names of the outputs.
@@ -59,6 +107,11 @@ impl GeneratedSet {
         let inputs = self.given.iter().enumerate();
         inputs
             .map(|(at, given)| {
+                let own = self.own.as_ref().and_then(|own| own.get(item));
+                let own = own.and_then(|own| own.iter().find(|own| own.name == given.name));
+                if let Some(own) = own {
+                    return own.clone();
+                }
                 let mut rng = ChaCha8Rng::seed_from_u64(SEED);
                 rng.set_stream(((at as u64) << 32) | item as u64);
                 Array {
@@ -89,7 +142,7 @@ fn numbers(given: &Given, rng: &mut ChaCha8Rng) -> Numbers {
                 // Below 2^31, as the tables that such numbers are looked up in are.
                 i32::try_from(rng.random_range(0..most.max(1))).unwrap_or(0)
             }
-            Fill::Normal => 0,
+            Fill::Normal | Fill::Unknown => 0,
         })
         .collect();
     match given.passed {

@@ -20,6 +20,7 @@ mod text;
 pub use accumulator::Accumulator;
 pub(crate) use baseline::{Answers, Written, written};
 pub use baseline::{Baseline, DIVERGENCE_PREDICTIONS};
+pub(crate) use generated::MOST_OWN;
 pub use generated::{COARSE_INPUTS, EQUAL, GeneratedSet, INPUTS};
 pub(crate) use generated::{Fidelity, Outputs};
 pub(crate) use parts::Original;

@@ -18,7 +18,7 @@ pub use self::images::ImageSet;
 use self::texts::Pieces;
 pub use self::texts::TextSet;
 pub(super) use self::texts::{in_rounds, stretch};
-use super::generated::{COARSE_INPUTS, GeneratedSet, INPUTS};
+use super::generated::{COARSE_INPUTS, GeneratedSet};
 use super::pictures::{NEEDED, PictureSet};
 use super::sentences::SentenceSet;
 use crate::data::{Images, Wanted};
@@ -309,7 +309,7 @@ impl EvaluationSet {
             Self::Pictures(pictures) => pictures.items(),
             Self::Text(text) => text.order.len(),
             Self::Sentences(sentences) => sentences.order.len(),
-            Self::Generated(_) => INPUTS,
+            Self::Generated(generated) => generated.count(),
         }
     }
 

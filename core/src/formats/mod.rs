@@ -189,7 +189,9 @@ pub(crate) fn onnx_runs(path: &Path) -> bool {
     };
     len <= onnx::LARGEST
         && onnx::read(file, len, &[]).is_ok_and(|counted| {
-            counted.is_dense && onnx::beside(&counted, path).is_ok_and(|missing| missing.is_empty())
+            counted.is_dense
+                && counted.parameters().saturating_mul(4) <= onnx::MOST_HELD
+                && onnx::beside(&counted, path).is_ok_and(|missing| missing.is_empty())
         })
 }
 

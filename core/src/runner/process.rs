@@ -105,6 +105,8 @@ impl Process {
                 )))
             }
             Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => {
+                // It may live and wait where its answer could not be read.
+                let _ = running.child.kill();
                 let status = running.child.wait();
                 self.running = None;
                 let status = status.map_or_else(|error| error.to_string(), |own| own.to_string());
@@ -131,11 +133,14 @@ impl Process {
 
 impl Runner for Process {
     fn load(&mut self, network: &Network) -> Result<()> {
-        self.network = Some(network.clone());
+        // What is not loaded is not loaded again either.
+        self.network = None;
         if self.running.is_none() {
-            return self.revive();
+            self.running = Some(self.begin()?);
         }
-        self.ask(&Request::Load(network.clone())).map(drop)
+        self.ask(&Request::Load(network.clone()))?;
+        self.network = Some(network.clone());
+        Ok(())
     }
 
     fn replace(&mut self, new: Vec<(usize, Vec<u8>)>) -> Result<()> {
@@ -153,7 +158,25 @@ impl Runner for Process {
 /// The whole work of a process that is started with [`ARGUMENT`].
 pub fn serve(memory: u64) {
     limit(memory);
+    end_with_parent();
     answer(std::io::stdin().lock(), std::io::stdout().lock());
+}
+
+/// Ends this process soon after the program that started it, also while a network runs that never ends.
+fn end_with_parent() {
+    #[cfg(unix)]
+    {
+        use rustix::process::getppid;
+        let parent = getppid();
+        let watch = thread::Builder::new().name("wattif-parent".to_owned());
+        // Without the thread it ends when its input does.
+        let _ = watch.spawn(move || {
+            while getppid() == parent {
+                thread::sleep(std::time::Duration::from_secs(1));
+            }
+            std::process::exit(0);
+        });
+    }
 }
 
 fn answer(from: impl Read, to: impl Write) {

@@ -36,9 +36,10 @@ pub(in crate::cli) struct ReportArguments {
     pub(super) text: Option<PathBuf>,
     /// Measure a classifier on these labelled images in place of those that ship: a folder with one folder of PNG, JPEG or
     /// WebP files for each class, in the order of their names (or called by the numbers of classes), one of a pair of IDX
-    /// files, or an .npz with x and y
+    /// files, or an .npz with x and y; an ONNX file on an .npz with arrays by the names of its inputs, samples first
     #[arg(
         long,
+        visible_alias = "data",
         value_name = "PATH",
         help_heading = "Measurement",
         conflicts_with_all = ["save", "text"]

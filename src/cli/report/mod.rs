@@ -348,7 +348,7 @@ pub(super) fn run(arguments: &ReportArguments, out: &mut Out) -> anyhow::Result<
         report.understood = formats::left_out(path);
     }
     report.understood.extend(understood(arguments, reference)?);
-    report.understood.extend_from_slice(engine.notes());
+    report.understood.extend(engine.notes());
     report.measurement.rival = quality::compared(&engine, &measurement, &progress)?;
     report.written = own::written(&engine, &recipe, arguments.prompt.as_deref(), &progress)?;
     if arguments.measure_speed {

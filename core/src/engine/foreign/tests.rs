@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::{Engine, Unobserved};
 use super::*;
-use crate::evaluate::EQUAL;
+use crate::evaluate::{EQUAL, INPUTS};
 use crate::model::ModelReference;
 use crate::recipe::{Pruning, Quantization};
 

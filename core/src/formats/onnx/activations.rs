@@ -1,7 +1,7 @@
 //! What enters the layers of a written network rounded on its way, as in networks of our own: by standard operators in front of
 //! them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::message::{Item, Message};
 use super::plain::{list, scalar, simple, with_operator};
@@ -17,17 +17,19 @@ const AXES_AS_INPUT: i64 = 18;
 
 struct Rounding<'a> {
     file: &'a [u8],
-    layers: &'a BTreeSet<String>,
+    /// How often each is there, and how often what enters it was rounded.
+    layers: &'a BTreeMap<String, usize>,
+    reached: BTreeMap<String, usize>,
     bits: u8,
     version: i64,
     count: usize,
 }
 
-/// The same network with the numbers that enter these layers rounded to so many bits.
+/// The same network with the numbers that enter these layers rounded to so many bits; each is there so many times.
 ///
 /// # Errors
-/// It is damaged.
-pub(crate) fn rounded(file: &[u8], layers: &BTreeSet<String>, bits: u8) -> Result<Vec<u8>> {
+/// It is damaged, or a layer stands where what enters it is not told from its weights.
+pub(crate) fn rounded(file: &[u8], layers: &BTreeMap<String, usize>, bits: u8) -> Result<Vec<u8>> {
     let model = Message::read(file, 0..file.len())?;
     let mut version = 0;
     for set in model.all(8) {
@@ -39,6 +41,7 @@ pub(crate) fn rounded(file: &[u8], layers: &BTreeSet<String>, bits: u8) -> Resul
     let mut rounding = Rounding {
         file,
         layers,
+        reached: BTreeMap::new(),
         bits,
         version,
         count: 0,
@@ -53,7 +56,16 @@ pub(crate) fn rounded(file: &[u8], layers: &BTreeSet<String>, bits: u8) -> Resul
             _ => written.fields.push((*number, item.clone())),
         }
     }
-    Ok(written.write(file))
+    let missed = layers
+        .iter()
+        .find(|(layer, times)| rounding.reached.get(*layer) != Some(times));
+    match missed {
+        None => Ok(written.write(file)),
+        Some((layer, _)) => Err(format!(
+            "what enters layer '{}' cannot be rounded in this file; leave activations at 32 bits",
+            super::shown(layer)
+        )),
+    }
 }
 
 impl Rounding<'_> {
@@ -77,9 +89,12 @@ impl Rounding<'_> {
             .strip_suffix(&with_operator("", &operator))
             .unwrap_or(&name);
         let inputs: Vec<String> = node.all(1).map(|item| text(item, file)).collect();
-        let entering = (self.layers.contains(label))
-            .then(|| entering(&operator, &inputs, graph, file))
+        let entering = (self.layers.contains_key(label))
+            .then(|| entering((&operator, node), &inputs, graph, file))
             .flatten();
+        if entering.is_some() {
+            *self.reached.entry(label.to_owned()).or_default() += 1;
+        }
         let place = entering.as_ref().map(|(place, _)| *place);
         let mut at = 0;
         for (number, item) in &node.fields {
@@ -138,7 +153,7 @@ impl Rounding<'_> {
         let mut largest = simple("ReduceMax", &[&name("size")], &name("largest"));
         if self.version >= AXES_AS_INPUT && !axes.is_empty() {
             let mut tensor = Message::default();
-            tensor.push_int(1, axes.len() as i64);
+            tensor.push_int(1, i64::try_from(axes.len()).unwrap_or(0));
             tensor.push_int(2, 7);
             tensor.push_text(8, &name("axes"));
             let bytes = axes.iter().flat_map(|axis| axis.to_le_bytes()).collect();
@@ -169,7 +184,7 @@ impl Rounding<'_> {
 /// Which input of a layer is what enters it, and not its weights, and the axes along which its numbers have one scale: those of
 /// an image, or of a row.
 fn entering(
-    operator: &str,
+    (operator, node): (&str, &Message),
     inputs: &[String],
     graph: &Message,
     file: &[u8],
@@ -185,10 +200,19 @@ fn entering(
             let rank = stored(1)?.ints(1, file).ok()?.len();
             Some((0, (1..i64::try_from(rank).ok()?).collect()))
         }
-        "Gemm" | "LSTM" | "GRU" | "RNN" => Some((0, vec![-1])),
+        "LSTM" | "GRU" | "RNN" if stored(1).is_some() => Some((0, vec![-1])),
+        // What is turned before the product stands in columns.
+        "Gemm" if stored(1).is_some() => {
+            let is_turned = |item: &Item| {
+                let attribute = Message::of(item, file).ok()?;
+                (attribute.text(1, file) == "transA").then(|| attribute.int(3))?
+            };
+            let turned = node.all(5).find_map(is_turned).unwrap_or(0) != 0;
+            Some((0, vec![if turned { -2 } else { -1 }]))
+        }
         // Of weights on the left, what enters stands in columns.
         "MatMul" if stored(0).is_some() => Some((1, vec![-2])),
-        "MatMul" => Some((0, vec![-1])),
+        "MatMul" if stored(1).is_some() => Some((0, vec![-1])),
         _ => None,
     }
 }

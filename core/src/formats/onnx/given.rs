@@ -1,6 +1,6 @@
 //! What a network is given when nobody has data for it: by the type, the shape and the name of an input, and by what reads it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::axes::Inputs;
 use super::file::{Graph, Node};
@@ -24,6 +24,8 @@ pub(crate) enum Fill {
     All(i32),
     /// Places: 0, 1, 2 and so on along the last axis.
     Places,
+    /// Whole numbers of which it is not known what they mean.
+    Unknown,
 }
 
 /// How numbers are passed.
@@ -53,6 +55,7 @@ impl Given {
             Fill::Below(n) => format!("whole numbers from 0 to {}, each as likely", n - 1),
             Fill::All(n) => format!("{n}"),
             Fill::Places => "0, 1, 2 and so on".to_owned(),
+            Fill::Unknown => "whole numbers of which it is not known what they mean".to_owned(),
         };
         format!("{} [{}]: {what}", shown(&self.name), sizes.join(", "))
     }
@@ -95,11 +98,13 @@ pub(super) fn given(graph: &Graph, inputs: &Inputs) -> Result<Vec<Given>> {
             _ => whole(&lower, shape, length.copied())
                 .or_else(|| vocabulary(graph, &info.name, &stored))
                 .or_else(|| pixels(passed, &lower))
-                .ok_or_else(|| {
-                    format!(
-                        "input '{name}' takes whole numbers of which it is not known what they mean"
-                    )
-                })?,
+                .unwrap_or(Fill::Unknown),
+        };
+        // No more than the type holds.
+        let fill = match (fill, passed) {
+            (Fill::Below(most), Passed::Signed) => Fill::Below(most.min(128)),
+            (Fill::Below(most), Passed::Byte) => Fill::Below(most.min(256)),
+            _ => fill,
         };
         all.push(Given {
             name: info.name.clone(),
@@ -170,15 +175,15 @@ fn vocabulary(graph: &Graph, input: &str, stored: &HashMap<&str, &Tensor>) -> Op
         "Expand",
         "Slice",
     ];
-    let mut names = vec![input];
+    let mut names = HashSet::from([input]);
     let mut sizes = Vec::new();
     for node in &graph.nodes {
         let reads = |at: usize| {
             node.inputs
                 .get(at)
-                .is_some_and(|own| names.contains(&own.as_str()))
+                .is_some_and(|own| names.contains(own.as_str()))
         };
-        let shape = |at: usize| shape_of(graph, node, at, stored);
+        let shape = |at: usize| shape_of(graph, node, at, (stored, MOST_MADE));
         match node.operator.as_str() {
             "Gather" if reads(1) => sizes.extend(shape(0).and_then(|shape| shape.first().copied())),
             "EmbedLayerNormalization" if reads(0) => {
@@ -213,13 +218,17 @@ fn number(node: &Node, at: usize, stored: &HashMap<&str, &Tensor>) -> Option<u64
     (1.0..1e9).contains(&value).then_some(value as u64)
 }
 
+/// Nodes between a stored table and where it is looked up, at most.
+const MOST_MADE: usize = 8;
+
 /// The shape of a table: of a stored tensor, or one that the nodes before it make of such.
 fn shape_of(
     graph: &Graph,
     node: &Node,
     at: usize,
-    stored: &HashMap<&str, &Tensor>,
+    (stored, nodes): (&HashMap<&str, &Tensor>, usize),
 ) -> Option<Vec<u64>> {
+    let nodes = nodes.checked_sub(1)?;
     let name = node.inputs.get(at)?.as_str();
     if let Some(tensor) = stored.get(name) {
         return Some(tensor.shape.clone());
@@ -236,7 +245,7 @@ fn shape_of(
                 .find_map(|own| own.tensor.as_ref())?;
             Some(value.shape.clone())
         }
-        "DequantizeLinear" | "Cast" | "Identity" => shape_of(graph, maker, 0, stored),
+        "DequantizeLinear" | "Cast" | "Identity" => shape_of(graph, maker, 0, (stored, nodes)),
         _ => None,
     }
 }

@@ -17,8 +17,6 @@ mod network;
 mod opened;
 mod operators;
 mod plain;
-#[cfg(test)]
-mod running;
 mod tensor;
 #[cfg(test)]
 pub(super) mod tests;
@@ -26,7 +24,7 @@ mod value;
 mod wire;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -36,7 +34,7 @@ pub(crate) use activations::rounded;
 use evaluate::{Evaluation, MOST_STEPS, Mark};
 use file::Graph;
 pub(crate) use given::{Fill, Given, Passed};
-pub(crate) use model::{LARGEST, model};
+pub(crate) use model::{LARGEST, MOST_HELD, model};
 pub(crate) use network::network;
 pub(crate) use opened::Replaced;
 pub(crate) use plain::buffer_name;
@@ -225,11 +223,18 @@ fn finish(
         others.0 -= biases;
     }
     let mut names: HashMap<String, u32> = HashMap::new();
+    let mut taken: HashSet<String> = works.iter().map(|work| work.name.clone()).collect();
     for work in &mut works {
         let times = names.entry(work.name.clone()).or_default();
         *times += 1;
         if *times > 1 {
-            work.name = format!("{} ({times})", work.name);
+            let mut name = format!("{} ({times})", work.name);
+            // Nodes may be called so themselves.
+            while !taken.insert(name.clone()) {
+                *times += 1;
+                name = format!("{} ({times})", work.name);
+            }
+            work.name = name;
         }
     }
     notes.extend(said(&evaluation, unread));

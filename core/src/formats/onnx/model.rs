@@ -15,6 +15,8 @@ use crate::runner::{LIBRARY, Network};
 
 /// The largest file that is run: protocol buffers end there.
 pub(crate) const LARGEST: u64 = 1 << 31;
+/// Bytes of all weights in single precision, at most: several copies are held.
+pub(crate) const MOST_HELD: u64 = 6 << 30;
 /// Layers that are named of those whose weights cannot be replaced.
 const NAMED: usize = 3;
 
@@ -127,13 +129,8 @@ pub(crate) fn read(bytes: &[u8], path: &Path, sizes: &[(String, u64)]) -> Result
 /// What is said of running it.
 fn notes(opened: &Opened, left: &[&str]) -> Vec<String> {
     let mut notes = vec![format!("run by {LIBRARY} in a process of its own")];
-    match &opened.given {
-        Ok(given) => notes.extend(
-            given
-                .iter()
-                .map(|given| format!("generated input {}", given.words())),
-        ),
-        Err(fact) => notes.push(format!("not run: {fact}")),
+    if let Err(fact) = &opened.given {
+        notes.push(format!("not run: {fact}"));
     }
     if opened.plain.draws {
         notes.push("random numbers that it draws are their mean here".to_owned());

@@ -54,6 +54,8 @@ struct Writer<'a> {
     shapes: HashMap<String, Vec<i64>>,
     operators: Vec<String>,
     draws: bool,
+    /// Bytes of all tensors so far, in single precision.
+    held: u64,
 }
 
 /// Writes a file again.
@@ -71,6 +73,7 @@ pub(crate) fn plain(file: &[u8], beside: &Beside<'_>) -> Result<Plain> {
         shapes: HashMap::new(),
         operators: Vec::new(),
         draws: false,
+        held: 0,
     };
     let outputs = graph
         .all(12)
@@ -252,6 +255,15 @@ impl Writer<'_> {
             }
             written.push_text(8, &name);
             return Ok(written);
+        }
+        let elements = dims.iter().map(|dim| u64::try_from(*dim).unwrap_or(0));
+        let elements = elements.fold(4, u64::saturating_mul);
+        self.held = self.held.saturating_add(elements);
+        if self.held > super::MOST_HELD {
+            return Err(format!(
+                "its tensors take more than {} bytes in single precision, which are not held",
+                super::MOST_HELD
+            ));
         }
         let bytes = self.bytes(tensor, &name, &dims, data_type)?;
         let is_float = matches!(data_type.0, 1 | 10 | 11 | 16);

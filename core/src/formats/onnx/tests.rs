@@ -1,5 +1,7 @@
 //! Tiny files of every group of operators (`scripts/tiny_onnx.py`), and files that lie.
 
+mod running;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -74,7 +74,7 @@ impl OnnxConfig {
     /// The same with what enters the layers that can be replaced rounded to so many bits.
     ///
     /// # Errors
-    /// The written network is damaged.
+    /// The written network is damaged, or what enters one of them cannot be rounded.
     pub(crate) fn rounded(&self, bits: u8) -> Result<Network, String> {
         // What stands more than once has its number behind the name.
         let label =
@@ -82,7 +82,10 @@ impl OnnxConfig {
                 Some((own, number)) if number.parse::<u32>().is_ok() => own.to_owned(),
                 _ => name.clone(),
             };
-        let layers = self.0.replaced.keys().map(label).collect();
+        let mut layers: BTreeMap<String, usize> = BTreeMap::new();
+        for own in self.0.replaced.keys() {
+            *layers.entry(label(own)).or_default() += 1;
+        }
         let network = &self.0.network;
         Ok(Network {
             graph: rounded(&network.graph, &layers, bits)?.into(),
@@ -95,8 +98,8 @@ impl OnnxConfig {
         &self.0.outputs
     }
 
-    /// What its inputs are given, or why nothing can be made up.
-    pub(crate) fn given(&self) -> Result<&[Given], &str> {
+    /// What it asks for, or why that is not known.
+    pub(crate) fn asked(&self) -> Result<&[Given], &str> {
         match &self.0.given {
             Ok(given) => Ok(given),
             Err(fact) => Err(fact),

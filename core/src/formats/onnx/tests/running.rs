@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use candle_core::{DType, Tensor};
 
-use super::message::Message;
-use super::opened::beside;
-use super::plain::{Plain, plain, single, typed};
-use super::tensor::DataType;
-use super::tests::folder;
+use super::folder;
+use crate::formats::onnx::message::Message;
+use crate::formats::onnx::opened::beside;
+use crate::formats::onnx::plain::{Plain, plain, single, typed};
+use crate::formats::onnx::tensor::DataType;
 use crate::runner::{self, Array, Limits, Network, Numbers};
 
 /// The largest difference to onnxruntime, of the largest number of an output: single precision, sums in another order.
@@ -162,7 +162,7 @@ fn value(path: &Path, name: &str) -> Option<Array> {
         1 => floats(&bytes),
         10 | 11 => floats(&single(&bytes, data_type)),
         2 => Numbers::Byte(bytes),
-        3 => Numbers::Signed(bytes.iter().map(|n| *n as i8).collect()),
+        3 => Numbers::Signed(bytes.iter().map(|n| n.cast_signed()).collect()),
         9 => Numbers::Int(bytes.iter().map(|n| i32::from(*n)).collect()),
         6 => Numbers::Int(words(&bytes)),
         7 => {
@@ -174,7 +174,8 @@ fn value(path: &Path, name: &str) -> Option<Array> {
         _ => return None,
     };
     let shape: Vec<usize> = dims.iter().map(|dim| *dim as usize).collect();
-    (shape.iter().product::<usize>() == numbers.len()).then_some(Array {
+    let elements = shape.iter().try_fold(1_usize, |all, n| all.checked_mul(*n));
+    (elements == Some(numbers.len())).then_some(Array {
         name: name.to_owned(),
         shape,
         numbers,
