@@ -101,7 +101,9 @@ pub(super) fn assemble(
 }
 
 /// How a file stores its tensors, by name: in 16 bits, or in blocks of integers.
-fn formats(source: &dyn Source) -> (BTreeMap<String, StoredFormat>, BTreeMap<String, Blocks>) {
+pub(crate) fn formats(
+    source: &dyn Source,
+) -> (BTreeMap<String, StoredFormat>, BTreeMap<String, Blocks>) {
     let (mut stored, mut blocks) = (BTreeMap::new(), BTreeMap::new());
     for info in source.tensors() {
         let name = info.name.clone();

@@ -23,7 +23,7 @@ use crate::model::{Model, ModelReference};
 use crate::outline::tensors::name as outline_name;
 use crate::serving::architecture::Architecture;
 pub(crate) use hugging_face::published;
-pub(crate) use language::is_of_unknown_kind;
+pub(crate) use language::{formats as stored_formats, is_of_unknown_kind};
 pub(crate) use onnx::{Fill, Given, Passed, Replaced, buffer_name, rounded};
 pub(crate) use safetensors::{Contents, Listed, Listing};
 

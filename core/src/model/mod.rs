@@ -69,6 +69,8 @@ impl ModelReference {
             Self::File(path) => {
                 path.extension()
                     .is_some_and(|ending| ending.eq_ignore_ascii_case("json"))
+                    // The list of a model's weights is no configuration.
+                    && !crate::outline::tensors::lists_weights(path)
                     || ["config.json", "params.json", "model_index.json"]
                         .iter()
                         .any(|file| path.join(file).is_file())

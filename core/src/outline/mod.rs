@@ -260,6 +260,12 @@ impl Outline {
     /// The recipe is out of range.
     pub fn predict(&self, recipe: &Recipe) -> Result<ModelProfile> {
         let recipe = self.checked(recipe)?;
+        if let Some(weights) = self.weights.as_ref().filter(|_| self.is_weights_only()) {
+            return Ok(ModelProfile {
+                network: Some(Arc::clone(&self.original.network)),
+                ..weights.plan(&recipe)
+            });
+        }
         let variant = self.variant(recipe.distillation.ratio);
         let network = &variant.network;
         let published = PublishedBits::of(network);

@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{ORIGINAL, Outline, Variant, tensors};
 use crate::compress::{Compressor, Looking, Looks, Originals, Planner};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::formats;
 use crate::graph::Graph;
 use crate::model::ModelReference;
-use crate::profile::{Layer, LayerKind, Unit};
+use crate::profile::{Layer, LayerKind, ModelProfile, Unit};
 use crate::recipe::Recipe;
 use crate::serving::Listed;
 use crate::serving::architecture::{Architecture, Shape};
@@ -34,6 +34,10 @@ pub(super) struct NamedWeights {
     pub(super) layers: Vec<Layer>,
     /// The matrices under the names of layers.
     source: Arc<dyn Source>,
+    /// What recipes lead to, by shapes.
+    planner: Planner,
+    /// The same once the weights were looked at, with the zeros that pruning and rounding make of them.
+    surveyed: OnceLock<Planner>,
     looking: Mutex<Option<Looking>>,
 }
 
@@ -107,10 +111,22 @@ pub(super) fn open(path: &Path) -> Result<NamedWeights> {
         .into_iter()
         .map(|(at, name)| (at, format!("{name}.weight")))
         .collect();
+    let source: Arc<dyn Source> = Arc::new(Chosen::new(source, chosen));
+    let shapes: Vec<(String, Vec<usize>)> = source
+        .tensors()
+        .iter()
+        .map(|info| (info.name.clone(), info.shape.clone()))
+        .collect();
+    let (stored, blocks) = formats::stored_formats(source.as_ref());
+    let planner = Planner::new(&network.id, Unit::Sample, &layers, &shapes, "")?
+        .stored_in(&stored)
+        .in_blocks(&blocks);
     Ok(NamedWeights {
         network,
         layers,
-        source: Arc::new(Chosen::new(source, chosen)),
+        source,
+        planner,
+        surveyed: OnceLock::new(),
         looking: Mutex::new(None),
     })
 }
@@ -141,16 +157,13 @@ impl NamedWeights {
         let looking = match &mut *kept {
             Some(looking) => looking,
             None => {
-                let shapes: Vec<(String, Vec<usize>)> = self
-                    .source
-                    .tensors()
-                    .iter()
-                    .map(|info| (info.name.clone(), info.shape.clone()))
-                    .collect();
-                let planner =
-                    Planner::new(&self.network.id, Unit::Sample, &self.layers, &shapes, "")?;
                 let originals = Originals::from(&self.source);
-                kept.insert(Looking::new(Compressor::new(planner, originals)?))
+                let mut compressor = Compressor::new(self.planner.clone(), originals)?;
+                if self.network.parameters <= MOST_PARAMETERS {
+                    let surveyed = compressor.survey()?;
+                    self.surveyed.get_or_init(|| surveyed);
+                }
+                kept.insert(Looking::new(compressor))
             }
         };
         let mut looks = looking.look(self.limited(recipe), chosen, cancelled)?;
@@ -234,13 +247,19 @@ impl Outline {
 }
 
 impl NamedWeights {
-    /// A recipe that leaves weights as they are where it asks for no fewer bits than these have.
+    /// What a recipe leads to: bytes from shapes, the formats of the file, and zeros as far as the weights were looked at.
+    pub(super) fn plan(&self, recipe: &Recipe) -> ModelProfile {
+        let planner = self.surveyed.get().unwrap_or(&self.planner);
+        planner.plan(&self.limited(recipe))
+    }
+
+    /// A recipe that leaves weights as they are where these are stored in fewer bits than 16, and it asks for no fewer.
     fn limited(&self, recipe: &Recipe) -> Recipe {
         let mut limited = recipe.canonical();
         if self
             .network
             .weight_bits
-            .is_some_and(|bits| limited.quantization.weight_bits >= bits)
+            .is_some_and(|bits| bits < 16 && limited.quantization.weight_bits >= bits)
         {
             limited.quantization.weight_bits = 32;
         }

@@ -106,6 +106,13 @@ impl Source for Joined {
         &NONE
     }
 
+    fn same_as(&self, tensor: usize) -> Option<usize> {
+        let (part, at) = *self.origins.get(tensor)?;
+        let source = self.parts.get(part)?;
+        let first = source.same_as(at)?;
+        self.find(&source.tensors().get(first)?.name)
+    }
+
     fn paths(&self) -> Vec<&Path> {
         self.parts.iter().flat_map(|part| part.paths()).collect()
     }

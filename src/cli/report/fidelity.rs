@@ -115,11 +115,12 @@ pub struct LayerView {
 /// # Errors
 /// The recipe is out of range, or the weights cannot be read.
 pub fn compute_weights(outline: &Outline, recipe: &Recipe) -> wattif_core::Result<WeightsReport> {
-    let plain = outline.predict(&Recipe::default())?;
-    let profile = outline.predict(recipe)?;
     let looks = outline.look(recipe, None, &|| false).transpose()?;
     let looks = looks
         .ok_or_else(|| wattif_core::Error::Compute("there are no weights to look at".to_owned()))?;
+    // Which zeros rounding makes is known once the weights were looked at.
+    let plain = outline.predict(&Recipe::default())?;
+    let profile = outline.predict(recipe)?;
     Ok(report(outline, &plain, &profile, &looks))
 }
 

@@ -2,7 +2,9 @@
 
 use wattif_core::compress::distill;
 use wattif_core::engine::Engine;
-use wattif_core::measurement::{Interval, Measurement, Metric, Paired, Pictures, Quality, Spiking};
+use wattif_core::measurement::{
+    DENOISING_STEPS, Interval, Measurement, Metric, Paired, Pictures, Quality, Spiking,
+};
 
 use super::super::out::{Progress, aligned, row, wrapped};
 use super::{MeasurementView, Report, RivalView};
@@ -141,7 +143,10 @@ fn quality_lines(quality: &Quality) -> Vec<String> {
         row(["  Divergence", &divergence(quality)]),
         row(["  Neighbours", &neighbours(quality.neighbours)]),
     ];
-    rows.extend(pictures(&quality.pictures.unwrap_or_default()));
+    rows.extend(pictures(
+        &quality.pictures.unwrap_or_default(),
+        quality.metric,
+    ));
     let rows: Vec<_> = rows
         .into_iter()
         .filter(|row| row.iter().all(|cell| !cell.is_empty()))
@@ -217,7 +222,12 @@ fn divergence(quality: &Quality) -> String {
 }
 
 /// What is measured of pictures besides.
-fn pictures(pictures: &Pictures) -> [Vec<String>; 4] {
+fn pictures(pictures: &Pictures, metric: Metric) -> [Vec<String>; 4] {
+    let steps = match metric {
+        Metric::DenoisingLoss => format!(" in {DENOISING_STEPS} steps"),
+        _ => String::new(),
+    };
+    let made = format!("of pictures made of noise{steps}, by the bundled classifier's features");
     let figure = |name: &str, figure: Option<Paired>, (times, unit): (f64, &str), of: &str| {
         let words = figure.map_or_else(String::new, |figure| {
             let decimals = decimals_for(times * (figure.high - figure.low) / 6.0, 4);
@@ -240,12 +250,7 @@ fn pictures(pictures: &Pictures) -> [Vec<String>; 4] {
             (1.0, " dB"),
             "of held-out images made again",
         ),
-        figure(
-            "Fréchet distance",
-            pictures.frechet,
-            (1.0, ""),
-            "of pictures made of noise, by the bundled classifier's features",
-        ),
+        figure("Fréchet distance", pictures.frechet, (1.0, ""), &made),
         figure(
             "Precision",
             pictures.precision,

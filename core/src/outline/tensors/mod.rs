@@ -64,10 +64,25 @@ pub(crate) enum Told {
     Weights,
 }
 
+/// Whether a file lists weights that are read, as the `model.json` of TensorFlow.js does.
+pub(crate) fn lists_weights(path: &Path) -> bool {
+    looked(path).is_some_and(|look| look.lists)
+}
+
 /// What a look at a file's header tells, once for each state of it.
 pub(crate) fn kind(path: &Path) -> Option<Told> {
+    looked(path).and_then(|look| look.told)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    lists: bool,
+    told: Option<Told>,
+}
+
+fn looked(path: &Path) -> Option<Look> {
     type State = (u64, Option<SystemTime>);
-    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, Option<Told>)>>> = Mutex::new(None);
+    static KNOWN: Mutex<Option<HashMap<PathBuf, (State, Look)>>> = Mutex::new(None);
     let path = &formats::arrays::file(path);
     let Ok(metadata) = std::fs::metadata(path) else {
         return None;
@@ -81,7 +96,7 @@ pub(crate) fn kind(path: &Path) -> Option<Told> {
     if let Some((then, answer)) = known.get(path)
         && *then == state
     {
-        return *answer;
+        return Some(*answer);
     }
     let tells = |listing: Listing| {
         if listing.runs {
@@ -103,7 +118,7 @@ pub(crate) fn kind(path: &Path) -> Option<Told> {
         }
     };
     let lists = formats::is_safetensors(path) || formats::arrays::found(path).is_some();
-    let answer = match lists {
+    let told = match lists {
         true => formats::list(path).ok().and_then(tells),
         false if formats::is_onnx(path) => (!formats::onnx_runs(path)).then_some(Told::Shapes),
         false => formats::is_of_unknown_kind(path).then_some(Told::Weights),
@@ -111,8 +126,9 @@ pub(crate) fn kind(path: &Path) -> Option<Told> {
     if known.len() >= REMEMBERED {
         known.clear();
     }
+    let answer = Look { lists, told };
     known.insert(path.to_owned(), (state, answer));
-    answer
+    Some(answer)
 }
 
 /// The network of a file of weights, or of all the files that it is a part of.

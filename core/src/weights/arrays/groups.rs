@@ -44,19 +44,23 @@ pub(super) fn chosen(read: &Read) -> Result<Chosen, String> {
     let groups = walk.collect()?;
     let (idle, mut groups): (Vec<Group>, Vec<Group>) =
         groups.into_iter().partition(|group| is_state(&group.path));
+    let count = |groups: &[Group]| -> usize { groups.iter().map(|own| own.tensors.len()).sum() };
+    let all = count(&groups);
     // A number or a list beside a network is not one.
     if groups.iter().any(has_matrix) {
         groups.retain(has_matrix);
     }
-    let notes = match idle.is_empty() {
-        true => Vec::new(),
-        false => {
-            let count: usize = idle.iter().map(|group| group.tensors.len()).sum();
-            vec![format!(
-                "{count} tensors of the optimiser's state in the file are left out"
-            )]
-        }
-    };
+    let lone = all - count(&groups);
+    let notes = [
+        (count(&idle), "of the optimiser's state in the file"),
+        (lone, "without a matrix beside the network"),
+    ];
+    let notes = notes.into_iter().filter(|(count, _)| *count > 0);
+    let notes = notes.map(|(count, what)| match count {
+        1 => format!("1 tensor {what} is left out"),
+        _ => format!("{count} tensors {what} are left out"),
+    });
+    let notes: Vec<String> = notes.collect();
     let names: Vec<String> = groups
         .iter()
         .take(NAMED)
@@ -78,14 +82,23 @@ pub(super) fn chosen(read: &Read) -> Result<Chosen, String> {
 
 /// Whether keys lead to what training keeps beside weights.
 fn is_state(path: &str) -> bool {
-    path.split('.').any(|key| {
-        let key = key.to_ascii_lowercase();
-        key.contains("optim")
-            || key.contains("sched")
-            || key.contains("scaler")
-            || key.contains("rng")
-            || matches!(key.as_str(), "opt" | "amp")
-    })
+    const WORDS: [&str; 12] = [
+        "optimizer",
+        "optimizers",
+        "optimiser",
+        "optimisers",
+        "optim",
+        "opt",
+        "scheduler",
+        "schedulers",
+        "scaler",
+        "scalers",
+        "amp",
+        "rng",
+    ];
+    // "lr_scheduler" is one, "optimized_model" is none.
+    let mut words = path.split(['.', '_']);
+    words.any(|word| WORDS.contains(&word.to_ascii_lowercase().as_str()))
 }
 
 fn has_matrix(group: &Group) -> bool {

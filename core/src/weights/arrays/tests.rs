@@ -123,8 +123,12 @@ fn the_same_network_is_the_same_in_every_file() {
 #[test]
 fn what_a_checkpoint_holds_beside_weights_is_said() {
     let notes = &opened("lstm-checkpoint.pt").notes;
-    assert_eq!(notes.len(), 1);
+    assert_eq!(notes.len(), 2);
     assert!(notes[0].contains("optimiser"), "{notes:?}");
+    assert_eq!(
+        notes[1],
+        "1 tensor without a matrix beside the network is left out"
+    );
     assert_eq!(&formats::left_out(&fixture("lstm-checkpoint.pt")), notes);
     assert!(formats::left_out(&fixture("lstm.pt")).is_empty());
 }

@@ -63,7 +63,7 @@ fn the_running_statistics_lead_inference_of_a_denoiser_to_its_training_pass() {
 
 #[test]
 fn the_gradient_of_the_denoising_loss_agrees_with_differences_with_a_teacher_and_without() {
-    const STEP: f32 = 1e-3;
+    const STEP: f32 = 3e-4;
     /// Rectifiers and maxima have kinks within a step.
     const TOLERANCE: f64 = 5e-2;
     let architecture = tiny();
