@@ -47,11 +47,12 @@ def tensors(path):
     return {name: value.numpy() for name, value in loaded.items()}
 
 
-writer = csv.writer(sys.stdout, lineterminator="\n")
-writer.writerow(["file", "tensor", "shape", "type", "squares"])
-for name in sys.argv[1:]:
-    path = pathlib.Path(name)
-    title = "esrgan-slim/" + path.parent.name if path.suffix == ".json" else path.name
-    for tensor, values in tensors(path).items():
-        squares = float((values.astype("f8") ** 2).sum())
-        writer.writerow([title, tensor, "x".join(map(str, values.shape)), values.dtype, f"{squares:.6e}"])
+if __name__ == "__main__":
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["file", "tensor", "shape", "type", "squares"])
+    for name in sys.argv[1:]:
+        path = pathlib.Path(name)
+        title = "esrgan-slim/" + path.parent.name if path.suffix == ".json" else path.name
+        for tensor, values in tensors(path).items():
+            squares = float((values.astype("f8") ** 2).sum())
+            writer.writerow([title, tensor, "x".join(map(str, values.shape)), values.dtype, f"{squares:.6e}"])
