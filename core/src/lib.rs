@@ -52,7 +52,7 @@ pub mod worker;
 pub use error::{Error, Result};
 
 /// Version of the formulas in METHODS.md. It changes whenever the same inputs would give other numbers.
-pub const METHOD_VERSION: u32 = 7;
+pub const METHOD_VERSION: u32 = 8;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! What enters the layers of a written network rounded on its way, as in networks of our own: by standard operators in front of
 //! them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::message::{Item, Message};
 use super::plain::{list, scalar, simple, with_operator};
@@ -15,11 +15,25 @@ const HALF: f32 = 8193.0;
 /// The version of operators from which on axes are an input.
 const AXES_AS_INPUT: i64 = 18;
 
+/// Operators that leave their first input what it is.
+const SAME: [&str; 5] = [
+    "Cast",
+    "CastLike",
+    "DequantizeLinear",
+    "Identity",
+    "Transpose",
+];
+/// Such nodes one after another, at most.
+const MOST_MADE: usize = 8;
+
 struct Rounding<'a> {
     file: &'a [u8],
     /// How often each is there, and how often what enters it was rounded.
     layers: &'a BTreeMap<String, usize>,
     reached: BTreeMap<String, usize>,
+    /// Dimensions of stored tensors by name, and what nodes make of one value without changing what it is.
+    stored: HashMap<String, usize>,
+    made: HashMap<String, String>,
     bits: u8,
     version: i64,
     count: usize,
@@ -42,6 +56,8 @@ pub(crate) fn rounded(file: &[u8], layers: &BTreeMap<String, usize>, bits: u8) -
         file,
         layers,
         reached: BTreeMap::new(),
+        stored: HashMap::new(),
+        made: HashMap::new(),
         bits,
         version,
         count: 0,
@@ -71,6 +87,11 @@ pub(crate) fn rounded(file: &[u8], layers: &BTreeMap<String, usize>, bits: u8) -
 impl Rounding<'_> {
     fn graph(&mut self, graph: &Message) -> Result<Message> {
         let mut written = Message::default();
+        for item in graph.all(5) {
+            let tensor = Message::of(item, self.file)?;
+            let rank = tensor.ints(1, self.file)?.len();
+            self.stored.insert(tensor.text(8, self.file), rank);
+        }
         for (number, item) in &graph.fields {
             match number {
                 1 => self.node(&Message::of(item, self.file)?, &mut written)?,
@@ -89,8 +110,13 @@ impl Rounding<'_> {
             .strip_suffix(&with_operator("", &operator))
             .unwrap_or(&name);
         let inputs: Vec<String> = node.all(1).map(|item| text(item, file)).collect();
+        if SAME.contains(&operator.as_str())
+            && let (Some(input), Some(output)) = (inputs.first(), node.all(2).next())
+        {
+            self.made.insert(text(output, file), input.clone());
+        }
         let entering = (self.layers.contains_key(label))
-            .then(|| entering((&operator, node), &inputs, graph, file))
+            .then(|| self.entering((&operator, node), &inputs))
             .flatten();
         if entering.is_some() {
             *self.reached.entry(label.to_owned()).or_default() += 1;
@@ -181,39 +207,47 @@ impl Rounding<'_> {
     }
 }
 
-/// Which input of a layer is what enters it, and not its weights, and the axes along which its numbers have one scale: those of
-/// an image, or of a row.
-fn entering(
-    (operator, node): (&str, &Message),
-    inputs: &[String],
-    graph: &Message,
-    file: &[u8],
-) -> Option<(usize, Vec<i64>)> {
-    let stored = |at: usize| {
-        let name = inputs.get(at)?;
-        let tensors = graph.all(5).filter_map(|own| Message::of(own, file).ok());
-        let mut tensors = tensors.filter(|own| own.text(8, file) == *name);
-        tensors.next()
-    };
-    match operator {
-        "Conv" | "ConvTranspose" => {
-            let rank = stored(1)?.ints(1, file).ok()?.len();
-            Some((0, (1..i64::try_from(rank).ok()?).collect()))
+impl Rounding<'_> {
+    /// Dimensions of the stored tensor that a value is, or is made of by nodes that leave it what it is.
+    fn weights(&self, name: &str) -> Option<usize> {
+        let mut name = name;
+        for _ in 0..MOST_MADE {
+            if let Some(rank) = self.stored.get(name) {
+                return Some(*rank);
+            }
+            name = self.made.get(name)?;
         }
-        "LSTM" | "GRU" | "RNN" if stored(1).is_some() => Some((0, vec![-1])),
-        // What is turned before the product stands in columns.
-        "Gemm" if stored(1).is_some() => {
-            let is_turned = |item: &Item| {
-                let attribute = Message::of(item, file).ok()?;
-                (attribute.text(1, file) == "transA").then(|| attribute.int(3))?
-            };
-            let turned = node.all(5).find_map(is_turned).unwrap_or(0) != 0;
-            Some((0, vec![if turned { -2 } else { -1 }]))
+        None
+    }
+
+    /// Which input of a layer is what enters it, and not its weights, and the axes along which its numbers have one scale:
+    /// those of an image, or of a row.
+    fn entering(
+        &self,
+        (operator, node): (&str, &Message),
+        inputs: &[String],
+    ) -> Option<(usize, Vec<i64>)> {
+        let stored = |at: usize| inputs.get(at).and_then(|name| self.weights(name));
+        match operator {
+            "Conv" | "ConvTranspose" => {
+                let rank = i64::try_from(stored(1)?).ok()?;
+                Some((0, (1..rank).collect()))
+            }
+            "LSTM" | "GRU" | "RNN" if stored(1).is_some() => Some((0, vec![-1])),
+            // What is turned before the product stands in columns.
+            "Gemm" if stored(1).is_some() => {
+                let is_turned = |item: &Item| {
+                    let attribute = Message::of(item, self.file).ok()?;
+                    (attribute.text(1, self.file) == "transA").then(|| attribute.int(3))?
+                };
+                let turned = node.all(5).find_map(is_turned).unwrap_or(0) != 0;
+                Some((0, vec![if turned { -2 } else { -1 }]))
+            }
+            // Of weights on the left, what enters stands in columns.
+            "MatMul" if stored(0).is_some() => Some((1, vec![-2])),
+            "MatMul" if stored(1).is_some() => Some((0, vec![-1])),
+            _ => None,
         }
-        // Of weights on the left, what enters stands in columns.
-        "MatMul" if stored(0).is_some() => Some((1, vec![-2])),
-        "MatMul" if stored(1).is_some() => Some((0, vec![-1])),
-        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use super::{Family, Sizes};
 use crate::formats::{Given, Replaced, rounded};
 use crate::graph::Graph;
-use crate::profile::Layer;
+use crate::profile::{Layer, LayerKind};
 use crate::runner::Network;
 use crate::serving::architecture::{Architecture as Outlined, Shape};
 
@@ -83,7 +83,12 @@ impl OnnxConfig {
                 _ => name.clone(),
             };
         let mut layers: BTreeMap<String, usize> = BTreeMap::new();
-        for own in self.0.replaced.keys() {
+        // Numbers that are looked up enter a table as they are.
+        let tables: Vec<String> = (self.graph().layers().into_iter())
+            .filter(|layer| layer.kind == LayerKind::Embedding)
+            .map(|layer| layer.name)
+            .collect();
+        for own in self.0.replaced.keys().filter(|own| !tables.contains(own)) {
             *layers.entry(label(own)).or_default() += 1;
         }
         let network = &self.0.network;
