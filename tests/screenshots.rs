@@ -22,7 +22,7 @@ struct Shot {
 
 const LAPTOP: [f32; 2] = [1280.0, 800.0];
 
-const SHOTS: [Shot; 12] = [
+const SHOTS: [Shot; 13] = [
     Shot {
         name: "pictures",
         model: "fashion-vae",
@@ -38,6 +38,15 @@ const SHOTS: [Shot; 12] = [
         model: "fashion-gan",
         size: LAPTOP,
         theme: egui::Theme::Dark,
+        prepare: |window| {
+            set(window, "Weight bits", 3.0);
+        },
+    },
+    Shot {
+        name: "diffusion",
+        model: "fashion-diffusion",
+        size: LAPTOP,
+        theme: egui::Theme::Light,
         prepare: |window| {
             set(window, "Weight bits", 3.0);
         },

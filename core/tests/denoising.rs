@@ -35,9 +35,9 @@ fn the_original_is_as_good_as_itself_and_fewer_bits_and_more_zeros_are_worse() {
     );
     // Whoever predicts nothing is wrong by the mean square of a velocity, above 0.7.
     assert!((0.01..0.4).contains(&original.value), "{original:?}");
-    // Below 3 bits nothing is left that could be ranked.
+    // Below 3 bits and beyond 70 % zeros nothing is left that could be ranked.
     let by_bits = [8, 6, 4, 3].map(|bits| measured(&engine, 0.0, bits));
-    let by_zeros = [0.2, 0.5, 0.7, 0.9].map(|zeros| measured(&engine, zeros, 32));
+    let by_zeros = [0.1, 0.3, 0.5, 0.7].map(|zeros| measured(&engine, zeros, 32));
     for ladder in [by_bits, by_zeros] {
         for pair in ladder.windows(2) {
             assert!(pair[1].value > pair[0].value, "{pair:?}");

@@ -224,12 +224,17 @@ fn plain_decimals(half: f64) -> usize {
     format::decimals_for(half, 3).max(least)
 }
 
+/// Decimals beyond which a number of this size says nothing, however narrow its interval.
+fn most_decimals(value: f64) -> usize {
+    if value.abs() >= 100.0 { 1 } else { usize::MAX }
+}
+
 /// A value of the metric with the digits that its uncertainty leaves.
 pub(in crate::app) fn value_text(metric: Metric, value: f64, half: f64) -> String {
     if metric.facts().is_fraction {
         format::percent(value, accuracy_decimals(half))
     } else {
-        format::signed_text(value, plain_decimals(half))
+        format::signed_text(value, plain_decimals(half).min(most_decimals(value)))
     }
 }
 
@@ -250,7 +255,7 @@ fn reading(measurement: &Measurement, level: f64) -> String {
             format::signed_text(half * 100.0, decimals),
         )
     } else {
-        let decimals = plain_decimals(half);
+        let decimals = plain_decimals(half).min(most_decimals(value));
         let (value, half) = (
             format::signed_text(value, decimals),
             format::signed_text(half, decimals),
