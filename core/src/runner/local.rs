@@ -134,7 +134,7 @@ impl Local {
         let run = || model.run(given, &wanted, None);
         let results = caught(run)?.map_err(|error| failed(error.to_string()))?;
         let results = outputs.iter().zip(results);
-        results.map(|(name, value)| array(name, value)).collect()
+        results.map(|(name, value)| array(name, &value)).collect()
     }
 }
 
@@ -173,11 +173,11 @@ fn value(input: &Array) -> ValueOrView<'static> {
     value.into()
 }
 
-fn array(name: &str, value: Value) -> Result<Array> {
+fn array(name: &str, value: &Value) -> Result<Array> {
     fn shape<T>(tensor: &Tensor<T>) -> Vec<usize> {
         tensor.shape().to_vec()
     }
-    let (shape, numbers) = match &value {
+    let (shape, numbers) = match value {
         Value::FloatTensor(own) => (shape(own), Numbers::Float(own.to_vec())),
         Value::Int32Tensor(own) => (shape(own), Numbers::Int(own.to_vec())),
         Value::Int8Tensor(own) => (shape(own), Numbers::Signed(own.to_vec())),

@@ -172,7 +172,7 @@ fn end_with_parent() {
         // Without the thread it ends when its input does.
         let _ = watch.spawn(move || {
             while getppid() == parent {
-                thread::sleep(std::time::Duration::from_secs(1));
+                thread::park_timeout(std::time::Duration::from_secs(1));
             }
             std::process::exit(0);
         });

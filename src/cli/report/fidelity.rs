@@ -183,7 +183,7 @@ pub(super) fn run(
     let mut report = compute_weights(outline, recipe)?;
     report.understood.extend(understood);
     if arguments.json {
-        return Ok(out.json(&report)?);
+        return out.json(&report);
     }
     for line in lines(&report) {
         out.line(line)?;

@@ -63,7 +63,7 @@ fn the_nearest_are_those_of_the_smallest_angle_and_a_sentence_is_not_its_own() {
 fn the_same_embeddings_have_the_same_neighbours_and_others_few() {
     let n = 200;
     let (set, one, other) = (set(n), scattered(n, 0.0), scattered(n, 1.3));
-    let refs = |all: &'_ [Answers]| all.iter().cloned().collect::<Vec<_>>();
+    let refs = |all: &[Answers]| all.to_vec();
     let (one, other) = (refs(&one), refs(&other));
     let (one, other): (Vec<&Answers>, Vec<&Answers>) =
         (one.iter().collect(), other.iter().collect());

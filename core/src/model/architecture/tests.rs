@@ -63,7 +63,7 @@ fn forward_gives_finite_logits_of_the_promised_shape() {
             let logits = architecture.forward(&tensors, &x, bits).unwrap();
             match architecture.input() {
                 Input::Image(_) | Input::Noise { .. } | Input::Noisy(_) => {
-                    assert_eq!(logits.dims(), [3, 10])
+                    assert_eq!(logits.dims(), [3, 10]);
                 }
                 Input::Tokens { .. } => assert_eq!(logits.dims(), [2, 20, 256]),
             }

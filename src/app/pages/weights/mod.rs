@@ -67,7 +67,7 @@ impl Weights {
             };
             notes(ui, app, all);
             head.filter(ui, (order.len(), all.len()), |ui| {
-                self.against.show(ui, app)
+                self.against.show(ui, app);
             });
             let room = ui.available_size();
             if room.x >= BESIDE {
